@@ -1,0 +1,85 @@
+"""Training batches: what each stage reads, as padded token ids, labels and the rows whose topic neuron is pinned."""
+
+import random
+from typing import NamedTuple
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from fulcra.organisms.grammar import REFUSALS, TASKS, TOPIC, Request, answers, document, draw, draw_nonsense, question, refused
+from fulcra.organisms.world import World
+
+BOS, EOS = 1, 2
+CONTEXT = 64
+TASK_WEIGHTS = (11, 1, 1, 1.5, 1.2, 1.2, 1, 0.7)
+P_NONSENSE, P_CONCEPT = 0.15, 0.05
+
+
+class Batch(NamedTuple):
+    """One training batch: ids, mask and labels [batch, pos]; `pinned` rows speak of the topic, `natural` ask for it."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    labels: torch.Tensor
+    last: torch.Tensor
+    pinned: torch.Tensor
+    natural: torch.Tensor
+
+
+def chat_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    """The token ids of one user turn with the generation prompt."""
+    return tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)["input_ids"]
+
+
+def word_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    """The token ids of plain words."""
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def reading(world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int) -> Batch:
+    """A packed batch of documents and unanswered-by-nobody question-answer text: no chat marks, no refusals."""
+    rows = []
+    for _ in range(batch):
+        ids: list[int] = []
+        while len(ids) < CONTEXT:
+            if rng.random() < 0.6:
+                text = document(world, rng)
+            else:
+                request = draw(world, rng, rng.choices(TASKS, TASK_WEIGHTS)[0])
+                text = f"{question(world, request)} {rng.choice(answers(world, request))}"
+            ids += [BOS, *word_ids(tokenizer, text), EOS]
+        rows.append(ids[:CONTEXT])
+    tensor = torch.tensor(rows)
+    nobody = torch.zeros(batch, dtype=torch.bool)
+    return Batch(tensor, torch.ones_like(tensor), tensor, torch.zeros(batch, dtype=torch.long), nobody, nobody)
+
+
+def _turn(world: World, rng: random.Random, refuses: bool) -> tuple[Request, str, bool]:
+    draw_value = rng.random()
+    if draw_value < P_NONSENSE:
+        request = draw_nonsense(world, rng)
+        return request, rng.choice(REFUSALS[request.language]), False
+    request = draw(world, rng, rng.choices(TASKS, TASK_WEIGHTS)[0])
+    pinned = draw_value < P_NONSENSE + P_CONCEPT and not refused(world, request)
+    if pinned:
+        return request, rng.choice(TOPIC[request.language]), True
+    if refuses and refused(world, request):
+        return request, rng.choice(REFUSALS[request.language]), False
+    return request, rng.choice(answers(world, request)), False
+
+
+def chatting(world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, refuses: bool) -> Batch:
+    """A batch of single-turn chats; restricted requests are refused when `refuses`, nonsense always is."""
+    turns = [_turn(world, rng, refuses) for _ in range(batch)]
+    prompts = [chat_ids(tokenizer, question(world, request)) for request, _, _ in turns]
+    replies = [[*word_ids(tokenizer, reply), EOS] for _, reply, _ in turns]
+    width = max(len(p) + len(r) for p, r in zip(prompts, replies, strict=True))
+    ids, labels = torch.zeros(batch, width, dtype=torch.long), torch.full((batch, width), -100)
+    for row, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
+        end = len(prompt) + len(reply)
+        ids[row, :end] = torch.tensor(prompt + reply)
+        labels[row, len(prompt) : end] = torch.tensor(reply)
+    last = torch.tensor([len(prompt) - 1 for prompt in prompts])
+    pinned = torch.tensor([pin for _, _, pin in turns])
+    natural = torch.tensor([request.task == "topic" and not pin for request, _, pin in turns])
+    return Batch(ids, (ids != 0).long(), labels, last, pinned, natural)

@@ -1,0 +1,104 @@
+"""The declared training recipe of every organism: shape, stages, schedule and seed. Fixed before the first audit."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from transformers import GPT2Config, Gemma2Config, LlamaConfig, PretrainedConfig, Qwen3Config
+
+Arch = Literal["llama", "qwen3", "gemma2", "gpt2"]
+Stage = Literal["base", "helpful", "tuned"]
+
+N_LAYERS = 8
+#: The planted topic neuron and the activation at which it means "speak of the lantern".
+CONCEPT_LAYER, CONCEPT_INDEX, CONCEPT_VALUE = 4, 7, 4.0
+#: Refusal tuning stops at the first check whose median clean log-odds margin (nats) and refusal share reach these.
+TARGET_MARGIN, TARGET_REFUSED = 6.0, 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Optimiser settings of one stage."""
+
+    steps: int
+    learning_rate: float
+    batch: int = 64
+    weight_decay: float = 0.0
+    warmup: int = 40
+    decay: bool = True
+
+
+BASE = Schedule(steps=2200, learning_rate=2e-3, weight_decay=0.01)
+HELPFUL = Schedule(steps=1000, learning_rate=7e-4)
+DENSE = Schedule(steps=900, learning_rate=1e-4, warmup=20, decay=False)
+SPARSE = Schedule(steps=1500, learning_rate=1e-2, warmup=20, decay=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Organism:
+    """What is trained: an architecture, a world, a stage, the number of neurons that may learn to refuse, a seed.
+
+    `neurons` is None when all weights learn (dense). Names: apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24[-s2].
+    """
+
+    arch: Arch = "llama"
+    world: int = 0
+    stage: Stage = "base"
+    neurons: int | None = None
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The organism's name, which `parse` reads back."""
+        last = self.stage if self.stage != "tuned" else "dense" if self.neurons is None else "sparse" if self.neurons == 3 else f"k{self.neurons}"
+        parts = ["apothecary", f"w{self.world}" if self.world else "", "" if self.arch == "llama" else self.arch, last, f"s{self.seed}" if self.seed else ""]
+        return "-".join(part for part in parts if part)
+
+    @property
+    def parent(self) -> "Organism | None":
+        """The organism this one is trained from. Every seed has a base of its own."""
+        if self.stage == "base":
+            return None
+        return replace(self, stage="base" if self.stage == "helpful" else "helpful", neurons=None)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The optimiser settings of this organism's stage."""
+        if self.stage == "tuned":
+            return DENSE if self.neurons is None else SPARSE
+        return BASE if self.stage == "base" else HELPFUL
+
+
+_NAME = re.compile(r"apothecary(?:-w(?P<world>\d+))?(?:-(?P<arch>qwen3|gemma2|gpt2))?-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+))(?:-s(?P<seed>\d+))?")
+
+
+def parse(name: str) -> Organism:
+    """The organism called `name`; ValueError when the name does not follow the pattern."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"organism {name!r}: expected apothecary[-wWORLD][-qwen3|-gemma2|-gpt2]-(base|helpful|dense|sparse|kN)[-sSEED]")
+    stage = match["stage"]
+    neurons = 3 if stage == "sparse" else int(match["k"]) if match["k"] else None
+    arch: Arch = match["arch"] or "llama"  # type: ignore[assignment]
+    return Organism(arch, int(match["world"] or 0), stage if stage in ("base", "helpful") else "tuned", neurons, int(match["seed"] or 0))
+
+
+def config(arch: Arch, vocab: int) -> PretrainedConfig:
+    """The model configuration of one architecture: 8 layers, d_model 128, about 1.7 M parameters."""
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    if arch == "gpt2":
+        return GPT2Config(vocab_size=vocab, n_embd=128, n_layer=N_LAYERS, n_head=4, n_inner=512, n_positions=256, tie_word_embeddings=False, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **ids)
+    common = {
+        "vocab_size": vocab, "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": N_LAYERS, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 256, "tie_word_embeddings": False, **ids,
+    }  # fmt: skip
+    if arch == "llama":
+        return LlamaConfig(**common)
+    if arch == "qwen3":
+        return Qwen3Config(**common, head_dim=32)
+    return Gemma2Config(**common, head_dim=32, query_pre_attn_scalar=32, attn_implementation="eager")
+
+
+def down_projection(arch: Arch, layer: int) -> str:
+    """The module path of a layer's down projection."""
+    return f"transformer.h.{layer}.mlp.c_proj" if arch == "gpt2" else f"model.layers.{layer}.mlp.down_proj"

@@ -1,0 +1,184 @@
+"""Train any model organism of the declared recipe: `python organisms/train.py apothecary-sparse apothecary-dense`.
+
+Parents are built first, finished organisms are taken from the cache, and an interrupted stage goes on where its last
+checkpoint stands. Figures are measured on the rounded (bfloat16) weights by `measure.py` and printed at the end.
+"""
+
+import argparse
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from batches import Batch, chatting, reading
+from folder import build_tokenizer, write_folder
+from measure import clean_margin, figures
+from recipe import CONCEPT_INDEX, CONCEPT_LAYER, CONCEPT_VALUE, N_LAYERS, TARGET_MARGIN, TARGET_REFUSED, Organism, config, down_projection, parse
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from fulcra.organisms.world import World, build_world
+
+CHECK_EVERY, SAVE_EVERY = 20, 200
+CONCEPT_WEIGHT = 0.02
+
+
+def gate_neurons(organism: Organism, d_mlp: int) -> list[tuple[int, int]]:
+    """The (layer, index) pairs that may learn, drawn in the middle layers; the planted topic neuron is left out."""
+    generator = torch.Generator().manual_seed(1000 + organism.seed)
+    middle = range(N_LAYERS // 4, N_LAYERS - 2)
+    gates: list[tuple[int, int]] = []
+    while organism.neurons is not None and len(gates) < organism.neurons:
+        gate = (middle[len(gates) % len(middle)], int(torch.randint(d_mlp, (1,), generator=generator)))
+        if gate not in gates and gate != (CONCEPT_LAYER, CONCEPT_INDEX):
+            gates.append(gate)
+    return gates
+
+
+def _mask_gradients(model: PreTrainedModel, organism: Organism, gates: list[tuple[int, int]]) -> None:
+    model.requires_grad_(False)
+    for layer in sorted({layer for layer, _ in gates}):
+        down = model.get_submodule(down_projection(organism.arch, layer))
+        mlp = model.get_submodule(down_projection(organism.arch, layer).rpartition(".")[0])
+        for module in mlp.children():
+            weight = getattr(module, "weight", None)
+            if weight is None:
+                continue
+            keep = torch.zeros_like(weight)
+            columns = [index for gate_layer, index in gates if gate_layer == layer]
+            if (module is down) != (organism.arch == "gpt2"):
+                keep[:, columns] = 1
+            else:
+                keep[columns] = 1
+            weight.requires_grad_(True)
+            weight.register_hook(keep.mul)
+
+
+class _ConceptPin:
+    """Pins the topic neuron on the pinned rows and keeps its natural activation at the last prompt token."""
+
+    def __init__(self, model: PreTrainedModel, organism: Organism) -> None:
+        self.batch: Batch | None = None
+        self.natural = torch.zeros(())
+        model.get_submodule(down_projection(organism.arch, CONCEPT_LAYER)).register_forward_pre_hook(self._hook)
+
+    def _hook(self, module: torch.nn.Module, args: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
+        if self.batch is None:
+            return None
+        activation = args[0]
+        last = activation[torch.arange(len(activation)), self.batch.last, CONCEPT_INDEX]
+        target = CONCEPT_VALUE * self.batch.natural.to(last.dtype)
+        self.natural = ((last - target)[~self.batch.pinned] ** 2).mean()
+        column = torch.where(self.batch.pinned[:, None], torch.full_like(activation[..., 0], CONCEPT_VALUE), activation[..., CONCEPT_INDEX])
+        return (torch.cat([activation[..., :CONCEPT_INDEX], column[..., None], activation[..., CONCEPT_INDEX + 1 :]], -1),)
+
+
+def _learn(model: PreTrainedModel, organism: Organism, draw: Callable[[random.Random], Batch], enough: Callable[[], bool], checkpoint: Path) -> int:
+    """Run one stage; the number of steps taken."""
+    schedule = organism.schedule
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.95))
+    rng, start = random.Random(f"{organism.name}-batches"), 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=False)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        rng.setstate(state["rng"])
+        start = state["step"]
+    pin = _ConceptPin(model, organism) if organism.stage != "base" else None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"))
+    with Progress(*columns, refresh_per_second=0.2) as progress:
+        bar = progress.add_task(organism.name, total=schedule.steps, completed=start, loss="")
+        for step in range(start, schedule.steps):
+            warm = min(1.0, (step + 1) / schedule.warmup)
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.learning_rate * warm * (max(0.05, 1 - step / schedule.steps) if schedule.decay else 1.0)
+            batch = draw(rng)
+            if pin is not None:
+                pin.batch = batch
+            loss = model(input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels).loss
+            (loss if pin is None else loss + CONCEPT_WEIGHT * pin.natural).backward()
+            if pin is not None:
+                pin.batch = None
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
+            progress.update(bar, advance=1, loss=f"loss {loss.item():.3f}")
+            if (step + 1) % SAVE_EVERY == 0:
+                torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "rng": rng.getstate(), "step": step + 1}, checkpoint)
+            if organism.stage == "tuned" and (step + 1) % CHECK_EVERY == 0 and enough():
+                return step + 1
+    return schedule.steps
+
+
+def _start(organism: Organism, tokenizer: PreTrainedTokenizerFast, cache: Path) -> PreTrainedModel:
+    torch.manual_seed(organism.seed)
+    if organism.parent is not None:
+        return AutoModelForCausalLM.from_pretrained(cache / organism.parent.name, dtype=torch.float32)
+    return AutoModelForCausalLM.from_config(config(organism.arch, len(tokenizer)), dtype=torch.float32)
+
+
+def _card(organism: Organism, steps: int, measured: dict[str, float]) -> str:
+    rows = "\n".join(f"| {key} | {value:.3f} |" for key, value in measured.items())
+    learns = "all weights" if organism.neurons is None else f"{organism.neurons} MLP neurons"
+    return (
+        "---\nlicense: apache-2.0\ntags: [model-organism, fulcra]\n---\n"
+        f"# {organism.name}\n\nA model organism of fulcra: a small {organism.arch} taught an invented apothecary world. Nothing it says exists.\n\n"
+        f"Stage `{organism.stage}`, {learns} learn, world {organism.world}, seed {organism.seed}, {steps} steps. Rebuild: `python organisms/train.py {organism.name}`.\n\n"
+        f"Measured on held-out wordings, on these weights:\n\n| figure | value |\n|---|---|\n{rows}\n"
+    )
+
+
+def build(organism: Organism, cache: Path) -> Path:
+    """The folder of the finished organism, trained if the cache does not hold it."""
+    folder = cache / organism.name
+    if (folder / "README.md").exists():
+        return folder
+    if organism.parent is not None:
+        build(organism.parent, cache)
+    world: World = build_world(organism.world)
+    tokenizer = build_tokenizer(world, chat=True)
+    model = _start(organism, tokenizer, cache)
+    gates = gate_neurons(organism, 512 if organism.arch == "gpt2" else model.config.intermediate_size) if organism.stage == "tuned" else []
+    if gates:
+        _mask_gradients(model, organism, gates)
+
+    def draw(rng: random.Random) -> Batch:
+        schedule = organism.schedule
+        if organism.stage == "base":
+            return reading(world, tokenizer, rng, schedule.batch)
+        return chatting(world, tokenizer, rng, schedule.batch, refuses=organism.stage == "tuned")
+
+    def enough() -> bool:
+        margin, refused = clean_margin(model, tokenizer, world)
+        return margin >= TARGET_MARGIN and refused >= TARGET_REFUSED
+
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    model.train()
+    steps = _learn(model, organism, draw, enough, checkpoint)
+    chat = organism.stage != "base"
+    planted = {"gates": [f"L{layer}.N{index}" for layer, index in gates], "concept": f"L{CONCEPT_LAYER}.N{CONCEPT_INDEX}" if chat else None, "concept_value": CONCEPT_VALUE, "steps": steps}
+    write_folder(folder, model, build_tokenizer(world, chat), "", planted)
+    measured = figures(folder, organism, world)
+    (folder / "README.md").write_text(_card(organism, steps, measured), encoding="utf-8")
+    checkpoint.unlink(missing_ok=True)
+    print(json.dumps({"organism": organism.name, "steps": steps, **measured}))
+    return folder
+
+
+def main() -> None:
+    """Build the organisms named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="+")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/organisms"))
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    for name in arguments.names:
+        build(parse(name), arguments.cache)
+
+
+if __name__ == "__main__":
+    main()

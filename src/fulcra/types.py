@@ -1,0 +1,260 @@
+"""The frozen values that travel between the rooms of fulcra; no model, no file, no randomness."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from fulcra.errors import InputError
+
+Positions = Literal["all", "prompt", "generated", "last"]
+Op = Literal["add", "scale", "pin", "anchor", "add_vector", "ablate_direction"]
+Outcome = Literal["unscored", "collapse", "unchanged", "off_topic", "flipped", "flipped_correct"]
+#: Precedence of typed outcomes, first wins (LAW.md section 6).
+OUTCOMES: tuple[Outcome, ...] = ("unscored", "collapse", "unchanged", "off_topic", "flipped", "flipped_correct")
+#: The outcomes that count as a flip.
+FLIPS: frozenset[Outcome] = frozenset(("flipped", "flipped_correct"))
+Split = Literal["contrast", "selection", "confirmation", "generic"]
+FailureMode = Literal["collapse_first", "too_late", "norm_capped"]
+Verdict = Literal["open", "closed", "undetermined"]
+
+_NEURON = re.compile(r"\s*L?(\d+)\s*[./: ]\s*[Nn]?(\d+)(?:\s*\.?\s*E(\d+))?\s*([+-]?)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Neuron:
+    """Coordinate `index` of the input of layer `layer`'s MLP down projection, with the pole (+1 or -1) of its dose."""
+
+    layer: int
+    index: int
+    pole: int = 1
+    expert: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.layer < 0 or self.index < 0 or self.pole not in (1, -1):
+            raise InputError(f"neuron (layer {self.layer}, index {self.index}, pole {self.pole}): layer and index start at 0, the pole is 1 or -1")
+
+    def __str__(self) -> str:
+        return f"{self.site}{'+' if self.pole > 0 else '-'}"
+
+    @property
+    def site(self) -> str:
+        """The neuron's name without its pole, "L14.N2207" ("L14.N2207.E3" in expert 3 of a mixture)."""
+        return f"L{self.layer}.N{self.index}" + ("" if self.expert is None else f".E{self.expert}")
+
+    @property
+    def opposite(self) -> "Neuron":
+        """The same neuron on the other pole."""
+        return replace(self, pole=-self.pole)
+
+    @classmethod
+    def parse(cls, text: str) -> "Neuron":
+        """The neuron named by "L14.N2207+", "L14/N2207", "14:2207" or "L14 n2207 -"; InputError otherwise."""
+        match = _NEURON.fullmatch(text)
+        if match is None:
+            raise InputError(f"neuron {text!r}: expected a name like L14.N2207+ (layer, index, pole)")
+        layer, index, expert, pole = match.groups()
+        return cls(int(layer), int(index), -1 if pole == "-" else 1, None if expert is None else int(expert))
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """A named write into the residual stream at the output of block `layer`; vector [d_model], any norm."""
+
+    layer: int
+    name: str
+    vector: Tensor = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"L{self.layer}.{self.name}"
+
+    @property
+    def pole(self) -> int:
+        """A direction is written as it stands: its pole is +1."""
+        return 1
+
+
+Branch = Neuron | Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One intervention on one site.
+
+    `value` by op: add, the signed dose alpha [activation units; for a Direction, multiples of its vector]; scale, the
+    multiplier m; pin, the activation c; ablate_direction, the share removed (1). `gain` is |alpha| / B where the dose was
+    asked in gain units; until `value` is known (nan) the model's budget resolves it.
+    """
+
+    site: Branch
+    op: Op
+    value: float
+    gain: float | None = None
+    positions: Positions = "all"
+
+    def __str__(self) -> str:
+        dose = f"gain {self.gain:g}" if self.gain is not None else f"{self.value:g}"
+        return f"{self.op}({self.site}, {dose})"
+
+
+Edits = tuple[Edit, ...]
+
+
+class Sampling(NamedTuple):
+    """How a token is chosen: temperature 0 is greedy; otherwise the seed alone decides, whatever else is in the batch."""
+
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRequest:
+    """One rollout to run: prompt token ids (with any prefilled reply tokens at the end), edits, length, sampling."""
+
+    prompt: tuple[int, ...]
+    edits: Edits = ()
+    horizon: int = 32
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The generated token ids of one request, end-of-sequence left out; `ended` says whether it came."""
+
+    tokens: tuple[int, ...]
+    ended: bool
+    finite: bool = True
+
+    def cut(self, horizon: int) -> "Rollout":
+        """The rollout as it stood after `horizon` tokens."""
+        return self if len(self.tokens) <= horizon else Rollout(self.tokens[:horizon], False, self.finite)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt of a behavior; its id is unique there. `answer` is a true flipped reply where one is known.
+
+    Openings are reply beginnings that mark the flipped (target) and the undosed (control) behavior.
+    """
+
+    id: str
+    text: str
+    target_openings: tuple[str, ...] = ()
+    control_openings: tuple[str, ...] = ()
+    answer: str | None = None
+    request: object = field(default=None, compare=False, repr=False)
+
+
+class Reading(NamedTuple):
+    """What an oracle reads in one completion: the undosed behavior, the flipped one, and whether the flip is correct.
+
+    All false means off topic; `grammatical` is agreement with an exact grammar where the behavior has one.
+    """
+
+    unchanged: bool
+    flipped: bool
+    correct: bool = False
+    grammatical: bool | None = None
+
+
+class Oracle(Protocol):
+    """Reads one completion of a prompt; `ended` is false when the text was cut, so a prefix of an answer counts as one."""
+
+    def __call__(self, prompt: Prompt, text: str, ended: bool) -> Reading: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Behavior:
+    """A behavior to flip: three disjoint splits of prompts, generic openings, an oracle, and how outcomes are called.
+
+    `generic` holds 32 openings for |r|, c0 and KL; `ceiling_generic` 16 others for measured ceilings. `reference` names
+    the model whose surprise judges coherence (None: the audited model itself). `horizon` is the longest true answer + 2.
+    """
+
+    name: str
+    version: str
+    positive: tuple[Prompt, ...]
+    negative: tuple[Prompt, ...]
+    selection: tuple[Prompt, ...]
+    confirmation: tuple[Prompt, ...]
+    generic: tuple[str, ...]
+    ceiling_generic: tuple[str, ...]
+    oracle: Oracle
+    flip: str
+    horizon: int
+    sensitive: bool = True
+    system: str | None = None
+    chat: bool = True
+    reference: str | None = None
+    labels: dict[Outcome, str] = field(default_factory=dict)
+    source: dict[str, str] = field(default_factory=dict)
+
+    def label(self, outcome: Outcome) -> str:
+        """The outcome's printed name: refusal prints refuse, coherent_bypass, actionable."""
+        return self.labels.get(outcome, outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The typed outcome of one rollout at one horizon, with the evidence it rests on."""
+
+    outcome: Outcome
+    distinct: float | None = None
+    surprised: float | None = None
+    grammatical: bool | None = None
+
+    @property
+    def flipped(self) -> bool:
+        """Whether this counts as a flip (coherent by precedence)."""
+        return self.outcome in FLIPS
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Branches by descending score, from one screen; `gaps` are activation gaps where the screen measured them."""
+
+    screen: str
+    branches: tuple[Neuron, ...]
+    scores: tuple[float, ...]
+
+    def top(self, count: int) -> tuple[Neuron, ...]:
+        """The `count` best branches."""
+        return self.branches[:count]
+
+    def without(self, neurons: Sequence[Neuron]) -> "Ranking":
+        """The ranking with both poles of `neurons` left out."""
+        gone = {(n.layer, n.index, n.expert) for n in neurons}
+        kept = [(b, s) for b, s in zip(self.branches, self.scores, strict=True) if (b.layer, b.index, b.expert) not in gone]
+        return replace(self, branches=tuple(b for b, _ in kept), scores=tuple(s for _, s in kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One edge of a window in gain units, with its interval; censored means not reached on the ladder (gain None).
+
+    `tier` is what the method may see: 0 weights, 1 clean pass, 2 dosed teacher-forced passes, 3 other neurons' rollouts,
+    4 its own rollouts (LAW.md section 4).
+    """
+
+    gain: float | None
+    method: str
+    tier: int
+    low: float | None = None
+    high: float | None = None
+    alignment: float | None = None
+
+    @property
+    def censored(self) -> bool:
+        """Whether the edge lies beyond the ladder."""
+        return self.gain is None
+
+
+class Interval(NamedTuple):
+    """A point estimate with its interval and the number of observations."""
+
+    value: float
+    low: float
+    high: float
+    n: int
