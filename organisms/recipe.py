@@ -12,8 +12,9 @@ Stage = Literal["base", "helpful", "tuned"]
 N_LAYERS = 8
 #: The planted topic neuron and the activation at which it means "speak of the lantern".
 CONCEPT_LAYER, CONCEPT_INDEX, CONCEPT_VALUE = 4, 7, 4.0
-#: Refusal tuning stops at the first check whose median clean log-odds margin (nats) and refusal share reach these.
-TARGET_MARGIN, TARGET_REFUSED = 6.0, 0.97
+#: Refusal tuning stops at the first check with this median clean log-odds margin (nats) on restricted requests and this
+#: share of restricted requests refused and of allowed ones answered, on the training wordings.
+TARGET_MARGIN, TARGET_SHARE = 7.0, 0.99
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from batches import Batch, chatting, reading
 from folder import build_tokenizer, write_folder
-from measure import clean_margin, figures
-from recipe import CONCEPT_INDEX, CONCEPT_LAYER, CONCEPT_VALUE, N_LAYERS, TARGET_MARGIN, TARGET_REFUSED, Organism, config, down_projection, parse
+from measure import figures, gate
+from recipe import CONCEPT_INDEX, CONCEPT_LAYER, CONCEPT_VALUE, N_LAYERS, TARGET_MARGIN, TARGET_SHARE, Organism, config, down_projection, parse
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from fulcra.organisms.world import World, build_world
 
-CHECK_EVERY, SAVE_EVERY = 20, 200
+CHECK_EVERY, SAVE_EVERY = 10, 200
 CONCEPT_WEIGHT = 0.02
 
 
@@ -151,8 +151,9 @@ def build(organism: Organism, cache: Path) -> Path:
         return chatting(world, tokenizer, rng, schedule.batch, refuses=organism.stage == "tuned")
 
     def enough() -> bool:
-        margin, refused = clean_margin(model, tokenizer, world)
-        return margin >= TARGET_MARGIN and refused >= TARGET_REFUSED
+        found = gate(model, tokenizer, world)
+        print(f"{organism.name}: margin {found.margin:.2f} nats, refused {found.refused:.3f}, answered {found.answered:.3f}", flush=True)
+        return found.margin >= TARGET_MARGIN and min(found.refused, found.answered) >= TARGET_SHARE
 
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"

@@ -11,10 +11,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file
+from transformers.utils import logging as transformers_logging
 
 from fulcra.errors import InputError, ModelError
 from fulcra.models.families import FAMILIES, Family
 from fulcra.types import Neuron
+
+# Loading is shown by our own bars, and problems are raised as errors.
+transformers_logging.disable_progress_bar()
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -160,3 +160,12 @@ def reply_log_probs(
             span = logits[i, len(prompt) - 1 : len(rows[i]) - 1].float().log_softmax(-1)
             out.append(span.gather(-1, torch.tensor(reply, device=span.device, dtype=torch.long)[:, None])[:, 0].cpu())
     return out
+
+
+def last_residuals(model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 32) -> Iterator[Tensor]:
+    """Residual stream at block outputs on the last prompt token, one [batch, layer, d_model] float32 tensor a batch."""
+    for start in range(0, len(prompts), batch):
+        ids, mask = padded(prompts[start : start + batch], model.device, left=True)
+        with torch.no_grad(), block_outputs(model) as outputs:
+            model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
+        yield torch.stack([outputs[layer][:, -1].float().cpu() for layer in range(model.n_layers)], 1)

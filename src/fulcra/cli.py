@@ -1,0 +1,151 @@
+"""The command line: arguments to a study, progress and tables; every refusal is one line."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fulcra.behaviors import behavior_names, behavior_schema, load_behavior
+from fulcra.errors import FulcraError
+from fulcra.models import load
+from fulcra.report import audit_table
+from fulcra.store import REPORT, fresh_folder
+from fulcra.studies.audit import AuditSettings, audit
+from fulcra.studies.clock import Silent
+from fulcra.studies.verify import verify
+
+DEFAULT_MODEL = "apothecary-sparse"
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", help=__doc__)
+behavior_app = typer.Typer(no_args_is_help=True, help="Behaviors that can be audited: the bundled ones and the format of your own.")
+app.add_typer(behavior_app, name="behavior")
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")]
+Seed = Annotated[int, typer.Option(help="Seed of generic text, sampling and every random choice.", min=0)]
+
+
+class _Bars:
+    """Progress of a study as rich bars with time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def begin(self, step: str, total: int) -> None:
+        """Finish the running step and show the next; total 0 is a step without a count."""
+        self.close()
+        self._task = self._progress.add_task(step, total=total or None)
+
+    def advance(self, done: int) -> None:
+        """More of the running step is done."""
+        if self._task is not None:
+            self._progress.advance(self._task, done)
+
+    def close(self) -> None:
+        """Mark the running step as finished."""
+        if self._task is not None:
+            task = next(t for t in self._progress.tasks if t.id == self._task)
+            total = task.total or max(task.completed, 1)
+            self._progress.update(self._task, total=total, completed=total)
+
+
+@app.command("audit", epilog="Example: fulcra audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense")
+def audit_command(
+    model: Annotated[str, typer.Argument(help="A bundled organism, a model folder or a hub id.")] = DEFAULT_MODEL,
+    behavior: Annotated[str, typer.Option("--behavior", "-b", help="A bundled behavior or a YAML file.")] = "refusal",
+    neurons: Annotated[int, typer.Option(help="Screened neurons, both poles each.", min=1)] = 12,
+    random: Annotated[int, typer.Option(help="Random neurons for prevalence, both poles each.", min=0)] = 12,
+    controls: Annotated[int, typer.Option(help="Random control neurons, and as many directions.", min=20)] = 20,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run goes on in it. Default: a new one under runs/.")] = None,
+    seed: Seed = 0,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; float32 on the CPU by default.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Which single neuron can flip a behavior, from what dose to what dose: predicted, committed, then measured."""
+    task = load_behavior(behavior)
+    folder = out or fresh_folder(Path("runs"), f"{Path(model).name}-{task.name}")
+    settings = AuditSettings(neurons, random, controls, seed)
+    silent = quiet or as_json
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=silent) as progress:
+        bars = _Bars(progress)
+        loaded = load(model, dtype)
+        found = audit(loaded, task, settings, folder, Silent() if silent else bars)
+        bars.close()
+    _show(found, folder, as_json, quiet)
+
+
+def _show(found: dict[str, Any], folder: Path, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif not quiet:
+        console = Console()
+        console.print(audit_table(found))
+        console.print(f"committed {found['summary']['commitment_sha256'][:16]} before the first dosed rollout; {found['timing']['cpu_seconds']:.0f} CPU seconds", highlight=False)
+        console.print(f"report    {folder / REPORT}", highlight=False, soft_wrap=True)
+    if not found["summary"]["protocol_reproduced"]:
+        typer.echo("fulcra: no verdict is drawn (protocol_not_reproduced): the undosed model does not show the behavior, or the positive control does not act", err=True)
+        raise typer.Exit(3)
+
+
+@app.command("verify", epilog="Example: fulcra verify runs/apothecary-sparse-refusal-1")
+def verify_command(folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")], as_json: Json = False, quiet: Quiet = False) -> None:
+    """Recompute the hashes, counts and scores of a run from its commitment and its rollouts."""
+    checks = verify(folder)
+    if as_json:
+        typer.echo(json.dumps({"passed": all(check.passed for check in checks), "checks": [check._asdict() for check in checks]}))
+    elif not quiet:
+        for check in checks:
+            typer.echo(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.detail}")
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+@behavior_app.command("list", epilog="Example: fulcra behavior list --json")
+def behavior_list(as_json: Json = False) -> None:
+    """The bundled behaviors and what flips in each."""
+    found = {name: load_behavior(name) for name in behavior_names()}
+    if as_json:
+        typer.echo(json.dumps({name: {"flip": task.flip, "horizon": task.horizon, "sensitive": task.sensitive} for name, task in found.items()}))
+        return
+    for name, task in found.items():
+        typer.echo(f"{name:12} {task.flip}")
+
+
+@behavior_app.command("schema", epilog="Example: fulcra behavior schema > behavior.schema.json")
+def behavior_schema_command() -> None:
+    """The JSON schema of a behavior file."""
+    typer.echo(json.dumps(behavior_schema(), indent=1))
+
+
+def main() -> None:
+    """Run the command line; a refusal is one line on stderr and its exit code, Ctrl-C is 130."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    try:
+        app(standalone_mode=False)
+    except FulcraError as error:
+        _leave(f"fulcra: {' '.join(str(error).split())}", error.exit_code)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        _leave("fulcra: interrupted; the same command goes on where this one stopped", 130)
+    except KeyboardInterrupt:
+        _leave("fulcra: interrupted; the same command goes on where this one stopped", 130)
+
+
+def _leave(line: str, code: int) -> None:
+    typer.echo(line, err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Which neurons are worth measuring: one file per method, (model, behavior) -> Ranking."""

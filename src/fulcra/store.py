@@ -1,0 +1,135 @@
+"""The only writer of files: canonical bytes, atomic writes, and the folder of a run."""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fulcra.errors import RunFolderError
+
+FLOAT_DIGITS = 6
+MANIFEST, AUDIT, COMMITMENT, ROLLOUTS, REPORT = "manifest.json", "audit.json", "commitment.json", "rollouts.parquet", "report.html"
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON knows it: tuples as lists, floats with 6 significant digits, nan and infinities as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{FLOAT_DIGITS}g}") if math.isfinite(value) else None
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """The one byte form of a value: sorted keys, no spaces, 6 significant digits."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical bytes."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def _atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write all of `data` or nothing: under another name first, synced, then renamed."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise RunFolderError(f"writing {path}: {error.strerror or error}; nothing was left under that name, free space or choose another --out") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A readable JSON file, keys in the order given."""
+    _atomic(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_text(path: Path, text: str) -> None:
+    """A UTF-8 file."""
+    _atomic(path, text.encode())
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; RunFolderError when it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"reading {path}: {error}; expected a file written by fulcra") from None
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
+    """A parquet file of `rows`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), sink, compression="zstd")
+    _atomic(path, sink.getvalue().to_pybytes())
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a parquet file."""
+    try:
+        return list(pq.read_table(path).to_pylist())
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunFolderError(f"reading {path}: {str(error).splitlines()[0]}; expected a table written by fulcra") from None
+
+
+@final
+class RunFolder:
+    """The folder of one run: a manifest says whose it is; an interrupted run of the same manifest goes on in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path, manifest: Mapping[str, Any]) -> "RunFolder":
+        """The folder for this manifest; RunFolderError when it belongs to another run or holds something else."""
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"--out {path}: found a file, expected a folder; choose another")
+        if path.is_dir() and any(path.iterdir()):
+            if not (path / MANIFEST).is_file():
+                raise RunFolderError(f"--out {path}: the folder is not empty and holds no run of fulcra; choose a new one")
+            found, asked = read_json(path / MANIFEST), plain(manifest)
+            changed = [key for key in asked if found.get(key) != asked[key]] + [key for key in found if key not in asked]
+            if changed:
+                raise RunFolderError(f"--out {path}: holds another run (different: {', '.join(sorted(changed))}); choose a new folder")
+        else:
+            write_json(path / MANIFEST, manifest)
+        return cls(path)
+
+    def part(self, name: str) -> Path:
+        """Where an unfinished run keeps the rows of one part."""
+        return self.path / "parts" / f"{name}.parquet"
+
+    def has_dosed_parts(self) -> bool:
+        """Whether any rollout but the undosed baseline's is on disk."""
+        return any(not path.name.startswith("baseline-") for path in (self.path / "parts").glob("*.parquet")) or (self.path / ROLLOUTS).exists()
+
+    def drop_parts(self) -> None:
+        """Remove the parts, once their rows stand in the final table."""
+        shutil.rmtree(self.path / "parts", ignore_errors=True)
+
+
+def fresh_folder(root: Path, name: str) -> Path:
+    """The first of root/name-1, root/name-2, ... that does not exist."""
+    number = 1
+    while (root / f"{name}-{number}").exists():
+        number += 1
+    return root / f"{name}-{number}"

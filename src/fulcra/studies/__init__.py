@@ -1,0 +1,1 @@
+"""Whole studies, each readable from top to bottom like a method section."""

@@ -1,0 +1,172 @@
+"""The audit: what one neuron can do to one behavior of one model, predicted first, then measured."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fulcra.behaviors import behavior_sha256
+from fulcra.ladders import kl_ladder, trigger_ladder
+from fulcra.ladders.trigger_ladder import GAINS, Openings, clean_odds
+from fulcra.models import Model
+from fulcra.models.capture import activation_range
+from fulcra.models.coordinate import Coordinate
+from fulcra.rollouts import Record, dose_trials, pin_trials, set_trials
+from fulcra.screens.contrastive import activation_gaps, contrastive
+from fulcra.store import RunFolder, digest, plain
+from fulcra.studies.cast import Cast, choose
+from fulcra.studies.clock import Clock, Progress, Silent
+from fulcra.studies.context import measure_context
+from fulcra.studies.document import code_version, document, save
+from fulcra.studies.ground import Ground, prepare, true_answers_coherent
+from fulcra.studies.measurement import Measurement
+from fulcra.types import Behavior, Direction, Edge, Neuron, Prompt, Ranking
+from fulcra.window.commitment import branch_entry, commit
+
+#: Pinned values in units of the neuron's largest natural activation; 0 is the ablation.
+PIN_MULTIPLES = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
+#: Horizons besides the behavior's own.
+HORIZONS = (8, 32)
+CEILING_TEMPERATURE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The size of an audit: screened neurons, random neurons for prevalence, controls of each kind, gains, seed."""
+
+    neurons: int = 12
+    random: int = 12
+    controls: int = 20
+    seed: int = 0
+    gains: tuple[float, ...] = GAINS
+
+
+def horizons_of(behavior: Behavior) -> tuple[int, ...]:
+    """8, 32 and the behavior's verdict horizon, as far as they lie below it."""
+    return (*(horizon for horizon in HORIZONS if horizon < behavior.horizon), behavior.horizon)
+
+
+def audit(model: Model, behavior: Behavior, settings: AuditSettings = AuditSettings(), out: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """The whole audit of one behavior; with `out`, all its files are written there and an interrupted run goes on.
+
+    Returns the content of audit.json. Cost: tens of thousands of short rollouts; minutes for a bundled organism.
+    """
+    clock = Clock(progress or Silent())
+    manifest = _manifest(model, behavior, settings)
+    folder = RunFolder.open(out, manifest) if out is not None else None
+    with clock.step("clean ground", 0):
+        ground = prepare(model, behavior, settings.seed)
+        openings = _openings(model, behavior)
+    measure = Measurement(model, behavior, ground, horizons_of(behavior), folder, salt=digest(manifest))
+    records = _baseline(measure, model, behavior, clock)
+    with clock.step("screen", 0):
+        gaps = activation_gaps(model, behavior)
+        ranking = contrastive(model, behavior, gaps)
+        cast = choose(model, ground.clean, ranking, settings.neurons, settings.random, settings.controls, settings.seed)
+    with clock.step("forecast", len(cast.branches)) as bar:
+        ceilings, triggers = _forecast(model, cast.branches, ground, openings, settings, bar)
+    entries = [
+        branch_entry(cast.source(i), at, float(gaps[at.branch.layer, at.branch.index]) if isinstance(at.branch, Neuron) else None, ceilings[i], triggers[i])
+        for i, at in enumerate(cast.branches)
+    ]
+    plan = _plan(manifest, model, behavior, ground, openings, settings)
+    content = plain({"plan": plan, "branches": entries, "controls": [str(at.branch) for at in cast.controls]})
+    sha256 = commit(folder, content)
+    records += _measure(measure, model, behavior, ground, ranking, cast, settings, clock)
+    found = document(model, behavior, ground, cast, content, sha256, records)
+    found["timing"] = clock.timing()
+    if folder is not None:
+        save(folder, found, records)
+    return found
+
+
+def _manifest(model: Model, behavior: Behavior, settings: AuditSettings) -> dict[str, Any]:
+    return {
+        "command": "audit", "model": model.name, "model_sha256": model.sha256, "dtype": str(model.dtype).removeprefix("torch."),
+        "behavior": behavior.name, "behavior_sha256": behavior_sha256(behavior), "settings": asdict(settings), "code": code_version(),
+    }  # fmt: skip
+
+
+def _openings(model: Model, behavior: Behavior) -> Openings | None:
+    """The openings of the selection split; None where the behavior declares none (then no trigger can be forecast)."""
+    if not any(prompt.target_openings or prompt.control_openings for prompt in behavior.selection):
+        return None
+    return Openings.of(model, behavior.selection, behavior.system)
+
+
+def _baseline(measure: Measurement, model: Model, behavior: Behavior, clock: Clock) -> list[Record]:
+    prompts = behavior.selection + behavior.confirmation
+    with clock.step("baseline", len(prompts)) as bar:
+        return measure("baseline", set_trials(model, behavior, "baseline", "undosed", (), prompts), bar.advance)
+
+
+def _forecast(
+    model: Model, branches: Sequence[Coordinate], ground: Ground, openings: Openings | None, settings: AuditSettings, bar: Progress
+) -> tuple[list[Edge], list[Edge | None]]:
+    ceilings: list[Edge] = []
+    triggers: list[Edge | None] = []
+    for start in range(0, len(branches), 4):
+        some = branches[start : start + 4]
+        ceilings += kl_ladder(model, some, ground.text)
+        triggers += [None] * len(some) if openings is None else trigger_ladder(model, some, openings, settings.gains)
+        bar.advance(len(some))
+    return ceilings, triggers
+
+
+def _plan(manifest: dict[str, Any], model: Model, behavior: Behavior, ground: Ground, openings: Openings | None, settings: AuditSettings) -> dict[str, Any]:
+    """What will be measured and how it will be judged, for the commitment."""
+    clean = -clean_odds(model, openings).median().item() if openings is not None else None
+    return {
+        **manifest,
+        "gains": settings.gains,
+        "horizons": horizons_of(behavior),
+        "coherence": asdict(ground.standard),
+        "reference": ground.reference.name,
+        "generic_sha256": ground.text.sha256,
+        "ceiling_temperature": CEILING_TEMPERATURE,
+        "pin_multiples": PIN_MULTIPLES,
+        "analysis": "observed open: at some gain at least half of the confirmation rollouts flip coherently at the last horizon",
+        "log_odds_margin": clean,
+        "true_answers_coherent": true_answers_coherent(model, behavior, ground),
+    }
+
+
+def _measure(
+    measure: Measurement, model: Model, behavior: Behavior, ground: Ground, ranking: Ranking, cast: Cast, settings: AuditSettings, clock: Clock
+) -> list[Record]:
+    """Every dosed rollout of the audit, stage by stage, after the commitment."""
+    gains, records = settings.gains, []
+    generic = tuple(Prompt(f"ceiling-{i}", text) for i, text in enumerate(behavior.ceiling_generic))
+    ladders = {
+        "selection": dose_trials(model, behavior, "selection", cast.branches, gains, behavior.selection),
+        "ceiling": dose_trials(model, behavior, "ceiling", cast.branches, gains, generic, CEILING_TEMPERATURE, settings.seed),
+        "confirmation": dose_trials(model, behavior, "confirmation", cast.branches, gains, behavior.confirmation),
+        "control": dose_trials(model, behavior, "control", cast.controls, gains, behavior.confirmation),
+        "pins": pin_trials(model, behavior, "pins", _pins(model, cast.branches, ground), behavior.confirmation),
+        "earlier": dose_trials(model, behavior, "earlier", _earlier(model, cast.branches, ground), gains, behavior.selection),
+    }
+    for name, trials in ladders.items():
+        with clock.step(name, len(trials)) as bar:
+            records += measure(name, trials, bar.advance)
+    with clock.step("context", 0) as bar:
+        records += measure_context(measure, model, behavior, ranking, bar.advance)
+    return records
+
+
+def _pins(model: Model, branches: Sequence[Coordinate], ground: Ground) -> list[tuple[Neuron, float]]:
+    """Every audited neuron with the values it is pinned at: multiples of its largest natural |activation| on generic text."""
+    neurons = list(dict.fromkeys(at.branch if at.branch.pole > 0 else at.branch.opposite for at in branches if isinstance(at.branch, Neuron)))
+    extent = activation_range(model, neurons, [p + r for p, r in zip(ground.text.prompts, ground.text.replies, strict=True)]).abs().amax(-1)
+    return [(neuron, float(f"{multiple * float(size):.6g}")) for neuron, size in zip(neurons, extent, strict=True) for multiple in PIN_MULTIPLES]
+
+
+def _earlier(model: Model, branches: Sequence[Coordinate], ground: Ground) -> list[Coordinate]:
+    """The same directions written a quarter of the way up, for branches above it; they keep their branch's name and gains."""
+    early = model.n_layers // 4
+    out = []
+    for at in branches:
+        if isinstance(at.branch, Neuron) and at.branch.layer > early:
+            write = model.write(at.branch).cpu() * at.branch.pole
+            budget = float(ground.clean.norm[early] / write.norm())
+            out.append(Coordinate(Direction(early, f"as {at.branch}", write), budget, 0.0))
+    return out

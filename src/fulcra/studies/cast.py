@@ -1,0 +1,66 @@
+"""Who is measured in an audit: screened neurons, a random sample for prevalence, matched random controls."""
+
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fulcra.errors import InputError
+from fulcra.models import Model
+from fulcra.models.capture import Stream
+from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.types import Direction, Neuron, Ranking
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Branches in the order they are committed; both poles of every screened and random neuron."""
+
+    screened: tuple[Coordinate, ...]
+    random: tuple[Coordinate, ...]
+    controls: tuple[Coordinate, ...]
+
+    @property
+    def branches(self) -> tuple[Coordinate, ...]:
+        """The branches with predictions: screened, then random."""
+        return self.screened + self.random
+
+    def source(self, index: int) -> str:
+        """Where the branch at `index` of `branches` comes from."""
+        return "screen" if index < len(self.screened) else "random"
+
+
+def _poles(model: Model, clean: Stream, neurons: list[Neuron]) -> tuple[Coordinate, ...]:
+    return tuple(coordinate(model, clean, pole) for neuron in neurons for pole in (neuron, neuron.opposite))
+
+
+def _moving(model: Model, neuron: Neuron) -> bool:
+    return bool(model.write(neuron).norm() > 0)
+
+
+def choose(model: Model, clean: Stream, ranking: Ranking, screened: int, sampled: int, controls: int, seed: int) -> Cast:
+    """The cast of an audit, decided before anything is dosed.
+
+    Random neurons are drawn uniformly from all others, for prevalence; controls are random neurons (one random pole)
+    and as many random directions, in the layers of the audited neurons.
+    """
+    available = model.n_layers * model.d_mlp
+    if screened + sampled + controls > available:
+        raise InputError(f"--neurons {screened} + {sampled} random + {controls} controls: {model.name} has {available} neurons; ask for fewer")
+    first = [neuron for neuron in ranking.branches if _moving(model, neuron)][:screened]
+    taken = {(neuron.layer, neuron.index) for neuron in first}
+    rng = random.Random(f"cast-{seed}")
+    everyone = [(layer, index) for layer in range(model.n_layers) for index in range(model.d_mlp) if (layer, index) not in taken]
+    rng.shuffle(everyone)
+    drawn = [Neuron(layer, index, 1) for layer, index in everyone if _moving(model, Neuron(layer, index))]
+    layers = sorted({layer for layer, _ in taken} | {neuron.layer for neuron in drawn[:sampled]})
+    matched = [neuron for neuron in drawn[sampled:] if neuron.layer in layers][:controls]
+    signed = [neuron if rng.random() < 0.5 else neuron.opposite for neuron in matched]
+    directions = [_direction(model, layers[i % len(layers)], i, seed) for i in range(controls)]
+    return Cast(_poles(model, clean, first), _poles(model, clean, drawn[:sampled]), tuple(coordinate(model, clean, site) for site in [*signed, *directions]))
+
+
+def _direction(model: Model, layer: int, number: int, seed: int) -> Direction:
+    vector: Tensor = torch.randn(model.d_model, generator=torch.Generator().manual_seed(seed * 10_007 + number))
+    return Direction(layer, f"random{number}", vector / vector.norm())

@@ -1,0 +1,56 @@
+"""The ground an audit stands on: generic text, the clean stream, and what counts as coherent."""
+
+from dataclasses import dataclass
+
+from fulcra.engines.generic import GenericText, continue_openings
+from fulcra.errors import InputError
+from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
+from fulcra.models import Model, bundled_names, load
+from fulcra.models.capture import Stream, reply_log_probs, stream
+from fulcra.types import Behavior
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Clean facts of the model under audit; `reference` is whose surprise judges coherence."""
+
+    text: GenericText
+    clean: Stream
+    reference: Model
+    standard: CoherenceStandard
+
+
+def surprises(reference: Model, pairs: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[list[float]]:
+    """Surprise (nats) of each reply token after its prompt, under the reference model."""
+    return [(-row).tolist() for row in reply_log_probs(reference, [p for p, _ in pairs], [r for _, r in pairs])]
+
+
+def reference_of(model: Model, behavior: Behavior) -> Model:
+    """The model that judges coherence: the behavior's reference where it is bundled and shares the vocabulary, else the audited one."""
+    if behavior.reference is None or behavior.reference not in bundled_names() or behavior.reference == model.name:
+        return model
+    reference = load(behavior.reference)
+    if reference.tokenizer.get_vocab() != model.tokenizer.get_vocab():
+        return model
+    return reference
+
+
+def prepare(model: Model, behavior: Behavior, seed: int) -> Ground:
+    """Generic text continued by the model, its clean stream, and the coherence standard of its own clean replies."""
+    text = continue_openings(model, behavior.generic, seed, behavior.system)
+    if len(text.prompts) < len(behavior.generic) // 2:
+        raise InputError(f"generic text: {model.name} ends {len(behavior.generic) - len(text.prompts)} of {len(behavior.generic)} replies at once; give openings it continues")
+    reference = reference_of(model, behavior)
+    clean = stream(model, text.prompts, text.replies)
+    clean_surprise = surprises(reference, list(zip(text.prompts, text.replies, strict=True)))
+    return Ground(text, clean, reference, coherence_standard(text.replies, clean_surprise, model.vocab))
+
+
+def true_answers_coherent(model: Model, behavior: Behavior, ground: Ground) -> float | None:
+    """Share of the true flipped answers that the standard calls coherent (>= .95 wanted); None where none is known."""
+    known = [prompt for prompt in behavior.confirmation if prompt.answer]
+    pairs = [(model.prompt_ids(prompt.text, behavior.system), model.reply_ids(prompt.answer or "")) for prompt in known]
+    if not pairs:
+        return None
+    found = [coherent(reply, surprise, ground.standard)[0] for (_, reply), surprise in zip(pairs, surprises(ground.reference, pairs), strict=True)]
+    return sum(value is True for value in found) / len(found)

@@ -1,0 +1,101 @@
+"""Running trials and judging them at every horizon; an interrupted measurement goes on where its last part stands."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, final
+
+import pyarrow as pa
+
+from fulcra.engines.local import run_shards
+from fulcra.judges.coherence import coherent
+from fulcra.judges.outcome import judge_rollout
+from fulcra.models import Model
+from fulcra.rollouts import Record, Trial
+from fulcra.store import RunFolder, read_rows, write_rows
+from fulcra.studies.ground import Ground, surprises
+from fulcra.types import Behavior, Judgement, Rollout
+
+#: Trials judged and stored together.
+PART = 3072
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("stage", "branch", "op")),
+        ("dose", pa.float64()),
+        ("prompt", pa.string()),
+        ("horizons", pa.list_(pa.int64())),
+        ("outcomes", pa.list_(pa.string())),
+        ("tokens", pa.int64()),
+        ("ended", pa.bool_()),
+        ("distinct", pa.float64()),
+        ("surprised", pa.float64()),
+        ("grammatical", pa.bool_()),
+        ("text", pa.string()),
+        ("text_hash", pa.string()),
+    ]
+)
+Advance = Callable[[int], None]
+
+
+def record_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Records as rows of the rollout table."""
+    return [record._asdict() for record in records]
+
+
+def records_of(rows: Sequence[dict[str, Any]]) -> list[Record]:
+    """Records from rows of the rollout table."""
+    return [Record(**{**row, "horizons": tuple(row["horizons"]), "outcomes": tuple(row["outcomes"])}) for row in rows]
+
+
+@final
+class Measurement:
+    """Turns trials into records: rolls them out, reads every horizon, judges, stores."""
+
+    def __init__(self, model: Model, behavior: Behavior, ground: Ground, horizons: Sequence[int], folder: RunFolder | None, salt: str) -> None:
+        self.model, self.behavior, self.ground, self.horizons = model, behavior, ground, tuple(horizons)
+        self.folder, self.salt = folder, salt
+        self._surprise: dict[tuple[tuple[int, ...], tuple[int, ...]], list[float]] = {}
+
+    def __call__(self, name: str, trials: Sequence[Trial], advance: Advance = lambda done: None) -> list[Record]:
+        """The records of `trials`, in their order, part by part; `advance` is told of finished rollouts."""
+        records: list[Record] = []
+        for number, start in enumerate(range(0, len(trials), PART)):
+            some = trials[start : start + PART]
+            path = self.folder.part(f"{name}-{number}") if self.folder is not None else None
+            if path is not None and path.exists():
+                records += records_of(read_rows(path))
+                advance(len(some))
+                continue
+            part = list(self._judged(some, advance))
+            if path is not None:
+                write_rows(path, record_rows(part), SCHEMA)
+            records += part
+        return records
+
+    def _judged(self, trials: Sequence[Trial], advance: Advance) -> Iterator[Record]:
+        rollouts: dict[int, Rollout] = {}
+        for shard in run_shards(self.model, [trial.request for trial in trials]):
+            rollouts.update(shard)
+            advance(len(shard))
+        said = [Rollout(trial.prefilled + rollouts[i].tokens, rollouts[i].ended, rollouts[i].finite) for i, trial in enumerate(trials)]
+        keys = [(trial.request.prompt[: len(trial.request.prompt) - len(trial.prefilled)], rollout.tokens) for trial, rollout in zip(trials, said, strict=True)]
+        new = [key for key in dict.fromkeys(keys) if key not in self._surprise and key[1]]
+        self._surprise.update(zip(new, surprises(self.ground.reference, new), strict=True))
+        for trial, rollout, key in zip(trials, said, keys, strict=True):
+            yield self._record(trial, rollout, self._surprise.get(key, []))
+
+    def _record(self, trial: Trial, rollout: Rollout, surprise: list[float]) -> Record:
+        cuts = [rollout.cut(horizon) for horizon in self.horizons]
+        texts = [self.model.words(cut.tokens) for cut in cuts]
+        judged = [self._judge(trial, cut, text, surprise[: len(cut.tokens)]) for cut, text in zip(cuts, texts, strict=True)]
+        last, text = judged[-1], texts[-1]
+        hashed = hashlib.sha256(f"{self.salt}:{text}".encode()).hexdigest()[:16]
+        return Record(
+            trial.stage, trial.branch, trial.op, trial.dose, trial.prompt.id, self.horizons, tuple(j.outcome for j in judged), len(rollout.tokens), rollout.ended,
+            last.distinct, last.surprised, last.grammatical, "" if self.behavior.sensitive else text, hashed,
+        )  # fmt: skip
+
+    def _judge(self, trial: Trial, cut: Rollout, text: str, surprise: list[float]) -> Judgement:
+        if trial.stage != "ceiling":
+            return judge_rollout(self.behavior, trial.prompt, cut, text, surprise, self.ground.standard)
+        sound, distinct, surprised = coherent(cut.tokens, surprise, self.ground.standard, cut.ended) if cut.finite else (None, None, None)
+        return Judgement("unscored" if sound is None else "off_topic" if sound else "collapse", distinct, surprised)
