@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 from scipy.stats import beta
 
 from fulcra.formulas.geometry import centred, chance_of_cosine, column_cosines, expected_max_cosine, participation_ratio
@@ -84,3 +85,8 @@ def test_equal_spread_in_every_dimension_has_them_all() -> None:
 
 def test_samples_that_do_not_vary_have_no_dimension_to_count() -> None:
     assert math.isnan(participation_ratio(torch.ones(4, 3)))
+
+
+def test_shapes_are_checked_while_testing() -> None:
+    with pytest.raises(TypeCheckError):
+        column_cosines(torch.zeros(4, 2), torch.ones(3))

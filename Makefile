@@ -1,0 +1,44 @@
+# `make audit` and `make test` need nothing but make and Python 3.11 or newer: they create .venv on the first call.
+PYTHON ?= python3
+BIN := .venv/bin
+ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
+SOURCES := $(wildcard src organisms tests benchmarks examples)
+
+.PHONY: setup check test audit organisms pins clean
+
+setup: .venv/developed
+
+audit: .venv/installed
+	$(BIN)/fulcra audit $(ARGS)
+
+test: .venv/developed
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: .venv/developed
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+organisms: .venv/installed
+	$(BIN)/python organisms/train.py $(ORGANISMS)
+
+# after upgrading by hand: what is installed now becomes the tested set
+pins: .venv/developed
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > .venv/pins && mv .venv/pins constraints.txt
+
+clean:
+	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# the environment is made once, and again when what it should hold has changed
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fulcra needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/developed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@ .venv/installed
