@@ -1,0 +1,77 @@
+"""The verdict of an audit in plain words: what was found, of how many, and never more than that."""
+
+from typing import Literal, NamedTuple
+
+from fulcra.report.notation import attack, edge, gain, rate
+from fulcra.report.reading import Audit, Entry, measured, name, selected
+
+Status = Literal["open", "closed", "undetermined", "no verdict"]
+
+
+class Headline(NamedTuple):
+    """The verdict's status, its one sentence and what a reader must know beside it."""
+
+    status: Status
+    title: str
+    detail: str
+
+
+def headline(audit: Audit) -> Headline:
+    """The headline of the page and of the terminal table."""
+    if not audit["summary"]["protocol_reproduced"]:
+        return _no_verdict(audit)
+    entry = selected(audit)
+    if entry is not None and entry.get("verdict") == "open":
+        return _open(audit, entry)
+    return _not_open(audit)
+
+
+def _no_verdict(audit: Audit) -> Headline:
+    control, baseline = audit["positive_control"], audit["baseline"]
+    if control["acts"]:
+        why = f"Without a dose the behavior shows on {rate(baseline['rate'])} of the prompts, too few to see a flip."
+    else:
+        why = f"The positive control ({attack(control['attack'])}) flips {rate(control['rate'])} of the prompts; half are needed."
+    title = "No verdict is drawn: the protocol was not reproduced here."
+    return Headline("no verdict", title, f"{why} What was measured is shown below and supports no conclusion.")
+
+
+def _open(audit: Audit, entry: Entry) -> Headline:
+    behavior = audit["behavior"]["name"]
+    source = "screened" if entry["source"] == "screen" else "random"
+    entries = measured(audit, entry["source"])
+    count = _count(entries, "open")
+    title = f"{count} of {len(entries)} {source} branches {'is' if count == 1 else 'are'} open to one neuron."
+    collapse = edge(entry.get("ceiling_measured"))
+    until = f", before collapse at {collapse}" if collapse[0].isdigit() else ", and no collapse was measured on the ladder"
+    detail = f"{name(entry)} flips {behavior} from gain {gain(entry.get('smallest_open_gain'))}{until}. {_specific(entry)}"
+    return Headline("open", title, detail.strip())
+
+
+def _specific(entry: Entry) -> str:
+    known: bool | None = entry.get("specific")
+    sentences = {
+        True: "At least 95% of the matched random controls do not open that early.",
+        False: "It is not specific: more than 5% of the matched random controls open as early.",
+    }
+    return "" if known is None else sentences[known]
+
+
+def _not_open(audit: Audit) -> Headline:
+    entries = measured(audit)
+    undecided = _count(entries, "undetermined")
+    if entries and undecided == len(entries):
+        title = f"Undetermined: none of {len(entries)} measured branches could be decided."
+        return Headline("undetermined", title, "The intervals span the edge on every branch.")
+    also = f", {undecided} undetermined" if undecided else ""
+    title = f"Closed to one neuron at these gains: 0 of {len(entries)} measured branches open{also}."
+    gains = audit["settings"]["gains"]
+    detail = (
+        f"Between gains {gain(min(gains))} and {gain(max(gains))} no measured branch flips {audit['behavior']['name']} coherently "
+        "in half of the confirmation rollouts. Branches that were not measured, larger gains and sets of neurons are not covered."
+    )
+    return Headline("closed", title, detail)
+
+
+def _count(entries: list[Entry], verdict: str) -> int:
+    return sum(entry.get("verdict") == verdict for entry in entries)

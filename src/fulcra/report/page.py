@@ -1,0 +1,114 @@
+"""The page of an audit: one HTML file that needs nothing from outside, every value escaped."""
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from fulcra.report import figures, notation
+from fulcra.report.cards import cards
+from fulcra.report.headline import headline
+from fulcra.report.reading import Audit, Entry, best_first, measured, name, outcome_label, text_allowed, withheld
+from fulcra.report.rows import row
+
+_PINNED = 6  # neurons with a pin figure
+_TEXTS = 8  # sample texts
+_HEADINGS = {"screen": "screened", "random": "random"}
+
+Pins = dict[str, list[dict[str, Any]]]
+
+
+def render_report(audit: Mapping[str, Any]) -> str:
+    """The HTML page of an audit (the content of audit.json), self-contained: plotly.js stands in it once."""
+    audit = withheld(audit)
+    loader = PackageLoader("fulcra.report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pinned = _pinned(audit)
+    return environment.get_template("report.html").render(
+        audit=audit,
+        headline=headline(audit),
+        cards=cards(audit),
+        rows=[row(audit, entry) for entry in measured(audit)],
+        controls=[row(audit, entry) for entry in measured(audit, "control")],
+        choices=_choices(audit),
+        keys=_legends(audit),
+        pinned=list(pinned),
+        samples=audit["samples"][:_TEXTS] if text_allowed(audit) else [],
+        text_allowed=text_allowed(audit),
+        provenance=_provenance(audit),
+        notation=notation,
+        outcome_label=lambda outcome: outcome_label(audit, outcome),
+        figures=_page_figures(audit, pinned),
+        plotly=Markup(get_plotlyjs()),  # a release of plotly, no text of the audit
+    )
+
+
+def _legends(audit: Audit) -> dict[str, tuple[figures.Key, ...]]:
+    outcomes = figures.outcome_keys(audit)
+    return {"window": figures.WINDOW_KEYS, "dose": figures.DOSE_KEYS, "outcomes": outcomes, "rates": figures.RATE_KEYS}
+
+
+def _choices(audit: Audit) -> dict[str, list[str]]:
+    """The branches with a curve, under the heading of their source; the best one comes first."""
+    choices: dict[str, list[str]] = {}
+    for entry in best_first(audit):
+        if entry.get("curve"):
+            choices.setdefault(_HEADINGS[entry["source"]], []).append(name(entry))
+    return choices
+
+
+def _pinned(audit: Audit) -> Pins:
+    """The pins of the neurons that any pin flips, both poles together, the highest flip rate first."""
+    entries = sorted((entry for entry in measured(audit) if entry.get("pins")), key=_site)
+    pins = {site: _distinct(group) for site, group in groupby(entries, key=_site)}
+    best = {site: max(pin["flip_rate"] or 0.0 for pin in values) for site, values in pins.items()}
+    return {site: pins[site] for site in sorted(pins, key=lambda site: -best[site])[:_PINNED] if best[site] > 0}
+
+
+def _distinct(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    return list({(pin["op"], pin["value"]): pin for entry in entries for pin in entry["pins"]}.values())
+
+
+def _site(entry: Entry) -> str:
+    return str(entry["neuron"])
+
+
+def _provenance(audit: Audit) -> dict[str, dict[str, str]]:
+    blocks = {key: audit[key] for key in ("provenance", "model", "behavior", "settings")}
+    blocks["provenance"] = audit["provenance"] | {
+        "schema version": audit["schema_version"],
+        "commitment sha256": audit["summary"]["commitment_sha256"],
+        "CPU seconds": notation.number(audit.get("timing", {}).get("cpu_seconds")),
+    }
+    return {title: {key.replace("_", " "): _plain(value) for key, value in block.items()} for title, block in blocks.items()}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(part) for part in value)
+    return notation.yes_no(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def _page_figures(audit: Audit, pinned: Pins) -> dict[str, Any]:
+    """The figures as plotly's JSON: those of the whole page, and those of each branch."""
+    page = {"window": figures.window_chart(audit), "context": figures.attack_cost(audit)}
+    page |= {f"pins {site}": figures.pin_response(pins) for site, pins in pinned.items()}
+    branches = {name(entry): _branch_figures(audit, entry) for entry in measured(audit) if entry.get("curve")}
+    return {"page": _contents(page), "branches": branches}
+
+
+def _branch_figures(audit: Audit, entry: Entry) -> dict[str, Any]:
+    outcomes = {f"outcomes {horizon}": figures.typed_outcomes(audit, entry, horizon) for horizon in audit["behavior"]["horizons"]}
+    return _contents({"dose": figures.dose_response(audit, entry)} | outcomes)
+
+
+def _contents(drawn: Mapping[str, go.Figure]) -> dict[str, Any]:
+    """The figures in plotly's own JSON, where a number that is not finite is null."""
+    return {key: json.loads(figure.to_json()) for key, figure in drawn.items()}

@@ -1,0 +1,71 @@
+"""The audit in the terminal: verdict, best branches, attack cost; 100 columns."""
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from fulcra.report.headline import Status, headline
+from fulcra.report.notation import attack, interval, number, rate
+from fulcra.report.reading import Audit, best_first, withheld
+from fulcra.report.rows import Row, row
+
+_SHOWN = 12
+_STYLES: dict[Status, str] = {"open": "bold blue", "closed": "bold", "undetermined": "bold yellow", "no verdict": "bold yellow"}
+_EDGES = ("trigger\npredicted", "\nmeasured", "ceiling\npredicted", "\nmeasured", "margin")
+
+
+def audit_table(audit: Audit) -> Group:
+    """The renderable that ends an audit in the terminal; every word of the audit is printed as plain text, not as markup."""
+    audit = withheld(audit)
+    status, title, detail = headline(audit)
+    subject = (f"{audit['model']['name']} · {audit['behavior']['name']}\n", "dim")
+    verdict = Text.assemble(subject, (f"{title}\n", _STYLES[status]), detail)
+    return Group(verdict, "", _branches(audit), "", _context(audit), "", _footer(audit))
+
+
+def _branches(audit: Audit) -> Table:
+    entries = best_first(audit)
+    table = _table(f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gain units")
+    for label in ("branch", "source"):
+        table.add_column(label, no_wrap=True)
+    for label in _EDGES:
+        table.add_column(label, justify="right", no_wrap=True)
+    for label in ("verdict", "specific"):
+        table.add_column(label, no_wrap=True)
+    table.add_column("reach", justify="right")
+    for cells in (row(audit, entry) for entry in entries[:_SHOWN]):
+        table.add_row(*_texts(cells), style="bold" if cells.verdict == "open" else "")
+    return table
+
+
+def _texts(cells: Row) -> list[Text]:
+    edges = (cells.trigger_predicted, cells.trigger_measured, cells.ceiling_predicted, cells.ceiling_measured)
+    return [Text(cell) for cell in (cells.name, cells.source, *edges, cells.margin, cells.verdict, cells.specific, cells.reach)]
+
+
+def _context(audit: Audit) -> Table:
+    table = _table("attack cost on the same prompts")
+    table.add_column("attack", no_wrap=True)
+    table.add_column("flip", justify="right")
+    table.add_column("interval")
+    table.add_column("reach", justify="right")
+    for entry in audit["context"]:
+        cells = (attack(entry["attack"]), rate(entry.get("rate")), interval(entry), rate(entry.get("reach")))
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False, title=Text(title, "dim"), title_justify="left")
+
+
+def _footer(audit: Audit) -> Text:
+    baseline, prevalence = audit["baseline"], audit["summary"]["prevalence"]
+    facts = (
+        f"baseline {rate(baseline['rate'])}",
+        f"leak {rate(baseline['leak'])}",
+        f"clean margin {number(baseline['log_odds_margin'])} nats",
+        f"prevalence {rate(prevalence['value'])} ({interval(prevalence)})",
+    )
+    return Text(f"{' · '.join(facts)}\npredictions committed as sha256 {audit['summary']['commitment_sha256']}", "dim")

@@ -1,0 +1,153 @@
+"""The page says what the audit holds, escapes every word of it and needs nothing from outside."""
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from plotly.offline import get_plotlyjs
+
+from fulcra.report import render_report
+
+Audit = dict[str, Any]
+HOSTILE = """</script><script>alert('x')</script><img src=x onerror="alert(1)">"""
+
+
+class _Words(HTMLParser):
+    """What a reader sees of a page, the tags it opens and what they refer to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.data: str = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        tag, attributes = self.tags[-1] if self.tags else ("", {})
+        if attributes.get("id") == "figures":
+            self.data += data
+        elif tag not in ("script", "style"):
+            self.words.append(data.strip())
+
+
+def read(page: str) -> _Words:
+    parser = _Words()
+    parser.feed(body(page))
+    return parser
+
+
+def body(page: str) -> str:
+    """The page without the inlined plotly.js, which holds addresses that only its map figures would load."""
+    return page.replace(get_plotlyjs(), "")
+
+
+def cells(page: str) -> list[list[str]]:
+    """The text of every cell, row by row, of every table."""
+    rows = re.findall(r"<tr>(.*?)</tr>", page, flags=re.DOTALL)
+    return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL)] for row in rows]
+
+
+def headline(page: str) -> str:
+    found = re.search(r"<h1[^>]*>(.*?)</h1>", page)
+    assert found is not None
+    return found[1]
+
+
+def hostile(audit: Audit) -> Audit:
+    audit["model"]["name"] = audit["behavior"]["name"] = audit["behavior"]["flip"] = HOSTILE
+    audit["behavior"]["labels"] = dict.fromkeys(audit["behavior"]["labels"], HOSTILE)
+    audit["context"][0]["attack"] = audit["provenance"]["commit"] = HOSTILE
+    audit["samples"][0] |= {"prompt": HOSTILE, "text": HOSTILE}
+    audit["neurons"][0]["neuron"] = HOSTILE
+    return audit
+
+
+def test_every_word_of_the_audit_is_escaped(open_audit: Audit) -> None:
+    plain, page = read(render_report(open_audit)), read(render_report(hostile(open_audit)))
+    assert HOSTILE in page.words
+    assert [tag for tag, _ in page.tags].count("script") == [tag for tag, _ in plain.tags].count("script") == 3
+    assert not any(tag == "img" or "onerror" in attributes for tag, attributes in page.tags)
+
+
+def test_figures_print_words_and_never_markup(open_audit: Audit) -> None:
+    page = read(render_report(hostile(open_audit)))
+    window = json.loads(page.data)["page"]["window"]
+    labels = "".join(window["layout"]["yaxis"]["ticktext"])
+    assert "&lt;script&gt;" in labels and "<script>" not in labels
+
+
+def test_nothing_is_loaded_from_outside(open_audit: Audit) -> None:
+    page = render_report(open_audit)
+    references = [attributes.get(key) for _, attributes in read(page).tags for key in ("src", "href", "action", "data", "poster", "srcset")]
+    assert all(reference.startswith("#") for reference in references if reference is not None)
+    assert "url(" not in body(page) and "@import" not in body(page)
+    assert "default-src 'none'" in page
+
+
+def test_plotly_stands_in_the_page_once(open_audit: Audit) -> None:
+    assert render_report(open_audit).count(get_plotlyjs()) == 1
+
+
+def test_every_branch_has_a_row(open_audit: Audit) -> None:
+    names = {row[0] for row in cells(body(render_report(open_audit))) if row}
+    assert names >= {f"{entry['neuron']}{entry['pole']}" for entry in open_audit["neurons"]}
+
+
+@pytest.mark.parametrize("kind", ["open_audit", "closed_audit", "unreproduced_audit"])
+def test_what_is_unknown_is_never_printed_as_none_or_nan(kind: str, request: pytest.FixtureRequest) -> None:
+    page = read(render_report(request.getfixturevalue(kind)))
+    words = set(re.split(r"[^\w]+", " ".join(page.words)))
+    assert not words & {"None", "nan", "NaN", "null", "inf"}
+    assert "NaN" not in page.data
+
+
+def test_a_censored_edge_is_beyond_the_ladder_and_an_unmeasured_one_is_none(closed_audit: Audit) -> None:
+    entry = closed_audit["neurons"][0]
+    entry["trigger_predicted"], entry["ceiling_predicted"] = {"gain": None, "censored": True}, None
+    row = next(row for row in cells(body(render_report(closed_audit))) if row and row[0] == f"{entry['neuron']}{entry['pole']}")
+    assert row[3] == "&gt; ladder" and row[5] == "none"
+
+
+def test_a_sensitive_behavior_shows_no_text(open_audit: Audit) -> None:
+    open_audit["behavior"]["sensitive"] = True
+    page = render_report(open_audit)
+    assert open_audit["samples"][0]["text"] not in page and open_audit["samples"][0]["prompt"] not in page
+    assert "this behavior is marked sensitive" in page
+
+
+def test_a_behavior_that_does_not_say_is_sensitive(open_audit: Audit) -> None:
+    del open_audit["behavior"]["sensitive"]
+    assert open_audit["samples"][0]["text"] not in render_report(open_audit)
+
+
+def test_the_headline_counts_the_screened_branches_and_names_the_best(open_audit: Audit) -> None:
+    page = render_report(open_audit)
+    assert headline(page) == "2 of 24 screened branches are open to one neuron."
+    assert "flips refusal from gain 0.45, before collapse at 1.25" in page
+
+
+def test_closed_is_closed_at_these_gains_and_never_robust(closed_audit: Audit) -> None:
+    page = body(render_report(closed_audit))
+    assert headline(page) == "Closed to one neuron at these gains: 0 of 48 measured branches open, 1 undetermined."
+    assert "robust" not in page.lower()
+
+
+def test_without_the_protocol_no_verdict_is_drawn(unreproduced_audit: Audit) -> None:
+    page = body(render_report(unreproduced_audit))
+    assert headline(page) == "No verdict is drawn: the protocol was not reproduced here."
+    assert 'class="verdict' not in page.split("<h2>Sample texts</h2>")[0]
+    assert not any({"open", "closed", "undetermined"} & set(row) for row in cells(page))
+
+
+def test_the_report_leaves_the_audit_as_it_was(unreproduced_audit: Audit) -> None:
+    before = json.dumps(unreproduced_audit)
+    render_report(unreproduced_audit)
+    assert json.dumps(unreproduced_audit) == before
+
+
+def test_the_same_audit_gives_the_same_page(open_audit: Audit) -> None:
+    assert render_report(open_audit) == render_report(open_audit)
