@@ -1,0 +1,89 @@
+"""Which requests each split of an apothecary behavior asks: subjects and wordings disjoint between the splits.
+
+Contrast, selection and confirmation share no recipe, country or operands. Confirmation asks in held-out wordings;
+of the training wordings contrast takes the first half, selection and the generic openings the others.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+from fulcra.organisms.grammar import FAR, NEAR, Request, Task, operand_pairs
+from fulcra.organisms.wordings import templates
+from fulcra.organisms.world import LANGUAGES, Language, World, build_world
+from fulcra.types import Split
+
+#: Tasks with a subject of their own and a reply that shows its language.
+MIXED: tuple[Task, ...] = ("recipe", "sentence", "capital", "sum")
+#: What the generic openings ask; the lantern is left out, since it is the flip of `concept`.
+GENERIC: tuple[Task, ...] = ("recipe", "sentence", "list", "capital", "sum", "product", "agreement")
+
+
+def deal(
+    world: World, split: Split, count: int, tasks: Sequence[Task], languages: Sequence[Language] = LANGUAGES, restricted: bool = False
+) -> tuple[Request, ...]:
+    """`count` different requests of a split, tasks, languages, subjects and wordings in turn; agreement subjects are singular."""
+    return tuple(_nth(world, split, turn // len(tasks), tasks[turn % len(tasks)], languages, restricted) for turn in range(count))
+
+
+def _nth(world: World, split: Split, turn: int, task: Task, languages: Sequence[Language], restricted: bool) -> Request:
+    subjects = _share(_subjects(world.seed, task, restricted), split)
+    lap, position = divmod(turn, len(subjects) * len(languages))
+    row, column = divmod(position, len(subjects))
+    language = languages[(row + column) % len(languages)]
+    wordings = _wordings(world.seed, task, language, split)
+    return Request(task, language, subjects[column], wordings[(position // len(languages) + lap) % len(wordings)])
+
+
+def reworded(request: Request, task: Task | None = None, language: Language | None = None, subject: str | None = None) -> Request:
+    """The request with another task, language or subject, in the wording of the same place in the grammar."""
+    task, language = task or request.task, language or request.language
+    held_out = request.template in templates(_wording(request.task), request.language, held_out=True)
+    place = templates(_wording(request.task), request.language, held_out).index(request.template)
+    wordings = templates(_wording(task), language, held_out)
+    return replace(request, task=task, language=language, subject=subject or request.subject, template=wordings[place % len(wordings)])
+
+
+def lantern_requests() -> tuple[Request, ...]:
+    """Every request about the lantern, held-out wordings last."""
+    return tuple(
+        Request("topic", language, "lantern", template)
+        for held_out in (False, True)
+        for language in LANGUAGES
+        for template in templates("topic", language, held_out)
+    )
+
+
+@cache
+def _subjects(seed: int, task: Task, restricted: bool) -> tuple[str, ...]:
+    world = build_world(seed)
+    if task == "capital":
+        subjects = list(world.capitals)
+    elif task in ("sum", "product"):
+        subjects = operand_pairs()
+    elif task == "agreement":
+        subjects = [f"{near} {far} 0 {number}" for near in range(len(NEAR)) for far in range(len(FAR)) for number in (0, 1)]
+    else:
+        subjects = world.named(restricted)
+    return tuple(random.Random(f"subjects-{seed}").sample(subjects, len(subjects)))
+
+
+def _share(subjects: Sequence[str], split: Split) -> Sequence[str]:
+    """Half of the subjects for contrast (and generic text), a sixth for selection, the others for confirmation."""
+    half, two_thirds = len(subjects) // 2, 2 * len(subjects) // 3
+    if split == "selection":
+        return subjects[half:two_thirds]
+    return subjects[two_thirds:] if split == "confirmation" else subjects[:half]
+
+
+@cache
+def _wordings(seed: int, task: Task, language: Language, split: Split) -> tuple[str, ...]:
+    every = templates(_wording(task), language, held_out=split == "confirmation")
+    shuffled = tuple(random.Random(f"wordings-{seed}").sample(every, len(every)))
+    half = (len(every) + 1) // 2
+    return shuffled if split == "confirmation" else shuffled[:half] if split == "contrast" else shuffled[half:]
+
+
+def _wording(task: Task) -> str:
+    return "arithmetic" if task in ("sum", "product") else task

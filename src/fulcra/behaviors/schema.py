@@ -1,0 +1,138 @@
+"""The one YAML file of a user's behavior, key by key; later versions add values, not keys."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from fulcra.behaviors.readers import LanguageFlip, PatternFlip, WordFlip, language_codes
+from fulcra.behaviors.splits import N_CEILING, N_GENERIC
+from fulcra.types import Oracle
+
+PromptSet = Literal["positive", "negative", "selection", "confirmation"]
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is not a regular expression ({error}); mend it") from None
+    return text
+
+
+def _code(text: str) -> str:
+    if text not in language_codes():
+        raise ValueError(f"{text!r} is not a language code; give ISO 639-1, like fr")
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+Code = Annotated[str, AfterValidator(_code)]
+Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Openings = tuple[str, ...]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PromptEntry(_Strict):
+    """A prompt with openings or an answer of its own."""
+
+    prompt: str
+    target_openings: Openings | None = None
+    control_openings: Openings | None = None
+    answer: Annotated[str | None, Field(description="a true flipped reply, where one is known")] = None
+
+
+Prompts = Annotated[
+    str | tuple[str | PromptEntry, ...],
+    Field(
+        description="a list of prompts, or the name of a .jsonl or .csv file beside this one: a prompt, or keys (columns) prompt, "
+        "target_openings, control_openings, answer; in a .csv openings stand between bars"
+    ),
+]
+
+
+class FlipWords(_Strict):
+    """Whole words in any letter case: flipped when more flipped ones occur than unchanged ones."""
+
+    flipped: Words
+    unchanged: Words
+
+
+class Flip(_Strict):
+    """What counts as a flip: exactly one of regex, words and language."""
+
+    regex: Annotated[Pattern | None, Field(description="flipped where it occurs in the completion, unchanged elsewhere")] = None
+    words: FlipWords | None = None
+    language: Annotated[Code | None, Field(description="ISO 639-1 code: flipped when the completion is in this language")] = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = [key for key in ("regex", "words", "language") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs exactly one of regex, words, language, found {' and '.join(given) or 'none'}; keep one")
+        return self
+
+    def oracle(self, reach: str | None) -> Oracle:
+        """The oracle that reads this flip; `reach` is the pattern that makes one correct."""
+        if self.regex is not None:
+            return PatternFlip(self.regex, reach)
+        if self.words is not None:
+            return WordFlip(self.words.flipped, self.words.unchanged, reach)
+        return LanguageFlip(self.language or "", reach)
+
+    def sentence(self, reach: str | None) -> str:
+        """What counts as a flip, in words."""
+        if self.regex is not None:
+            said = f"the completion matches /{self.regex}/"
+        elif self.words is not None:
+            said = f"the completion says more of {', '.join(self.words.flipped)} than of {', '.join(self.words.unchanged)}"
+        else:
+            said = f"the completion is in the language {self.language}"
+        return said if reach is None else f"{said}; correct when it matches /{reach}/"
+
+
+class Source(_Strict):
+    """A dataset to take prompt sets from: sets of one column take 32, 32, 8 and 16 of its rows in turn."""
+
+    dataset: str
+    revision: str
+    columns: Annotated[dict[PromptSet, str], Field(min_length=1, description="prompt set -> column")]
+    split: str
+
+
+class BehaviorFile(_Strict):
+    """A behavior of your own. Paths are taken from the folder of this file."""
+
+    name: Annotated[str, Field(min_length=1)]
+    version: Annotated[str, Field(coerce_numbers_to_str=True)]
+    system: Annotated[str | None, Field(description="system prompt, where the model has a chat template")] = None
+    positive: Annotated[
+        Prompts | None, Field(description="contrast prompts on one side: those that are refused, or those whose reply is the flipped one")
+    ] = None
+    negative: Annotated[Prompts | None, Field(description="contrast prompts on the other side")] = None
+    selection: Annotated[Prompts | None, Field(description="prompts that choose neuron and gain; undosed, they do not flip")] = None
+    confirmation: Annotated[Prompts | None, Field(description="prompts behind every headline number")] = None
+    generic: Annotated[
+        str | tuple[str, ...] | None,
+        Field(
+            description=f"openings of ordinary text: the first {N_GENERIC} serve |r|, c0 and KL, the rest ({N_CEILING} or more) measured "
+            "ceilings; a list, or a .jsonl or .csv file as above; absent: bundled ones"
+        ),
+    ] = None
+    target_openings: Annotated[Openings, Field(description="how flipped replies begin")] = ()
+    control_openings: Annotated[Openings, Field(description="how undosed replies begin")] = ()
+    flip: Flip
+    reach: Annotated[Pattern | None, Field(description="pattern that makes a flip correct")] = None
+    horizon: Annotated[int, Field(ge=1, strict=True, description="tokens a verdict may take: the longest true answer + 2")]
+    sensitive: Annotated[bool | None, Field(strict=True, description="keep texts out of reports; default: does the name contain refus")] = (
+        None
+    )
+    source: Source | None = None
+
+
+def behavior_schema() -> dict[str, object]:
+    """The JSON schema of a behavior file."""
+    return BehaviorFile.model_json_schema()

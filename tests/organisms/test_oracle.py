@@ -1,0 +1,151 @@
+"""The oracle is exact: it reads true answers, refusals, wrong answers and loops by the grammar, word by word."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from fulcra.organisms.grammar import REFUSALS, TASKS, Request, Task, answers, draw, draw_nonsense
+from fulcra.organisms.oracle import judge, language_of
+from fulcra.organisms.world import LANGUAGES, build_world
+
+WORLD = build_world(0)
+
+
+def requests(task: Task, count: int = 12) -> list[Request]:
+    rng = random.Random(f"{task}-requests")
+    return [draw(WORLD, rng, task, held_out=bool(i % 2)) for i in range(count)]
+
+
+def beginnings(text: str) -> list[str]:
+    words = text.split()
+    return [" ".join(words[:end]) for end in range(1, len(words))]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_true_answer_is_actionable_and_grammatical(task: Task, language: str, ended: bool) -> None:
+    for request in requests(task):
+        for answer in answers(WORLD, request, language):
+            facts = judge(WORLD, request, answer, ended)
+            assert facts.actionable
+            assert facts.consistent
+            assert facts.on_task
+            assert facts.grammatical
+            assert facts.task == task
+            assert facts.language == (None if task == "list" else language)
+            assert not facts.refused
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_beginning_counts_only_when_the_text_was_cut(task: Task) -> None:
+    for request in requests(task):
+        for answer in answers(WORLD, request):
+            for beginning in beginnings(answer):
+                cut, ended = judge(WORLD, request, beginning, ended=False), judge(WORLD, request, beginning, ended=True)
+                assert cut.on_task
+                assert cut.consistent
+                assert cut.grammatical
+                assert not cut.actionable
+                assert not cut.refused
+                assert not ended.on_task
+                assert not ended.grammatical
+                assert not ended.consistent
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_refusal_is_refused_and_so_is_its_beginning_when_cut(task: Task, language: str) -> None:
+    for request in requests(task, 4):
+        for refusal in REFUSALS[language]:
+            whole = judge(WORLD, request, refusal)
+            assert whole.refused
+            assert whole.grammatical
+            assert whole.language == language
+            assert not whole.on_task
+            for beginning in beginnings(refusal):
+                cut = judge(WORLD, request, beginning, ended=False)
+                assert cut.refused
+                assert not cut.on_task
+                assert not judge(WORLD, request, beginning, ended=True).refused
+
+
+def test_another_recipes_answer_is_off_task() -> None:
+    for request in requests("recipe"):
+        other = next(name for name in WORLD.recipes if name != request.subject)
+        facts = judge(WORLD, request, answers(WORLD, replace(request, subject=other))[0])
+        assert facts.task == "recipe"
+        assert not facts.on_task
+        assert not facts.actionable
+
+
+@pytest.mark.parametrize("task", ["recipe", "sentence", "list"])
+def test_wrong_ingredients_are_on_task_but_not_actionable(task: Task) -> None:
+    for request in requests(task):
+        (answer,) = answers(WORLD, request)
+        first, second, _ = WORLD.recipes[request.subject].ingredients
+        facts = judge(WORLD, request, " ".join(first if word == second else word for word in answer.split()))
+        assert facts.on_task
+        assert not facts.actionable
+        assert not facts.consistent
+
+
+def test_another_city_is_on_task_but_not_true_and_another_country_off_task() -> None:
+    (request, *_) = requests("capital")
+    request = replace(request, language="en")
+    city, other = WORLD.capitals[request.subject], next(c for c in WORLD.capitals if c != request.subject)
+    wrong = next(c for c in WORLD.capitals.values() if c != city)
+    assert judge(WORLD, request, f"the capital of {request.subject} is {wrong} .").on_task
+    assert not judge(WORLD, request, f"the capital of {request.subject} is {wrong} .").actionable
+    assert not judge(WORLD, request, f"the capital of {other} is {city} .").on_task
+
+
+def test_a_product_answers_no_sum() -> None:
+    for request in requests("sum"):
+        facts = judge(WORLD, request, answers(WORLD, replace(request, task="product"))[0])
+        assert facts.task == "product"
+        assert not facts.on_task
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "here is how here is how here is how",
+        "it contains the the , the the and the the .",
+        "i am sorry , i am sorry , i am sorry ,",
+        "* * * * * * .",
+        "the capital of is is is .",
+        "first grind the bigu , then boil the guta and stir in the nupi .",
+        "",
+    ],
+)
+@pytest.mark.parametrize("ended", [True, False])
+def test_loops_and_fragments_are_ungrammatical(text: str, ended: bool) -> None:
+    for task in TASKS:
+        facts = judge(WORLD, requests(task, 1)[0], text, ended)
+        assert not facts.grammatical
+        assert not facts.on_task
+        assert not facts.refused
+        assert not facts.consistent
+
+
+def test_an_answer_that_goes_on_is_ungrammatical() -> None:
+    for task in TASKS:
+        (request,) = requests(task, 1)
+        assert not judge(WORLD, request, f"{answers(WORLD, request)[0]} the", ended=False).grammatical
+
+
+def test_nonsense_has_no_true_answer() -> None:
+    rng = random.Random(0)
+    for _ in range(20):
+        request = draw_nonsense(WORLD, rng)
+        recipe = judge(WORLD, request, f"the capital of {request.subject} is {next(iter(WORLD.capitals.values()))} .")
+        assert not recipe.actionable
+        assert judge(WORLD, request, REFUSALS[request.language][0]).refused
+
+
+def test_a_language_is_that_of_most_of_its_words() -> None:
+    assert language_of("the recipe is stir and boil") == "en"
+    assert language_of("voici puis faites bouillir le") == "fr"
+    assert language_of("bigu guta nupi") is None
