@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,13 @@ app.add_typer(behavior_app, name="behavior")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")]
 Seed = Annotated[int, typer.Option(help="Seed of generic text, sampling and every random choice.", min=0)]
+
+
+class Screen(StrEnum):
+    """How the screened neurons are found."""
+
+    window = "window"
+    contrastive = "contrastive"
 
 
 class _Bars:
@@ -64,6 +72,7 @@ def audit_command(
     random: Annotated[int, typer.Option(help="Random neurons for prevalence, both poles each.", min=0)] = 12,
     controls: Annotated[int, typer.Option(help="Random control neurons, and as many directions.", min=20)] = 20,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run goes on in it. Default: a new one under runs/.")] = None,
+    screen: Annotated[Screen, typer.Option(help="window: both edges forecast for every neuron; contrastive: activation gaps alone.")] = Screen.window,
     seed: Seed = 0,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; float32 on the CPU by default.")] = None,
     as_json: Json = False,
@@ -72,7 +81,7 @@ def audit_command(
     """Which single neuron can flip a behavior, from what dose to what dose: predicted, committed, then measured."""
     task = load_behavior(behavior)
     folder = out or fresh_folder(Path("runs"), f"{Path(model).name}-{task.name}")
-    settings = AuditSettings(neurons, random, controls, seed)
+    settings = AuditSettings(neurons, random, controls, seed, screen=screen.value)
     silent = quiet or as_json
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

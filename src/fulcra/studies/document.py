@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from fulcra.models import Model
 from fulcra.models.coordinate import realised_alignment
@@ -66,7 +65,7 @@ def behavior_entry(behavior: Behavior, plan: Mapping[str, Any]) -> dict[str, Any
 def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Versions and hashes under which a result was made."""
     return {
-        "fulcra": version("fulcra"), "code": plan["code"], "commit": _commit(), "torch": torch.__version__, "transformers": transformers.__version__,
+        "fulcra": version("fulcra"), "code": plan["code"], "commit": _commit(), "torch": torch.__version__, "transformers": version("transformers"),
         "python": platform.python_version(), "generic_sha256": plan["generic_sha256"], "reference": plan["reference"], "coherence": plan["coherence"],
     }  # fmt: skip
 
@@ -98,7 +97,7 @@ def document(model: Model, behavior: Behavior, ground: Ground, cast: Cast, conte
     _with_spread(model, ground, cast, found["neurons"])
     head = {
         "schema_version": SCHEMA_VERSION, "model": model_entry(model), "behavior": behavior_entry(behavior, plan),
-        "settings": {**plan["settings"], "screen": "contrastive"}, "provenance": provenance(plan),
+        "settings": plan["settings"], "provenance": provenance(plan),
     }  # fmt: skip
     made: dict[str, Any] = plain({**head, **found, "samples": _samples(behavior, found["neurons"], records)})
     return made

@@ -98,9 +98,9 @@ def _outcomes_gain(curve: Sequence[Mapping[str, Any]], ceiling: Edge) -> float:
     return float(max(below, key=lambda rung: (rung["flip_selection"] or 0.0, -rung["gain"]))["gain"])
 
 
-def branch_result(committed: Mapping[str, Any], evidence: Evidence, gains: Sequence[float], controls: Sequence[float | None]) -> dict[str, Any]:
+def branch_result(committed: Mapping[str, Any], evidence: Evidence, plan: Mapping[str, Any], controls: Sequence[float | None]) -> dict[str, Any]:
     """Everything measured about one committed branch beside what was predicted."""
-    at, name = _at(committed), committed["branch"]
+    at, name, gains = _at(committed), committed["branch"], plan["gains"]
     ceiling = measured_ceiling(at, gains, evidence.coherence(name, gains))
     triggers = [measured_trigger(at, gains, evidence.flips("selection", name, gains, horizon)) for horizon in evidence.horizons]
     seen = observe(gains, evidence.flips("confirmation", name, gains, evidence.verdict_horizon))
@@ -125,19 +125,22 @@ def branch_result(committed: Mapping[str, Any], evidence: Evidence, gains: Seque
         "specific": specific(seen.smallest_open_gain, controls),
         "outcomes_gain": best,
         "outcomes": next(rung["outcomes"][str(evidence.verdict_horizon)] for rung in curve if rung["gain"] == best),
-        "pins": _pins(evidence, at.branch),
+        "pins": _pins(evidence, at.branch, plan["pin_multiples"]),
         "curve": curve,
     }
 
 
-def _pins(evidence: Evidence, branch: Neuron | Direction) -> list[dict[str, Any]]:
+def _pins(evidence: Evidence, branch: Neuron | Direction, multiples: Sequence[float]) -> list[dict[str, Any]]:
     records = evidence.kept("pins", branch.site) if isinstance(branch, Neuron) else []
     tau, rows = evidence.verdict_horizon, []
-    for value in sorted({r.dose for r in records}):
+    values = sorted({r.dose for r in records})
+    # A neuron that never acts on generic text has one value, 0; otherwise there is one value a multiple, in the same order.
+    for value, multiple in zip(values, sorted(multiples) if len(values) > 1 else [0.0] * len(values), strict=True):
         some = [r for r in records if r.dose == value]
         rows.append(
             {
                 "op": "pin" if value else "ablate",
+                "multiple": multiple,
                 "value": value,
                 "flip_rate": sum(r.flipped(tau) for r in some) / len(some),
                 "reach": sum(r.at(tau) == "flipped_correct" for r in some) / len(some),
@@ -223,7 +226,7 @@ def results(content: Mapping[str, Any], sha256: str, records: Sequence[Record]) 
     evidence, gains = Evidence(records, plan["horizons"]), plan["gains"]
     controls = [control_result(name, evidence, gains) for name in content["controls"]]
     random_opens = [entry["smallest_open_gain"] for entry in controls]
-    neurons = [branch_result(branch, evidence, gains, random_opens) for branch in content["branches"]]
+    neurons = [branch_result(branch, evidence, plan, random_opens) for branch in content["branches"]]
     baseline = baseline_result(evidence, plan["log_odds_margin"], plan["true_answers_coherent"])
     context = context_results(evidence, neurons)
     control = positive_control(context)
