@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,28 +37,58 @@ def ablate_direction(direction: Direction) -> Edit:
     return Edit(direction, "ablate_direction", 1.0)
 
 
-class _Affine(NamedTuple):
-    """h <- factor * h + shift on (row, index) pairs of one layer; `rows` None means every row."""
+@dataclass(slots=True)
+class _Group:
+    """Edits of one kind at one place; `rows` [n] are the rows of the batch they act on, None means every row."""
 
     rows: Tensor | None
+
+    def select(self, place: Tensor) -> None:
+        """The edits whose row has a place [row] (-1: none) in a new batch, moved there."""
+        if self.rows is None:
+            return
+        moved = place.to(self.rows.device)[self.rows]
+        for name in (field.name for field in fields(self) if isinstance(getattr(self, field.name), Tensor)):
+            setattr(self, name, getattr(self, name)[moved >= 0])
+        self.rows = moved[moved >= 0]
+
+    @property
+    def idle(self) -> bool:
+        """Whether no row is left to act on."""
+        return self.rows is not None and not len(self.rows)
+
+
+@dataclass(slots=True)
+class _Affine(_Group):
+    """h <- factor * h + shift on (row, index) pairs of one layer."""
+
     index: Tensor
     factor: Tensor
     shift: Tensor
 
 
-class _Vectors(NamedTuple):
+@dataclass(slots=True)
+class _Vectors(_Group):
     """x <- x + vector on rows of one block's output; vectors [n, d_model]."""
 
-    rows: Tensor | None
     vectors: Tensor
 
 
 @dataclass(slots=True)
 class Applied:
-    """A running set of edits: what phase the model is in, and how many edited passes went through a hook."""
+    """A running set of edits: the phase and the rows of the present pass, and how many edited passes went through a hook."""
 
     phase: str = "prompt"
     passes: int = 0
+    rows: int = 0
+    groups: list[_Group] = field(default_factory=list)
+
+    def select(self, kept: Tensor, rows: int) -> None:
+        """The batch goes on with the rows at `kept` of its `rows` rows, in that order."""
+        place = kept.new_full((rows,), -1)
+        place[kept] = torch.arange(len(kept), device=kept.device)
+        for group in self.groups:
+            group.select(place)
 
     def covers(self, positions: Positions) -> bool:
         """Whether edits at `positions` act in the present phase."""
@@ -95,15 +125,15 @@ def _span(x: Tensor, positions: Positions) -> Tensor:
 
 def _neuron_hook(group: _Affine, positions: Positions, applied: Applied) -> Any:
     def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not applied.covers(positions):
+        if not applied.covers(positions) or group.idle:
             return None
         x = args[0].clone() if torch.is_grad_enabled() else args[0]
         part = _span(x, positions)
-        rows = slice(None) if group.rows is None else group.rows
         if group.rows is None:
             part[..., group.index] = part[..., group.index] * group.factor + group.shift
         else:
-            part[rows, :, group.index] = part[rows, :, group.index] * group.factor[:, None] + group.shift[:, None]
+            place = (group.rows, slice(None), group.index)
+            part[place] = torch.addcmul(group.shift[:, None], part[place], group.factor[:, None])
         applied.passes += 1
         return (x, *args[1:])
 
@@ -112,7 +142,7 @@ def _neuron_hook(group: _Affine, positions: Positions, applied: Applied) -> Any:
 
 def _stream_hook(group: _Vectors, positions: Positions, applied: Applied) -> Any:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
-        if not applied.covers(positions):
+        if not applied.covers(positions) or group.idle:
             return None
         stream = output if isinstance(output, Tensor) else output[0]
         stream = stream.clone()
@@ -139,7 +169,9 @@ def _install(model: Model, key: tuple[int, Positions, str], pairs: list[tuple[in
         rows = None if every_row else torch.tensor([row for row, _ in pairs], device=device)
         index = torch.tensor([edit.site.index for _, edit in pairs if isinstance(edit.site, Neuron)], device=device)
         factor, shift = torch.tensor([_affine(edit) for _, edit in pairs], device=device, dtype=dtype).unbind(-1)
-        return [model.down(layer).register_forward_pre_hook(_neuron_hook(_Affine(rows, index, factor, shift), positions, applied))]
+        affine = _Affine(rows, index, factor, shift)
+        applied.groups.append(affine)
+        return [model.down(layer).register_forward_pre_hook(_neuron_hook(affine, positions, applied))]
     by_row: dict[int, Tensor] = {}
     for row, edit in pairs:
         if isinstance(edit.site, Direction):
@@ -147,9 +179,11 @@ def _install(model: Model, key: tuple[int, Positions, str], pairs: list[tuple[in
             by_row[row] = by_row[row] + vector if row in by_row else vector
     rows = None if every_row else torch.tensor(list(by_row), device=device)
     vectors = torch.stack(list(by_row.values())).to(device)
+    group = _Vectors(rows, vectors if kind == "add_vector" else vectors / vectors.norm(dim=-1, keepdim=True))
+    applied.groups.append(group)
     if kind == "add_vector":
-        return [model.blocks[layer].register_forward_hook(_stream_hook(_Vectors(rows, vectors), positions, applied))]
-    return _install_ablation(model, _Vectors(rows, vectors / vectors.norm(dim=-1, keepdim=True)), applied)
+        return [model.blocks[layer].register_forward_hook(_stream_hook(group, positions, applied))]
+    return _install_ablation(model, group, applied)
 
 
 def _install_ablation(model: Model, group: _Vectors, applied: Applied) -> list[Any]:
