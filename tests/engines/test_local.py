@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fulcra.engines.decoding import decode, resumes
+from fulcra.engines.decoding import decode, shared
 from fulcra.engines.local import run, run_shards
 from fulcra.errors import InputError
 from fulcra.models import Model, add, applied_rows
@@ -55,8 +55,8 @@ def test_sampling_does_not_depend_on_the_batch(model: Model, sampled: list[Rollo
 
 
 def test_sharing_below_the_edit_changes_nothing(model: Model, sampled: list[RolloutRequest]) -> None:
-    assert resumes(model)
-    assert decode(model, sampled) == decode(model, sampled, share=False)
+    assert shared(model) == "write"
+    assert decode(model, sampled, "write") == decode(model, sampled, "block") == decode(model, sampled, "none")
 
 
 @pytest.mark.parametrize("leaving", [0.0, 2.0])

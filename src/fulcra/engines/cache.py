@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
+from fulcra.engines.trunk import Trunk
 from fulcra.models import Model
 
 
@@ -70,6 +71,18 @@ def row_cache(model: Model, width: int) -> DynamicCache:
         if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):
             cache.layers[place] = RowLayer(width)
     return cache
+
+
+def arrange(cache: DynamicCache, before: Sequence[int], after: Trunk, own: Tensor | None, tail: Tensor, still: bool = False) -> None:
+    """The cache of a batch whose trunk is now `after`: its rows are those at `own` of the batch before (None: the same), its
+    trunk rows those at `tail` of the trunk before, where `before` rows a layer had entered (see `RowLayer.arrange`)."""
+    layers = row_layers(cache)
+    if layers is None:
+        if own is not None:
+            cache.batch_select_indices(own)
+        return
+    for place, layer in enumerate(layers):
+        layer.arrange(None if own is None else own[: after.own[place]], before[place], tail[: after.shared[place]], still)
 
 
 def row_layers(cache: Cache) -> Sequence[RowLayer] | None:

@@ -1,8 +1,8 @@
 """Token by token: a batch of rows that share what they can, leave when they are over and stay tensors until the end."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import final
 from weakref import WeakKeyDictionary
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from fulcra.engines.cache import row_cache, row_layers
+from fulcra.engines.cache import arrange, row_cache, row_layers
 from fulcra.engines.sampling import choose, uniforms
-from fulcra.engines.trunk import Trunk, entry_layer, widened
+from fulcra.engines.trunk import Share, Trunk, entry_layer, split_writes, widened
 from fulcra.errors import InputError
-from fulcra.models import Applied, Model, applied_rows
-from fulcra.types import Rollout, RolloutRequest
+from fulcra.models import Model, applied_rows
+from fulcra.types import Edit, Neuron, Rollout, RolloutRequest
 
 logger = logging.getLogger(__name__)
 
@@ -74,18 +74,24 @@ class _Decoder:
         self.back = torch.tensor(order).argsort().tolist()
         self.chosen = torch.zeros(0)
 
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        hooked, writes = split_writes(self.model, [r.edits for r in self.requests], self.trunk.entry.tolist())
+        with (
+            applied_rows(self.model, hooked) as self.applied,
+            widened(self.model, self.trunk, writes, self.applied) as self.widening,
+        ):
+            yield
+
     def decode(self) -> list[Rollout]:
         """The rollouts of the requests, in their order."""
-        with ExitStack() as stack:
-            applied = stack.enter_context(applied_rows(self.model, [r.edits for r in self.requests]))
-            self.widening = stack.enter_context(widened(self.model, applied, list(self.trunk.widenings())))
+        with self._running():
             for step in range(self.horizon):
-                logits = self._forward(step)
-                self._take(step, logits)
+                self._take(step, self._forward(step))
                 if not bool(self.alive.any()):
                     break
-                self._arrange(applied)
-        if any(r.edits for r in self.requests) and applied.passes == 0:
+                self._arrange()
+        if any(r.edits for r in self.requests) and self.applied.passes == 0:
             raise InputError("run(): the edits of this batch never acted; their positions do not occur in these rollouts")
         said = self.said.rollouts()
         return [said[i] for i in self.back]
@@ -93,14 +99,11 @@ class _Decoder:
     def first_logits(self, steps: int) -> Tensor:
         """The logits of the first greedy steps, [step, request, vocab]; every row goes on whatever it says."""
         out = []
-        with (
-            applied_rows(self.model, [r.edits for r in self.requests]) as applied,
-            widened(self.model, applied, list(self.trunk.widenings())) as self.widening,
-        ):
+        with self._running():
             for step in range(steps):
                 out.append(self._forward(step))
                 self.chosen = out[-1].argmax(-1)
-                self._arrange(applied)
+                self._arrange()
         return torch.stack(out)[:, self.back]
 
     def _forward(self, step: int) -> Tensor:
@@ -110,7 +113,7 @@ class _Decoder:
         places = torch.arange(self.width + step, device=base.device)
         mask = (places >= pads[:, None]).long()
         positions = (places[-ids.shape[1] :] - pads[:, None]).clamp_(min=0)
-        self.widening.set(self.trunk.widenings(), len(base))
+        self.widening.set()
         out = self.model.hf(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=1
         )
@@ -125,12 +128,13 @@ class _Decoder:
         self.chosen = choose(logits, self.temperature[self.rows], self.uniform[self.rows, step])
         self.alive = self.said.take(step, self.rows, self.alive, self.chosen, finite)
 
-    def _arrange(self, applied: Applied) -> None:
+    def _arrange(self) -> None:
         """Rows that are over leave when they are many, and trunk rows split where their rows have said different things."""
         own = self.trunk.own
         kept = self._leaving()
         if kept is not None:
-            applied.select(kept, len(self.alive))
+            self.applied.select(kept, len(self.alive))
+            self.widening.select(kept, len(self.alive))
             self.trunk.select(kept)
             self.rows, self.alive, self.chosen, self.pads = self.rows[kept], self.alive[kept], self.chosen[kept], self.pads[kept]
         before = self.trunk.shared
@@ -138,10 +142,7 @@ class _Decoder:
         still = bool((parents == torch.arange(len(parents), device=parents.device)).all())
         if kept is None and still and self.trunk.shared == before:
             return
-        if kept is not None and self.layers is None:
-            self.cache.batch_select_indices(kept)
-        for layer, rows in enumerate(self.layers or ()):
-            rows.arrange(None if kept is None else kept[kept < own[layer]], own[layer], parents[: self.trunk.shared[layer]], still)
+        arrange(self.cache, own, self.trunk, kept, parents, still)
 
     def _leaving(self) -> Tensor | None:
         kept = self.alive.nonzero()[:, 0]
@@ -149,36 +150,47 @@ class _Decoder:
 
 
 @torch.no_grad()
-def decode(model: Model, requests: Sequence[RolloutRequest], share: bool = True) -> list[Rollout]:
+def decode(model: Model, requests: Sequence[RolloutRequest], share: Share | None = None) -> list[Rollout]:
     """The rollouts of one batch, in the order of the requests.
 
-    With `share`, what rows have in common below their edits is computed once, where `resumes` has found that it may be.
+    What rows have in common below their edits is computed once, as far as `shared` has measured that it may be; `share` says
+    otherwise.
     """
-    share = share and any(r.edits for r in requests) and resumes(model)
-    return _Decoder(model, requests, [entry_layer(r.edits, model.n_layers) if share else 0 for r in requests]).decode()
+    if share is None:
+        share = shared(model) if any(r.edits for r in requests) else "none"
+    return _Decoder(model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests]).decode()
 
 
-_RESUMES: "WeakKeyDictionary[PreTrainedModel, bool]" = WeakKeyDictionary()
-#: Largest difference of logits, relative to the largest logit, between a resumed and a full pass.
+_SHARED: "WeakKeyDictionary[PreTrainedModel, Share]" = WeakKeyDictionary()
+#: Largest difference of logits, relative to the largest logit, between a shared and a full pass.
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
 
 
-def resumes(model: Model) -> bool:
-    """Whether rows that enter half way get what a full pass gives; measured once a model on a few tokens, prompt and next."""
-    if model.hf not in _RESUMES:
-        _RESUMES[model.hf] = row_layers(row_cache(model, 1)) is not None and _resumed_is_full(model)
-    return _RESUMES[model.hf]
+def shared(model: Model) -> Share:
+    """How much rows may share in this model: the most that gives the logits of a full pass, measured once on a few tokens."""
+    if model.hf not in _SHARED:
+        _SHARED[model.hf] = _measured(model) if row_layers(row_cache(model, 1)) is not None else "none"
+    return _SHARED[model.hf]
 
 
 @torch.no_grad()
-def _resumed_is_full(model: Model) -> bool:
-    prompts = [tuple(5 + (7 * i + row) % (model.vocab - 5) for i in range(3 + 2 * (row // 2))) for row in range(6)]
-    prompts += prompts[:2]
-    layers = [row * (model.n_layers - 1) // 3 for row in range(4)] * 2
-    requests = [RolloutRequest(prompt, horizon=2) for prompt in prompts]
-    full, resumed = (_Decoder(model, requests, entry).first_logits(2) for entry in ([0] * len(layers), layers))
-    distance = float((full - resumed).abs().max() / full.abs().max())
-    if distance <= TOLERANCE.get(model.dtype, 5e-2):
-        return True
-    logger.warning("%s: a pass resumed half way differs from a full one by %.2g; every row is computed from layer 0", model.name, distance)
-    return False
+def _measured(model: Model) -> Share:
+    prompts = [tuple(5 + (7 * i + row) % (model.vocab - 5) for i in range(3 + 2 * row)) for row in range(2)]
+    layers = [row * (model.n_layers - 1) // 3 for row in range(4)]
+    edits = [(Edit(Neuron(layer, layer), op, 1.5),) for layer in layers for op in ("add", "scale")] if model.d_mlp else []
+    requests = [RolloutRequest(prompt, edit, 2) for edit in edits for prompt in prompts]
+
+    def logits(share: Share) -> Tensor:
+        return _Decoder(model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests]).first_logits(2)
+
+    full = logits("none")
+    for share in ("write", "block"):
+        try:
+            distance = float((full - logits(share)).abs().max() / full.abs().max())
+        except (IndexError, RuntimeError) as error:
+            logger.warning("%s: rows cannot share by %r: %s", model.name, share, error)
+            continue
+        if distance <= TOLERANCE.get(model.dtype, 5e-2):
+            return share
+        logger.warning("%s: a pass shared by %r differs from a full one by %.2g", model.name, share, distance)
+    return "none"

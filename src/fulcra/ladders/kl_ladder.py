@@ -30,7 +30,7 @@ def dose_divergences(model: Model, texts: Texts, clean: Tensor, doses: Sequence[
 
 def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
     """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
-    texts = Texts.of(model, text.prompts, text.replies)
+    texts = Texts.of_pairs(model, text.prompts, text.replies)
     doses = [branch.dose(gain) for branch in branches for gain in gains]
     return dose_divergences(model, texts, clean_logits(model, texts)[texts.where], doses).unflatten(0, (len(branches), len(gains)))
 
@@ -42,7 +42,7 @@ def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, g
     each from the dosed layer upwards; the edge is that of the whole ladder (`crossings`).
     """
     some = text.first(TEXTS)
-    texts = Texts.of(model, some.prompts, some.replies)
+    texts = Texts.of_pairs(model, some.prompts, some.replies)
     clean = clean_logits(model, texts)[texts.where]
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:

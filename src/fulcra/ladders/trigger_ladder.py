@@ -44,7 +44,7 @@ class Openings:
                     replies.append(reply)
                     whose.append(i)
                     target.append(side)
-        return cls(Texts.of(model, asked, replies), torch.tensor(whose), torch.tensor(target))
+        return cls(Texts.of_pairs(model, asked, replies), torch.tensor(whose), torch.tensor(target))
 
     def odds(self, logits: Tensor) -> Tensor:
         """Log-odds (nats) of target against control openings, [..., prompt], from logits [..., text, kept, vocab]."""
@@ -53,7 +53,7 @@ class Openings:
         after = texts.after[texts.where]
         chosen = tokens.gather(-1, after.expand(tokens.shape[:-1])[..., None])[..., 0]
         text = texts.where.nonzero()[:, 0].expand(chosen.shape)
-        total = chosen.new_zeros(*chosen.shape[:-1], len(texts.ids)).scatter_add(-1, text, chosen).cpu()
+        total = chosen.new_zeros(*chosen.shape[:-1], len(texts.of)).scatter_add(-1, text, chosen).cpu()
         sides = []
         for side in (True, False):
             picked = [total[..., (self.prompt == i) & (self.target == side)].logsumexp(-1) for i in range(int(self.prompt.max()) + 1)]

@@ -95,7 +95,8 @@ class Applied:
         return positions == "all" or (positions in ("prompt", "last")) == (self.phase == "prompt")
 
 
-def _affine(edit: Edit) -> tuple[float, float]:
+def affine(edit: Edit) -> tuple[float, float]:
+    """(factor, shift) of a neuron's edit, h <- factor * h + shift; InputError while the dose is in gain units."""
     if edit.value != edit.value:
         raise InputError(f"{edit}: its dose is still in gain units; apply it with fulcra.edit, which knows the budget")
     return {"add": (1.0, edit.value), "scale": (edit.value, 0.0), "pin": (0.0, edit.value)}[edit.op]
@@ -168,10 +169,10 @@ def _install(model: Model, key: tuple[int, Positions, str], pairs: list[tuple[in
     if kind == "neuron":
         rows = None if every_row else torch.tensor([row for row, _ in pairs], device=device)
         index = torch.tensor([edit.site.index for _, edit in pairs if isinstance(edit.site, Neuron)], device=device)
-        factor, shift = torch.tensor([_affine(edit) for _, edit in pairs], device=device, dtype=dtype).unbind(-1)
-        affine = _Affine(rows, index, factor, shift)
-        applied.groups.append(affine)
-        return [model.down(layer).register_forward_pre_hook(_neuron_hook(affine, positions, applied))]
+        factor, shift = torch.tensor([affine(edit) for _, edit in pairs], device=device, dtype=dtype).unbind(-1)
+        group = _Affine(rows, index, factor, shift)
+        applied.groups.append(group)
+        return [model.down(layer).register_forward_pre_hook(_neuron_hook(group, positions, applied))]
     by_row: dict[int, Tensor] = {}
     for row, edit in pairs:
         if isinstance(edit.site, Direction):
