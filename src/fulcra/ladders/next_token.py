@@ -1,7 +1,7 @@
 """The cheapest forecast of a flip: log-odds of the one next token at which target and control openings part."""
 
 from collections.abc import Callable, Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -15,6 +15,11 @@ from fulcra.types import Edit, Prompt
 ROWS = 1024
 
 
+def shared_start(rows: Sequence[Sequence[int]]) -> int:
+    """How many first tokens all rows have in common."""
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
+
+
 class NextTokens:
     """The one token at which target and control openings part, for some prompts: ids and mask [prompt, pos] and both sides."""
 
@@ -25,8 +30,7 @@ class NextTokens:
             controls = [model.reply_ids(words) for words in prompt.control_openings]
             if not targets or not controls or not all(targets + controls):
                 raise BehaviorError(f"prompt {prompt.id}: the sweep needs target and control openings with tokens; give both")
-            shared = len(commonprefix([tuple(opening) for opening in targets + controls]))
-            shared = min(shared, min(map(len, targets + controls)) - 1)
+            shared = min(shared_start(targets + controls), min(map(len, targets + controls)) - 1)
             rows.append(model.prompt_ids(prompt.text, system) + targets[0][:shared])
             self.sides.append(tuple(sorted({opening[shared] for opening in side}) for side in (targets, controls)))
         self.ids, self.mask = padded(rows, model.device, left=True)

@@ -11,7 +11,7 @@ from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.capture import Stream
 from fulcra.models.coordinate import Coordinate, coordinate
-from fulcra.types import Direction, Neuron, Ranking
+from fulcra.types import Branch, Direction, Neuron, Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def choose(model: Model, clean: Stream, rankings: Sequence[Ranking], screened: i
     drawn = [Neuron(layer, index, 1) for layer, index in everyone if _moving(model, Neuron(layer, index))]
     layers = sorted({layer for layer, _ in taken} | {neuron.layer for neuron in drawn[:sampled]})
     matched = [neuron for neuron in drawn[sampled:] if neuron.layer in layers][:controls]
-    signed = [neuron if rng.random() < 0.5 else neuron.opposite for neuron in matched]
+    signed: list[Branch] = [neuron if rng.random() < 0.5 else neuron.opposite for neuron in matched]
     directions = [_direction(model, layers[i % len(layers)], i, seed) for i in range(controls)]
     return Cast(
         _poles(model, clean, first),

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import InputError
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
+from fulcra.ladders.next_token import shared_start
 from fulcra.models import Model, bundled_names, load
 from fulcra.models.capture import Stream, reply_log_probs, stream
 from fulcra.types import Behavior
@@ -29,7 +29,7 @@ def surprises(reference: Model, pairs: list[tuple[tuple[int, ...], tuple[int, ..
 
 def opening_forgiven(surprise: Sequence[float], tokens: Sequence[int], openings: Sequence[tuple[int, ...]]) -> list[float]:
     """Surprise with the target opening a reply begins with counted as prefilled: its tokens surprise nobody (LAW.md section 5)."""
-    said = max((len(commonprefix([tuple(tokens), opening])) for opening in openings), default=0)
+    said = max((shared_start([tokens, opening]) for opening in openings), default=0)
     return [0.0] * said + list(surprise[said:])
 
 
@@ -47,9 +47,8 @@ def prepare(model: Model, behavior: Behavior, seed: int) -> Ground:
     """Generic text continued by the model, its clean stream, and the coherence standard of its own clean replies."""
     text = continue_openings(model, behavior.generic, seed, behavior.system)
     if len(text.prompts) < len(behavior.generic) // 2:
-        raise InputError(
-            f"generic text: {model.name} ends {len(behavior.generic) - len(text.prompts)} of {len(behavior.generic)} replies at once; give openings it continues"
-        )
+        lost = len(behavior.generic) - len(text.prompts)
+        raise InputError(f"generic text: {model.name} ends {lost} of {len(behavior.generic)} replies at once; give openings it continues")
     reference = reference_of(model, behavior)
     clean = stream(model, text.prompts, text.replies)
     clean_surprise = surprises(reference, list(zip(text.prompts, text.replies, strict=True)))
