@@ -97,7 +97,8 @@ class Measurement:
         last, text = judged[-1], texts[-1]
         return Record(
             trial.stage, trial.branch, trial.op, trial.dose, trial.prompt.id, self.horizons, tuple(j.outcome for j in judged),
-            len(rollout.tokens), rollout.ended, last.distinct, last.surprised, last.grammatical, "" if self.behavior.sensitive else text, text_hash(self.salt, text),
+            len(rollout.tokens), rollout.ended, last.distinct, last.surprised, last.grammatical,
+            "" if self.behavior.sensitive else text, text_hash(self.salt, text),
         )  # fmt: skip
 
     def _judge(self, trial: Trial, cut: Rollout, text: str, surprise: list[float]) -> Judgement:
