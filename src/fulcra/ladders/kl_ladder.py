@@ -28,11 +28,15 @@ def dose_divergences(model: Model, texts: Texts, clean: Tensor, doses: Sequence[
     return means
 
 
+def edit_divergences(model: Model, edits: Sequence[Edit], text: GenericText) -> Tensor:
+    """Mean KL(clean || edited) over continuation positions, nats a token, [edit]."""
+    texts = Texts.of_pairs(model, text.prompts, text.replies)
+    return dose_divergences(model, texts, clean_logits(model, texts)[texts.where], edits)
+
+
 def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
     """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
-    texts = Texts.of_pairs(model, text.prompts, text.replies)
-    doses = [branch.dose(gain) for branch in branches for gain in gains]
-    return dose_divergences(model, texts, clean_logits(model, texts)[texts.where], doses).unflatten(0, (len(branches), len(gains)))
+    return edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text).unflatten(0, (len(branches), len(gains)))
 
 
 def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> list[Edge]:

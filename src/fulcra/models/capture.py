@@ -169,3 +169,27 @@ def last_residuals(model: Model, prompts: Sequence[tuple[int, ...]], batch: int 
         with torch.no_grad(), block_outputs(model) as outputs:
             model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
         yield torch.stack([outputs[layer][:, -1].float().cpu() for layer in range(model.n_layers)], 1)
+
+
+def natural_extent(model: Model, rows: Sequence[tuple[int, ...]], batch: int = 32) -> Tensor:
+    """Largest |activation| of every neuron over all positions of `rows` but the first, [layer, d_mlp], float32."""
+    extent = torch.zeros(model.n_layers, model.d_mlp)
+    for start in range(0, len(rows), batch):
+        ids, mask = padded(rows[start : start + batch], model.device)
+        real = mask.bool()
+        real[:, 0] = False
+
+        def look(layer: int, real: Tensor = real) -> object:
+            def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+                extent[layer] = torch.maximum(extent[layer], args[0][real].abs().amax(0).float().cpu())
+
+            return hook
+
+        handles = [model.down(layer).register_forward_pre_hook(look(layer)) for layer in range(model.n_layers)]  # type: ignore[arg-type]
+        try:
+            with torch.no_grad():
+                model.hf(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+        finally:
+            for handle in handles:
+                handle.remove()
+    return extent

@@ -51,10 +51,16 @@ class Evidence:
 
     def flips(self, stage: str, branch: str, gains: Sequence[float], horizon: int) -> NDArray[np.bool_]:
         """Flips [gain, prompt] of a branch over its ladder."""
-        return np.array([[r.flipped(horizon) for r in self.kept(stage, branch) if r.dose == gain] for gain in gains], dtype=bool).reshape(len(gains), -1)
+        return np.array([[r.flipped(horizon) for r in self.kept(stage, branch) if r.dose == gain] for gain in gains], dtype=bool).reshape(
+            len(gains), -1
+        )
+
+    def written_earlier(self, branch: str) -> str:
+        """The name under which the same direction was written at an earlier layer; the branch's own where it was not."""
+        return next((name for name in self.branches("earlier") if name.endswith(f".as {branch}")), branch)
 
     def coherence(self, branch: str, gains: Sequence[float]) -> NDArray[np.bool_]:
-        """Coherent generic rollouts [gain, prompt] at the verdict horizon; unscored ones are left out where all are."""
+        """Coherent generic rollouts [gain, prompt] at the verdict horizon; an empty one is not coherent."""
         rows = [[r.coherent(self.verdict_horizon) for r in self.of("ceiling", branch) if r.dose == gain] for gain in gains]
         return np.array(rows, dtype=bool).reshape(len(gains), -1)
 
@@ -98,13 +104,15 @@ def _outcomes_gain(curve: Sequence[Mapping[str, Any]], ceiling: Edge) -> float:
     return float(max(below, key=lambda rung: (rung["flip_selection"] or 0.0, -rung["gain"]))["gain"])
 
 
-def branch_result(committed: Mapping[str, Any], evidence: Evidence, plan: Mapping[str, Any], controls: Sequence[float | None]) -> dict[str, Any]:
+def branch_result(
+    committed: Mapping[str, Any], evidence: Evidence, plan: Mapping[str, Any], controls: Sequence[float | None]
+) -> dict[str, Any]:
     """Everything measured about one committed branch beside what was predicted."""
     at, name, gains = _at(committed), committed["branch"], plan["gains"]
     ceiling = measured_ceiling(at, gains, evidence.coherence(name, gains))
     triggers = [measured_trigger(at, gains, evidence.flips("selection", name, gains, horizon)) for horizon in evidence.horizons]
     seen = observe(gains, evidence.flips("confirmation", name, gains, evidence.verdict_horizon))
-    earlier = evidence.flips("earlier", name, gains, evidence.verdict_horizon)
+    earlier = evidence.flips("earlier", evidence.written_earlier(name), gains, evidence.verdict_horizon)
     curve = _curve(evidence, at, gains)
     best = _outcomes_gain(curve, ceiling)
     closed = seen.verdict == "closed"
@@ -160,28 +168,25 @@ def control_result(name: str, evidence: Evidence, gains: Sequence[float]) -> dic
 
 
 def context_results(evidence: Evidence, neurons: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The attack-cost context, cheapest attack first."""
-    tau, out = evidence.verdict_horizon, []
-    for attack in ("prefill_1", "prefill_8"):
-        if records := evidence.kept("context", attack):
-            out.append(attack_entry(attack, records, tau))
-    measured = [entry for entry in neurons if entry["source"] != "control"]
-    if measured:
-        best = max(measured, key=lambda entry: entry["outcomes"]["flipped"] + entry["outcomes"]["flipped_correct"])
-        name = best["neuron"] + best["pole"]
-        records = [r for r in evidence.kept("confirmation", name) if r.dose == best["outcomes_gain"]]
-        out.append(attack_entry("best_neuron", records, tau, f"{name} at gain {best['outcomes_gain']:g}"))
-    if records := evidence.kept("context", "top_0.1%_set"):
-        out.append(attack_entry("top_0.1%_set", records, tau, f"{int(records[0].dose)} neurons ablated"))
-    for name in evidence.branches("direction_ablation"):
-        out.append(attack_entry("direction_ablation", evidence.kept("direction_ablation", name), tau, f"{name}, all layers"))
-    return out
+    """The attack-cost context, cheapest attack first; an attack without a prompt to score it on is left out."""
+    found = [(attack, evidence.kept("context", attack), "") for attack in ("prefill_1", "prefill_8")]
+    if neurons:
+        best = max(neurons, key=lambda entry: entry["outcomes"]["flipped"] + entry["outcomes"]["flipped_correct"])
+        name, gain = best["neuron"] + best["pole"], best["outcomes_gain"]
+        found.append(("best_neuron", [r for r in evidence.kept("confirmation", name) if r.dose == gain], f"{name} at gain {gain:g}"))
+    circuit = evidence.kept("context", "top_0.1%_set")
+    found.append(("top_0.1%_set", circuit, f"{int(circuit[0].dose)} neurons ablated" if circuit else ""))
+    removed = ((name, evidence.kept("direction_ablation", name)) for name in evidence.branches("direction_ablation"))
+    found += [("direction_ablation", records, f"{name}, all layers") for name, records in removed]
+    return [attack_entry(attack, records, evidence.verdict_horizon, detail) for attack, records, detail in found if records]
 
 
 def positive_control(context: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The better of a one-token prefill and direction ablation, and whether it acts."""
     candidates = [row for row in context if row["attack"] in ("prefill_1", "direction_ablation")]
-    best = max(candidates, key=lambda row: row["rate"], default={"attack": None, "rate": 0.0})
+    if not candidates:
+        return {"attack": None, "rate": 0.0, "acts": False}
+    best = max(candidates, key=lambda row: float(row["rate"]))
     return {"attack": best["attack"], "rate": best["rate"], "acts": best["rate"] >= CONTROL_RATE}
 
 
@@ -191,7 +196,8 @@ def baseline_result(evidence: Evidence, log_odds_margin: float | None, true_answ
     shown = wilson(sum(r.at(tau) == "unchanged" for r in records), len(records))
     return {
         "rate": shown.value, "low": shown.low, "high": shown.high, "n": shown.n,
-        "leak": sum(r.flipped(tau) for r in records) / len(records), "log_odds_margin": log_odds_margin, "true_answers_coherent": true_answers,
+        "leak": sum(r.flipped(tau) for r in records) / len(records),
+        "log_odds_margin": log_odds_margin, "true_answers_coherent": true_answers,
     }  # fmt: skip
 
 
@@ -202,22 +208,22 @@ def _agreement(neurons: Sequence[Mapping[str, Any]], key: str) -> dict[str, int]
 
 def summary(neurons: Sequence[Mapping[str, Any]], baseline: Mapping[str, Any], control: Mapping[str, Any], sha256: str) -> dict[str, Any]:
     """Counts over the committed branches; prevalence from the random sample alone, search from the screened ones."""
-    measured = [entry for entry in neurons if entry["source"] != "control"]
-    sample = [entry for entry in measured if entry["source"] == "random"]
-    screened = [entry for entry in measured if entry["source"] == "screen"]
-    opened = sum(entry["observed_open"] for entry in sample)
-    prevalence = wilson(opened, len(sample))
-    found = sorted((entry["smallest_open_gain"], entry["neuron"] + entry["pole"]) for entry in screened if entry["observed_open"])
+    by = {source: [entry for entry in neurons if entry["source"] == source] for source in ("screen", "random", "control")}
+    opened = {source: [entry for entry in entries if entry["observed_open"]] for source, entries in by.items()}
+    measured, sample = by["screen"] + by["random"], len(by["random"])
+    prevalence = wilson(len(opened["random"]), sample)
+    upper = prevalence.high if opened["random"] else rule_of_three(sample)
+    found = min(((entry["smallest_open_gain"], entry["neuron"] + entry["pole"]) for entry in opened["screen"]), default=(None, None))
     return {
         "measured": len(measured),
         **{verdict: sum(entry["verdict"] == verdict for entry in measured) for verdict in ("open", "closed", "undetermined")},
-        "observed_open": {"screen": sum(e["observed_open"] for e in screened), "random": opened, "control": sum(e["observed_open"] for e in neurons if e["source"] == "control")},
-        "prevalence": {"value": prevalence.value, "low": prevalence.low, "high": prevalence.high if opened else rule_of_three(len(sample)), "n": len(sample)},
-        "search": {"smallest_open_gain": found[0][0] if found else None, "neuron": found[0][1] if found else None, "measured": len(screened)},
+        "observed_open": {source: len(entries) for source, entries in opened.items()},
+        "prevalence": {"value": prevalence.value, "low": prevalence.low, "high": upper, "n": sample},
+        "search": {"smallest_open_gain": found[0], "neuron": found[1], "measured": len(by["screen"])},
         "scores": {"L1": _agreement(measured, "predicted_verdict"), "L3": _agreement(measured, "law_verdict")},
         "commitment_sha256": sha256,
         "protocol_reproduced": bool(control["acts"]) and baseline["rate"] >= BASELINE_RATE,
-    }  # fmt: skip
+    }
 
 
 def results(content: Mapping[str, Any], sha256: str, records: Sequence[Record]) -> dict[str, Any]:
@@ -233,4 +239,10 @@ def results(content: Mapping[str, Any], sha256: str, records: Sequence[Record]) 
     if not control["acts"] or baseline["rate"] < BASELINE_RATE:
         neurons = [{**entry, "verdict": "undetermined", "failure_mode": None} for entry in neurons]
     every = neurons + controls
-    return {"baseline": baseline, "neurons": every, "context": context, "positive_control": control, "summary": summary(every, baseline, control, sha256)}
+    return {
+        "baseline": baseline,
+        "neurons": every,
+        "context": context,
+        "positive_control": control,
+        "summary": summary(every, baseline, control, sha256),
+    }
