@@ -146,6 +146,7 @@ def _learnt(model: Model, tallies: Sequence[_Tally], count: int) -> Stream:
     return Stream(all_of("norm") / count, all_of("unit") / count, sample, probe(model).multiplier, mlp, routing)
 
 
+@torch.no_grad()
 def stream_before(model: Model, clean: Stream, layer: int) -> Tensor:
     """The sampled stream before the MLP's write, over the residual multiplier: r_mid / k, [pos, d_model]."""
     assert clean.mlp is not None

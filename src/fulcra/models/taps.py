@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fulcra.errors import ModelCheckError
 from fulcra.models.adapter import Model, by_row
 from fulcra.models.experts import Routed, all_activations, neuron_activation
 from fulcra.types import Neuron
@@ -42,11 +43,17 @@ def positions_of(mask: Tensor) -> Tensor:
 
 
 @contextmanager
-def _tapped(handles: Sequence[Any]) -> Iterator[None]:
+def _tapped(model: Model, handles: Sequence[Any], found: dict[int, Any]) -> Iterator[None]:
     with ExitStack() as stack:
         for handle in handles:
             stack.callback(handle.remove)
         yield
+    silent = [layer for layer in range(model.n_layers) if layer not in found]
+    if silent:
+        raise ModelCheckError(
+            f"model {model.name!r}: no hook ran at {model.place(silent[0])}, {len(found)} of {model.n_layers} layers were read; the model is "
+            "compiled, calls forward() past its modules, or did not run: load it uncompiled"
+        )
 
 
 @contextmanager
@@ -60,7 +67,7 @@ def block_outputs(model: Model, at: At = everywhere) -> Iterator[dict[int, Tenso
 
         return hook
 
-    with _tapped([block.register_forward_hook(keep(layer)) for layer, block in enumerate(model.blocks)]):
+    with _tapped(model, [block.register_forward_hook(keep(layer)) for layer, block in enumerate(model.blocks)], found):
         yield found
 
 
@@ -76,7 +83,7 @@ def mlp_outputs(model: Model, rows: int, at: At = everywhere) -> Iterator[dict[i
         return hook
 
     places = [model.down(layer) if model.experts(layer) is None else model.experts(layer) for layer in range(model.n_layers)]
-    with _tapped([place.register_forward_hook(keep(layer)) for layer, place in enumerate(places)]):  # type: ignore[union-attr]
+    with _tapped(model, [place.register_forward_hook(keep(layer)) for layer, place in enumerate(places)], found):  # type: ignore[union-attr]
         yield found
 
 
@@ -93,7 +100,7 @@ def mlp_inputs(model: Model, rows: int, at: At = everywhere) -> Iterator[dict[in
         return hook
 
     places = [model.down(layer) if model.experts(layer) is None else model.experts(layer) for layer in range(model.n_layers)]
-    with _tapped([place.register_forward_pre_hook(keep(layer)) for layer, place in enumerate(places)]):  # type: ignore[union-attr]
+    with _tapped(model, [place.register_forward_pre_hook(keep(layer)) for layer, place in enumerate(places)], found):  # type: ignore[union-attr]
         yield found
 
 

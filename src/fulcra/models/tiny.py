@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from fulcra.models.adapter import Model
 
 VOCAB = 100
-D_MODEL, D_MLP, LAYERS = 32, 44, 3
+D_MODEL, D_MLP, LAYERS = 32, 48, 3
 _SIZE = {"hidden_size": D_MODEL, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "vocab_size": VOCAB, "max_position_embeddings": 128}
 _GROUPED = {**_SIZE, "intermediate_size": D_MLP, "num_key_value_heads": 2}
 _HEADS = {**_GROUPED, "head_dim": 8}
@@ -46,7 +46,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gpt_neox": {**_SIZE, "intermediate_size": D_MLP},
     "opt": {**_SIZE, "ffn_dim": D_MLP, "word_embed_proj_dim": D_MODEL},
     "mixtral": {**_EXPERTS, "num_local_experts": 4},
-    "qwen3_moe": {**_EXPERTS, "num_experts": 4, "moe_intermediate_size": 20, "mlp_only_layers": [1], "norm_topk_prob": True},
+    "qwen3_moe": {**_EXPERTS, "num_experts": 4, "moe_intermediate_size": 24, "mlp_only_layers": [1], "norm_topk_prob": True},
     "gpt_oss": {
         **_EXPERTS, "num_local_experts": 4, "sliding_window": 6,
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
