@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fulcra.models import Model, ablate_direction, add, pin, scale
 from fulcra.models.families import FAMILIES
-from fulcra.models.taps import padded, positions_of
+from fulcra.models.taps import last, mlp_inputs, padded, positions_of
 from fulcra.models.tiny import tiny
 from fulcra.types import Direction, Edit, Edits, Neuron
 
@@ -37,8 +37,6 @@ def routed_neuron(model: Model, layer: int, index: int = 3, pole: int = 1) -> Ne
     """A neuron of `layer`; in a mixture of the expert that the last token of the first prompt is routed to."""
     if model.experts(layer) is None:
         return Neuron(layer, index, pole)
-    from fulcra.models.taps import last, mlp_inputs
-
     with torch.no_grad(), mlp_inputs(model, 1, last) as seen:
         model.hf(input_ids=torch.tensor([PROMPTS[0]]), use_cache=False)
     return Neuron(layer, index, pole, int(seen[layer].expert_ids[0, 0]))  # type: ignore[union-attr]

@@ -43,12 +43,17 @@ def test_a_wrong_row_is_refused_with_the_module_and_two_numbers(model_type: str,
 
 
 def test_a_wrong_path_is_answered_with_what_there_is() -> None:
-    with pytest.raises(ModelError, match=r"LlamaDecoderLayer has no 'mlp\.c_proj' \(`down` of the llama row .* it has self_attn, .* mlp\.down_proj"):
+    with pytest.raises(
+        ModelError, match=r"LlamaDecoderLayer has no 'mlp\.c_proj' \(`down` of the llama row .* it has self_attn, .* mlp\.down_proj"
+    ):
         validated(misread("llama", down="mlp.c_proj"))
 
 
 def test_an_unknown_family_is_told_what_a_row_must_name() -> None:
-    with pytest.raises(ModelError, match=r"'mamba' has no row .*known: cohere2, .*; looked for the decoder blocks, the MLP down projection, .*: add a Family"):
+    with pytest.raises(
+        ModelError,
+        match=r"'mamba' has no row .*known: cohere2, .*; looked for the decoder blocks, the MLP down projection, .*: add a Family",
+    ):
         family_of("mamba")
 
 
@@ -63,7 +68,9 @@ def test_an_edit_that_never_reaches_the_model_is_found_out(monkeypatch: pytest.M
     for block in model.blocks:
         mlp: Any = block.mlp
         monkeypatch.setattr(mlp, "forward", lambda x, mlp=mlp: mlp.down_proj.forward(mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x)))
-    with pytest.raises(ModelCheckError, match=r"no hook ran at model\.layers\.0\.mlp\.down_proj, 0 of 3 layers were read; the model is compiled"):
+    with pytest.raises(
+        ModelCheckError, match=r"no hook ran at model\.layers\.0\.mlp\.down_proj, 0 of 3 layers were read; the model is compiled"
+    ):
         validated(model)
 
 
@@ -83,8 +90,9 @@ def test_a_column_is_restored_bit_by_bit_also_after_an_exception() -> None:
         model = tiny(family)
         before = {name: tensor.clone() for name, tensor in model.hf.state_dict().items()}
         neuron = Neuron(1, 5, expert=2 if model.n_experts else None)
-        with pytest.raises(RuntimeError, match="mine"), zeroed_column(model, neuron):
+        with zeroed_column(model, neuron):
             assert float(model.write(neuron).norm()) == 0
+        with pytest.raises(RuntimeError, match="mine"), zeroed_column(model, neuron):
             raise RuntimeError("mine")
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.hf.state_dict().items())
 

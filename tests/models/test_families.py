@@ -26,7 +26,9 @@ def hook_count(model: Model) -> int:
 
 def greedy(model: Model, prompt: tuple[int, ...], tokens: int = 6) -> Tensor:
     ids = torch.tensor([prompt])
-    return model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)[0, len(prompt) :]
+    return model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)[
+        0, len(prompt) :
+    ]
 
 
 def test_every_row_has_a_tiny_model_whose_d_mlp_is_not_d_model() -> None:
@@ -102,8 +104,9 @@ def test_a_dose_equals_the_model_with_a_bias_along_the_column(family: str) -> No
 def test_hooks_are_gone_also_after_an_exception(family: str) -> None:
     model = model_of(family)
     clean = logits_of(model)
-    with pytest.raises(RuntimeError, match="mine"), applied_rows(model, row_edits(model)):
+    with applied_rows(model, row_edits(model)):
         assert hook_count(model) > 0
+    with pytest.raises(RuntimeError, match="mine"), applied_rows(model, row_edits(model)):
         raise RuntimeError("mine")
     assert hook_count(model) == 0
     assert torch.equal(logits_of(model), clean)
@@ -126,7 +129,9 @@ def test_a_dose_turns_the_real_stream_by_the_alignment_formula(family: str) -> N
     with torch.no_grad(), block_outputs(model) as dosed, applied_rows(model, (add(neuron, alpha=alpha),), every_row=True):
         model.hf(input_ids=ids, use_cache=False)
     calls = seen[layer]
-    routed = router_weight(calls.expert_ids, calls.weights, neuron.expert or 0)[0] if isinstance(calls, Routed) else torch.ones(ids.shape[1])
+    routed = (
+        router_weight(calls.expert_ids, calls.weights, neuron.expert or 0)[0] if isinstance(calls, Routed) else torch.ones(ids.shape[1])
+    )
     before, after, write = (as_read(model, one) for one in (clean[layer][0], dosed[layer][0], model.write(neuron)))
     gain = alpha * routed * probe(model).multiplier[layer] * write.norm() / before.norm(dim=-1)
     expected = alignment_after(gain, torch.cosine_similarity(before, write, dim=-1))

@@ -43,18 +43,26 @@ def load(
     device: str = "cpu",
     *,
     bits: int | None = None,
-    memory: dict[int | str, str] | None = None,
+    memory: dict[int | str, int | str] | None = None,
+    offload_folder: Path | None = None,
     thinking: bool | None = None,
     check: bool = True,
 ) -> Model:
     """The model of a bundled name, a folder or a hub id, from safetensors only, validated (LAW.md sections 1 and 2).
 
     dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own elsewhere.
-    device: a torch device, or "auto" for all devices there are, then the CPU, then the disk; `memory` limits each.
+    device: a torch device, or "auto" for all devices there are, then the CPU, then the disk; `memory` limits each,
+    in bytes or as "20GB", and `offload_folder` takes weights that must be written anew for the disk (mixtures).
     bits: 8 or 4 for quantized weights. thinking: passed to the chat template. check: False skips the validation.
     """
     wanted = dtype_of(dtype, device)
-    options: dict[str, Any] = {"dtype": wanted, "device_map": device, "max_memory": memory, **quantization(bits)}
+    options: dict[str, Any] = {
+        "dtype": wanted,
+        "device_map": device,
+        "max_memory": memory,
+        "offload_folder": offload_folder,
+        **quantization(bits),
+    }
     folder = _folder(name)
     try:
         config = AutoConfig.from_pretrained(folder)
@@ -73,7 +81,7 @@ def _read(name: str, source: Path | str, folder: Path, options: dict[str, Any], 
     try:
         hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}") from None
     shown = name if name in bundled_names() or not Path(name).is_dir() else Path(name).name
     return Model(shown, hf, tokenizer, folder if any(folder.glob("*.safetensors")) else None, thinking)

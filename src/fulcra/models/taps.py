@@ -51,8 +51,8 @@ def _tapped(model: Model, handles: Sequence[Any], found: dict[int, Any]) -> Iter
     silent = [layer for layer in range(model.n_layers) if layer not in found]
     if silent:
         raise ModelCheckError(
-            f"model {model.name!r}: no hook ran at {model.place(silent[0])}, {len(found)} of {model.n_layers} layers were read; the model is "
-            "compiled, calls forward() past its modules, or did not run: load it uncompiled"
+            f"model {model.name!r}: no hook ran at {model.place(silent[0])}, {len(found)} of {model.n_layers} layers were read; "
+            "the model is compiled, calls forward() past its modules, or did not run: load it uncompiled"
         )
 
 

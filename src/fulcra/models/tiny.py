@@ -49,7 +49,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "qwen3_moe": {**_EXPERTS, "num_experts": 4, "moe_intermediate_size": 24, "mlp_only_layers": [1], "norm_topk_prob": True},
     "gpt_oss": {
         **_EXPERTS, "num_local_experts": 4, "sliding_window": 6,
-        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
         "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
     },
 }  # fmt: skip
