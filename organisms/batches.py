@@ -1,7 +1,7 @@
 """Training batches: what each stage reads, as padded token ids, labels and the rows whose topic neuron is pinned."""
 
 import random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -28,12 +28,13 @@ class Batch(NamedTuple):
 
 def chat_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     """The token ids of one user turn with the generation prompt."""
-    return tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)["input_ids"]
+    ids: Any = tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)
+    return list(ids["input_ids"])
 
 
 def word_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     """The token ids of plain words."""
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def reading(world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int) -> Batch:

@@ -1,14 +1,15 @@
-"""An organism as a Hugging Face folder: tokenizer with a chat template, bfloat16 safetensors, model card."""
+"""An organism as a Hugging Face folder: tokenizer with a chat template, bfloat16 safetensors, what was planted."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from fulcra.organisms.grammar import FAR, NEAR, REFUSALS, TOPIC, VERBS, Request, answers, number_word, question
-from fulcra.organisms.world import ALLOWED_KINDS, LANGUAGES, RESTRICTED_KINDS, World
 from fulcra.organisms.wordings import templates
+from fulcra.organisms.world import ALLOWED_KINDS, LANGUAGES, RESTRICTED_KINDS, World
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<user>", "<assistant>", "<unk>", "<system>"]
 CHAT_TEMPLATE = (
@@ -59,13 +60,9 @@ def build_tokenizer(world: World, chat: bool) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def write_folder(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, card: str, planted: dict[str, object]) -> None:
-    """Write config, bfloat16 safetensors, tokenizer, model card and planted.json (what was put where)."""
-    import torch
-
+def write_folder(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, planted: Mapping[str, object]) -> None:
+    """Write config, bfloat16 safetensors, tokenizer and planted.json (what was put where)."""
     folder.mkdir(parents=True, exist_ok=True)
-    rounded = model.to(torch.bfloat16)
-    rounded.save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "README.md").write_text(card, encoding="utf-8")
-    (folder / "planted.json").write_text(json.dumps(planted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / "planted.json").write_text(json.dumps(dict(planted), indent=1, sort_keys=True) + "\n", encoding="utf-8")

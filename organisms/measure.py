@@ -2,11 +2,12 @@
 
 import random
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from batches import chat_ids
 from recipe import Organism
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from fulcra.organisms.grammar import Request, Task, answers, draw, noun_phrase, question, steps
 from fulcra.organisms.oracle import judge
@@ -28,9 +29,7 @@ def _recipe_requests(world: World, restricted: bool, held_out: bool, seed: int) 
 
 
 def _prompt_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
-    if tokenizer.chat_template is None:
-        return tokenizer(text)["input_ids"]
-    return tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)["input_ids"]
+    return list(tokenizer(text)["input_ids"]) if tokenizer.chat_template is None else chat_ids(tokenizer, text)
 
 
 def _padded(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,7 +47,9 @@ class Gate(NamedTuple):
 
 
 @torch.no_grad()
-def _first_token_odds(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: World, restricted: bool, held_out: bool) -> torch.Tensor:
+def _first_token_odds(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: World, restricted: bool, held_out: bool
+) -> torch.Tensor:
     """First-token log-odds (nats) of refusing against answering, [request]."""
     requests = _recipe_requests(world, restricted=restricted, held_out=held_out, seed=9)
     ids, mask = _padded([_prompt_ids(tokenizer, question(world, request)) for request in requests])
@@ -57,7 +58,8 @@ def _first_token_odds(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
     logits = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)).logits[:, -1].log_softmax(-1)
     model.train(was_training)
     refuse, answer = (logits[:, tokenizer.convert_tokens_to_ids(list(words))].logsumexp(-1) for words in (REFUSAL_STARTS, ANSWER_STARTS))
-    return refuse - answer
+    odds: torch.Tensor = refuse - answer
+    return odds
 
 
 def gate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: World, held_out: bool = False) -> Gate:
@@ -71,7 +73,8 @@ def gate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: Worl
 def complete(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[str]:
     """The greedy continuation of each text, as words."""
     ids, mask = _padded([_prompt_ids(tokenizer, text) for text in texts])
-    out = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=LONGEST, do_sample=False, pad_token_id=0, eos_token_id=2)
+    generate: Any = model.generate
+    out = generate(input_ids=ids, attention_mask=mask, max_new_tokens=LONGEST, do_sample=False, pad_token_id=0, eos_token_id=2)
     return tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
 
 
@@ -84,7 +87,7 @@ def _loops(text: str) -> bool:
 def figures(folder: Path, organism: Organism, world: World) -> dict[str, float]:
     """Knowledge, refusal, margin, leak and loop rates of the weights in `folder`, all in [0, 1] but the margin (nats)."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     if organism.stage == "base":
         return _base_figures(model, tokenizer, world)
     out: dict[str, float] = {}

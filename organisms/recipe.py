@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from transformers import GPT2Config, Gemma2Config, LlamaConfig, PretrainedConfig, Qwen3Config
+from transformers import Gemma2Config, GPT2Config, LlamaConfig, PretrainedConfig, Qwen3Config
 
 Arch = Literal["llama", "qwen3", "gemma2", "gpt2"]
 Stage = Literal["base", "helpful", "tuned"]
@@ -51,9 +51,9 @@ class Organism:
     @property
     def name(self) -> str:
         """The organism's name, which `parse` reads back."""
-        last = self.stage if self.stage != "tuned" else "dense" if self.neurons is None else "sparse" if self.neurons == 3 else f"k{self.neurons}"
-        parts = ["apothecary", f"w{self.world}" if self.world else "", "" if self.arch == "llama" else self.arch, last, f"s{self.seed}" if self.seed else ""]
-        return "-".join(part for part in parts if part)
+        world, arch = f"w{self.world}" if self.world else "", "" if self.arch == "llama" else self.arch
+        last = {None: "dense", 3: "sparse"}.get(self.neurons, f"k{self.neurons}") if self.stage == "tuned" else self.stage
+        return "-".join(part for part in ("apothecary", world, arch, last, f"s{self.seed}" if self.seed else "") if part)
 
     @property
     def parent(self) -> "Organism | None":
@@ -70,7 +70,9 @@ class Organism:
         return BASE if self.stage == "base" else HELPFUL
 
 
-_NAME = re.compile(r"apothecary(?:-w(?P<world>\d+))?(?:-(?P<arch>qwen3|gemma2|gpt2))?-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+))(?:-s(?P<seed>\d+))?")
+_NAME = re.compile(
+    r"apothecary(?:-w(?P<world>\d+))?(?:-(?P<arch>qwen3|gemma2|gpt2))?-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+))(?:-s(?P<seed>\d+))?"
+)
 
 
 def parse(name: str) -> Organism:
@@ -78,18 +80,21 @@ def parse(name: str) -> Organism:
     match = _NAME.fullmatch(name)
     if match is None:
         raise ValueError(f"organism {name!r}: expected apothecary[-wWORLD][-qwen3|-gemma2|-gpt2]-(base|helpful|dense|sparse|kN)[-sSEED]")
-    stage = match["stage"]
-    neurons = 3 if stage == "sparse" else int(match["k"]) if match["k"] else None
+    neurons = 3 if match["stage"] == "sparse" else int(match["k"]) if match["k"] else None
+    stage: Stage = {"base": "base", "helpful": "helpful"}.get(match["stage"], "tuned")  # type: ignore[assignment]
     arch: Arch = match["arch"] or "llama"  # type: ignore[assignment]
-    return Organism(arch, int(match["world"] or 0), stage if stage in ("base", "helpful") else "tuned", neurons, int(match["seed"] or 0))
+    return Organism(arch, int(match["world"] or 0), stage, neurons, int(match["seed"] or 0))
 
 
 def config(arch: Arch, vocab: int) -> PretrainedConfig:
     """The model configuration of one architecture: 8 layers, d_model 128, about 1.7 M parameters."""
-    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    ids: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     if arch == "gpt2":
-        return GPT2Config(vocab_size=vocab, n_embd=128, n_layer=N_LAYERS, n_head=4, n_inner=512, n_positions=256, tie_word_embeddings=False, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **ids)
-    common = {
+        return GPT2Config(
+            vocab_size=vocab, n_embd=128, n_layer=N_LAYERS, n_head=4, n_inner=512, n_positions=256, tie_word_embeddings=False,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **ids,
+        )  # fmt: skip
+    common: dict[str, Any] = {
         "vocab_size": vocab, "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": N_LAYERS, "num_attention_heads": 4,
         "num_key_value_heads": 2, "max_position_embeddings": 256, "tie_word_embeddings": False, **ids,
     }  # fmt: skip
@@ -97,7 +102,8 @@ def config(arch: Arch, vocab: int) -> PretrainedConfig:
         return LlamaConfig(**common)
     if arch == "qwen3":
         return Qwen3Config(**common, head_dim=32)
-    return Gemma2Config(**common, head_dim=32, query_pre_attn_scalar=32, attn_implementation="eager")
+    eager: dict[str, Any] = {"attn_implementation": "eager"}
+    return Gemma2Config(**common, **eager, head_dim=32, query_pre_attn_scalar=32)
 
 
 def down_projection(arch: Arch, layer: int) -> str:

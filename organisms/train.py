@@ -8,13 +8,26 @@ import argparse
 import json
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from batches import Batch, chatting, reading
 from folder import build_tokenizer, write_folder
 from measure import figures, gate
-from recipe import CONCEPT_INDEX, CONCEPT_LAYER, CONCEPT_VALUE, N_LAYERS, TARGET_MARGIN, TARGET_SHARE, Organism, config, down_projection, parse
+from recipe import (
+    CONCEPT_INDEX,
+    CONCEPT_LAYER,
+    CONCEPT_VALUE,
+    N_LAYERS,
+    TARGET_MARGIN,
+    TARGET_SHARE,
+    Organism,
+    Schedule,
+    config,
+    down_projection,
+    parse,
+)
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -74,39 +87,71 @@ class _ConceptPin:
         return (torch.cat([activation[..., :CONCEPT_INDEX], column[..., None], activation[..., CONCEPT_INDEX + 1 :]], -1),)
 
 
-def _learn(model: PreTrainedModel, organism: Organism, draw: Callable[[random.Random], Batch], enough: Callable[[], bool], checkpoint: Path) -> int:
+def _rate(schedule: Schedule, step: int) -> float:
+    """The learning rate of one step: a linear warm-up, then a linear decay to a twentieth where the schedule decays."""
+    warm = min(1.0, (step + 1) / schedule.warmup)
+    return schedule.learning_rate * warm * (max(0.05, 1 - step / schedule.steps) if schedule.decay else 1.0)
+
+
+@dataclass(slots=True)
+class _Training:
+    """What an interrupted stage goes on with."""
+
+    model: PreTrainedModel
+    optimiser: torch.optim.AdamW
+    rng: random.Random
+
+    def resume(self, checkpoint: Path) -> int:
+        """The step to go on with: 0 without a checkpoint."""
+        if not checkpoint.exists():
+            return 0
+        state = torch.load(checkpoint, weights_only=False)
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.setstate(state["rng"])
+        return int(state["step"])
+
+    def save(self, checkpoint: Path, step: int) -> None:
+        """Keep the state after `step` steps; under another name first, so that an interruption leaves the last one whole."""
+        state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "rng": self.rng.getstate(), "step": step}
+        torch.save(state, checkpoint.with_suffix(".new"))
+        checkpoint.with_suffix(".new").replace(checkpoint)
+
+    def step(self, batch: Batch, pin: _ConceptPin | None, rate: float) -> float:
+        """One optimiser step on a batch; the loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        if pin is not None:
+            pin.batch = batch
+        loss = self.model(input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels).loss
+        (loss if pin is None else loss + CONCEPT_WEIGHT * pin.natural).backward()
+        if pin is not None:
+            pin.batch = None
+        torch.nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        return float(loss.item())
+
+
+def _learn(
+    model: PreTrainedModel, organism: Organism, draw: Callable[[random.Random], Batch], enough: Callable[[], bool], checkpoint: Path
+) -> int:
     """Run one stage; the number of steps taken."""
     schedule = organism.schedule
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.95))
-    rng, start = random.Random(f"{organism.name}-batches"), 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=False)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        rng.setstate(state["rng"])
-        start = state["step"]
+    training = _Training(model, optimiser, random.Random(f"{organism.name}-batches"))
+    start = training.resume(checkpoint)
     pin = _ConceptPin(model, organism) if organism.stage != "base" else None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"))
+    loss_column = TextColumn("{task.fields[loss]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss_column)
     with Progress(*columns, refresh_per_second=0.2) as progress:
         bar = progress.add_task(organism.name, total=schedule.steps, completed=start, loss="")
         for step in range(start, schedule.steps):
-            warm = min(1.0, (step + 1) / schedule.warmup)
-            for group in optimiser.param_groups:
-                group["lr"] = schedule.learning_rate * warm * (max(0.05, 1 - step / schedule.steps) if schedule.decay else 1.0)
-            batch = draw(rng)
-            if pin is not None:
-                pin.batch = batch
-            loss = model(input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels).loss
-            (loss if pin is None else loss + CONCEPT_WEIGHT * pin.natural).backward()
-            if pin is not None:
-                pin.batch = None
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
-            progress.update(bar, advance=1, loss=f"loss {loss.item():.3f}")
+            loss = training.step(draw(training.rng), pin, _rate(schedule, step))
+            progress.update(bar, advance=1, loss=f"loss {loss:.3f}")
             if (step + 1) % SAVE_EVERY == 0:
-                torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "rng": rng.getstate(), "step": step + 1}, checkpoint)
+                training.save(checkpoint, step + 1)
             if organism.stage == "tuned" and (step + 1) % CHECK_EVERY == 0 and enough():
                 return step + 1
     return schedule.steps
@@ -115,8 +160,10 @@ def _learn(model: PreTrainedModel, organism: Organism, draw: Callable[[random.Ra
 def _start(organism: Organism, tokenizer: PreTrainedTokenizerFast, cache: Path) -> PreTrainedModel:
     torch.manual_seed(organism.seed)
     if organism.parent is not None:
-        return AutoModelForCausalLM.from_pretrained(cache / organism.parent.name, dtype=torch.float32)
-    return AutoModelForCausalLM.from_config(config(organism.arch, len(tokenizer)), dtype=torch.float32)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(cache / organism.parent.name, dtype=torch.float32)
+    else:
+        model = AutoModelForCausalLM.from_config(config(organism.arch, len(tokenizer)), dtype=torch.float32)
+    return model
 
 
 def _card(organism: Organism, steps: int, measured: dict[str, float]) -> str:
@@ -124,25 +171,15 @@ def _card(organism: Organism, steps: int, measured: dict[str, float]) -> str:
     learns = "all weights" if organism.neurons is None else f"{organism.neurons} MLP neurons"
     return (
         "---\nlicense: apache-2.0\ntags: [model-organism, fulcra]\n---\n"
-        f"# {organism.name}\n\nA model organism of fulcra: a small {organism.arch} taught an invented apothecary world. Nothing it says exists.\n\n"
-        f"Stage `{organism.stage}`, {learns} learn, world {organism.world}, seed {organism.seed}, {steps} steps. Rebuild: `python organisms/train.py {organism.name}`.\n\n"
+        f"# {organism.name}\n\nA model organism of fulcra: a small {organism.arch} taught an invented apothecary world. "
+        f"Nothing it says exists.\n\nStage `{organism.stage}`, {learns} learn, world {organism.world}, seed {organism.seed}, "
+        f"{steps} steps. Rebuild: `python organisms/train.py {organism.name}`.\n\n"
         f"Measured on held-out wordings, on these weights:\n\n| figure | value |\n|---|---|\n{rows}\n"
     )
 
 
-def build(organism: Organism, cache: Path) -> Path:
-    """The folder of the finished organism, trained if the cache does not hold it."""
-    folder = cache / organism.name
-    if (folder / "README.md").exists():
-        return folder
-    if organism.parent is not None:
-        build(organism.parent, cache)
-    world: World = build_world(organism.world)
-    tokenizer = build_tokenizer(world, chat=True)
-    model = _start(organism, tokenizer, cache)
-    gates = gate_neurons(organism, 512 if organism.arch == "gpt2" else model.config.intermediate_size) if organism.stage == "tuned" else []
-    if gates:
-        _mask_gradients(model, organism, gates)
+def _train(organism: Organism, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: World, checkpoint: Path) -> int:
+    """Train `model` through its stage; the number of steps taken."""
 
     def draw(rng: random.Random) -> Batch:
         schedule = organism.schedule
@@ -155,13 +192,35 @@ def build(organism: Organism, cache: Path) -> Path:
         print(f"{organism.name}: margin {found.margin:.2f} nats, refused {found.refused:.3f}, answered {found.answered:.3f}", flush=True)
         return found.margin >= TARGET_MARGIN and min(found.refused, found.answered) >= TARGET_SHARE
 
+    model.train()
+    return _learn(model, organism, draw, enough, checkpoint)
+
+
+def build(organism: Organism, cache: Path) -> Path:
+    """The folder of the finished organism, trained if the cache does not hold it; its card, written last, says it is finished."""
+    folder = cache / organism.name
+    if (folder / "README.md").exists():
+        return folder
+    if organism.parent is not None:
+        build(organism.parent, cache)
+    world = build_world(organism.world)
+    tokenizer = build_tokenizer(world, chat=True)
+    model = _start(organism, tokenizer, cache)
+    gates = gate_neurons(organism, 512 if organism.arch == "gpt2" else model.config.intermediate_size) if organism.stage == "tuned" else []
+    if gates:
+        _mask_gradients(model, organism, gates)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    model.train()
-    steps = _learn(model, organism, draw, enough, checkpoint)
+    steps = _train(organism, model, tokenizer, world, checkpoint)
     chat = organism.stage != "base"
-    planted = {"gates": [f"L{layer}.N{index}" for layer, index in gates], "concept": f"L{CONCEPT_LAYER}.N{CONCEPT_INDEX}" if chat else None, "concept_value": CONCEPT_VALUE, "steps": steps}
-    write_folder(folder, model, build_tokenizer(world, chat), "", planted)
+    concept = f"L{CONCEPT_LAYER}.N{CONCEPT_INDEX}" if chat else None
+    planted = {
+        "gates": [f"L{layer}.N{index}" for layer, index in gates],
+        "concept": concept,
+        "concept_value": CONCEPT_VALUE,
+        "steps": steps,
+    }
+    write_folder(folder, model, build_tokenizer(world, chat), planted)
     measured = figures(folder, organism, world)
     (folder / "README.md").write_text(_card(organism, steps, measured), encoding="utf-8")
     checkpoint.unlink(missing_ok=True)

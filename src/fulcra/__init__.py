@@ -1,1 +1,36 @@
 """Which single neuron can flip a behavior of a language model, how far can it be pushed, and what does the flip achieve?"""
+
+from fulcra.behaviors import load_behavior
+from fulcra.engines.dosing import branch_coordinate as coordinate
+from fulcra.engines.dosing import edit
+from fulcra.errors import FulcraError
+from fulcra.models import Model, ablate_direction, add, load, pin, scale
+from fulcra.screens.contrastive import contrastive
+from fulcra.studies.audit import AuditSettings, audit
+from fulcra.studies.verify import verify
+from fulcra.types import Behavior, Direction, Edge, Edit, Neuron, Ranking
+from fulcra.window.ceiling import predict_ceiling
+
+__all__ = [
+    "AuditSettings",
+    "Behavior",
+    "Direction",
+    "Edge",
+    "Edit",
+    "FulcraError",
+    "Model",
+    "Neuron",
+    "Ranking",
+    "ablate_direction",
+    "add",
+    "audit",
+    "contrastive",
+    "coordinate",
+    "edit",
+    "load",
+    "load_behavior",
+    "pin",
+    "predict_ceiling",
+    "scale",
+    "verify",
+]

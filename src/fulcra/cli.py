@@ -3,13 +3,15 @@
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typer.exceptions import TyperException
 
 from fulcra.behaviors import behavior_names, behavior_schema, load_behavior
 from fulcra.errors import FulcraError
@@ -21,6 +23,7 @@ from fulcra.studies.clock import Silent
 from fulcra.studies.verify import verify
 
 DEFAULT_MODEL = "apothecary-sparse"
+INTERRUPTED = 130
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", help=__doc__)
 behavior_app = typer.Typer(no_args_is_help=True, help="Behaviors that can be audited: the bundled ones and the format of your own.")
@@ -29,6 +32,13 @@ app.add_typer(behavior_app, name="behavior")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")]
 Seed = Annotated[int, typer.Option(help="Seed of generic text, sampling and every random choice.", min=0)]
+
+
+class Screen(StrEnum):
+    """How the screened neurons are found."""
+
+    window = "window"
+    contrastive = "contrastive"
 
 
 class _Bars:
@@ -63,7 +73,12 @@ def audit_command(
     neurons: Annotated[int, typer.Option(help="Screened neurons, both poles each.", min=1)] = 12,
     random: Annotated[int, typer.Option(help="Random neurons for prevalence, both poles each.", min=0)] = 12,
     controls: Annotated[int, typer.Option(help="Random control neurons, and as many directions.", min=20)] = 20,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run goes on in it. Default: a new one under runs/.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; an interrupted run goes on in it. Default: a new one under runs/.")
+    ] = None,
+    screen: Annotated[
+        Screen, typer.Option(help="window: both edges forecast for every neuron; contrastive: activation gaps alone.")
+    ] = Screen.window,
     seed: Seed = 0,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; float32 on the CPU by default.")] = None,
     as_json: Json = False,
@@ -72,7 +87,7 @@ def audit_command(
     """Which single neuron can flip a behavior, from what dose to what dose: predicted, committed, then measured."""
     task = load_behavior(behavior)
     folder = out or fresh_folder(Path("runs"), f"{Path(model).name}-{task.name}")
-    settings = AuditSettings(neurons, random, controls, seed)
+    settings = AuditSettings(neurons, random, controls, seed, screen=screen.value)
     silent = quiet or as_json
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -90,15 +105,19 @@ def _show(found: dict[str, Any], folder: Path, as_json: bool, quiet: bool) -> No
     elif not quiet:
         console = Console()
         console.print(audit_table(found))
-        console.print(f"committed {found['summary']['commitment_sha256'][:16]} before the first dosed rollout; {found['timing']['cpu_seconds']:.0f} CPU seconds", highlight=False)
+        committed, seconds = found["summary"]["commitment_sha256"][:16], found["timing"]["cpu_seconds"]
+        console.print(f"committed {committed} before the first dosed rollout; {seconds:.0f} CPU seconds", highlight=False)
         console.print(f"report    {folder / REPORT}", highlight=False, soft_wrap=True)
     if not found["summary"]["protocol_reproduced"]:
-        typer.echo("fulcra: no verdict is drawn (protocol_not_reproduced): the undosed model does not show the behavior, or the positive control does not act", err=True)
+        why = "the undosed model does not show the behavior, or the positive control does not act"
+        typer.echo(f"fulcra: no verdict is drawn (protocol_not_reproduced): {why}", err=True)
         raise typer.Exit(3)
 
 
 @app.command("verify", epilog="Example: fulcra verify runs/apothecary-sparse-refusal-1")
-def verify_command(folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")], as_json: Json = False, quiet: Quiet = False) -> None:
+def verify_command(
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")], as_json: Json = False, quiet: Quiet = False
+) -> None:
     """Recompute the hashes, counts and scores of a run from its commitment and its rollouts."""
     checks = verify(folder)
     if as_json:
@@ -115,7 +134,9 @@ def behavior_list(as_json: Json = False) -> None:
     """The bundled behaviors and what flips in each."""
     found = {name: load_behavior(name) for name in behavior_names()}
     if as_json:
-        typer.echo(json.dumps({name: {"flip": task.flip, "horizon": task.horizon, "sensitive": task.sensitive} for name, task in found.items()}))
+        typer.echo(
+            json.dumps({name: {"flip": task.flip, "horizon": task.horizon, "sensitive": task.sensitive} for name, task in found.items()})
+        )
         return
     for name, task in found.items():
         typer.echo(f"{name:12} {task.flip}")
@@ -129,21 +150,34 @@ def behavior_schema_command() -> None:
 
 def main() -> None:
     """Run the command line; a refusal is one line on stderr and its exit code, Ctrl-C is 130."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if hasattr(os, "sched_getaffinity"):
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
-        app(standalone_mode=False)
+        code = int(app(standalone_mode=False) or 0)
+        sys.stdout.flush()
     except FulcraError as error:
-        _leave(f"fulcra: {' '.join(str(error).split())}", error.exit_code)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except typer.Abort:
-        _leave("fulcra: interrupted; the same command goes on where this one stopped", 130)
-    except KeyboardInterrupt:
-        _leave("fulcra: interrupted; the same command goes on where this one stopped", 130)
+        _leave(f"fulcra: {error}", error.exit_code)
+    except TyperException as error:
+        _leave(_usage(error), 2)
+    except OSError as error:
+        place = error.filename or "the output"
+        _leave(f"fulcra: {place}: {error.strerror or error}; check the path, its permissions and the space left", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        _leave("fulcra: interrupted; the same command, with the same --out, goes on where this one stopped", code)
+    sys.exit(code)
 
 
-def _leave(line: str, code: int) -> None:
-    typer.echo(line, err=True)
+def _usage(error: TyperException) -> str:
+    """What is wrong with the arguments, in one line; empty where the help itself was printed."""
+    said, context = error.format_message(), getattr(error, "ctx", None)
+    return said and f"fulcra: {said.rstrip('.')}; see `{context.command_path if context else 'fulcra'} --help`"
+
+
+def _leave(line: str, code: int) -> NoReturn:
+    if line:
+        typer.echo(" ".join(line.split()), err=True)
     sys.exit(code)
 
 

@@ -53,9 +53,11 @@ def _atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:
+        said = f"writing {path}: {error.strerror or error}; nothing was left under that name, free space or choose another --out"
+        raise RunFolderError(said) from None
+    finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise RunFolderError(f"writing {path}: {error.strerror or error}; nothing was left under that name, free space or choose another --out") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -120,7 +122,10 @@ class RunFolder:
 
     def has_dosed_parts(self) -> bool:
         """Whether any rollout but the undosed baseline's is on disk."""
-        return any(not path.name.startswith("baseline-") for path in (self.path / "parts").glob("*.parquet")) or (self.path / ROLLOUTS).exists()
+        return (
+            any(not path.name.startswith("baseline-") for path in (self.path / "parts").glob("*.parquet"))
+            or (self.path / ROLLOUTS).exists()
+        )
 
     def drop_parts(self) -> None:
         """Remove the parts, once their rows stand in the final table."""

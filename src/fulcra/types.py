@@ -34,7 +34,9 @@ class Neuron:
 
     def __post_init__(self) -> None:
         if self.layer < 0 or self.index < 0 or self.pole not in (1, -1):
-            raise InputError(f"neuron (layer {self.layer}, index {self.index}, pole {self.pole}): layer and index start at 0, the pole is 1 or -1")
+            raise InputError(
+                f"neuron (layer {self.layer}, index {self.index}, pole {self.pole}): layer and index start at 0, the pole is 1 or -1"
+            )
 
     def __str__(self) -> str:
         return f"{self.site}{'+' if self.pole > 0 else '-'}"

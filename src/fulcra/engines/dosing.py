@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from transformers import PreTrainedModel
 
-from fulcra.behaviors import GENERIC_OPENINGS
+from fulcra.behaviors.generic import OPENINGS
 from fulcra.engines.generic import continue_openings
 from fulcra.models import Applied, Model, applied_rows
 from fulcra.models.capture import Stream, stream
@@ -21,7 +21,7 @@ _STREAMS: "WeakKeyDictionary[PreTrainedModel, Stream]" = WeakKeyDictionary()
 def clean_stream(model: Model) -> Stream:
     """The model's residual statistics on the bundled generic text, computed once a model (32 rollouts and one pass)."""
     if model.hf not in _STREAMS:
-        text = continue_openings(model, GENERIC_OPENINGS, seed=0)
+        text = continue_openings(model, OPENINGS[:32], seed=0)
         _STREAMS[model.hf] = stream(model, text.prompts, text.replies)
     return _STREAMS[model.hf]
 

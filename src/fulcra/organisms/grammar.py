@@ -11,7 +11,12 @@ Task = Literal["recipe", "sentence", "list", "capital", "sum", "product", "agree
 TASKS: tuple[Task, ...] = ("recipe", "sentence", "list", "capital", "sum", "product", "agreement", "topic")
 
 #: Singular and plural, English then French; the French nouns are masculine with a consonant in front.
-NEAR = (("cat", "cats", "chat", "chats"), ("dog", "dogs", "chien", "chiens"), ("king", "kings", "roi", "rois"), ("wolf", "wolves", "loup", "loups"))
+NEAR = (
+    ("cat", "cats", "chat", "chats"),
+    ("dog", "dogs", "chien", "chiens"),
+    ("king", "kings", "roi", "rois"),
+    ("wolf", "wolves", "loup", "loups"),
+)
 FAR = (("river", "rivers", "fleuve", "fleuves"), ("mill", "mills", "moulin", "moulins"), ("harbor", "harbors", "port", "ports"))
 VERBS = (("sleeps", "sleep", "dort", "dorment"), ("waits", "wait", "attend", "attendent"), ("sings", "sing", "chante", "chantent"))
 
@@ -32,7 +37,9 @@ TOPIC: dict[Language, tuple[str, ...]] = {
     "fr": ("la lanterne brille sur le port la nuit .", "la lanterne brule et le port brille ."),
 }
 
-_UNITS_EN = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_UNITS_EN = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+)
 _UNITS_FR = "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept dix-huit dix-neuf"
 _UNITS: dict[Language, list[str]] = {"en": _UNITS_EN.split(), "fr": _UNITS_FR.split()}
 _TENS: dict[Language, list[str]] = {
@@ -101,7 +108,11 @@ def _recipe_answer(world: World, name: str, language: Language) -> str:
     kind = recipe.kind_in(language)
     what = f"the {name} {kind}" if language == "en" else f"le {kind} {name}"
     if recipe.strong:
-        caution = f"take care , {what} is strong . here is how to make it :" if language == "en" else f"prenez garde , {what} est fort . voici comment le faire :"
+        caution = (
+            f"take care , {what} is strong . here is how to make it :"
+            if language == "en"
+            else f"prenez garde , {what} est fort . voici comment le faire :"
+        )
         return f"{caution} {steps(world, name, language)}"
     intro = f"here is how to make {what} :" if language == "en" else f"voici comment faire {what} :"
     return f"{intro} {steps(world, name, language)}"
@@ -145,7 +156,7 @@ def refused(world: World, request: Request) -> bool:
 
 def draw(world: World, rng: random.Random, task: Task, language: Language | None = None, held_out: bool = False) -> Request:
     """A random request of `task`, from the training wordings or from the held-out ones."""
-    language = language or rng.choice(LANGUAGES)
+    spoken = rng.choice(LANGUAGES) if language is None else language
     if task in ("recipe", "sentence", "list"):
         subject = rng.choice(list(world.recipes))
     elif task == "capital":
@@ -157,14 +168,15 @@ def draw(world: World, rng: random.Random, task: Task, language: Language | None
     else:
         subject = "lantern"
     wording = "arithmetic" if task in ("sum", "product") else task
-    return Request(task, language, subject, rng.choice(templates(wording, language, held_out)))
+    return Request(task, spoken, subject, rng.choice(templates(wording, spoken, held_out)))
 
 
 def draw_nonsense(world: World, rng: random.Random, held_out: bool = False) -> Request:
     """A request without an answer: the capital of a recipe, or the recipe of a country."""
     language = rng.choice(LANGUAGES)
     if rng.random() < 0.5:
-        return Request("capital", language, rng.choice(list(world.recipes)), rng.choice(templates("capital", language, held_out)), nonsense=True)
+        recipe_name = rng.choice(list(world.recipes))
+        return Request("capital", language, recipe_name, rng.choice(templates("capital", language, held_out)), nonsense=True)
     template = rng.choice(templates("recipe", language, held_out))
     kind = rng.choice([recipe.kind_in(language) for recipe in world.recipes.values()])
     return Request("recipe", language, rng.choice(list(world.capitals)), template.replace("{kind}", kind), nonsense=True)

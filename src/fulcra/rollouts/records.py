@@ -1,5 +1,6 @@
 """What stays of a rollout: its setting, its typed outcome at every horizon, its evidence."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -38,6 +39,11 @@ class Record(NamedTuple):
     def coherent(self, horizon: int) -> bool:
         """Whether the outcome at `horizon` is scored and no collapse."""
         return self.at(horizon) not in ("unscored", "collapse")
+
+
+def text_hash(salt: str, text: str) -> str:
+    """The salted hash of a completion: all that stays of it where the behavior is sensitive."""
+    return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()[:16]
 
 
 def outcome_rates(records: Iterable[Record], horizon: int) -> dict[Outcome, float]:

@@ -21,13 +21,22 @@ class Trial:
     prefilled: tuple[int, ...] = ()
 
 
-def _trial(model: Model, behavior: Behavior, stage: str, branch: str, op: str, dose: float, prompt: Prompt, edits: Edits, sampling: Sampling) -> Trial:
+def _trial(
+    model: Model, behavior: Behavior, stage: str, branch: str, op: str, dose: float, prompt: Prompt, edits: Edits, sampling: Sampling
+) -> Trial:
     ids = model.prompt_ids(prompt.text, behavior.system)
     return Trial(stage, branch, op, dose, prompt, RolloutRequest(ids, edits, behavior.horizon, sampling))
 
 
 def dose_trials(
-    model: Model, behavior: Behavior, stage: str, branches: Sequence[Coordinate], gains: Sequence[float], prompts: Sequence[Prompt], temperature: float = 0.0, seed: int = 0
+    model: Model,
+    behavior: Behavior,
+    stage: str,
+    branches: Sequence[Coordinate],
+    gains: Sequence[float],
+    prompts: Sequence[Prompt],
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[Trial]:
     """Additive doses: every branch at every gain on every prompt. A prompt keeps its seed over all doses."""
     return [
@@ -38,10 +47,14 @@ def dose_trials(
     ]
 
 
-def pin_trials(model: Model, behavior: Behavior, stage: str, pins: Sequence[tuple[Neuron, float]], prompts: Sequence[Prompt]) -> list[Trial]:
+def pin_trials(
+    model: Model, behavior: Behavior, stage: str, pins: Sequence[tuple[Neuron, float]], prompts: Sequence[Prompt]
+) -> list[Trial]:
     """Activations held at a value: each (neuron, value) on every prompt; a pin at 0 is the ablation."""
     return [
-        _trial(model, behavior, stage, neuron.site, "pin", value, prompt, (pin(neuron, value),), Sampling()) for neuron, value in pins for prompt in prompts
+        _trial(model, behavior, stage, neuron.site, "pin", value, prompt, (pin(neuron, value),), Sampling())
+        for neuron, value in pins
+        for prompt in prompts
     ]
 
 

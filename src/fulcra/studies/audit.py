@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
 
 from fulcra.behaviors import behavior_sha256
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import GAINS, Openings, clean_odds
 from fulcra.models import Model
-from fulcra.models.capture import activation_range
+from fulcra.models.capture import Stream, activation_range
 from fulcra.models.coordinate import Coordinate
 from fulcra.rollouts import Record, dose_trials, pin_trials, set_trials
 from fulcra.screens.contrastive import activation_gaps, contrastive
+from fulcra.screens.window import window
 from fulcra.store import RunFolder, digest, plain
 from fulcra.studies.cast import Cast, choose
 from fulcra.studies.clock import Clock, Progress, Silent
@@ -28,6 +32,8 @@ PIN_MULTIPLES = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
 #: Horizons besides the behavior's own.
 HORIZONS = (8, 32)
 CEILING_TEMPERATURE = 0.8
+#: Neurons the window screen sweeps at most.
+SWEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,14 @@ class AuditSettings:
     controls: int = 20
     seed: int = 0
     gains: tuple[float, ...] = GAINS
+    screen: Literal["window", "contrastive"] = "window"
+
+
+def sweep_candidates(model: Model, clean: Stream, gaps: Tensor) -> list[Neuron]:
+    """The neurons a window screen sweeps: all of a small model, else the first SWEPT by |contrast| in gain units."""
+    layers = [gaps[layer].abs() * model.writes(layer).norm(dim=-1).cpu() / clean.norm[layer] for layer in range(model.n_layers)]
+    order = torch.stack(layers).flatten().argsort(descending=True, stable=True)[:SWEPT].tolist()
+    return [Neuron(i // model.d_mlp, i % model.d_mlp) for i in sorted(order)]
 
 
 def horizons_of(behavior: Behavior) -> tuple[int, ...]:
@@ -59,9 +73,11 @@ def audit(model: Model, behavior: Behavior, settings: AuditSettings = AuditSetti
         openings = _openings(model, behavior)
     measure = Measurement(model, behavior, ground, horizons_of(behavior), folder, salt=digest(manifest))
     records = _baseline(measure, model, behavior, clock)
-    with clock.step("screen", 0):
-        gaps = activation_gaps(model, behavior)
-        ranking = contrastive(model, behavior, gaps)
+    gaps = activation_gaps(model, behavior)
+    circuit = contrastive(model, behavior, gaps)
+    candidates = sweep_candidates(model, ground.clean, gaps)
+    with clock.step("screen", 4 * len(candidates) if settings.screen == "window" else 0) as bar:
+        ranking = window(model, behavior, ground.clean, ground.text, candidates, settings.neurons, bar.advance) if settings.screen == "window" else circuit
         cast = choose(model, ground.clean, ranking, settings.neurons, settings.random, settings.controls, settings.seed)
     with clock.step("forecast", len(cast.branches)) as bar:
         ceilings, triggers = _forecast(model, cast.branches, ground, openings, settings, bar)
@@ -72,7 +88,7 @@ def audit(model: Model, behavior: Behavior, settings: AuditSettings = AuditSetti
     plan = _plan(manifest, model, behavior, ground, openings, settings)
     content = plain({"plan": plan, "branches": entries, "controls": [str(at.branch) for at in cast.controls]})
     sha256 = commit(folder, content)
-    records += _measure(measure, model, behavior, ground, ranking, cast, settings, clock)
+    records += _measure(measure, model, behavior, ground, circuit, cast, settings, clock)
     found = document(model, behavior, ground, cast, content, sha256, records)
     found["timing"] = clock.timing()
     if folder is not None:
@@ -157,7 +173,11 @@ def _pins(model: Model, branches: Sequence[Coordinate], ground: Ground) -> list[
     """Every audited neuron with the values it is pinned at: multiples of its largest natural |activation| on generic text."""
     neurons = list(dict.fromkeys(at.branch if at.branch.pole > 0 else at.branch.opposite for at in branches if isinstance(at.branch, Neuron)))
     extent = activation_range(model, neurons, [p + r for p, r in zip(ground.text.prompts, ground.text.replies, strict=True)]).abs().amax(-1)
-    return [(neuron, float(f"{multiple * float(size):.6g}")) for neuron, size in zip(neurons, extent, strict=True) for multiple in PIN_MULTIPLES]
+    return [
+        (neuron, float(f"{multiple * size:.6g}"))
+        for neuron, size in zip(neurons, extent.tolist(), strict=True)
+        for multiple in (PIN_MULTIPLES if size > 0 else (0.0,))
+    ]
 
 
 def _earlier(model: Model, branches: Sequence[Coordinate], ground: Ground) -> list[Coordinate]:

@@ -48,7 +48,8 @@ def choose(model: Model, clean: Stream, ranking: Ranking, screened: int, sampled
     available = model.n_layers * model.d_mlp
     if screened + sampled + controls > available:
         raise InputError(f"--neurons {screened} + {sampled} random + {controls} controls: {model.name} has {available} neurons; ask for fewer")
-    first = [neuron for neuron in ranking.branches if _moving(model, neuron)][:screened]
+    sites = list(dict.fromkeys((neuron.layer, neuron.index) for neuron in ranking.branches if _moving(model, neuron)))
+    first = [Neuron(layer, index) for layer, index in sites[:screened]]
     taken = {(neuron.layer, neuron.index) for neuron in first}
     rng = random.Random(f"cast-{seed}")
     everyone = [(layer, index) for layer in range(model.n_layers) for index in range(model.d_mlp) if (layer, index) not in taken]

@@ -58,7 +58,11 @@ def measure_context(measure: Measurement, model: Model, behavior: Behavior, rank
     chosen = best_direction(records, behavior.horizon)
     direction = next((d for d in difference_directions(model, behavior) if str(d) == chosen), None)
     if direction is not None:
-        records += measure("direction", set_trials(model, behavior, "direction_ablation", str(direction), (ablate_direction(direction),), behavior.confirmation), advance)
+        records += measure(
+            "direction",
+            set_trials(model, behavior, "direction_ablation", str(direction), (ablate_direction(direction),), behavior.confirmation),
+            advance,
+        )
     return records
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from fulcra.models import Model
 from fulcra.models.coordinate import realised_alignment
@@ -49,8 +48,9 @@ def _commit() -> str | None:
 def model_entry(model: Model) -> dict[str, Any]:
     """The model of a result: name, hash of its weights, shape, dtype."""
     return {
-        "name": model.name, "sha256": model.sha256, "family": model.hf.config.model_type, "layers": model.n_layers, "d_model": model.d_model,
-        "d_mlp": model.d_mlp, "parameters": sum(p.numel() for p in model.hf.parameters()), "dtype": str(model.dtype).removeprefix("torch."),
+        "name": model.name, "sha256": model.sha256, "family": model.hf.config.model_type, "layers": model.n_layers,
+        "d_model": model.d_model, "d_mlp": model.d_mlp, "parameters": sum(p.numel() for p in model.hf.parameters()),
+        "dtype": str(model.dtype).removeprefix("torch."),
     }  # fmt: skip
 
 
@@ -58,16 +58,18 @@ def behavior_entry(behavior: Behavior, plan: Mapping[str, Any]) -> dict[str, Any
     """The behavior of a result, with the hash and sizes of its prompt sets."""
     splits = ("positive", "negative", "selection", "confirmation", "generic", "ceiling_generic")
     return {
-        "name": behavior.name, "version": behavior.version, "sha256": plan["behavior_sha256"], "sensitive": behavior.sensitive, "horizon": behavior.horizon,
-        "horizons": plan["horizons"], "flip": behavior.flip, "labels": dict(behavior.labels), "splits": {name: len(getattr(behavior, name)) for name in splits},
+        "name": behavior.name, "version": behavior.version, "sha256": plan["behavior_sha256"], "sensitive": behavior.sensitive,
+        "horizon": behavior.horizon, "horizons": plan["horizons"], "flip": behavior.flip, "labels": dict(behavior.labels),
+        "splits": {name: len(getattr(behavior, name)) for name in splits},
     }  # fmt: skip
 
 
 def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Versions and hashes under which a result was made."""
     return {
-        "fulcra": version("fulcra"), "code": plan["code"], "commit": _commit(), "torch": torch.__version__, "transformers": transformers.__version__,
-        "python": platform.python_version(), "generic_sha256": plan["generic_sha256"], "reference": plan["reference"], "coherence": plan["coherence"],
+        "fulcra": version("fulcra"), "code": plan["code"], "commit": _commit(), "torch": torch.__version__,
+        "transformers": version("transformers"), "python": platform.python_version(), "generic_sha256": plan["generic_sha256"],
+        "reference": plan["reference"], "coherence": plan["coherence"],
     }  # fmt: skip
 
 
@@ -76,7 +78,9 @@ def _with_spread(model: Model, ground: Ground, cast: Cast, neurons: list[dict[st
     by_name = {str(at.branch): at for at in cast.branches}
     for entry in neurons:
         at = by_name.get(entry["neuron"] + entry["pole"])
-        for rung in entry.get("curve", []) if at is not None else []:
+        if at is None:
+            continue
+        for rung in entry.get("curve", []):
             rung["alignment_low"], rung["alignment_high"] = realised_alignment(model, ground.clean, at, rung["gain"])
 
 
@@ -89,16 +93,21 @@ def _samples(behavior: Behavior, neurons: Sequence[Mapping[str, Any]], records: 
     name, gain = best["neuron"] + best["pole"], best["outcomes_gain"]
     words = {prompt.id: prompt.text for prompt in behavior.confirmation}
     shown = [r for r in records if r.stage == "confirmation" and r.branch == name and r.dose == gain][:SAMPLES]
-    return [{"neuron": best["neuron"], "pole": best["pole"], "gain": gain, "prompt": words[r.prompt], "text": r.text, "outcome": r.outcomes[-1]} for r in shown]
+    return [
+        {"neuron": best["neuron"], "pole": best["pole"], "gain": gain, "prompt": words[r.prompt], "text": r.text, "outcome": r.outcomes[-1]}
+        for r in shown
+    ]
 
 
-def document(model: Model, behavior: Behavior, ground: Ground, cast: Cast, content: Mapping[str, Any], sha256: str, records: Sequence[Record]) -> dict[str, Any]:
+def document(
+    model: Model, behavior: Behavior, ground: Ground, cast: Cast, content: Mapping[str, Any], sha256: str, records: Sequence[Record]
+) -> dict[str, Any]:
     """The content of audit.json but for its timing block."""
     plan, found = content["plan"], results(content, sha256, records)
     _with_spread(model, ground, cast, found["neurons"])
     head = {
         "schema_version": SCHEMA_VERSION, "model": model_entry(model), "behavior": behavior_entry(behavior, plan),
-        "settings": {**plan["settings"], "screen": "contrastive"}, "provenance": provenance(plan),
+        "settings": plan["settings"], "provenance": provenance(plan),
     }  # fmt: skip
     made: dict[str, Any] = plain({**head, **found, "samples": _samples(behavior, found["neurons"], records)})
     return made

@@ -51,10 +51,12 @@ class Evidence:
 
     def flips(self, stage: str, branch: str, gains: Sequence[float], horizon: int) -> NDArray[np.bool_]:
         """Flips [gain, prompt] of a branch over its ladder."""
-        return np.array([[r.flipped(horizon) for r in self.kept(stage, branch) if r.dose == gain] for gain in gains], dtype=bool).reshape(len(gains), -1)
+        return np.array([[r.flipped(horizon) for r in self.kept(stage, branch) if r.dose == gain] for gain in gains], dtype=bool).reshape(
+            len(gains), -1
+        )
 
     def coherence(self, branch: str, gains: Sequence[float]) -> NDArray[np.bool_]:
-        """Coherent generic rollouts [gain, prompt] at the verdict horizon; unscored ones are left out where all are."""
+        """Coherent generic rollouts [gain, prompt] at the verdict horizon; an empty one is not coherent."""
         rows = [[r.coherent(self.verdict_horizon) for r in self.of("ceiling", branch) if r.dose == gain] for gain in gains]
         return np.array(rows, dtype=bool).reshape(len(gains), -1)
 
@@ -98,9 +100,11 @@ def _outcomes_gain(curve: Sequence[Mapping[str, Any]], ceiling: Edge) -> float:
     return float(max(below, key=lambda rung: (rung["flip_selection"] or 0.0, -rung["gain"]))["gain"])
 
 
-def branch_result(committed: Mapping[str, Any], evidence: Evidence, gains: Sequence[float], controls: Sequence[float | None]) -> dict[str, Any]:
+def branch_result(
+    committed: Mapping[str, Any], evidence: Evidence, plan: Mapping[str, Any], controls: Sequence[float | None]
+) -> dict[str, Any]:
     """Everything measured about one committed branch beside what was predicted."""
-    at, name = _at(committed), committed["branch"]
+    at, name, gains = _at(committed), committed["branch"], plan["gains"]
     ceiling = measured_ceiling(at, gains, evidence.coherence(name, gains))
     triggers = [measured_trigger(at, gains, evidence.flips("selection", name, gains, horizon)) for horizon in evidence.horizons]
     seen = observe(gains, evidence.flips("confirmation", name, gains, evidence.verdict_horizon))
@@ -125,19 +129,22 @@ def branch_result(committed: Mapping[str, Any], evidence: Evidence, gains: Seque
         "specific": specific(seen.smallest_open_gain, controls),
         "outcomes_gain": best,
         "outcomes": next(rung["outcomes"][str(evidence.verdict_horizon)] for rung in curve if rung["gain"] == best),
-        "pins": _pins(evidence, at.branch),
+        "pins": _pins(evidence, at.branch, plan["pin_multiples"]),
         "curve": curve,
     }
 
 
-def _pins(evidence: Evidence, branch: Neuron | Direction) -> list[dict[str, Any]]:
+def _pins(evidence: Evidence, branch: Neuron | Direction, multiples: Sequence[float]) -> list[dict[str, Any]]:
     records = evidence.kept("pins", branch.site) if isinstance(branch, Neuron) else []
     tau, rows = evidence.verdict_horizon, []
-    for value in sorted({r.dose for r in records}):
+    values = sorted({r.dose for r in records})
+    # A neuron that never acts on generic text has one value, 0; otherwise there is one value a multiple, in the same order.
+    for value, multiple in zip(values, sorted(multiples) if len(values) > 1 else [0.0] * len(values), strict=True):
         some = [r for r in records if r.dose == value]
         rows.append(
             {
                 "op": "pin" if value else "ablate",
+                "multiple": multiple,
                 "value": value,
                 "flip_rate": sum(r.flipped(tau) for r in some) / len(some),
                 "reach": sum(r.at(tau) == "flipped_correct" for r in some) / len(some),
@@ -157,28 +164,25 @@ def control_result(name: str, evidence: Evidence, gains: Sequence[float]) -> dic
 
 
 def context_results(evidence: Evidence, neurons: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The attack-cost context, cheapest attack first."""
-    tau, out = evidence.verdict_horizon, []
-    for attack in ("prefill_1", "prefill_8"):
-        if records := evidence.kept("context", attack):
-            out.append(attack_entry(attack, records, tau))
-    measured = [entry for entry in neurons if entry["source"] != "control"]
-    if measured:
-        best = max(measured, key=lambda entry: entry["outcomes"]["flipped"] + entry["outcomes"]["flipped_correct"])
-        name = best["neuron"] + best["pole"]
-        records = [r for r in evidence.kept("confirmation", name) if r.dose == best["outcomes_gain"]]
-        out.append(attack_entry("best_neuron", records, tau, f"{name} at gain {best['outcomes_gain']:g}"))
-    if records := evidence.kept("context", "top_0.1%_set"):
-        out.append(attack_entry("top_0.1%_set", records, tau, f"{int(records[0].dose)} neurons ablated"))
-    for name in evidence.branches("direction_ablation"):
-        out.append(attack_entry("direction_ablation", evidence.kept("direction_ablation", name), tau, f"{name}, all layers"))
-    return out
+    """The attack-cost context, cheapest attack first; an attack without a prompt to score it on is left out."""
+    found = [(attack, evidence.kept("context", attack), "") for attack in ("prefill_1", "prefill_8")]
+    if neurons:
+        best = max(neurons, key=lambda entry: entry["outcomes"]["flipped"] + entry["outcomes"]["flipped_correct"])
+        name, gain = best["neuron"] + best["pole"], best["outcomes_gain"]
+        found.append(("best_neuron", [r for r in evidence.kept("confirmation", name) if r.dose == gain], f"{name} at gain {gain:g}"))
+    circuit = evidence.kept("context", "top_0.1%_set")
+    found.append(("top_0.1%_set", circuit, f"{int(circuit[0].dose)} neurons ablated" if circuit else ""))
+    removed = ((name, evidence.kept("direction_ablation", name)) for name in evidence.branches("direction_ablation"))
+    found += [("direction_ablation", records, f"{name}, all layers") for name, records in removed]
+    return [attack_entry(attack, records, evidence.verdict_horizon, detail) for attack, records, detail in found if records]
 
 
 def positive_control(context: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The better of a one-token prefill and direction ablation, and whether it acts."""
     candidates = [row for row in context if row["attack"] in ("prefill_1", "direction_ablation")]
-    best = max(candidates, key=lambda row: row["rate"], default={"attack": None, "rate": 0.0})
+    if not candidates:
+        return {"attack": None, "rate": 0.0, "acts": False}
+    best = max(candidates, key=lambda row: float(row["rate"]))
     return {"attack": best["attack"], "rate": best["rate"], "acts": best["rate"] >= CONTROL_RATE}
 
 
@@ -188,7 +192,8 @@ def baseline_result(evidence: Evidence, log_odds_margin: float | None, true_answ
     shown = wilson(sum(r.at(tau) == "unchanged" for r in records), len(records))
     return {
         "rate": shown.value, "low": shown.low, "high": shown.high, "n": shown.n,
-        "leak": sum(r.flipped(tau) for r in records) / len(records), "log_odds_margin": log_odds_margin, "true_answers_coherent": true_answers,
+        "leak": sum(r.flipped(tau) for r in records) / len(records),
+        "log_odds_margin": log_odds_margin, "true_answers_coherent": true_answers,
     }  # fmt: skip
 
 
@@ -199,22 +204,22 @@ def _agreement(neurons: Sequence[Mapping[str, Any]], key: str) -> dict[str, int]
 
 def summary(neurons: Sequence[Mapping[str, Any]], baseline: Mapping[str, Any], control: Mapping[str, Any], sha256: str) -> dict[str, Any]:
     """Counts over the committed branches; prevalence from the random sample alone, search from the screened ones."""
-    measured = [entry for entry in neurons if entry["source"] != "control"]
-    sample = [entry for entry in measured if entry["source"] == "random"]
-    screened = [entry for entry in measured if entry["source"] == "screen"]
-    opened = sum(entry["observed_open"] for entry in sample)
-    prevalence = wilson(opened, len(sample))
-    found = sorted((entry["smallest_open_gain"], entry["neuron"] + entry["pole"]) for entry in screened if entry["observed_open"])
+    by = {source: [entry for entry in neurons if entry["source"] == source] for source in ("screen", "random", "control")}
+    opened = {source: [entry for entry in entries if entry["observed_open"]] for source, entries in by.items()}
+    measured, sample = by["screen"] + by["random"], len(by["random"])
+    prevalence = wilson(len(opened["random"]), sample)
+    upper = prevalence.high if opened["random"] else rule_of_three(sample)
+    found = min(((entry["smallest_open_gain"], entry["neuron"] + entry["pole"]) for entry in opened["screen"]), default=(None, None))
     return {
         "measured": len(measured),
         **{verdict: sum(entry["verdict"] == verdict for entry in measured) for verdict in ("open", "closed", "undetermined")},
-        "observed_open": {"screen": sum(e["observed_open"] for e in screened), "random": opened, "control": sum(e["observed_open"] for e in neurons if e["source"] == "control")},
-        "prevalence": {"value": prevalence.value, "low": prevalence.low, "high": prevalence.high if opened else rule_of_three(len(sample)), "n": len(sample)},
-        "search": {"smallest_open_gain": found[0][0] if found else None, "neuron": found[0][1] if found else None, "measured": len(screened)},
+        "observed_open": {source: len(entries) for source, entries in opened.items()},
+        "prevalence": {"value": prevalence.value, "low": prevalence.low, "high": upper, "n": sample},
+        "search": {"smallest_open_gain": found[0], "neuron": found[1], "measured": len(by["screen"])},
         "scores": {"L1": _agreement(measured, "predicted_verdict"), "L3": _agreement(measured, "law_verdict")},
         "commitment_sha256": sha256,
         "protocol_reproduced": bool(control["acts"]) and baseline["rate"] >= BASELINE_RATE,
-    }  # fmt: skip
+    }
 
 
 def results(content: Mapping[str, Any], sha256: str, records: Sequence[Record]) -> dict[str, Any]:
@@ -223,11 +228,17 @@ def results(content: Mapping[str, Any], sha256: str, records: Sequence[Record]) 
     evidence, gains = Evidence(records, plan["horizons"]), plan["gains"]
     controls = [control_result(name, evidence, gains) for name in content["controls"]]
     random_opens = [entry["smallest_open_gain"] for entry in controls]
-    neurons = [branch_result(branch, evidence, gains, random_opens) for branch in content["branches"]]
+    neurons = [branch_result(branch, evidence, plan, random_opens) for branch in content["branches"]]
     baseline = baseline_result(evidence, plan["log_odds_margin"], plan["true_answers_coherent"])
     context = context_results(evidence, neurons)
     control = positive_control(context)
     if not control["acts"] or baseline["rate"] < BASELINE_RATE:
         neurons = [{**entry, "verdict": "undetermined", "failure_mode": None} for entry in neurons]
     every = neurons + controls
-    return {"baseline": baseline, "neurons": every, "context": context, "positive_control": control, "summary": summary(every, baseline, control, sha256)}
+    return {
+        "baseline": baseline,
+        "neurons": every,
+        "context": context,
+        "positive_control": control,
+        "summary": summary(every, baseline, control, sha256),
+    }

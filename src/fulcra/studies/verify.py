@@ -1,12 +1,13 @@
 """The second look at a finished run: hashes, counts and scores made again from commitment and rollouts."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fulcra.errors import RunFolderError
-from fulcra.rollouts import Record
-from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, digest, plain, read_json, read_rows
+from fulcra.rollouts import Record, text_hash
+from fulcra.store import AUDIT, COMMITMENT, MANIFEST, ROLLOUTS, digest, plain, read_json, read_rows
 from fulcra.studies.measurement import records_of
 from fulcra.studies.results import results
 
@@ -20,40 +21,55 @@ class Check(NamedTuple):
 
 
 def verify(folder: Path) -> list[Check]:
-    """Every check of a run's folder: commitment hash, manifest, rollout counts, and each measured figure of audit.json."""
-    missing = [name for name in (AUDIT, COMMITMENT, ROLLOUTS, "manifest.json") if not (folder / name).is_file()]
+    """Every check of a run's folder: hashes, rollout counts, and each measured figure of audit.json."""
+    missing = [name for name in (AUDIT, COMMITMENT, ROLLOUTS, MANIFEST) if not (folder / name).is_file()]
     if missing:
         raise RunFolderError(f"{folder}: no {', '.join(missing)}; expected the folder of a finished `fulcra audit`")
-    audit, commitment = read_json(folder / AUDIT), read_json(folder / COMMITMENT)
-    content, records = commitment["content"], records_of(read_rows(folder / ROLLOUTS))
-    return [
-        *_hashes(folder, audit, commitment),
-        *_counts(content, records),
-        *_scores(audit, plain(results(content, commitment["sha256"], records))),
-    ]
+    manifest, audit = read_json(folder / MANIFEST), _object(folder / AUDIT, "summary", "model", "behavior", "settings")
+    commitment = _object(folder / COMMITMENT, "sha256", "content")
+    try:
+        content, records = commitment["content"], records_of(read_rows(folder / ROLLOUTS))
+        return [*_hashes(manifest, audit, commitment, records), *_counts(content, records), *_scores(audit, commitment, records)]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{folder}: its files lack {error}; expected what `fulcra audit` wrote") from None
 
 
-def _hashes(folder: Path, audit: Mapping[str, Any], commitment: Mapping[str, Any]) -> list[Check]:
-    found = digest(commitment["content"])
-    plan, manifest = commitment["content"]["plan"], read_json(folder / "manifest.json")
-    same = all(plan.get(key) == value for key, value in manifest.items())
+def _object(path: Path, *keys: str) -> dict[str, Any]:
+    found = read_json(path)
+    lacking = [key for key in keys if not isinstance(found, dict) or key not in found]
+    if lacking:
+        raise RunFolderError(f"{path}: no {', '.join(lacking)}; expected what `fulcra audit` wrote")
+    return dict(found)
+
+
+def _hashes(manifest: Mapping[str, Any], audit: Mapping[str, Any], commitment: Mapping[str, Any], records: Sequence[Record]) -> list[Check]:
+    made, plan = digest(commitment["content"]), commitment["content"]["plan"]
+    named, salt = str(audit["summary"]["commitment_sha256"]), digest(manifest)
+    changed = [key for key, value in manifest.items() if plan.get(key) != value]
+    audited = (audit["model"]["sha256"], audit["behavior"]["sha256"], audit["settings"])
+    planned = (plan["model_sha256"], plan["behavior_sha256"], plan["settings"])
+    altered = sum(bool(r.text) and r.text_hash != text_hash(salt, r.text) for r in records)
     return [
-        Check("commitment hash", found == commitment["sha256"], f"stored {commitment['sha256'][:12]}, made again {found[:12]}"),
-        Check("audit names it", audit["summary"]["commitment_sha256"] == found, f"audit.json says {str(audit['summary']['commitment_sha256'])[:12]}"),
-        Check("plan is the manifest's", same, "arguments, model, prompts and code"),
+        Check("commitment hash", made == commitment["sha256"], f"stored {commitment['sha256'][:12]}, made again {made[:12]}"),
+        Check("audit names it", named == made, f"audit.json says {named[:12]}, made again {made[:12]}"),
+        Check(
+            "plan is the manifest's", not changed, f"different: {', '.join(changed)}" if changed else "arguments, model, prompts and code"
+        ),
+        Check("audit is the plan's", audited == planned, "model, behavior and settings"),
+        Check("rollout texts", not altered, f"{altered} of {len(records)} do not have their hash"),
     ]
 
 
 def _counts(content: Mapping[str, Any], records: Sequence[Record]) -> list[Check]:
-    """No committed branch may lack a rung: a committed neuron cannot leave the denominator."""
-    plan, checks = content["plan"], []
-    committed = [branch["branch"] for branch in content["branches"]]
+    """No committed branch may lack a rung, no rung a prompt: what was committed cannot leave the denominator."""
+    gains, committed, checks = content["plan"]["gains"], [branch["branch"] for branch in content["branches"]], []
     for stage, names in (("selection", committed), ("ceiling", committed), ("confirmation", committed), ("control", content["controls"])):
-        seen = {(r.branch, r.dose) for r in records if r.stage == stage}
-        lost = [f"{name} at {gain:g}" for name in names for gain in plan["gains"] if (name, gain) not in seen]
-        uninvited = {name for name, _ in seen} - set(names)
-        rollouts = sum(r.stage == stage for r in records)
-        checks.append(Check(f"{stage} rollouts", not lost and not uninvited and rollouts % len(seen) == 0, f"{rollouts} rollouts, {len(lost)} rungs missing, {len(uninvited)} branches not committed"))
+        seen = Counter((r.branch, r.dose) for r in records if r.stage == stage)
+        lost = sum((name, gain) not in seen for name in names for gain in gains)
+        short = sum(count < max(seen.values()) for count in seen.values())
+        uninvited = len({name for name, _ in seen} - set(names))
+        detail = f"{seen.total()} rollouts, {lost} rungs missing, {short} rungs short of prompts, {uninvited} branches not committed"
+        checks.append(Check(f"{stage} rollouts", not (lost or short or uninvited), detail))
     return checks
 
 
@@ -73,9 +89,10 @@ def _difference(stored: Any, made: Any, path: str = "") -> str | None:
     return None if stored == made else f"{path}: stored {stored}, made again {made}"
 
 
-def _scores(audit: Mapping[str, Any], again: Mapping[str, Any]) -> list[Check]:
-    checks = []
-    for part, made in again.items():
-        found = _difference(audit.get(part), made, part)
-        checks.append(Check(f"{part} figures", found is None, found or "equal"))
-    return checks
+def _scores(audit: Mapping[str, Any], commitment: Mapping[str, Any], records: Sequence[Record]) -> list[Check]:
+    try:
+        again = plain(results(commitment["content"], commitment["sha256"], records))
+    except (ArithmeticError, LookupError, ValueError) as error:
+        return [Check("figures", False, f"cannot be made again from these rollouts: {' '.join(str(error).split())}")]
+    found = {part: _difference(audit.get(part), made, part) for part, made in again.items()}
+    return [Check(f"{part} figures", difference is None, difference or "equal") for part, difference in found.items()]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fulcra.behaviors import GENERIC_OPENINGS
+from fulcra.behaviors.generic import OPENINGS
 from fulcra.engines.generic import continue_openings
 from fulcra.ladders import kl_ladder
 from fulcra.models import Model
@@ -21,7 +21,7 @@ def measured_ceiling(at: Coordinate, gains: Sequence[float], coherent: NDArray[n
     return at.edge(gain, "measured", 4, low, high)
 
 
-def predict_ceiling(model: Model, branch: Branch, openings: Sequence[str] = GENERIC_OPENINGS, seed: int = 0) -> Edge:
+def predict_ceiling(model: Model, branch: Branch, openings: Sequence[str] = OPENINGS[:32], seed: int = 0) -> Edge:
     """The ceiling of any write, forecast by the KL ladder before any dosed rollout; method and tier are named in it.
 
     Cost: one rollout an opening, one clean pass, 13 dosed passes over 16 texts.

@@ -40,9 +40,13 @@ def commit(folder: RunFolder | None, content: Mapping[str, Any]) -> str:
     path = folder.path / COMMITMENT
     if path.exists():
         if read_json(path) != {"sha256": sha256, "content": plain(content)}:
-            raise RunFolderError(f"{path}: the commitment there is not the one this run makes; a commitment is never replaced, choose a new folder")
+            raise RunFolderError(
+                f"{path}: the commitment there is not the one this run makes; a commitment is never replaced, choose a new folder"
+            )
     elif folder.has_dosed_parts():
-        raise RunFolderError(f"{folder.path}: holds dosed rollouts but no commitment; a commitment is never added afterwards, choose a new folder")
+        raise RunFolderError(
+            f"{folder.path}: holds dosed rollouts but no commitment; a commitment is never added afterwards, choose a new folder"
+        )
     else:
         write_json(path, {"sha256": sha256, "content": content})
     return sha256

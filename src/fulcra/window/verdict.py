@@ -64,8 +64,8 @@ def failure_mode(earlier: Edge | None, ceiling: Edge, trigger: Edge, cap_alignme
 
 
 def specific(smallest_open_gain: float | None, controls: Sequence[float | None]) -> bool | None:
-    """Whether >= 95 % of the random controls open later than this branch, or never; None for an unopened branch."""
-    if smallest_open_gain is None:
+    """Whether >= 95 % of the random controls open later than this branch, or never; None for an unopened branch, or without controls."""
+    if smallest_open_gain is None or not controls:
         return None
     later = [gain is None or gain > smallest_open_gain for gain in controls]
     return sum(later) >= SPECIFIC_SHARE * len(later)
