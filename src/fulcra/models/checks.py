@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from accelerate.utils import align_module_device
@@ -35,11 +35,17 @@ class Check:
     expected: float
     law: str
     note: str = ""
+    relation: Literal["", "at most ", "more than "] = ""
+
+    @property
+    def numbers(self) -> str:
+        """The two numbers in words."""
+        return f"found {self.found:g}, expected {self.relation}{self.expected:g}"
 
     def __str__(self) -> str:
         state = "not applicable" if self.passed is None else "passed" if self.passed else "failed"
         note = f"; {self.note}" if self.note else ""
-        return f"{self.name} {state} at {self.module}: {self.law}, found {self.found:g}, expected {self.expected:g}{note}"
+        return f"{self.name} {state} at {self.module}: {self.law}, {self.numbers}{note}"
 
 
 def validated(model: Model) -> Model:
@@ -107,7 +113,9 @@ def _zero(model: Model, ids: Tensor, clean: Tensor) -> Check:
     neuron = _most_active(model, ids, layer)
     module = model.down(layer) if model.experts(layer) is None else model.experts(layer)
     if not all(is_plain(weight) for weight in cast(nn.Module, module).parameters(recurse=False)):
-        return Check("zero", model.place(layer), None, float("nan"), tolerance(model), law, "weights are quantized or offloaded")
+        return Check(
+            "zero", model.place(layer), None, float("nan"), tolerance(model), law, "weights are quantized or offloaded", "at most "
+        )
     with zeroed_column(model, neuron):
         zeroed = model.hf(input_ids=ids, use_cache=False).logits.float()
     edited = _edited(model, ids, (scale(neuron, 0.0),))
@@ -126,9 +134,9 @@ def _applied(model: Model, ids: Tensor, clean: Tensor, measured: Probe) -> Check
     edit = measured.edits[layer]
     moved = _distance(_edited(model, ids, (add(edit.site, alpha=edit.value),)), clean)
     after = _distance(model.hf(input_ids=ids, use_cache=False).logits.float(), clean)
-    law = "a planted edit changes the logits (relative distance, at least) and is gone afterwards"
+    law = "a planted edit changes the logits (relative distance) and is gone afterwards"
     note = "" if after == 0 else f"the logits still differ by {after:.2g} without it"
-    return Check("applied", model.place(layer), moved > MOVED and after == 0, moved, MOVED, law, note)
+    return Check("applied", model.place(layer), moved > MOVED and after == 0, moved, MOVED, law, note, "more than ")
 
 
 def _edited(model: Model, ids: Tensor, edits: Edits) -> Tensor:
@@ -149,7 +157,7 @@ def _distance(one: Tensor, other: Tensor) -> float:
 
 def _small(name: str, module: str, found: float, allowed: float, law: str, note: str = "") -> Check:
     # written so that nan fails
-    return Check(name, module, found <= allowed, found, allowed, law, note)
+    return Check(name, module, found <= allowed, found, allowed, law, note, "at most ")
 
 
 @contextmanager
