@@ -146,10 +146,10 @@ def families_command(
     if as_json:
         typer.echo(json.dumps([{**asdict(report), "passed": report.passed} for report in reports]))
     elif not quiet:
-        table = Table("model type", "neurons: input of", "effective write", "verified", "note", highlight=False)
+        table = Table("model type", "neurons: input of", "effective write", *(one.name for one in reports[0].checks))
         for report in reports:
-            verified = " ".join(f"{'' if one.passed else 'FAILED '}{one.name}" for one in report.checks)
-            table.add_row(report.model_type, report.neurons, report.effective_write, verified, report.note)
+            states = ["ok" if one.passed else "FAIL" for one in report.checks]
+            table.add_row(report.model_type, report.neurons, report.effective_write, *states)
         Console().print(table)
     if not all(report.passed for report in reports):
         raise typer.Exit(1)

@@ -42,8 +42,8 @@ def families_table() -> list[FamilyReport]:
 def families_markdown() -> str:
     """The table of families as a page of the documentation; holds no number that depends on the machine."""
     head = (
-        "# Model families\n\nWritten by `fulcra families --markdown`; do not edit. Every row is checked on a tiny random model of the family\n"
-        "in float32, and again on the model itself whenever one is loaded (`fulcra check MODEL` prints the numbers).\n"
+        "# Model families\n\nWritten by `fulcra families --markdown`; do not edit. Every row is checked on a tiny random model\n"
+        "of the family in float32, and again on the model itself whenever one is loaded: `fulcra check MODEL` prints the numbers.\n"
     )
     laws = {one.name: one.law for one in families_table()[0].checks}
     checks = "\n".join(f"- `{name}`: {law}" for name, law in laws.items())
