@@ -27,7 +27,7 @@ FRESH, LOOP = list(range(20)), [1, 2] * 10
         ([1, 2, 3], [0.1] * 3, False, None),
         ([1, 2, 3], [0.1] * 3, True, True),
         ([1, 1, 1], [9.0, 9.0, 0.1], True, False),
-        ([1, 2], [9.0, 0.1], True, True),
+        ([1, 2], [9.0, 0.1], True, False),
         ([1, 2], [9.0, 9.0], True, False),
         ([1], [9.0], True, False),
         ([1], [0.1], True, True),

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from fulcra.errors import InputError, ModelCheckError
 from fulcra.models import add, applied_rows, pin, scale
-from fulcra.models.capture import activation_range, activations, last_residuals, reply_log_probs, stream
+from fulcra.models.capture import activation_range, activations, last_residuals, natural_extent, reply_log_probs, stream
 from fulcra.models.taps import block_outputs, mlp_inputs
 from fulcra.models.tiny import tiny
 from fulcra.types import Neuron
@@ -79,6 +79,9 @@ def test_the_natural_range_holds_every_activation_but_the_first(family: str) -> 
     one_by_one = [activation_range(model, [neuron], PROMPTS, batch=1)[0] for neuron in neurons]
     assert_close(found, torch.stack(one_by_one), rtol=1e-4, atol=1e-5)
     assert bool((found[:, 0] < found[:, 1]).all())
+    extent = natural_extent(model, PROMPTS, batch=3)
+    assert extent.shape == (model.n_layers, model.d_mlp)
+    assert [float(extent[n.layer, model.slot(n)]) for n in neurons] == pytest.approx(found.abs().amax(-1).tolist(), rel=1e-4)
 
 
 @pytest.mark.parametrize("family", ALL)

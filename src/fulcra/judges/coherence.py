@@ -52,7 +52,6 @@ def coherent(tokens: Sequence[int], surprise: Sequence[float], standard: Coheren
     """The coherence of one rollout, from its tokens and the surprise [nats] of each.
 
     Unscored when empty, or when cut before it could hold an n-gram; a short reply that ended is judged by surprise alone.
-    In a reply of two or three tokens one may surprise: a flip does where it turns, and half of "sleep ." is one token.
     """
     if len(tokens) != len(surprise):
         raise InputError(f"coherent() got {len(tokens)} tokens and {len(surprise)} surprises: expected one a token, cut both alike")
@@ -60,5 +59,6 @@ def coherent(tokens: Sequence[int], surprise: Sequence[float], standard: Coheren
     surprised = surprised_share(surprise, standard.surprise_level)
     if surprised is None or (distinct is None and not ended):
         return Coherence(None, distinct, surprised)
-    allowed = max(standard.surprised_share, 1 / len(tokens) if len(tokens) > 1 else 0.0)
-    return Coherence((distinct is None or distinct >= standard.distinct_floor) and surprised <= allowed, distinct, surprised)
+    return Coherence(
+        (distinct is None or distinct >= standard.distinct_floor) and surprised <= standard.surprised_share, distinct, surprised
+    )

@@ -12,7 +12,7 @@ from fulcra.ladders.passes import dosed_logits
 from fulcra.models import Model
 from fulcra.models.capture import padded
 from fulcra.models.coordinate import Coordinate
-from fulcra.types import Edge
+from fulcra.types import Edge, Edit
 
 #: Frozen: chosen on the development models before any held-out one, never fitted again.
 LEVEL = 0.8
@@ -28,18 +28,22 @@ def reply_mask(text: GenericText, width: int) -> Tensor:
     return mask
 
 
-def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
-    """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
+def edit_divergences(model: Model, edits: Sequence[Edit], text: GenericText) -> Tensor:
+    """Mean KL(clean || edited) over continuation positions, nats a token, [edit]."""
     ids, attention = padded([p + r for p, r in zip(text.prompts, text.replies, strict=True)], model.device)
     where = reply_mask(text, ids.shape[1]).to(model.device)
     with torch.no_grad():
         clean = model.hf(input_ids=ids, attention_mask=attention, use_cache=False).logits[where]
-    doses = [branch.dose(gain) for branch in branches for gain in gains]
-    means = torch.empty(len(doses))
-    for start, logits in dosed_logits(model, ids, attention, doses):
+    means = torch.empty(len(edits))
+    for start, logits in dosed_logits(model, ids, attention, edits):
         for i, one in enumerate(logits):
             means[start + i] = kl_nats(clean, one[where]).mean().cpu()
-    return means.unflatten(0, (len(branches), len(gains)))
+    return means
+
+
+def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
+    """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
+    return edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text).unflatten(0, (len(branches), len(gains)))
 
 
 def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> list[Edge]:

@@ -19,7 +19,7 @@ from fulcra.models.taps import block_outputs, last, layer_activations, mlp_input
 from fulcra.types import Edits, Neuron
 
 __all__ = ["Stream", "activation_range", "activations", "as_read", "block_outputs", "last_residuals", "padded", "positions_of"]
-__all__ += ["reply_log_probs", "stream"]
+__all__ += ["natural_extent", "reply_log_probs", "stream"]
 
 #: Residual vectors kept per layer for the spread of the realised alignment.
 SAMPLE = 256
@@ -240,3 +240,26 @@ def last_residuals(model: Model, prompts: Sequence[tuple[int, ...]], batch: int 
         with torch.no_grad(), block_outputs(model, last) as outputs:
             model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
         yield torch.stack([outputs[layer].float().to(model.device) for layer in range(model.n_layers)], 1).cpu()
+
+
+@torch.no_grad()
+def natural_extent(model: Model, rows: Sequence[tuple[int, ...]], batch: int = 32) -> Tensor:
+    """Largest |activation| of every neuron over all positions of `rows` but the first, [layer, d_mlp], float32.
+
+    In a mixture over the tokens routed to its expert, 0 where there are none.
+    """
+    extent = torch.zeros(model.n_layers, model.d_mlp, device=model.device)
+    for start in range(0, len(rows), batch):
+        ids, mask = padded(rows[start : start + batch], model.device)
+        real = mask.bool()
+        real[:, 0] = False
+
+        def at(layer: int, seen: Tensor, real: Tensor = real) -> Tensor:
+            some = seen[real.to(seen.device)]
+            return some.abs().amax(0, keepdim=True) if model.experts(layer) is None else some
+
+        with mlp_inputs(model, len(ids), at) as found:
+            model.hf(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+        for layer, seen in found.items():
+            extent[layer] = torch.maximum(extent[layer], layer_activations(model, layer, seen).abs().amax(0).to(extent.device))
+    return extent.cpu()

@@ -1,65 +1,22 @@
 """The window screen: every branch's trigger forecast from one next token, the shortlist ranked by its predicted margin."""
 
 from collections.abc import Callable, Sequence
-from os.path import commonprefix
 
-import torch
 from torch import Tensor
 
 from fulcra.engines.generic import GenericText
-from fulcra.errors import BehaviorError
-from fulcra.formulas.divergence import log_odds
 from fulcra.formulas.intervals import crossing, log2_margin
 from fulcra.ladders import kl_ladder
-from fulcra.models import Model, applied_rows
-from fulcra.models.capture import Stream, padded, positions_of
+from fulcra.ladders.next_token import NextTokens, next_token_odds
+from fulcra.models import Model
+from fulcra.models.capture import Stream
 from fulcra.models.coordinate import Coordinate, coordinate
-from fulcra.types import Behavior, Edit, Neuron, Prompt, Ranking
+from fulcra.types import Behavior, Neuron, Ranking
 
 #: Two rungs suffice to order branches: one where few flip and one near the usual ceiling.
 GAINS = (0.45, 0.8)
 #: Branches whose ceilings are forecast too, as a multiple of what is asked for.
 SHORTLIST = 4
-ROWS = 1024
-
-
-class NextTokens:
-    """The one token at which target and control openings part, for some prompts: ids and mask [prompt, pos] and both sides."""
-
-    def __init__(self, model: Model, prompts: Sequence[Prompt], system: str | None = None) -> None:
-        rows, self.sides = [], []
-        for prompt in prompts:
-            targets = [model.reply_ids(words) for words in prompt.target_openings]
-            controls = [model.reply_ids(words) for words in prompt.control_openings]
-            if not targets or not controls or not all(targets + controls):
-                raise BehaviorError(f"prompt {prompt.id}: the window screen needs target and control openings with tokens; give both")
-            shared = len(commonprefix([tuple(opening) for opening in targets + controls]))
-            shared = min(shared, min(map(len, targets + controls)) - 1)
-            rows.append(model.prompt_ids(prompt.text, system) + targets[0][:shared])
-            self.sides.append(tuple(sorted({opening[shared] for opening in side}) for side in (targets, controls)))
-        self.ids, self.mask = padded(rows, model.device, left=True)
-
-    def odds(self, logits: Tensor) -> Tensor:
-        """Log-odds (nats) of target against control, [..., prompt], from next-token logits [..., prompt, vocab]."""
-        log_probs = logits.float().log_softmax(-1)
-        columns = []
-        for i, (target, control) in enumerate(self.sides):
-            columns.append(log_odds(log_probs[..., i, target].logsumexp(-1), log_probs[..., i, control].logsumexp(-1)))
-        return torch.stack(columns, -1)
-
-
-@torch.no_grad()
-def next_token_odds(model: Model, tokens: NextTokens, doses: Sequence[Edit], advance: Callable[[int], None] = lambda done: None) -> Tensor:
-    """Mean over prompts of the log-odds under each dose, nats, [dose]; one short pass a dose and prompt, no text."""
-    per, out = max(1, ROWS // len(tokens.ids)), []
-    for start in range(0, len(doses), per):
-        some = doses[start : start + per]
-        ids, mask = tokens.ids.repeat(len(some), 1), tokens.mask.repeat(len(some), 1)
-        with applied_rows(model, [(dose,) for dose in some for _ in range(len(tokens.ids))]):
-            logits = model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1).logits[:, -1]
-        out.append(tokens.odds(logits.unflatten(0, (len(some), -1))).mean(-1).cpu())
-        advance(len(some))
-    return torch.cat(out)
 
 
 def _forecasts(odds: Tensor) -> list[float | None]:
@@ -67,7 +24,15 @@ def _forecasts(odds: Tensor) -> list[float | None]:
     return [crossing(GAINS, row, 0.0) for row in odds.tolist()]
 
 
-def window(model: Model, behavior: Behavior, clean: Stream, text: GenericText, neurons: Sequence[Neuron], count: int, advance: Callable[[int], None] = lambda done: None) -> Ranking:
+def window(
+    model: Model,
+    behavior: Behavior,
+    clean: Stream,
+    text: GenericText,
+    neurons: Sequence[Neuron],
+    count: int,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Ranking:
     """Branches of `neurons` by descending predicted margin log2(ceiling / trigger), then by log-odds; tier 2, no rollouts.
 
     The trigger of both poles is forecast on the selection split for every neuron; for the best 4 x `count` the ceiling

@@ -12,10 +12,12 @@ from fulcra.behaviors import behavior_sha256
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import GAINS, Openings, clean_odds
 from fulcra.models import Model
-from fulcra.models.capture import Stream, activation_range
+from fulcra.models.capture import Stream, natural_extent
 from fulcra.models.coordinate import Coordinate
 from fulcra.rollouts import Record, dose_trials, pin_trials, set_trials
 from fulcra.screens.contrastive import activation_gaps, contrastive
+from fulcra.screens.pins import MULTIPLES, pins
+from fulcra.screens.window import GAINS as WINDOW_GAINS
 from fulcra.screens.window import window
 from fulcra.store import RunFolder, digest, plain
 from fulcra.studies.cast import Cast, choose
@@ -28,7 +30,7 @@ from fulcra.types import Behavior, Direction, Edge, Neuron, Prompt, Ranking
 from fulcra.window.commitment import branch_entry, commit
 
 #: Pinned values in units of the neuron's largest natural activation; 0 is the ablation.
-PIN_MULTIPLES = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
+PIN_MULTIPLES = (-2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0)
 #: Horizons besides the behavior's own.
 HORIZONS = (8, 32)
 CEILING_TEMPERATURE = 0.8
@@ -60,7 +62,9 @@ def horizons_of(behavior: Behavior) -> tuple[int, ...]:
     return (*(horizon for horizon in HORIZONS if horizon < behavior.horizon), behavior.horizon)
 
 
-def audit(model: Model, behavior: Behavior, settings: AuditSettings = AuditSettings(), out: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def audit(
+    model: Model, behavior: Behavior, settings: AuditSettings = AuditSettings(), out: Path | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """The whole audit of one behavior; with `out`, all its files are written there and an interrupted run goes on.
 
     Returns the content of audit.json. Cost: tens of thousands of short rollouts; minutes for a bundled organism.
@@ -75,20 +79,26 @@ def audit(model: Model, behavior: Behavior, settings: AuditSettings = AuditSetti
     records = _baseline(measure, model, behavior, clock)
     gaps = activation_gaps(model, behavior)
     circuit = contrastive(model, behavior, gaps)
-    candidates = sweep_candidates(model, ground.clean, gaps)
-    with clock.step("screen", 4 * len(candidates) if settings.screen == "window" else 0) as bar:
-        ranking = window(model, behavior, ground.clean, ground.text, candidates, settings.neurons, bar.advance) if settings.screen == "window" else circuit
-        cast = choose(model, ground.clean, ranking, settings.neurons, settings.random, settings.controls, settings.seed)
+    extent = _extent(model, behavior, ground)
+    rankings = _screen(model, behavior, ground, circuit, extent, gaps, settings, clock)
+    with clock.step("cast", 0):
+        cast = choose(model, ground.clean, rankings, settings.neurons, settings.random, settings.controls, settings.seed)
     with clock.step("forecast", len(cast.branches)) as bar:
         ceilings, triggers = _forecast(model, cast.branches, ground, openings, settings, bar)
     entries = [
-        branch_entry(cast.source(i), at, float(gaps[at.branch.layer, at.branch.index]) if isinstance(at.branch, Neuron) else None, ceilings[i], triggers[i])
+        branch_entry(
+            cast.source(i),
+            at,
+            float(gaps[at.branch.layer, at.branch.index]) if isinstance(at.branch, Neuron) else None,
+            ceilings[i],
+            triggers[i],
+        )
         for i, at in enumerate(cast.branches)
     ]
     plan = _plan(manifest, model, behavior, ground, openings, settings)
     content = plain({"plan": plan, "branches": entries, "controls": [str(at.branch) for at in cast.controls]})
     sha256 = commit(folder, content)
-    records += _measure(measure, model, behavior, ground, circuit, cast, settings, clock)
+    records += _measure(measure, model, behavior, circuit, extent, cast, ground, settings, clock)
     found = document(model, behavior, ground, cast, content, sha256, records)
     found["timing"] = clock.timing()
     if folder is not None:
@@ -116,6 +126,25 @@ def _baseline(measure: Measurement, model: Model, behavior: Behavior, clock: Clo
         return measure("baseline", set_trials(model, behavior, "baseline", "undosed", (), prompts), bar.advance)
 
 
+def _extent(model: Model, behavior: Behavior, ground: Ground) -> Tensor:
+    """Largest natural |activation| of every neuron on generic text and contrast prompts, [layer, d_mlp]."""
+    prompts = [model.prompt_ids(prompt.text, behavior.system) for prompt in behavior.positive + behavior.negative]
+    return natural_extent(model, [p + r for p, r in zip(ground.text.prompts, ground.text.replies, strict=True)] + prompts)
+
+
+def _screen(
+    model: Model, behavior: Behavior, ground: Ground, circuit: Ranking, extent: Tensor, gaps: Tensor, settings: AuditSettings, clock: Clock
+) -> list[Ranking]:
+    """Who is worth measuring: half by predicted additive window, half by predicted flip under a pin; or by contrast alone."""
+    if settings.screen == "contrastive":
+        return [circuit]
+    candidates = sweep_candidates(model, ground.clean, gaps)
+    with clock.step("screen doses", 2 * len(WINDOW_GAINS) * len(candidates)) as bar:
+        doses = window(model, behavior, ground.clean, ground.text, candidates, settings.neurons, bar.advance)
+    with clock.step("screen pins", len(MULTIPLES) * len(candidates)) as bar:
+        return [doses, pins(model, behavior, ground.text, extent, candidates, settings.neurons, bar.advance)]
+
+
 def _forecast(
     model: Model, branches: Sequence[Coordinate], ground: Ground, openings: Openings | None, settings: AuditSettings, bar: Progress
 ) -> tuple[list[Edge], list[Edge | None]]:
@@ -129,7 +158,9 @@ def _forecast(
     return ceilings, triggers
 
 
-def _plan(manifest: dict[str, Any], model: Model, behavior: Behavior, ground: Ground, openings: Openings | None, settings: AuditSettings) -> dict[str, Any]:
+def _plan(
+    manifest: dict[str, Any], model: Model, behavior: Behavior, ground: Ground, openings: Openings | None, settings: AuditSettings
+) -> dict[str, Any]:
     """What will be measured and how it will be judged, for the commitment."""
     clean = -clean_odds(model, openings).median().item() if openings is not None else None
     return {
@@ -148,7 +179,15 @@ def _plan(manifest: dict[str, Any], model: Model, behavior: Behavior, ground: Gr
 
 
 def _measure(
-    measure: Measurement, model: Model, behavior: Behavior, ground: Ground, ranking: Ranking, cast: Cast, settings: AuditSettings, clock: Clock
+    measure: Measurement,
+    model: Model,
+    behavior: Behavior,
+    circuit: Ranking,
+    extent: Tensor,
+    cast: Cast,
+    ground: Ground,
+    settings: AuditSettings,
+    clock: Clock,
 ) -> list[Record]:
     """Every dosed rollout of the audit, stage by stage, after the commitment."""
     gains, records = settings.gains, []
@@ -158,26 +197,24 @@ def _measure(
         "ceiling": dose_trials(model, behavior, "ceiling", cast.branches, gains, generic, CEILING_TEMPERATURE, settings.seed),
         "confirmation": dose_trials(model, behavior, "confirmation", cast.branches, gains, behavior.confirmation),
         "control": dose_trials(model, behavior, "control", cast.controls, gains, behavior.confirmation),
-        "pins": pin_trials(model, behavior, "pins", _pins(model, cast.branches, ground), behavior.confirmation),
+        "pins": pin_trials(model, behavior, "pins", _pins(cast.branches, extent), behavior.confirmation),
         "earlier": dose_trials(model, behavior, "earlier", _earlier(model, cast.branches, ground), gains, behavior.selection),
     }
     for name, trials in ladders.items():
         with clock.step(name, len(trials)) as bar:
             records += measure(name, trials, bar.advance)
     with clock.step("context", 0) as bar:
-        records += measure_context(measure, model, behavior, ranking, bar.advance)
+        records += measure_context(measure, model, behavior, circuit, bar.advance)
     return records
 
 
-def _pins(model: Model, branches: Sequence[Coordinate], ground: Ground) -> list[tuple[Neuron, float]]:
-    """Every audited neuron with the values it is pinned at: multiples of its largest natural |activation| on generic text."""
-    neurons = list(dict.fromkeys(at.branch if at.branch.pole > 0 else at.branch.opposite for at in branches if isinstance(at.branch, Neuron)))
-    extent = activation_range(model, neurons, [p + r for p, r in zip(ground.text.prompts, ground.text.replies, strict=True)]).abs().amax(-1)
-    return [
-        (neuron, float(f"{multiple * size:.6g}"))
-        for neuron, size in zip(neurons, extent.tolist(), strict=True)
-        for multiple in (PIN_MULTIPLES if size > 0 else (0.0,))
-    ]
+def _pins(branches: Sequence[Coordinate], extent: Tensor) -> list[tuple[Neuron, float]]:
+    """Every audited neuron with the values it is pinned at: multiples of its largest natural |activation|."""
+    neurons = list(
+        dict.fromkeys(at.branch if at.branch.pole > 0 else at.branch.opposite for at in branches if isinstance(at.branch, Neuron))
+    )
+    sized = [(neuron, float(extent[neuron.layer, neuron.index])) for neuron in neurons]
+    return [(neuron, float(f"{multiple * size:.6g}")) for neuron, size in sized for multiple in (PIN_MULTIPLES if size > 0 else (0.0,))]
 
 
 def _earlier(model: Model, branches: Sequence[Coordinate], ground: Ground) -> list[Coordinate]:

@@ -1,6 +1,7 @@
 """Who is measured in an audit: screened neurons, a random sample for prevalence, matched random controls."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.capture import Stream
 from fulcra.models.coordinate import Coordinate, coordinate
-from fulcra.types import Direction, Neuron, Ranking
+from fulcra.types import Branch, Direction, Neuron, Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,14 @@ def _moving(model: Model, neuron: Neuron) -> bool:
     return bool(model.write(neuron).norm() > 0)
 
 
-def choose(model: Model, clean: Stream, ranking: Ranking, screened: int, sampled: int, controls: int, seed: int) -> Cast:
+def interleaved(rankings: Sequence[Ranking]) -> list[Neuron]:
+    """The neurons of several rankings, best of each in turn, every neuron once and without its pole."""
+    longest = max(len(ranking.branches) for ranking in rankings)
+    turns = (ranking.branches[place] for place in range(longest) for ranking in rankings if place < len(ranking.branches))
+    return [Neuron(layer, index) for layer, index in dict.fromkeys((neuron.layer, neuron.index) for neuron in turns)]
+
+
+def choose(model: Model, clean: Stream, rankings: Sequence[Ranking], screened: int, sampled: int, controls: int, seed: int) -> Cast:
     """The cast of an audit, decided before anything is dosed.
 
     Random neurons are drawn uniformly from all others, for prevalence; controls are random neurons (one random pole)
@@ -47,9 +55,10 @@ def choose(model: Model, clean: Stream, ranking: Ranking, screened: int, sampled
     """
     available = model.n_layers * model.d_mlp
     if screened + sampled + controls > available:
-        raise InputError(f"--neurons {screened} + {sampled} random + {controls} controls: {model.name} has {available} neurons; ask for fewer")
-    sites = list(dict.fromkeys((neuron.layer, neuron.index) for neuron in ranking.branches if _moving(model, neuron)))
-    first = [Neuron(layer, index) for layer, index in sites[:screened]]
+        raise InputError(
+            f"--neurons {screened} + {sampled} random + {controls} controls: {model.name} has {available} neurons; ask for fewer"
+        )
+    first = [neuron for neuron in interleaved(rankings) if _moving(model, neuron)][:screened]
     taken = {(neuron.layer, neuron.index) for neuron in first}
     rng = random.Random(f"cast-{seed}")
     everyone = [(layer, index) for layer in range(model.n_layers) for index in range(model.d_mlp) if (layer, index) not in taken]
@@ -57,9 +66,13 @@ def choose(model: Model, clean: Stream, ranking: Ranking, screened: int, sampled
     drawn = [Neuron(layer, index, 1) for layer, index in everyone if _moving(model, Neuron(layer, index))]
     layers = sorted({layer for layer, _ in taken} | {neuron.layer for neuron in drawn[:sampled]})
     matched = [neuron for neuron in drawn[sampled:] if neuron.layer in layers][:controls]
-    signed = [neuron if rng.random() < 0.5 else neuron.opposite for neuron in matched]
+    signed: list[Branch] = [neuron if rng.random() < 0.5 else neuron.opposite for neuron in matched]
     directions = [_direction(model, layers[i % len(layers)], i, seed) for i in range(controls)]
-    return Cast(_poles(model, clean, first), _poles(model, clean, drawn[:sampled]), tuple(coordinate(model, clean, site) for site in [*signed, *directions]))
+    return Cast(
+        _poles(model, clean, first),
+        _poles(model, clean, drawn[:sampled]),
+        tuple(coordinate(model, clean, site) for site in [*signed, *directions]),
+    )
 
 
 def _direction(model: Model, layer: int, number: int, seed: int) -> Direction:

@@ -1,10 +1,12 @@
 """The ground an audit stands on: generic text, the clean stream, and what counts as coherent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import InputError
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
+from fulcra.ladders.next_token import shared_start
 from fulcra.models import Model, bundled_names, load
 from fulcra.models.capture import Stream, reply_log_probs, stream
 from fulcra.types import Behavior
@@ -25,6 +27,12 @@ def surprises(reference: Model, pairs: list[tuple[tuple[int, ...], tuple[int, ..
     return [(-row).tolist() for row in reply_log_probs(reference, [p for p, _ in pairs], [r for _, r in pairs])]
 
 
+def opening_forgiven(surprise: Sequence[float], tokens: Sequence[int], openings: Sequence[tuple[int, ...]]) -> list[float]:
+    """Surprise with the target opening a reply begins with counted as prefilled: its tokens surprise nobody (LAW.md section 5)."""
+    said = max((shared_start([tokens, opening]) for opening in openings), default=0)
+    return [0.0] * said + list(surprise[said:])
+
+
 def reference_of(model: Model, behavior: Behavior) -> Model:
     """The model that judges coherence: the behavior's reference where it is bundled and shares the vocabulary, else the audited one."""
     if behavior.reference is None or behavior.reference not in bundled_names() or behavior.reference == model.name:
@@ -39,7 +47,8 @@ def prepare(model: Model, behavior: Behavior, seed: int) -> Ground:
     """Generic text continued by the model, its clean stream, and the coherence standard of its own clean replies."""
     text = continue_openings(model, behavior.generic, seed, behavior.system)
     if len(text.prompts) < len(behavior.generic) // 2:
-        raise InputError(f"generic text: {model.name} ends {len(behavior.generic) - len(text.prompts)} of {len(behavior.generic)} replies at once; give openings it continues")
+        lost = len(behavior.generic) - len(text.prompts)
+        raise InputError(f"generic text: {model.name} ends {lost} of {len(behavior.generic)} replies at once; give openings it continues")
     reference = reference_of(model, behavior)
     clean = stream(model, text.prompts, text.replies)
     clean_surprise = surprises(reference, list(zip(text.prompts, text.replies, strict=True)))
@@ -52,5 +61,7 @@ def true_answers_coherent(model: Model, behavior: Behavior, ground: Ground) -> f
     pairs = [(model.prompt_ids(prompt.text, behavior.system), model.reply_ids(prompt.answer or "")) for prompt in known]
     if not pairs:
         return None
-    found = [coherent(reply, surprise, ground.standard)[0] for (_, reply), surprise in zip(pairs, surprises(ground.reference, pairs), strict=True)]
+    openings = [[model.reply_ids(words) for words in prompt.target_openings] for prompt in known]
+    scored = zip(pairs, surprises(ground.reference, pairs), openings, strict=True)
+    found = [coherent(reply, opening_forgiven(surprise, reply, begun), ground.standard)[0] for (_, reply), surprise, begun in scored]
     return sum(value is True for value in found) / len(found)

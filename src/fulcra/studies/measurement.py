@@ -1,6 +1,5 @@
 """Running trials and judging them at every horizon; an interrupted measurement goes on where its last part stands."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
@@ -10,9 +9,9 @@ from fulcra.engines.local import run_shards
 from fulcra.judges.coherence import coherent
 from fulcra.judges.outcome import judge_rollout
 from fulcra.models import Model
-from fulcra.rollouts import Record, Trial
+from fulcra.rollouts import Record, Trial, text_hash
 from fulcra.store import RunFolder, read_rows, write_rows
-from fulcra.studies.ground import Ground, surprises
+from fulcra.studies.ground import Ground, opening_forgiven, surprises
 from fulcra.types import Behavior, Judgement, Rollout
 
 #: Trials judged and stored together.
@@ -50,7 +49,9 @@ def records_of(rows: Sequence[dict[str, Any]]) -> list[Record]:
 class Measurement:
     """Turns trials into records: rolls them out, reads every horizon, judges, stores."""
 
-    def __init__(self, model: Model, behavior: Behavior, ground: Ground, horizons: Sequence[int], folder: RunFolder | None, salt: str) -> None:
+    def __init__(
+        self, model: Model, behavior: Behavior, ground: Ground, horizons: Sequence[int], folder: RunFolder | None, salt: str
+    ) -> None:
         self.model, self.behavior, self.ground, self.horizons = model, behavior, ground, tuple(horizons)
         self.folder, self.salt = folder, salt
         self._surprise: dict[tuple[tuple[int, ...], tuple[int, ...]], list[float]] = {}
@@ -77,21 +78,27 @@ class Measurement:
             rollouts.update(shard)
             advance(len(shard))
         said = [Rollout(trial.prefilled + rollouts[i].tokens, rollouts[i].ended, rollouts[i].finite) for i, trial in enumerate(trials)]
-        keys = [(trial.request.prompt[: len(trial.request.prompt) - len(trial.prefilled)], rollout.tokens) for trial, rollout in zip(trials, said, strict=True)]
+        keys = [
+            (trial.request.prompt[: len(trial.request.prompt) - len(trial.prefilled)], rollout.tokens)
+            for trial, rollout in zip(trials, said, strict=True)
+        ]
         new = [key for key in dict.fromkeys(keys) if key not in self._surprise and key[1]]
         self._surprise.update(zip(new, surprises(self.ground.reference, new), strict=True))
+        openings = {
+            prompt: [self.model.reply_ids(words) for words in prompt.target_openings] for prompt in {trial.prompt for trial in trials}
+        }
         for trial, rollout, key in zip(trials, said, keys, strict=True):
-            yield self._record(trial, rollout, self._surprise.get(key, []))
+            yield self._record(trial, rollout, opening_forgiven(self._surprise.get(key, []), rollout.tokens, openings[trial.prompt]))
 
     def _record(self, trial: Trial, rollout: Rollout, surprise: list[float]) -> Record:
         cuts = [rollout.cut(horizon) for horizon in self.horizons]
         texts = [self.model.words(cut.tokens) for cut in cuts]
         judged = [self._judge(trial, cut, text, surprise[: len(cut.tokens)]) for cut, text in zip(cuts, texts, strict=True)]
         last, text = judged[-1], texts[-1]
-        hashed = hashlib.sha256(f"{self.salt}:{text}".encode()).hexdigest()[:16]
         return Record(
-            trial.stage, trial.branch, trial.op, trial.dose, trial.prompt.id, self.horizons, tuple(j.outcome for j in judged), len(rollout.tokens), rollout.ended,
-            last.distinct, last.surprised, last.grammatical, "" if self.behavior.sensitive else text, hashed,
+            trial.stage, trial.branch, trial.op, trial.dose, trial.prompt.id, self.horizons, tuple(j.outcome for j in judged),
+            len(rollout.tokens), rollout.ended, last.distinct, last.surprised, last.grammatical,
+            "" if self.behavior.sensitive else text, text_hash(self.salt, text),
         )  # fmt: skip
 
     def _judge(self, trial: Trial, cut: Rollout, text: str, surprise: list[float]) -> Judgement:
