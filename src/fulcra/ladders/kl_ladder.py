@@ -19,10 +19,9 @@ GAINS = (0.1, 0.15, 0.22, 0.32, 0.45, 0.6, 0.8, 1.05, 1.4, 1.9, 2.6, 3.6, 5.0)
 TEXTS = 16
 
 
-def dose_divergences(model: Model, texts: Texts, clean: Tensor, doses: Sequence[Edit]) -> Tensor:
-    """Mean KL(clean || dosed) over continuation positions under each dose, nats a token, [dose]; `clean` at those positions."""
-    means = torch.empty(len(doses))
-    for some, logits in dosed_logits(model, texts, doses):
+def _means(model: Model, texts: Texts, clean: Tensor, edits: Sequence[Edit]) -> Tensor:
+    means = torch.empty(len(edits))
+    for some, logits in dosed_logits(model, texts, edits):
         for i, one in zip(some, logits, strict=True):
             means[i] = kl_nats(clean, one[texts.where]).mean().cpu()
     return means
@@ -31,7 +30,7 @@ def dose_divergences(model: Model, texts: Texts, clean: Tensor, doses: Sequence[
 def edit_divergences(model: Model, edits: Sequence[Edit], text: GenericText) -> Tensor:
     """Mean KL(clean || edited) over continuation positions, nats a token, [edit]."""
     texts = Texts.of_pairs(model, text.prompts, text.replies)
-    return dose_divergences(model, texts, clean_logits(model, texts)[texts.where], edits)
+    return _means(model, texts, clean_logits(model, texts)[texts.where], edits)
 
 
 def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
@@ -50,7 +49,7 @@ def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, g
     clean = clean_logits(model, texts)[texts.where]
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
-        found: list[float] = dose_divergences(model, texts, clean, [branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
+        found: list[float] = _means(model, texts, clean, [branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
         return found
 
     found = crossings(measure, len(branches), gains, LEVEL)

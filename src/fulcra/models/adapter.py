@@ -3,95 +3,195 @@
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, final
 
 import torch
+from accelerate.utils import align_module_device
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import cached_file
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fulcra.errors import InputError, ModelError
+from fulcra.models.chat import chat_ids, plain_ids
+from fulcra.models.experts import expert_width, expert_write, expert_writes, n_experts
 from fulcra.models.families import FAMILIES, Family
 from fulcra.types import Neuron
-
-# Loading is shown by our own bars, and problems are raised as errors.
-transformers_logging.disable_progress_bar()
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @final
 class Model:
-    """A causal language model with its tokenizer and family row; `hf` is the transformers model, never changed by fulcra."""
+    """A causal language model with its tokenizer and family row; `hf` is the transformers model, never changed by fulcra.
 
-    def __init__(self, name: str, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path | None = None) -> None:
-        self.name, self.hf, self.tokenizer, self.folder = name, hf.eval(), tokenizer, folder
+    `thinking` is handed to chat templates that can switch a thinking phase on or off; None leaves it to the template.
+    """
+
+    def __init__(
+        self, name: str, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path | None = None, thinking: bool | None = None
+    ) -> None:
+        self.name, self.hf, self.tokenizer, self.folder, self.thinking = name, hf.eval(), tokenizer, folder, thinking
+        self.config = hf.config.get_text_config()
         self.family = family_of(hf.config.model_type)
-        text = hf.config.get_text_config()
-        self.n_layers = int(text.num_hidden_layers)
-        self.d_model = int(text.hidden_size)
-        self.vocab = int(text.vocab_size)
-        self.context = int(getattr(text, "max_position_embeddings", 0)) or 1 << 20
+        require_config(name, self.family, self.config)
+        self.n_layers = int(self.config.num_hidden_layers)
+        self.d_model = int(self.config.hidden_size)
+        self.vocab = int(self.config.vocab_size)
+        self.context = int(getattr(self.config, "max_position_embeddings", 0)) or 1 << 20
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, {self.n_layers} layers, d_model {self.d_model}, d_mlp {self.d_mlp})"
 
     @property
     def device(self) -> torch.device:
-        """The device of the input embedding."""
-        return self.hf.get_input_embeddings().weight.device  # type: ignore[union-attr]
+        """The device that token ids go to: where the input embedding runs."""
+        return device_of(self.hf.get_input_embeddings())
+
+    def device_at(self, layer: int) -> torch.device:
+        """The device on which a block runs."""
+        return device_of(self.down(layer) if self.experts(layer) is None else self.experts(layer))
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the weights."""
-        return self.hf.dtype
+        dtype: torch.dtype = self.hf.dtype
+        return dtype
 
     @cached_property
     def blocks(self) -> tuple[nn.Module, ...]:
         """The decoder blocks, in order."""
-        return tuple(self.hf.get_submodule(self.family.layers))  # type: ignore[arg-type]
+        return tuple(self.module(self.hf, self.family.layers, "layers"))  # type: ignore[arg-type]
+
+    def module(self, root: nn.Module, path: str, field: str) -> nn.Module:
+        """The submodule that a field of the family row names; ModelError lists what there is instead."""
+        try:
+            return root.get_submodule(path)
+        except AttributeError:
+            there = ", ".join(name for name, _ in root.named_modules() if name and name.count(".") < 2) or "nothing"
+            raise ModelError(
+                f"model {self.name!r}: {type(root).__name__} has no {path!r} (`{field}` of the {self.hf.config.model_type} row in "
+                f"fulcra.models.families); it has {there}; correct the row and run `fulcra check`"
+            ) from None
 
     def down(self, layer: int) -> nn.Module:
         """The down projection of `layer`; its input holds the neurons, its output is no neuron."""
-        return self.blocks[layer].get_submodule(self.family.down)
+        return self.module(self.blocks[layer], self.family.down, "down")
+
+    @cached_property
+    def _experts(self) -> tuple[Any | None, ...]:
+        path = self.family.experts
+        return tuple(dict(block.named_modules()).get(path) if path else None for block in self.blocks)
+
+    def experts(self, layer: int) -> Any | None:
+        """The fused experts of `layer`; None where it has one MLP for every token."""
+        return self._experts[layer]
+
+    def place(self, layer: int) -> str:
+        """The full name of the module that holds the neurons of `layer`, for messages."""
+        return f"{self.family.layers}.{layer}.{self.family.experts if self.experts(layer) is not None else self.family.down}"
+
+    def post_norm(self, layer: int) -> nn.Module | None:
+        """The norm between the MLP's output and the stream, in families that have one."""
+        path = self.family.post_norm
+        return self.module(self.blocks[layer], path, "post_norm") if path else None
+
+    @cached_property
+    def n_experts(self) -> int:
+        """Experts a layer, 0 without a mixture."""
+        return max(n_experts(experts) if (experts := self.experts(layer)) else 0 for layer in range(self.n_layers))
+
+    def width(self, layer: int) -> int:
+        """Neurons of `layer`, of all its experts together."""
+        experts = self.experts(layer)
+        if experts is not None:
+            return n_experts(experts) * expert_width(experts)
+        down: Any = self.down(layer)
+        return int(down.nx if self.family.transposed else down.in_features)
 
     @cached_property
     def d_mlp(self) -> int:
-        """Neurons a layer."""
-        shape = self.down(0).weight.shape
-        return int(shape[0] if self.family.transposed else shape[1])
+        """Neurons a layer, of all its experts together; the most where layers differ."""
+        return max(self.width(layer) for layer in range(self.n_layers))
+
+    def neuron(self, layer: int, slot: int, pole: int = 1) -> Neuron:
+        """The neuron in column `slot` of a layer's activations and writes; experts stand one after another."""
+        experts = self.experts(layer)
+        if experts is None:
+            return Neuron(layer, slot, pole)
+        return Neuron(layer, slot % expert_width(experts), pole, slot // expert_width(experts))
+
+    def slot(self, neuron: Neuron) -> int:
+        """The neuron's column in its layer's activations and writes; InputError unless the model has it."""
+        self.require(neuron)
+        return neuron.index if neuron.expert is None else neuron.expert * expert_width(self.experts(neuron.layer)) + neuron.index
 
     def writes(self, layer: int) -> Tensor:
-        """Write directions of all neurons of `layer`, [d_mlp, d_model], float32."""
-        weight = self.down(layer).weight.detach().float()
-        return weight if self.family.transposed else weight.T
+        """Write directions of all neurons of `layer`, [neuron, d_model], float32; in a mixture without router weights."""
+        experts = self.experts(layer)
+        if experts is not None:
+            return expert_writes(experts)
+        down: Any = self.down(layer)
+        with align_module_device(down):
+            if not is_plain(down.weight):
+                return self._measured_writes(layer, range(self.width(layer)))
+            weight: Tensor = down.weight.detach().float()
+            return weight if self.family.transposed else weight.T
 
     def write(self, neuron: Neuron) -> Tensor:
-        """Write direction v of one neuron, [d_model], float32, not signed by its pole."""
+        """Write direction v of one neuron, [d_model], float32, not signed by its pole; in a mixture without router weight."""
         self.require(neuron)
-        weight = self.down(neuron.layer).weight.detach()
-        return (weight[neuron.index] if self.family.transposed else weight[:, neuron.index]).float()
+        if neuron.expert is not None:
+            return expert_write(self.experts(neuron.layer), neuron.expert, neuron.index).float()
+        down: Any = self.down(neuron.layer)
+        with align_module_device(down):
+            if not is_plain(down.weight):
+                return self._measured_writes(neuron.layer, [neuron.index])[0]
+            weight: Tensor = down.weight.detach()
+            return (weight[neuron.index] if self.family.transposed else weight[:, neuron.index]).float()
+
+    @torch.no_grad()
+    def _measured_writes(self, layer: int, indices: Sequence[int]) -> Tensor:
+        # Quantized weights have no columns to read: what the projection does to one activation is its write.
+        down, device = self.down(layer), self.device_at(layer)
+        one = torch.zeros(len(indices) + 1, self.width(layer), device=device, dtype=self.dtype)
+        one[range(len(indices)), list(indices)] = 1
+        out: Tensor = down(one).float()
+        return out[:-1] - out[-1]
 
     def require(self, neuron: Neuron) -> None:
         """InputError unless the model has this neuron."""
-        if neuron.layer >= self.n_layers or neuron.index >= self.d_mlp:
-            raise InputError(f"neuron {neuron}: {self.name} has layers 0-{self.n_layers - 1} and neurons 0-{self.d_mlp - 1} a layer")
+        if neuron.layer >= self.n_layers:
+            raise InputError(f"neuron {neuron}: {self.name} has layers 0-{self.n_layers - 1}")
+        experts = self.experts(neuron.layer)
+        if experts is None:
+            width = self.width(neuron.layer)
+            if neuron.expert is not None:
+                raise InputError(f"neuron {neuron}: layer {neuron.layer} of {self.name} has no experts; leave out .E{neuron.expert}")
+        else:
+            width = expert_width(experts)
+            if neuron.expert is None or neuron.expert >= n_experts(experts):
+                raise InputError(
+                    f"neuron {neuron}: layer {neuron.layer} of {self.name} has experts 0-{n_experts(experts) - 1}; "
+                    f"name one, as in L{neuron.layer}.N{neuron.index}.E0"
+                )
+        if neuron.index >= width:
+            raise InputError(f"neuron {neuron}: {self.name} has layers 0-{self.n_layers - 1} and neurons 0-{width - 1} a layer")
+
+    def unembed(self, stream: Tensor) -> Tensor:
+        """Logits [..., vocab] that a stream [..., d_model] at the last block's output stands for."""
+        normed = self.module(self.hf, self.family.final_norm, "final_norm")(stream)
+        logits: Tensor = self.hf.get_output_embeddings()(normed)
+        kind, key = self.family.logits or ("", "")
+        number: float | None = getattr(self.config, key, None) if key else None
+        if number is None:
+            return logits
+        return (logits / number).tanh() * number if kind == "softcap" else logits * number if kind == "multiply" else logits / number
 
     def prompt_ids(self, text: str, system: str | None = None, chat: bool = True) -> tuple[int, ...]:
         """Token ids of one user turn with the generation prompt; plain text where there is no chat template."""
-        if not chat or self.tokenizer.chat_template is None:
-            return tuple(self.tokenizer(text if system is None else f"{system}\n{text}")["input_ids"])  # type: ignore[arg-type]
-        turns = [{"role": "system", "content": system}] if system else []
-        turns.append({"role": "user", "content": text})
-        ids: Any = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
-        return tuple(ids["input_ids"])
+        return chat_ids(self.tokenizer, text, system, self.thinking) if chat else plain_ids(self.tokenizer, text, system)
 
     def reply_ids(self, text: str) -> tuple[int, ...]:
         """Token ids of reply words, without special tokens."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])  # type: ignore[arg-type]
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def words(self, tokens: Sequence[int]) -> str:
         """The text of generated token ids."""
@@ -110,7 +210,9 @@ class Model:
         digest = hashlib.sha256()
         if self.folder is not None:
             for path in sorted(self.folder.glob("*.safetensors")):
-                digest.update(path.read_bytes())
+                with path.open("rb") as file:
+                    while part := file.read(1 << 24):
+                        digest.update(part)
             return digest.hexdigest()
         for name, tensor in sorted(self.hf.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -118,63 +220,39 @@ class Model:
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """transformers' own `generate`."""
-        return self.hf.generate(*args, **kwargs)  # type: ignore[operator]
+        return self.hf.generate(*args, **kwargs)
+
+
+def is_plain(weight: Tensor) -> bool:
+    """Whether a weight is an ordinary float tensor at hand, neither quantized nor offloaded."""
+    return type(weight) in (Tensor, nn.Parameter) and weight.is_floating_point() and not weight.is_meta
+
+
+def device_of(module: Any) -> torch.device:
+    """The device on which a module runs, also when its weights are kept elsewhere."""
+    placed = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
+    return torch.device(placed) if placed is not None else next(module.parameters()).device
+
+
+def by_row(flat: Tensor, rows: int) -> Tensor:
+    """A view [row, pos, ...] of what a module sees, also where the family flattens rows and positions into one axis."""
+    return flat.view(rows, -1, flat.shape[-1]) if flat.dim() == 2 else flat
 
 
 def family_of(model_type: str) -> Family:
-    """The row of a model type; ModelError names the families there are."""
+    """The row of a model type; ModelError says what a row must name and how to add one."""
     try:
         return FAMILIES[model_type]
     except KeyError:
-        known = ", ".join(sorted(FAMILIES))
-        raise ModelError(f"model type {model_type!r} has no row in fulcra.models.families (known: {known}); add one and run `fulcra check`") from None
+        raise ModelError(
+            f"model type {model_type!r} has no row in fulcra.models.families (known: {', '.join(sorted(FAMILIES))}); "
+            "looked for the decoder blocks, the MLP down projection, the module that reads the stream for the MLP, any norm after the "
+            "MLP, and the final norm: add a Family that names them and run `fulcra check MODEL`"
+        ) from None
 
 
-def bundled_names() -> tuple[str, ...]:
-    """The organisms shipped with fulcra."""
-    weights = files("fulcra.organisms") / "weights"
-    return tuple(sorted(entry.name for entry in weights.iterdir())) if weights.is_dir() else ()
-
-
-def _folder(name: str) -> Path:
-    if name in bundled_names():
-        return Path(str(files("fulcra.organisms") / "weights" / name))
-    if Path(name).is_dir():
-        if not (Path(name) / "config.json").is_file():
-            raise ModelError(f"model {name!r}: the folder holds no config.json; give a Hugging Face model folder")
-        return Path(name)
-    try:
-        return Path(str(cached_file(name, "config.json"))).parent
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"model {name!r}: no bundled organism ({', '.join(bundled_names())}), no folder, and not on the hub: {reason}") from None
-
-
-def load(name: str, dtype: str | None = None, device: str = "cpu") -> Model:
-    """The model of a bundled name, a folder or a hub id, from safetensors only.
-
-    dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own elsewhere.
-    """
-    if dtype is not None and dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
-    folder = _folder(name)
-    try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}") from None
-    family_of(config.model_type)
-    wanted = DTYPES[dtype] if dtype else torch.float32 if device == "cpu" else "auto"
-    source = folder if any(folder.glob("*.safetensors")) else name
-    if source is folder or not Path(name).is_dir():
-        return _read(name, source, wanted, device)
-    found = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".gguf", ".h5"))) or "no weights"
-    raise ModelError(f"model {name!r}: found {found}, expected *.safetensors; convert the weights (save_pretrained writes safetensors)")
-
-
-def _read(name: str, source: Path | str, dtype: torch.dtype | str, device: str) -> Model:
-    try:
-        hf = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}") from None
-    return Model(name if name in bundled_names() else Path(name).name if Path(name).is_dir() else name, hf.to(device), tokenizer, source if isinstance(source, Path) else None)
+def require_config(name: str, family: Family, config: Any) -> None:
+    """ModelError where the config has a value that the family's row does not describe."""
+    for key, value in family.requires:
+        if (found := getattr(config, key)) != value:
+            raise ModelError(f"model {name!r}: {key} is {found}, the {config.model_type} row describes {value} only ({family.note})")

@@ -1,20 +1,42 @@
 """Clean passes that read a model: residual stream statistics, neuron activations, log-probabilities of replies."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import NamedTuple, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
 
 from fulcra.errors import InputError
 from fulcra.formulas.geometry import centred
 from fulcra.models.adapter import Model
 from fulcra.models.edits import applied_rows
+from fulcra.models.effective import normed, probe
+from fulcra.models.experts import Routed
+from fulcra.models.taps import block_outputs, last, layer_activations, mlp_inputs, mlp_outputs, padded, positions_of, routed_activation
 from fulcra.types import Edits, Neuron
+
+__all__ = ["Stream", "activation_range", "activations", "as_read", "block_outputs", "last_residuals", "padded", "positions_of"]
+__all__ += ["natural_extent", "reply_log_probs", "stream"]
 
 #: Residual vectors kept per layer for the spread of the realised alignment.
 SAMPLE = 256
+
+
+class Routing(NamedTuple):
+    """The clean stream as each expert meets it, over the tokens routed to it.
+
+    share and weight [layer, expert]: the share of tokens and their mean router weight; norm and unit_mean as in Stream, with
+    an expert axis; sample [layer, pos, expert]: router weights at the stream's sample, 0 where not routed.
+    """
+
+    share: Tensor
+    weight: Tensor
+    norm: Tensor
+    unit_mean: Tensor
+    sample: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,71 +45,112 @@ class Stream:
 
     norm [layer] is the mean |r|; unit_mean [layer, d_model] the mean of r/|r|, so that c0 = unit_mean . v/|v| exactly;
     sample [layer, pos, d_model] some of the vectors. Mean-centred in LayerNorm families. float32, on the CPU.
+    multiplier [layer] is the measured factor between an MLP's write and the stream. `mlp`, as `sample`, holds the MLP outputs
+    before the norm of families that have one there; `routing` is known in mixtures of experts.
     """
 
     norm: Tensor
     unit_mean: Tensor
     sample: Tensor
+    multiplier: Tensor
+    mlp: Tensor | None = None
+    routing: Routing | None = None
 
 
-def padded(rows: Sequence[Sequence[int]], device: torch.device, left: bool = False) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask [batch, pos] of rows of unequal length."""
-    width = max(map(len, rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        span = slice(width - len(row), width) if left else slice(0, len(row))
-        ids[i, span], mask[i, span] = torch.tensor(row, dtype=torch.long), 1
-    return ids.to(device), mask.to(device)
+@final
+class _Tally:
+    """The running sums of one layer over batches; stays on the layer's device until it is read."""
+
+    def __init__(self, experts: int, stride: int) -> None:
+        self.experts, self.stride, self.count = experts, stride, 0
+        self.sums: dict[str, Tensor] = {}
+        self.kept: dict[str, list[Tensor]] = {}
+
+    def add(self, residual: Tensor, wrote: Tensor | None, seen: Tensor | Routed | None) -> None:
+        """One batch: residual [n, d_model] as later blocks read it, MLP outputs and router calls where they matter."""
+        size, unit = residual.norm(dim=-1), normalize(residual, dim=-1)
+        self._sum(norm=size.sum(), unit=unit.sum(0))
+        sample = {"sample": residual, "mlp": wrote}
+        if isinstance(seen, Routed):
+            routed = one_hot(seen.expert_ids, self.experts).float()
+            here, weight = routed.sum(1), (routed * seen.weights.float()[..., None]).sum(1)
+            self._sum(share=here.sum(0), weight=weight.sum(0), expert_norm=size @ here, expert_unit=here.T @ unit)
+            sample["router"] = weight
+        first = -self.count % self.stride
+        for name, rows in sample.items():
+            if rows is not None:
+                self.kept.setdefault(name, []).append(rows[first :: self.stride].float())
+        self.count += len(residual)
+
+    def _sum(self, **more: Tensor) -> None:
+        for name, one in more.items():
+            self.sums[name] = self.sums[name] + one if name in self.sums else one
+
+    def read(self, name: str, *shape: int) -> Tensor:
+        """A sum, or zeros of `shape` where this layer has none; on the CPU."""
+        return self.sums[name].cpu() if name in self.sums else torch.zeros(shape)
+
+    def sample(self, name: str, *shape: int) -> Tensor:
+        """The sample kept under `name`, or zeros of `shape`; on the CPU."""
+        return torch.cat(self.kept[name])[:SAMPLE].cpu() if name in self.kept else torch.zeros(shape)
 
 
-def positions_of(mask: Tensor) -> Tensor:
-    """Position ids [batch, pos] of an attention mask, 0 at the first real token of each row."""
-    return (mask.cumsum(-1) - 1).clamp(min=0)
-
-
-@contextmanager
-def block_outputs(model: Model) -> Iterator[dict[int, Tensor]]:
-    """The residual stream at every block's output, filled while the model runs inside the block."""
-    found: dict[int, Tensor] = {}
-
-    def keep(layer: int) -> object:
-        def hook(module: nn.Module, args: object, output: object) -> None:
-            found[layer] = output if isinstance(output, Tensor) else output[0]  # type: ignore[index]
-
-        return hook
-
-    handles = [block.register_forward_hook(keep(layer)) for layer, block in enumerate(model.blocks)]  # type: ignore[arg-type]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
+@torch.no_grad()
 def stream(model: Model, prompts: Sequence[tuple[int, ...]], replies: Sequence[tuple[int, ...]], batch: int = 16) -> Stream:
     """Residual statistics over the reply positions of clean generic text: one forward pass a batch."""
-    norms, units, kept = torch.zeros(model.n_layers), torch.zeros(model.n_layers, model.d_model), []
-    count = 0
-    for start in range(0, len(prompts), batch):
-        rows = [p + r for p, r in zip(prompts[start : start + batch], replies[start : start + batch], strict=True)]
-        ids, mask = padded(rows, model.device)
-        reply = mask.bool().clone()
-        for i, prompt in enumerate(prompts[start : start + batch]):
-            reply[i, : max(1, len(prompt))] = False
-        with torch.no_grad(), block_outputs(model) as outputs:
-            model.hf(input_ids=ids, attention_mask=mask, use_cache=False)
-        residual = torch.stack([outputs[layer][reply].float().cpu() for layer in range(model.n_layers)])
-        residual = as_read(model, residual)
-        norms += residual.norm(dim=-1).sum(-1)
-        units += torch.nn.functional.normalize(residual, dim=-1).sum(1)
-        kept.append(residual)
-        count += residual.shape[1]
+    texts = list(zip(prompts, replies, strict=True))
+    count = sum(max(0, len(p) + len(r) - max(1, len(p))) for p, r in texts)
     if count == 0:
         raise InputError("stream(): the generic text has no continuation positions; the model ends every reply at once")
-    everything = torch.cat(kept, 1)
-    stride = max(1, everything.shape[1] // SAMPLE)
-    return Stream(norms / count, units / count, everything[:, ::stride][:, :SAMPLE].clone())
+    tallies = [_Tally(model.n_experts, max(1, count // SAMPLE)) for _ in model.blocks]
+    for start in range(0, len(texts), batch):
+        _read_batch(model, texts[start : start + batch], tallies)
+    return _learnt(model, tallies, count)
+
+
+def _read_batch(model: Model, texts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], tallies: Sequence[_Tally]) -> None:
+    ids, mask = padded([p + r for p, r in texts], model.device)
+    reply = mask.bool().clone()
+    for i, (prompt, _) in enumerate(texts):
+        reply[i, : max(1, len(prompt))] = False
+
+    def at(layer: int, seen: Tensor) -> Tensor:
+        return seen[reply.to(seen.device)]
+
+    wrote: dict[int, Tensor] = {}
+    seen: dict[int, Tensor | Routed] = {}
+    with ExitStack() as stack:
+        outputs = stack.enter_context(block_outputs(model, at))
+        if model.family.post_norm:
+            wrote = stack.enter_context(mlp_outputs(model, len(texts), at))
+        if model.n_experts:
+            seen = stack.enter_context(mlp_inputs(model, len(texts), at))
+        model.hf(input_ids=ids, attention_mask=mask, use_cache=False)
+    for layer, tally in enumerate(tallies):
+        tally.add(as_read(model, outputs[layer].float()), wrote.get(layer), seen.get(layer))
+
+
+def _learnt(model: Model, tallies: Sequence[_Tally], count: int) -> Stream:
+    def all_of(name: str, *shape: int) -> Tensor:
+        return torch.stack([tally.read(name, *shape) for tally in tallies])
+
+    sample = torch.stack([tally.sample("sample") for tally in tallies])
+    mlp = torch.stack([tally.sample("mlp") for tally in tallies]) if model.family.post_norm else None
+    routing = None
+    if experts := model.n_experts:
+        share = all_of("share", experts)
+        some = share.clamp(min=1)
+        router = torch.stack([tally.sample("router", sample.shape[1], experts) for tally in tallies])
+        unit = all_of("expert_unit", experts, model.d_model) / some[..., None]
+        routing = Routing(share / count, all_of("weight", experts) / some, all_of("expert_norm", experts) / some, unit, router)
+    return Stream(all_of("norm") / count, all_of("unit") / count, sample, probe(model).multiplier, mlp, routing)
+
+
+@torch.no_grad()
+def stream_before(model: Model, clean: Stream, layer: int) -> Tensor:
+    """The sampled stream before the MLP's write, over the residual multiplier: r_mid / k, [pos, d_model]."""
+    assert clean.mlp is not None
+    return clean.sample[layer] / clean.multiplier[layer] - normed(model, layer, clean.mlp[layer]).cpu()
 
 
 def as_read(model: Model, vectors: Tensor) -> Tensor:
@@ -96,54 +159,62 @@ def as_read(model: Model, vectors: Tensor) -> Tensor:
 
 
 def activations(model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 32) -> Iterator[Tensor]:
-    """Neuron activations at the last prompt token, one [batch, layer, d_mlp] float32 tensor a batch."""
+    """Neuron activations at the last prompt token, one [batch, layer, d_mlp] float32 tensor a batch, on the model's device.
+
+    In a mixture the neurons of all experts stand one after another (`Model.neuron` names them), 0 where not routed.
+    """
     for start in range(0, len(prompts), batch):
         ids, mask = padded(prompts[start : start + batch], model.device, left=True)
-        found: dict[int, Tensor] = {}
-
-        def keep(layer: int, found: dict[int, Tensor] = found) -> object:
-            def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-                found[layer] = args[0][:, -1].float()
-
-            return hook
-
-        handles = [model.down(layer).register_forward_pre_hook(keep(layer)) for layer in range(model.n_layers)]  # type: ignore[arg-type]
-        try:
-            with torch.no_grad():
-                model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
-        finally:
-            for handle in handles:
-                handle.remove()
-        yield torch.stack([found[layer] for layer in range(model.n_layers)], 1)
+        with torch.no_grad(), mlp_inputs(model, len(ids), last) as seen:
+            model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
+            found = [layer_activations(model, layer, seen[layer]).to(model.device) for layer in range(model.n_layers)]
+        yield torch.stack(found, 1)
 
 
+@torch.no_grad()
 def activation_range(model: Model, neurons: Sequence[Neuron], rows: Sequence[tuple[int, ...]], batch: int = 32) -> Tensor:
-    """Smallest and largest activation of each neuron over all positions but the first, [neuron, 2]."""
-    low, high = torch.full((len(neurons),), torch.inf), torch.full((len(neurons),), -torch.inf)
+    """Smallest and largest activation of each neuron over all positions but the first, [neuron, 2].
+
+    In a mixture over the tokens routed to its expert; (inf, -inf) where there are none.
+    """
+    for neuron in neurons:
+        model.require(neuron)
+    extremes = [[torch.inf, -torch.inf] for _ in neurons]
+    low, high = torch.tensor(extremes, device=model.device).unbind(-1) if neurons else (torch.empty(0), torch.empty(0))
     for start in range(0, len(rows), batch):
-        ids, mask = padded(rows[start : start + batch], model.device)
-        real = mask.bool().clone()
-        real[:, 0] = False
+        for i, values in enumerate(_values(model, neurons, rows[start : start + batch])):
+            if len(values):
+                low[i], high[i] = torch.minimum(low[i], values.min()), torch.maximum(high[i], values.max())
+    return torch.stack([low, high], -1).cpu()
 
-        def look(i: int, neuron: Neuron, real: Tensor = real) -> object:
-            def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-                values = args[0][..., neuron.index][real].float()
-                low[i], high[i] = min(low[i], values.min().cpu()), max(high[i], values.max().cpu())
 
-            return hook
+def _values(model: Model, neurons: Sequence[Neuron], rows: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """Activations of each neuron at every real position but the first, float32; one pass."""
+    ids, mask = padded(rows, model.device)
+    real = mask.bool()
+    real[:, 0] = False
+    columns = [[n.index for n in neurons if n.layer == layer] for layer in range(model.n_layers)]
 
-        handles = [model.down(n.layer).register_forward_pre_hook(look(i, n)) for i, n in enumerate(neurons)]  # type: ignore[arg-type]
-        try:
-            with torch.no_grad():
-                model.hf(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
-        finally:
-            for handle in handles:
-                handle.remove()
-    return torch.stack([low, high], -1)
+    def at(layer: int, seen: Tensor) -> Tensor:
+        some = seen[real.to(seen.device)]
+        return some[:, columns[layer]] if model.experts(layer) is None else some
+
+    with mlp_inputs(model, len(ids), at) as found:
+        model.hf(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+    values = []
+    for neuron in neurons:
+        seen = found[neuron.layer]
+        one = routed_activation(model, neuron, seen) if isinstance(seen, Routed) else seen[:, columns[neuron.layer].index(neuron.index)]
+        values.append(one.float().to(model.device))
+    return values
 
 
 def reply_log_probs(
-    model: Model, prompts: Sequence[tuple[int, ...]], replies: Sequence[tuple[int, ...]], edits: Sequence[Edits] | None = None, batch: int = 256
+    model: Model,
+    prompts: Sequence[tuple[int, ...]],
+    replies: Sequence[tuple[int, ...]],
+    edits: Sequence[Edits] | None = None,
+    batch: int = 256,
 ) -> list[Tensor]:
     """Log-probability (nats) of each reply token, teacher-forced; one float32 tensor [reply length] a row.
 
@@ -166,30 +237,29 @@ def last_residuals(model: Model, prompts: Sequence[tuple[int, ...]], batch: int 
     """Residual stream at block outputs on the last prompt token, one [batch, layer, d_model] float32 tensor a batch."""
     for start in range(0, len(prompts), batch):
         ids, mask = padded(prompts[start : start + batch], model.device, left=True)
-        with torch.no_grad(), block_outputs(model) as outputs:
+        with torch.no_grad(), block_outputs(model, last) as outputs:
             model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
-        yield torch.stack([outputs[layer][:, -1].float().cpu() for layer in range(model.n_layers)], 1)
+        yield torch.stack([outputs[layer].float().to(model.device) for layer in range(model.n_layers)], 1).cpu()
 
 
+@torch.no_grad()
 def natural_extent(model: Model, rows: Sequence[tuple[int, ...]], batch: int = 32) -> Tensor:
-    """Largest |activation| of every neuron over all positions of `rows` but the first, [layer, d_mlp], float32."""
-    extent = torch.zeros(model.n_layers, model.d_mlp)
+    """Largest |activation| of every neuron over all positions of `rows` but the first, [layer, d_mlp], float32.
+
+    In a mixture over the tokens routed to its expert, 0 where there are none.
+    """
+    extent = torch.zeros(model.n_layers, model.d_mlp, device=model.device)
     for start in range(0, len(rows), batch):
         ids, mask = padded(rows[start : start + batch], model.device)
         real = mask.bool()
         real[:, 0] = False
 
-        def look(layer: int, real: Tensor = real) -> object:
-            def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-                extent[layer] = torch.maximum(extent[layer], args[0][real].abs().amax(0).float().cpu())
+        def at(layer: int, seen: Tensor, real: Tensor = real) -> Tensor:
+            some = seen[real.to(seen.device)]
+            return some.abs().amax(0, keepdim=True) if model.experts(layer) is None else some
 
-            return hook
-
-        handles = [model.down(layer).register_forward_pre_hook(look(layer)) for layer in range(model.n_layers)]  # type: ignore[arg-type]
-        try:
-            with torch.no_grad():
-                model.hf(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
-        finally:
-            for handle in handles:
-                handle.remove()
-    return extent
+        with mlp_inputs(model, len(ids), at) as found:
+            model.hf(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+        for layer, seen in found.items():
+            extent[layer] = torch.maximum(extent[layer], layer_activations(model, layer, seen).abs().amax(0).to(extent.device))
+    return extent.cpu()

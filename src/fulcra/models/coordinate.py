@@ -1,31 +1,62 @@
 """The one coordinate of a dose: budget B = |r|/|v|, clean alignment c0, and the alignment a gain realises (LAW.md section 2)."""
 
+import math
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from fulcra.errors import InputError
 from fulcra.formulas.budget import budget, dose_of_gain
-from fulcra.formulas.saturation import alignment_after
+from fulcra.formulas.saturation import alignment_after, alignment_of_gain
 from fulcra.models.adapter import Model
-from fulcra.models.capture import Stream, as_read
-from fulcra.types import Branch, Direction, Edge, Edit, Neuron, Positions
+from fulcra.models.capture import Stream, as_read, stream_before
+from fulcra.models.turning import Turning
+from fulcra.types import Branch, Direction, Edge, Edit, Neuron, Op, Positions
 
 
 @dataclass(frozen=True, slots=True)
 class Coordinate:
-    """One branch in the units of its model: budget [activation units; multiples of the vector for a direction], c0 along its pole."""
+    """One branch in the units of its model: budget [activation units; multiples of the vector for a direction], c0 along its pole.
+
+    Where a norm follows the MLP, `turning` says how a dose turns the stream: rungs are set in realised alignment c with
+    u = gamma * v, and the gain of a rung is c / sqrt(1 - c^2). The budget there is that of a small dose.
+    """
 
     branch: Branch
     budget: float
     alignment0: float
+    turning: Turning | None = None
+
+    @property
+    def cap_alignment(self) -> float | None:
+        """cos_max, the alignment that no dose exceeds; None where there is no cap."""
+        return None if self.turning is None else self.turning.cap
+
+    def reaches(self, gain: float) -> bool:
+        """Whether the rung at `gain` exists: always, but for a gain beyond the normalization cap."""
+        return self.turning is None or not math.isinf(self.turning.dose(alignment_of_gain(gain)))
 
     def dose(self, gain: float, positions: Positions = "all") -> Edit:
-        """The additive edit of `gain` budgets along this branch."""
-        op = "add_vector" if isinstance(self.branch, Direction) else "add"
-        return Edit(self.branch, op, dose_of_gain(gain, self.budget) * self.branch.pole, gain, positions)
+        """The additive edit of `gain` budgets along this branch; InputError for a rung beyond the cap (ask `reaches` first)."""
+        op: Op = "add_vector" if isinstance(self.branch, Direction) else "add"
+        return Edit(self.branch, op, self.alpha(gain) * self.branch.pole, gain, positions)
+
+    def alpha(self, gain: float) -> float:
+        """The size of the dose at `gain` [activation units], 0 where the clean stream is beyond that rung; InputError beyond the cap."""
+        if self.turning is None:
+            return dose_of_gain(gain, self.budget)
+        alpha = self.turning.dose(alignment_of_gain(gain))
+        if math.isinf(alpha):
+            raise InputError(
+                f"{self.branch}: gain {gain:g} asks for alignment {alignment_of_gain(gain):.3f}, but the norm after the MLP caps it at "
+                f"{self.turning.cap:.3f}; leave the rung out (Coordinate.reaches) and count the branch as norm_capped"
+            )
+        return alpha
 
     def alignment(self, gain: float) -> float:
-        """cos(r, v) after a dose of `gain`, from the mean c0."""
-        return alignment_after(gain, self.alignment0)
+        """cos(r, v) after a dose of `gain`, from the mean c0; with u where a norm follows the MLP."""
+        return alignment_after(gain, self.alignment0) if self.turning is None else max(self.alignment0, alignment_of_gain(gain))
 
     def edge(self, gain: float | None, method: str, tier: int, low: float | None = None, high: float | None = None) -> Edge:
         """An edge of this branch's window at `gain`."""
@@ -33,22 +64,64 @@ class Coordinate:
 
 
 def coordinate(model: Model, clean: Stream, branch: Branch) -> Coordinate:
-    """Budget and clean alignment of a branch, from the clean stream of the model under audit; InputError for a zero write."""
-    write = model.write(branch) if isinstance(branch, Neuron) else branch.vector.float()
-    write = as_read(model, write.cpu())
+    """Budget and clean alignment of a branch, from the clean stream of the model under audit.
+
+    InputError for a write of norm zero, and for an expert that saw none of the generic text.
+    """
+    write = _write(model, branch)
     size = float(write.norm())
     if size == 0:
         raise InputError(f"branch {branch}: its write direction has norm 0, so no dose moves the stream; choose another")
-    return Coordinate(branch, budget(float(clean.norm[branch.layer]), size), float(clean.unit_mean[branch.layer] @ write) / size * branch.pole)
+    if isinstance(branch, Neuron) and clean.mlp is not None:
+        return _turned(model, clean, branch, write)
+    norm, unit_mean, weight = _met(clean, branch)
+    return Coordinate(branch, budget(norm, size * weight), float(unit_mean @ write) / size * branch.pole)
+
+
+def _write(model: Model, branch: Branch) -> Tensor:
+    """The branch's write direction as later blocks read it, [d_model], float32, on the CPU."""
+    return as_read(model, (model.write(branch) if isinstance(branch, Neuron) else branch.vector.float()).cpu())
+
+
+def _met(clean: Stream, branch: Branch) -> tuple[float, Tensor, float]:
+    """Mean |r|, mean r/|r| and the factor between a neuron's write and the stream, where the branch acts."""
+    if not isinstance(branch, Neuron):
+        return float(clean.norm[branch.layer]), clean.unit_mean[branch.layer], 1.0
+    multiplier = abs(float(clean.multiplier[branch.layer]))
+    if branch.expert is None or clean.routing is None:
+        return float(clean.norm[branch.layer]), clean.unit_mean[branch.layer], multiplier
+    routing, at = clean.routing, (branch.layer, branch.expert)
+    if routing.share[at] == 0:
+        raise InputError(
+            f"neuron {branch}: its expert sees no token of the generic text, so its dose has no unit; choose another or give more text"
+        )
+    return float(routing.norm[at]), routing.unit_mean[at], multiplier * float(routing.weight[at])
+
+
+def _turned(model: Model, clean: Stream, neuron: Neuron, write: Tensor) -> Coordinate:
+    assert clean.mlp is not None
+    layer, norm = neuron.layer, model.post_norm(neuron.layer)
+    assert norm is not None
+    with torch.no_grad():
+        ones = torch.full((model.d_model,), 1e3, device=model.device_at(layer), dtype=model.dtype)
+        gamma = norm(ones).float().cpu()
+    turning = Turning.of(stream_before(model, clean, layer), clean.mlp[layer], write * neuron.pole, gamma, float(model.config.rms_norm_eps))
+    slope = turning.slope.float() * clean.multiplier[layer].abs()
+    return Coordinate(neuron, float((clean.norm[layer] / slope).mean()), turning.alignment(0.0), turning)
 
 
 def realised_alignment(model: Model, clean: Stream, at: Coordinate, gain: float) -> tuple[float, float]:
-    """The 5 and 95 % quantiles over generic positions of cos(r + dose, v), signed by the pole."""
-    branch = at.branch
-    write = model.write(branch) if isinstance(branch, Neuron) else branch.vector.float()
-    unit = as_read(model, write.cpu())
-    unit = unit / unit.norm() * branch.pole
-    residual = clean.sample[branch.layer]
-    dosed = residual + gain * float(clean.norm[branch.layer]) * unit
-    low, high = (dosed @ unit / dosed.norm(dim=-1)).quantile(dosed.new_tensor([0.05, 0.95])).tolist()
+    """The 5 and 95 % quantiles over generic positions of cos(r + dose, v), signed by the pole; in a mixture over routed tokens."""
+    branch, layer = at.branch, at.branch.layer
+    if at.turning is not None:
+        found = at.turning.alignments(at.alpha(gain)).float()
+    else:
+        write, residual = _write(model, branch) * branch.pole, clean.sample[layer]
+        size = torch.full((len(residual),), 1.0 if isinstance(branch, Direction) else float(clean.multiplier[layer]))
+        if isinstance(branch, Neuron) and branch.expert is not None and clean.routing is not None:
+            routed = clean.routing.sample[layer, :, branch.expert]
+            size, residual = (size * routed)[routed > 0], residual[routed > 0]
+        dosed = residual + at.alpha(gain) * size[:, None] * write
+        found = dosed @ write / (dosed.norm(dim=-1) * write.norm())
+    low, high = found.quantile(found.new_tensor([0.05, 0.95])).tolist()
     return low, high

@@ -17,7 +17,6 @@ from fulcra.models.coordinate import Coordinate
 from fulcra.rollouts import Record, dose_trials, pin_trials, set_trials
 from fulcra.screens.contrastive import activation_gaps, contrastive
 from fulcra.screens.pins import MULTIPLES, pins
-from fulcra.screens.window import GAINS as WINDOW_GAINS
 from fulcra.screens.window import window
 from fulcra.store import AUDIT, RunFolder, digest, plain, read_json
 from fulcra.studies.cast import Cast, check_size, choose
@@ -134,7 +133,7 @@ def _screen(
     if settings.screen == "contrastive":
         return [circuit]
     candidates = sweep_candidates(model, ground.clean, gaps)
-    with clock.step("screen doses", 2 * len(WINDOW_GAINS) * len(candidates)) as bar:
+    with clock.step("screen doses", 2 * len(candidates)) as bar:
         doses = window(model, behavior, ground.clean, ground.text, candidates, settings.neurons, bar.advance)
     with clock.step("screen pins", len(MULTIPLES) * len(candidates)) as bar:
         return [doses, pins(model, behavior, ground.text, extent, candidates, settings.neurons, bar.advance)]

@@ -1,0 +1,100 @@
+"""Neurons of a mixture of experts: fused 3-D weights without a module between activation and down projection.
+
+The down projection is linear, so an edit that changes activation h of expert e by d changes the experts' output by exactly
+w d v on tokens routed to e with router weight w, whatever implementation runs the experts. `experts` is the transformers
+module of one layer, called with (tokens [token, d_model], expert ids [token, k], router weights [token, k]).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from accelerate.utils import align_module_device
+from torch import Tensor
+
+
+class Routed(NamedTuple):
+    """What the experts of a layer were called with: tokens [..., d_model], expert ids and router weights [..., k]."""
+
+    tokens: Tensor
+    expert_ids: Tensor
+    weights: Tensor
+
+
+@contextmanager
+def _weights(experts: Any) -> Iterator[Any]:
+    with align_module_device(experts):
+        yield experts
+
+
+def n_experts(experts: Any) -> int:
+    """Experts of this layer."""
+    return int(experts.num_experts)
+
+
+def expert_width(experts: Any) -> int:
+    """Neurons of one expert."""
+    return int(experts.down_proj.shape[1 if experts.is_transposed else 2])
+
+
+def expert_writes(experts: Any) -> Tensor:
+    """Write directions of all neurons, expert by expert, [expert * width, d_model], float32, without router weights."""
+    with _weights(experts):
+        down: Tensor = experts.down_proj.detach().float()
+        return (down if experts.is_transposed else down.transpose(1, 2)).flatten(0, 1)
+
+
+def expert_write(experts: Any, expert: int | Tensor, index: int | Tensor) -> Tensor:
+    """Write directions v [..., d_model] of neurons, in the model's dtype, without router weights."""
+    with _weights(experts):
+        down: Tensor = experts.down_proj.detach()
+        return down[expert, index].clone() if experts.is_transposed else down[expert, :, index].clone()
+
+
+def router_weight(expert_ids: Tensor, weights: Tensor, expert: int | Tensor) -> Tensor:
+    """The router weight of an expert on every token, 0 where the token is not routed to it."""
+    return (weights * (expert_ids == expert)).sum(-1)
+
+
+def neuron_activation(experts: Any, tokens: Tensor, expert: Tensor, index: Tensor) -> Tensor:
+    """Activations [n, pos] of n neurons, each on its own tokens [n, pos, d_model], routed or not."""
+    width = expert_width(experts)
+    gate, up = (index, width + index) if experts.is_concatenated else (2 * index, 2 * index + 1)
+    with _weights(experts):
+        both = torch.stack([_projected(experts, tokens, expert, column) for column in (gate, up)], -1)
+    # Gate and up side by side are one neuron in either layout.
+    found: Tensor = experts._apply_gate(both)[..., 0]
+    return found
+
+
+def _projected(experts: Any, tokens: Tensor, expert: Tensor, column: Tensor) -> Tensor:
+    weight = experts.gate_up_proj[expert, :, column] if experts.is_transposed else experts.gate_up_proj[expert, column]
+    out = torch.einsum("npd,nd->np", tokens, weight)
+    return out + experts.gate_up_proj_bias[expert, column, None] if experts.has_bias else out
+
+
+def all_activations(experts: Any, tokens: Tensor, expert_ids: Tensor) -> Tensor:
+    """Activations of all neurons [token, expert * width], 0 in experts that a token is not routed to."""
+    out = tokens.new_zeros(len(tokens), n_experts(experts), expert_width(experts))
+    with _weights(experts):
+        for expert in expert_ids.unique().tolist():
+            where = (expert_ids == expert).any(-1).nonzero()[:, 0]
+            weight = experts.gate_up_proj[expert]
+            both = tokens[where] @ (weight if experts.is_transposed else weight.T)
+            both = both + experts.gate_up_proj_bias[expert] if experts.has_bias else both
+            out[where, expert] = experts._apply_gate(both)
+    return out.flatten(1)
+
+
+def expert_change(experts: Any, seen: Routed, expert: Tensor, index: Tensor, factor: Tensor, shift: Tensor, reads: bool) -> Tensor:
+    """What h <- factor h + shift on n neurons changes in the experts' output, [n, pos, d_model].
+
+    Each neuron sees its own tokens, `seen` [n, pos, ...]. `reads` is false where every factor is 1, so that no activation has
+    to be known.
+    """
+    change = shift[:, None]
+    if reads:
+        change = change + (factor - 1)[:, None] * neuron_activation(experts, seen.tokens, expert, index)
+    routed = router_weight(seen.expert_ids, seen.weights, expert[:, None, None]).to(seen.tokens.dtype)
+    return (routed * change)[..., None] * expert_write(experts, expert, index)[:, None]

@@ -1,0 +1,87 @@
+"""Loading a model by name: from the package, a folder or the hub, safetensors only, validated before it is handed out."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import cached_file
+
+from fulcra.errors import ModelError
+from fulcra.models.adapter import Model, family_of
+from fulcra.models.checks import validated
+from fulcra.models.placement import dtype_of, quantization
+
+# Loading is shown by our own bars, and problems are raised as errors.
+transformers_logging.disable_progress_bar()
+
+
+def bundled_names() -> tuple[str, ...]:
+    """The organisms shipped with fulcra."""
+    weights = files("fulcra.organisms") / "weights"
+    return tuple(sorted(entry.name for entry in weights.iterdir())) if weights.is_dir() else ()
+
+
+def _folder(name: str) -> Path:
+    if name in bundled_names():
+        return Path(str(files("fulcra.organisms") / "weights" / name))
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ModelError(f"model {name!r}: the folder holds no config.json; give a Hugging Face model folder")
+        return Path(name)
+    try:
+        return Path(str(cached_file(name, "config.json"))).parent
+    except (OSError, ValueError) as error:
+        bundled, reason = ", ".join(bundled_names()), str(error).splitlines()[0]
+        raise ModelError(f"model {name!r}: no bundled organism ({bundled}), no folder, and not on the hub: {reason}") from None
+
+
+def load(
+    name: str,
+    dtype: str | None = None,
+    device: str = "cpu",
+    *,
+    bits: int | None = None,
+    memory: dict[int | str, int | str] | None = None,
+    offload_folder: Path | None = None,
+    thinking: bool | None = None,
+    check: bool = True,
+) -> Model:
+    """The model of a bundled name, a folder or a hub id, from safetensors only, validated (LAW.md sections 1 and 2).
+
+    dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own elsewhere.
+    device: a torch device, or "auto" for all devices there are, then the CPU, then the disk; `memory` limits each,
+    in bytes or as "20GB", and `offload_folder` takes weights that must be written anew for the disk (mixtures).
+    bits: 8 or 4 for quantized weights. thinking: passed to the chat template. check: False skips the validation.
+    """
+    wanted = dtype_of(dtype, device)
+    options: dict[str, Any] = {
+        "dtype": wanted,
+        "device_map": device,
+        "max_memory": memory,
+        "offload_folder": offload_folder,
+        **quantization(bits),
+    }
+    folder = _folder(name)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}") from None
+    family_of(config.model_type)
+    source = folder if any(folder.glob("*.safetensors")) else name
+    if source is not folder and Path(name).is_dir():
+        found = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".gguf", ".h5"))) or "no weights"
+        raise ModelError(f"model {name!r}: found {found}, expected *.safetensors; convert the weights (save_pretrained writes safetensors)")
+    model = _read(name, source, folder, options, thinking)
+    return validated(model) if check else model
+
+
+def _read(name: str, source: Path | str, folder: Path, options: dict[str, Any], thinking: bool | None) -> Model:
+    try:
+        hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise ModelError(f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}") from None
+    shown = name if name in bundled_names() or not Path(name).is_dir() else Path(name).name
+    return Model(shown, hf, tokenizer, folder if any(folder.glob("*.safetensors")) else None, thinking)
