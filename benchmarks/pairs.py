@@ -49,7 +49,13 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def compare(
-    name: str, ours: Callable[[], Any], peer_name: str, peer: Callable[[], Any], equal: Callable[[Any, Any], bool], rounds: int, warm: bool = True
+    name: str,
+    ours: Callable[[], Any],
+    peer_name: str,
+    peer: Callable[[], Any],
+    equal: Callable[[Any, Any], bool],
+    rounds: int,
+    warm: bool = True,
 ) -> Row:
     """A row from `rounds` rounds of peer, ours, peer; results are compared once, before the clock is believed."""
     if warm:

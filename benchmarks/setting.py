@@ -41,7 +41,9 @@ def coordinates(per_layer: int) -> tuple[Coordinate, ...]:
     text = continue_openings(model(), load_behavior("refusal").generic, seed=0)
     clean = stream(model(), text.prompts, text.replies)
     generator = torch.Generator().manual_seed(0)
-    picked = [(layer, i) for layer in range(model().n_layers) for i in torch.randperm(model().d_mlp, generator=generator)[:per_layer].tolist()]
+    picked = [
+        (layer, i) for layer in range(model().n_layers) for i in torch.randperm(model().d_mlp, generator=generator)[:per_layer].tolist()
+    ]
     return tuple(coordinate(model(), clean, Neuron(layer, index, (-1) ** n)) for n, (layer, index) in enumerate(picked))
 
 

@@ -99,7 +99,9 @@ def pyvene_sweep() -> Sweep:
         place = {"component": f"model.layers[{site.layer}].mlp.down_proj.input", "intervention_type": pyvene.AdditionIntervention}
         steered = pyvene.IntervenableModel([place | {"layer": site.layer, "source_representation": vector}], model=model().hf)
         ids, mask = batch(setting.prompts)
-        _, out = steered.generate({"input_ids": ids, "attention_mask": mask}, max_new_tokens=TOKENS, do_sample=False, intervene_on_prompt=True)
+        _, out = steered.generate(
+            {"input_ids": ids, "attention_mask": mask}, max_new_tokens=TOKENS, do_sample=False, intervene_on_prompt=True
+        )
         return said(out, ids.shape[1])
 
     return lambda some: [tokens for setting in some for tokens in one(setting)]

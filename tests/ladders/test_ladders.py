@@ -79,14 +79,18 @@ def test_odds_are_those_of_full_passes(model: Model, branches: list[Coordinate])
 
 def test_the_halved_kl_ladder_is_the_whole_one(model: Model, branches: list[Coordinate], text: GenericText) -> None:
     whole = [crossing(GAINS, row, LEVEL) for row in divergences(model, branches, text).tolist()]
-    assert [edge.gain for edge in kl_ladder(model, branches, text)] == [gain if gain is None else pytest.approx(gain, rel=1e-4) for gain in whole]
+    assert [edge.gain for edge in kl_ladder(model, branches, text)] == [
+        gain if gain is None else pytest.approx(gain, rel=1e-4) for gain in whole
+    ]
 
 
 def test_the_halved_trigger_ladder_is_the_whole_one(model: Model, branches: list[Coordinate]) -> None:
     openings = Openings.of(model, load_behavior("refusal").selection[:3])
     odds = opening_odds(model, openings, [at.dose(gain) for at in branches for gain in TRIGGER_GAINS]).mean(-1)
     whole = [crossing(TRIGGER_GAINS, row, 0.0) for row in odds.view(len(branches), -1).tolist()]
-    assert [edge.gain for edge in trigger_ladder(model, branches, openings)] == [g if g is None else pytest.approx(g, rel=1e-4) for g in whole]
+    assert [edge.gain for edge in trigger_ladder(model, branches, openings)] == [
+        g if g is None else pytest.approx(g, rel=1e-4) for g in whole
+    ]
 
 
 def test_clean_odds_are_those_of_a_dose_of_nothing(model: Model) -> None:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import torch
-
 from fulcra.engines.decoding import decode
 from fulcra.errors import InputError
 from fulcra.models import Model
@@ -20,7 +18,7 @@ def shard_rows(model: Model, width: int) -> int:
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     head_dim = getattr(text, "head_dim", None) or model.d_model // text.num_attention_heads
     per_row = 2 * model.n_layers * heads * head_dim * width * model.dtype.itemsize
-    return max(1, min(MAX_ROWS, SHARD_BYTES // per_row))
+    return max(1, min(MAX_ROWS, SHARD_BYTES // int(per_row)))
 
 
 def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:

@@ -85,7 +85,12 @@ class _Pass:
         return torch.cat([first, rest.unflatten(0, (len(edits), len(texts.of)))], 2)
 
     def _trunk(self, rows: int) -> Trunk:
-        return Trunk([layer for layer in self.entry for _ in range(rows)], list(range(rows)) * len(self.entry), self.model.n_layers, self.model.device)
+        return Trunk(
+            [layer for layer in self.entry for _ in range(rows)],
+            list(range(rows)) * len(self.entry),
+            self.model.n_layers,
+            self.model.device,
+        )
 
     def _split(self, asked: Trunk) -> Trunk:
         """The trunk of the replies, their keys and values copied from their prompts."""

@@ -35,7 +35,9 @@ class Openings:
             ids = model.prompt_ids(prompt.text, system)
             for side, openings in ((True, prompt.target_openings), (False, prompt.control_openings)):
                 if not openings:
-                    raise BehaviorError(f"prompt {prompt.id}: no {'target' if side else 'control'} openings; the trigger forecast needs both sides")
+                    raise BehaviorError(
+                        f"prompt {prompt.id}: no {'target' if side else 'control'} openings; the trigger forecast needs both sides"
+                    )
                 for opening in openings:
                     reply = model.reply_ids(opening)[:OPENING_TOKENS]
                     if not reply:

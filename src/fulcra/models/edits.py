@@ -49,8 +49,9 @@ class _Group:
         if self.rows is None:
             return
         moved = place.to(self.rows.device)[self.rows]
-        for name in (field.name for field in fields(self) if isinstance(getattr(self, field.name), Tensor)):
-            setattr(self, name, getattr(self, name)[moved >= 0])
+        for part in fields(self):
+            if isinstance(held := getattr(self, part.name), Tensor):
+                setattr(self, part.name, held[moved >= 0])
         self.rows = moved[moved >= 0]
 
     @property

@@ -28,10 +28,12 @@ class Moments(NamedTuple):
     def merged(self, other: "Moments") -> "Moments":
         """The moments of both samples together."""
         count, shift = self.count + other.count, other.mean - self.mean
-        return Moments(count, self.mean + shift * (other.count / count), self.m2 + other.m2 + shift.square() * (self.count * other.count / count))
+        return Moments(
+            count, self.mean + shift * (other.count / count), self.m2 + other.m2 + shift.square() * (self.count * other.count / count)
+        )
 
 
-class _Deep(Exception):  # noqa: N818 - a signal that ends a pass, no error
+class _Deep(Exception):
     """The last wanted layer has been read; nothing above it needs to run."""
 
 
