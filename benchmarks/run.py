@@ -8,7 +8,6 @@ from pathlib import Path
 import sweep
 import torch
 
-
 PARTS = (sweep.rows_of,)
 
 

@@ -19,7 +19,7 @@ class RowLayer(DynamicLayer):
     """
 
     def __init__(self, width: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.width, self.length, self.rows = width, 0, 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -32,6 +32,8 @@ class RowLayer(DynamicLayer):
         """The keys and values so far, the new ones at the end."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
+        assert self.keys is not None
+        assert self.values is not None
         rows, new = slice(self.rows), slice(self.length, self.length + key_states.shape[-2])
         self.keys[rows, :, new], self.values[rows, :, new] = key_states, value_states
         self.length = new.stop
@@ -50,6 +52,8 @@ class RowLayer(DynamicLayer):
         if not self.is_initialized or (still and own is None):
             self.rows = kept + len(tail)
             return
+        assert self.keys is not None
+        assert self.values is not None
         self.rows = kept + len(tail)
         self.keys, self.values = (self._arranged(held, own, kept, own_rows + tail) for held in (self.keys, self.values))
 

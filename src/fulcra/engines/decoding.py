@@ -117,7 +117,8 @@ class _Decoder:
         out = self.model.hf(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=1
         )
-        return out.logits[:, -1]
+        logits: Tensor = out.logits[:, -1]
+        return logits
 
     def _prompts(self, base: Tensor) -> Tensor:
         rows = [self.requests[i].prompt for i in base.tolist()]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from fulcra.models.capture import padded, positions_of
 from fulcra.types import Neuron
 
 
-class Moments(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Moments:
     """Mean activation and sum of squared deviations of each neuron over `count` positions, [layer, d_mlp] float32."""
 
     count: int
@@ -28,9 +30,8 @@ class Moments(NamedTuple):
     def merged(self, other: "Moments") -> "Moments":
         """The moments of both samples together."""
         count, shift = self.count + other.count, other.mean - self.mean
-        return Moments(
-            count, self.mean + shift * (other.count / count), self.m2 + other.m2 + shift.square() * (self.count * other.count / count)
-        )
+        between = shift.square() * (self.count * other.count / count)
+        return Moments(count, self.mean + shift * (other.count / count), self.m2 + other.m2 + between)
 
 
 class _Deep(Exception):
