@@ -22,6 +22,7 @@ from fulcra.store import AUDIT, RunFolder, digest, plain, read_json
 from fulcra.studies.cast import Cast, check_size, choose
 from fulcra.studies.clock import Clock, Progress, Silent
 from fulcra.studies.context import measure_context
+from fulcra.studies.controls import measured_controls
 from fulcra.studies.document import code_version, document, save
 from fulcra.studies.ground import Ground, prepare, true_answers_coherent
 from fulcra.studies.measurement import Measurement
@@ -93,6 +94,9 @@ def audit(
     content = plain({"plan": plan, "branches": _entries(cast, gaps, ceilings, triggers, settings.gains), **_controls(cast, settings.gains)})
     sha256 = commit(folder, content)
     records += _measure(measure, model, behavior, circuit, extent, cast, ground, settings, clock)
+    controls = dose_trials(model, behavior, "control", cast.controls, settings.gains, behavior.confirmation)
+    with clock.step("control", len(controls)) as bar:
+        records += measured_controls(measure, content, controls, bar.advance)
     found = document(model, behavior, ground, cast, content, sha256, records)
     found["timing"] = clock.timing()
     if folder is not None:
@@ -202,14 +206,13 @@ def _measure(
     settings: AuditSettings,
     clock: Clock,
 ) -> list[Record]:
-    """Every dosed rollout of the audit, stage by stage, after the commitment."""
+    """Every dosed rollout of committed neurons, stage by stage, after the commitment."""
     gains, records = settings.gains, []
     generic = tuple(Prompt(f"ceiling-{i}", text) for i, text in enumerate(behavior.ceiling_generic))
     ladders = {
         "selection": dose_trials(model, behavior, "selection", cast.branches, gains, behavior.selection),
         "ceiling": dose_trials(model, behavior, "ceiling", cast.branches, gains, generic, CEILING_TEMPERATURE, settings.seed),
         "confirmation": dose_trials(model, behavior, "confirmation", cast.branches, gains, behavior.confirmation),
-        "control": dose_trials(model, behavior, "control", cast.controls, gains, behavior.confirmation),
         "pins": pin_trials(model, behavior, "pins", _pins(cast.branches, extent), behavior.confirmation),
         "earlier": dose_trials(model, behavior, "earlier", _earlier(model, cast.branches, ground), gains, behavior.selection),
     }
