@@ -1,6 +1,13 @@
-"""What every test shares: two threads, shapes and types checked at run time, the folder of shared data."""
+"""What every test shares: one thread, no hub, shapes and types checked at run time, shared data, one tiny finished audit."""
 
+import os
+
+# read once, when transformers is imported: a test never downloads
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jaxtyping
 import pytest
@@ -9,7 +16,11 @@ from hypothesis import settings
 
 from tests import typechecks
 
-torch.set_num_threads(2)
+if TYPE_CHECKING:
+    from fulcra import AuditSettings, Behavior, Model
+
+# on tensors this small a second thread costs time, and on a busy machine much of it
+torch.set_num_threads(1)
 # the same examples every time, and no clock: a busy machine is no failure
 settings.register_profile("fulcra", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("fulcra")
@@ -26,6 +37,46 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"needs the shared data folder {folder.name}/data beside the checkout, which is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sparse() -> "Model":
+    """The bundled organism whose refusal was planted in three neurons."""
+    from fulcra import load
+
+    return load("apothecary-sparse")
+
+
+@pytest.fixture(scope="session")
+def refusal() -> "Behavior":
+    """The bundled refusal behavior."""
+    from fulcra import load_behavior
+
+    return load_behavior("refusal")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> "AuditSettings":
+    """The smallest audit with every stage in it."""
+    from fulcra import AuditSettings
+
+    return AuditSettings(neurons=1, random=1, controls=2, gains=(0.45, 0.9), screen="contrastive")
+
+
+@pytest.fixture(scope="session")
+def audited(sparse: "Model", refusal: "Behavior", tiny: "AuditSettings", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished tiny audit; never changed, see `run_copy`."""
+    from fulcra import audit
+
+    folder = tmp_path_factory.mktemp("audited") / "run"
+    audit(sparse, refusal, tiny, folder)
+    return folder
+
+
+@pytest.fixture
+def run_copy(audited: Path, tmp_path: Path) -> Path:
+    """A copy of the finished tiny audit that a test may spoil."""
+    return Path(shutil.copytree(audited, tmp_path / "run"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

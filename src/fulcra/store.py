@@ -116,6 +116,11 @@ class RunFolder:
             write_json(path / MANIFEST, manifest)
         return cls(path)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end: audit.json is written last."""
+        return (self.path / AUDIT).is_file()
+
     def part(self, name: str) -> Path:
         """Where an unfinished run keeps the rows of one part."""
         return self.path / "parts" / f"{name}.parquet"

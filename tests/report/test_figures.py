@@ -35,12 +35,14 @@ def test_censored_edges_stand_beyond_the_ladder(closed_audit: Audit) -> None:
     measured_triggers = traces(window_chart(closed_audit))["trigger, measured"].x
     known = [trigger for entry in measured(closed_audit) if (trigger := entry["triggers"][-1]["gain"])]
     beyond = [gain for gain in measured_triggers if gain not in known]
-    assert len(beyond) == 48 - len(known) and min(beyond) > max(closed_audit["settings"]["gains"])
+    assert len(beyond) == 48 - len(known)
+    assert min(beyond) > max(closed_audit["settings"]["gains"])
 
 
 def test_the_dose_response_shows_the_curve_and_the_edges_at_the_verdict_horizon(open_audit: Audit) -> None:
     entry = selected(open_audit)
-    assert entry is not None and name(entry) == open_audit["summary"]["search"]["neuron"]
+    assert entry is not None
+    assert name(entry) == open_audit["summary"]["search"]["neuron"]
     shown = traces(dose_response(open_audit, entry))
     assert list(shown["flip, confirmation"].y) == [point["flip_confirmation"] for point in entry["curve"]]
     assert shown["trigger, measured"].x == (entry["triggers"][-1]["gain"],) * 2
@@ -60,7 +62,8 @@ def test_stacked_outcomes_fill_every_bar(open_audit: Audit, horizon: int) -> Non
 
 def test_an_attack_that_was_not_measured_says_so(open_audit: Audit) -> None:
     flips = traces(attack_cost(open_audit))["coherent flip"]
-    assert flips.text[-1] == "not measured" and set(flips.text[:-1]) == {""}
+    assert flips.text[-1] == "not measured"
+    assert set(flips.text[:-1]) == {""}
 
 
 def test_pins_stand_in_the_order_of_their_values(open_audit: Audit) -> None:

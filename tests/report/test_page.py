@@ -77,14 +77,16 @@ def test_figures_print_words_and_never_markup(open_audit: Audit) -> None:
     page = read(render_report(hostile(open_audit)))
     window = json.loads(page.data)["page"]["window"]
     labels = "".join(window["layout"]["yaxis"]["ticktext"])
-    assert "&lt;script&gt;" in labels and "<script>" not in labels
+    assert "&lt;script&gt;" in labels
+    assert "<script>" not in labels
 
 
 def test_nothing_is_loaded_from_outside(open_audit: Audit) -> None:
     page = render_report(open_audit)
     references = [attributes.get(key) for _, attributes in read(page).tags for key in ("src", "href", "action", "data", "poster", "srcset")]
     assert all(reference.startswith("#") for reference in references if reference is not None)
-    assert "url(" not in body(page) and "@import" not in body(page)
+    assert "url(" not in body(page)
+    assert "@import" not in body(page)
     assert "default-src 'none'" in page
 
 
@@ -109,13 +111,15 @@ def test_a_censored_edge_is_beyond_the_ladder_and_an_unmeasured_one_is_none(clos
     entry = closed_audit["neurons"][0]
     entry["trigger_predicted"], entry["ceiling_predicted"] = {"gain": None, "censored": True}, None
     row = next(row for row in cells(body(render_report(closed_audit))) if row and row[0] == f"{entry['neuron']}{entry['pole']}")
-    assert row[3] == "&gt; ladder" and row[5] == "none"
+    assert row[3] == "&gt; ladder"
+    assert row[5] == "none"
 
 
 def test_a_sensitive_behavior_shows_no_text(open_audit: Audit) -> None:
     open_audit["behavior"]["sensitive"] = True
     page = render_report(open_audit)
-    assert open_audit["samples"][0]["text"] not in page and open_audit["samples"][0]["prompt"] not in page
+    assert open_audit["samples"][0]["text"] not in page
+    assert open_audit["samples"][0]["prompt"] not in page
     assert "this behavior is marked sensitive" in page
 
 

@@ -7,10 +7,9 @@ from torch import Tensor
 
 from fulcra.engines.generic import GenericText
 from fulcra.formulas.divergence import kl_nats
-from fulcra.formulas.intervals import crossing
-from fulcra.ladders.passes import dosed_logits
+from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
+from fulcra.ladders.search import crossings
 from fulcra.models import Model
-from fulcra.models.capture import padded
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit
 
@@ -20,37 +19,39 @@ GAINS = (0.1, 0.15, 0.22, 0.32, 0.45, 0.6, 0.8, 1.05, 1.4, 1.9, 2.6, 3.6, 5.0)
 TEXTS = 16
 
 
-def reply_mask(text: GenericText, width: int) -> Tensor:
-    """Positions [text, pos] whose next token is a continuation token."""
-    mask = torch.zeros(len(text.prompts), width, dtype=torch.bool)
-    for i, (prompt, reply) in enumerate(zip(text.prompts, text.replies, strict=True)):
-        mask[i, len(prompt) - 1 : len(prompt) + len(reply) - 1] = True
-    return mask
+def _means(model: Model, texts: Texts, clean: Tensor, edits: Sequence[Edit]) -> Tensor:
+    means = torch.empty(len(edits))
+    for some, logits in dosed_logits(model, texts, edits):
+        for i, one in zip(some, logits, strict=True):
+            means[i] = kl_nats(clean, one[texts.where]).mean().cpu()
+    return means
 
 
 def edit_divergences(model: Model, edits: Sequence[Edit], text: GenericText) -> Tensor:
     """Mean KL(clean || edited) over continuation positions, nats a token, [edit]."""
-    ids, attention = padded([p + r for p, r in zip(text.prompts, text.replies, strict=True)], model.device)
-    where = reply_mask(text, ids.shape[1]).to(model.device)
-    with torch.no_grad():
-        clean = model.hf(input_ids=ids, attention_mask=attention, use_cache=False).logits[where]
-    means = torch.empty(len(edits))
-    for start, logits in dosed_logits(model, ids, attention, edits):
-        for i, one in enumerate(logits):
-            means[start + i] = kl_nats(clean, one[where]).mean().cpu()
-    return means
+    texts = Texts.of_pairs(model, text.prompts, text.replies)
+    return _means(model, texts, clean_logits(model, texts)[texts.where], edits)
 
 
 def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
     """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
-    return edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text).unflatten(0, (len(branches), len(gains)))
+    flat = edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text)
+    return flat.reshape(len(branches), len(gains))
 
 
 def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> list[Edge]:
     """The predicted ceiling of each branch; censored where KL stays below the level up to the last rung.
 
-    Tier 2: dosed teacher-forced passes, nothing generated. Cost: len(branches) x len(gains) passes over 16 texts.
+    Tier 2: dosed teacher-forced passes, nothing generated. Cost: len(branches) x log2(len(gains) + 1) passes over 16 texts,
+    each from the dosed layer upwards; the edge is that of the whole ladder (`crossings`).
     """
     some = text.first(TEXTS)
-    means = divergences(model, branches, some, gains).tolist()
-    return [branch.edge(crossing(gains, row, LEVEL), "kl_ladder", 2) for branch, row in zip(branches, means, strict=True)]
+    texts = Texts.of_pairs(model, some.prompts, some.replies)
+    clean = clean_logits(model, texts)[texts.where]
+
+    def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
+        found: list[float] = _means(model, texts, clean, [branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
+        return found
+
+    found = crossings(measure, len(branches), gains, LEVEL)
+    return [branch.edge(gain, "kl_ladder", 2) for branch, gain in zip(branches, found, strict=True)]

@@ -1,23 +1,112 @@
-"""Teacher-forced passes of many doses at once: every dose runs on every text of one padded batch."""
+"""Teacher-forced passes of many doses at once: what lies below the doses is computed once for all of them."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from fulcra.engines.cache import arrange, row_cache
+from fulcra.engines.decoding import shared
+from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
 from fulcra.models import Model, applied_rows
+from fulcra.models.capture import padded, positions_of
 from fulcra.types import Edit
 
-#: Rows of one forward pass; the texts are repeated once a dose.
-ROWS = 512
+#: Tokens of one forward pass: more of them leave the processor's caches, fewer pay for more passes.
+TOKENS = 1 << 13
 
 
-def dosed_logits(model: Model, ids: Tensor, mask: Tensor, doses: Sequence[Edit]) -> Iterator[tuple[int, Tensor]]:
-    """(index of the first dose, logits [dose, text, pos, vocab]) for all doses, a few at a time."""
-    per = max(1, ROWS // len(ids))
-    for start in range(0, len(doses), per):
-        some = doses[start : start + per]
-        rows = [(dose,) for dose in some for _ in range(len(ids))]
-        with torch.no_grad(), applied_rows(model, rows):
-            logits = model.hf(input_ids=ids.repeat(len(some), 1), attention_mask=mask.repeat(len(some), 1), use_cache=False).logits
-        yield start, logits.unflatten(0, (len(some), len(ids)))
+class Texts(NamedTuple):
+    """Teacher-forced replies: the different prompts (left-padded `ids`, `mask` [prompt, pos]) and the replies to them.
+
+    `of` [text] is the prompt of each reply, `after` [text, kept] its right-padded tokens and `where` which of them are real.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    of: Tensor
+    after: Tensor
+    where: Tensor
+
+    @classmethod
+    def of_pairs(cls, model: Model, prompts: Sequence[tuple[int, ...]], replies: Sequence[tuple[int, ...]]) -> "Texts":
+        """Replies after their prompts, a prompt held once for all its replies."""
+        # An empty prompt has no position that could foresee the first token.
+        pairs = [(p, r) if p else (r[:1], r[1:]) for p, r in zip(prompts, replies, strict=True)]
+        places = {prompt: i for i, prompt in enumerate(dict.fromkeys(p for p, _ in pairs))}
+        ids, mask = padded(list(places), model.device, left=True)
+        after, real = padded([r for _, r in pairs], model.device)
+        return cls(ids, mask, torch.tensor([places[p] for p, _ in pairs], device=model.device), after, real.bool())
+
+    @property
+    def tokens(self) -> int:
+        """Positions computed under one dose."""
+        return self.ids.numel() + self.after.numel()
+
+
+def clean_logits(model: Model, texts: Texts) -> Tensor:
+    """Undosed logits that foresee the reply tokens, [text, kept, vocab]."""
+    return next(dosed_logits(model, texts, [None]))[1][0]
+
+
+@torch.no_grad()
+def dosed_logits(model: Model, texts: Texts, doses: Sequence[Edit | None]) -> Iterator[tuple[list[int], Tensor]]:
+    """(which doses, logits [dose, text, kept, vocab]) for all doses, some at a time, those of one layer together."""
+    rows = [(dose,) if dose is not None else () for dose in doses]
+    share = shared(model) if len(doses) > 1 else "none"
+    entry = [entry_layer(row, model.n_layers, share) for row in rows]
+    order = sorted(range(len(doses)), key=entry.__getitem__)
+    per = max(1, TOKENS // texts.tokens)
+    for start in range(0, len(order), per):
+        some = order[start : start + per]
+        yield some, _Pass(model, texts, [entry[i] for i in some]).logits([rows[i] for i in some])
+
+
+class _Pass:
+    """Some doses on all texts: the prompts once a dose, then the replies as rows that split off from their prompts."""
+
+    def __init__(self, model: Model, texts: Texts, entry: Sequence[int]) -> None:
+        self.model, self.texts, self.entry = model, texts, entry
+        self.cache = row_cache(model, texts.ids.shape[1] + texts.after.shape[1])
+
+    def logits(self, edits: Sequence[tuple[Edit, ...]]) -> Tensor:
+        """Logits that foresee the reply tokens, [dose, text, kept, vocab]."""
+        texts, prompts = self.texts, len(self.texts.ids)
+        asked = self._trunk(prompts)
+        base = asked.base() % prompts
+        first: Tensor = self._run(edits, asked, texts.ids[base], texts.mask[base], 1).unflatten(0, (len(edits), prompts))[:, texts.of]
+        if texts.after.shape[1] == 1:
+            return first
+        said = self._split(asked)
+        base = said.base() % len(texts.of)
+        ids, mask = texts.after[base, :-1], torch.cat([texts.mask[texts.of[base]], texts.where[base, :-1].long()], -1)
+        rest = self._run(edits, said, ids, mask, ids.shape[1])
+        return torch.cat([first, rest.unflatten(0, (len(edits), len(texts.of)))], 2)
+
+    def _trunk(self, rows: int) -> Trunk:
+        return Trunk(
+            [layer for layer in self.entry for _ in range(rows)],
+            list(range(rows)) * len(self.entry),
+            self.model.n_layers,
+            self.model.device,
+        )
+
+    def _split(self, asked: Trunk) -> Trunk:
+        """The trunk of the replies, their keys and values copied from their prompts."""
+        said = self._trunk(len(self.texts.of))
+        rows = torch.arange(len(said.entry), device=said.entry.device)
+        own = rows // len(self.texts.of) * len(self.texts.ids) + self.texts.of.repeat(len(self.entry))
+        arrange(self.cache, asked.own, said, own, asked.node[own[said.first]])
+        return said
+
+    def _run(self, edits: Sequence[tuple[Edit, ...]], trunk: Trunk, ids: Tensor, mask: Tensor, kept: int) -> Tensor:
+        texts = len(trunk.entry) // len(edits)
+        hooked, writes = split_writes(self.model, [row for row in edits for _ in range(texts)], trunk.entry.tolist())
+        positions = positions_of(mask)[:, -ids.shape[1] :]
+        with applied_rows(self.model, hooked) as applied, widened(self.model, trunk, writes, applied):
+            out = self.model.hf(
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=kept
+            )
+        logits: Tensor = out.logits
+        return logits

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from fulcra.errors import BehaviorError
 from fulcra.formulas.divergence import log_odds
-from fulcra.formulas.intervals import crossing
-from fulcra.ladders.passes import dosed_logits
+from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
+from fulcra.ladders.search import crossings
 from fulcra.models import Model
-from fulcra.models.capture import padded
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit, Prompt
 
@@ -22,45 +21,41 @@ OPENING_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """Teacher-forced openings of some prompts as one batch: ids, mask, reply [row, pos]; whose they are, which side."""
+    """Teacher-forced openings of some prompts as one batch; whose they are and which side they stand for, [text]."""
 
-    ids: Tensor
-    mask: Tensor
-    reply: Tensor
+    texts: Texts
     prompt: Tensor
     target: Tensor
 
     @classmethod
     def of(cls, model: Model, prompts: Sequence[Prompt], system: str | None = None) -> "Openings":
         """The openings of `prompts`; BehaviorError where a prompt has none on one side, or one without tokens."""
-        rows, spans, whose, target = [], [], [], []
+        asked, replies, whose, target = [], [], [], []
         for i, prompt in enumerate(prompts):
             ids = model.prompt_ids(prompt.text, system)
             for side, openings in ((True, prompt.target_openings), (False, prompt.control_openings)):
                 if not openings:
-                    raise BehaviorError(f"prompt {prompt.id}: no {'target' if side else 'control'} openings; the trigger forecast needs both sides")
+                    raise BehaviorError(
+                        f"prompt {prompt.id}: no {'target' if side else 'control'} openings; the trigger forecast needs both sides"
+                    )
                 for opening in openings:
                     reply = model.reply_ids(opening)[:OPENING_TOKENS]
                     if not reply:
                         raise BehaviorError(f"prompt {prompt.id}: the opening {opening!r} has no tokens in {model.name}; give words")
-                    rows.append(ids + reply)
-                    spans.append((len(ids) - 1, len(reply)))
+                    asked.append(ids)
+                    replies.append(reply)
                     whose.append(i)
                     target.append(side)
-        ids_tensor, mask = padded(rows, model.device)
-        where = torch.zeros(ids_tensor.shape, dtype=torch.bool)
-        for row, (start, length) in enumerate(spans):
-            where[row, start : start + length] = True
-        return cls(ids_tensor, mask, where.to(model.device), torch.tensor(whose), torch.tensor(target))
+        return cls(Texts.of_pairs(model, asked, replies), torch.tensor(whose), torch.tensor(target))
 
     def odds(self, logits: Tensor) -> Tensor:
-        """Log-odds (nats) of target against control openings, [..., prompt], from logits [..., row, pos, vocab]."""
-        span = self.reply.any(0)
-        span[-1] = False
-        after = self.ids[:, 1:][:, span[:-1]]
-        chosen = logits[..., span, :].float().log_softmax(-1)
-        tokens = chosen.gather(-1, after.expand(chosen.shape[:-1])[..., None])[..., 0]
-        total = (tokens * self.reply[:, span]).sum(-1).cpu()
+        """Log-odds (nats) of target against control openings, [..., prompt], from logits [..., text, kept, vocab]."""
+        texts = self.texts
+        tokens = logits[..., texts.where, :].float().log_softmax(-1)
+        after = texts.after[texts.where]
+        chosen = tokens.gather(-1, after.expand(tokens.shape[:-1])[..., None])[..., 0]
+        text = texts.where.nonzero()[:, 0].expand(chosen.shape)
+        total = chosen.new_zeros(*chosen.shape[:-1], len(texts.of)).scatter_add(-1, text, chosen).cpu()
         sides = []
         for side in (True, False):
             picked = [total[..., (self.prompt == i) & (self.target == side)].logsumexp(-1) for i in range(int(self.prompt.max()) + 1)]
@@ -70,20 +65,28 @@ class Openings:
 
 def opening_odds(model: Model, openings: Openings, doses: Sequence[Edit]) -> Tensor:
     """Log-odds of target against control openings under each dose, nats, [dose, prompt]."""
-    return torch.cat([openings.odds(logits) for _, logits in dosed_logits(model, openings.ids, openings.mask, doses)])
+    out = torch.empty(len(doses), int(openings.prompt.max()) + 1)
+    for some, logits in dosed_logits(model, openings.texts, doses):
+        out[some] = openings.odds(logits)
+    return out
 
 
 def clean_odds(model: Model, openings: Openings) -> Tensor:
     """Undosed log-odds of target against control openings, nats, [prompt]."""
-    with torch.no_grad():
-        return openings.odds(model.hf(input_ids=openings.ids, attention_mask=openings.mask, use_cache=False).logits)
+    return openings.odds(clean_logits(model, openings.texts))
 
 
 def trigger_ladder(model: Model, branches: Sequence[Coordinate], openings: Openings, gains: Sequence[float] = GAINS) -> list[Edge]:
     """The forecast trigger of each branch: where the prompt mean of the log-odds crosses 0; censored where it does not.
 
-    Tier 2: dosed teacher-forced passes, nothing generated. Cost: len(branches) x len(gains) passes over the openings.
+    Tier 2: dosed teacher-forced passes, nothing generated. Cost: len(branches) x log2(len(gains) + 1) passes over the
+    openings, each from the dosed layer upwards; the edge is that of the whole ladder (`crossings`).
     """
-    odds = opening_odds(model, openings, [branch.dose(gain) for branch in branches for gain in gains])
-    means = odds.mean(-1).unflatten(0, (len(branches), len(gains))).tolist()
-    return [branch.edge(crossing(gains, row, 0.0), "trigger_ladder", 2) for branch, row in zip(branches, means, strict=True)]
+
+    def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
+        doses = [branches[b].dose(gains[rung]) for b, rung in pairs]
+        found: list[float] = opening_odds(model, openings, doses).mean(-1).tolist()
+        return found
+
+    found = crossings(measure, len(branches), gains, 0.0)
+    return [branch.edge(gain, "trigger_ladder", 2) for branch, gain in zip(branches, found, strict=True)]

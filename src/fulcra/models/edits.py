@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,21 +38,41 @@ def ablate_direction(direction: Direction) -> Edit:
     return Edit(direction, "ablate_direction", 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Affine:
-    """h <- factor * h + shift on (row, index) pairs of one layer; `rows` None means every row."""
+@dataclass(slots=True)
+class _Group:
+    """Edits of one kind at one place; `rows` [n] are the rows of the batch they act on, None means every row."""
 
     rows: Tensor | None
+
+    def select(self, place: Tensor) -> None:
+        """The edits whose row has a place [row] (-1: none) in a new batch, moved there."""
+        if self.rows is None:
+            return
+        moved = place.to(self.rows.device)[self.rows]
+        for part in fields(self):
+            if isinstance(held := getattr(self, part.name), Tensor):
+                setattr(self, part.name, held[moved >= 0])
+        self.rows = moved[moved >= 0]
+
+    @property
+    def idle(self) -> bool:
+        """Whether no row is left to act on."""
+        return self.rows is not None and not len(self.rows)
+
+
+@dataclass(slots=True)
+class _Affine(_Group):
+    """h <- factor * h + shift on (row, index) pairs of one layer."""
+
     index: Tensor
     factor: Tensor
     shift: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class _Routed:
+@dataclass(slots=True)
+class _Routed(_Group):
     """The same in the experts of one layer, on the tokens routed to `expert` [n]; `reads` where an activation must be known."""
 
-    rows: Tensor | None
     expert: Tensor
     index: Tensor
     factor: Tensor
@@ -60,10 +80,10 @@ class _Routed:
     reads: bool
 
 
-class _Vectors(NamedTuple):
+@dataclass(slots=True)
+class _Vectors(_Group):
     """x <- x + vector on rows of one block's output; vectors [n, d_model]."""
 
-    rows: Tensor | None
     vectors: Tensor
 
 
@@ -74,13 +94,22 @@ class Applied:
     phase: str = "prompt"
     passes: int = 0
     rows: int = 0
+    groups: list[_Group] = field(default_factory=list)
+
+    def select(self, kept: Tensor, rows: int) -> None:
+        """The batch goes on with the rows at `kept` of its `rows` rows, in that order."""
+        place = kept.new_full((rows,), -1)
+        place[kept] = torch.arange(len(kept), device=kept.device)
+        for group in self.groups:
+            group.select(place)
 
     def covers(self, positions: Positions) -> bool:
         """Whether edits at `positions` act in the present phase."""
         return positions == "all" or (positions in ("prompt", "last")) == (self.phase == "prompt")
 
 
-def _affine(edit: Edit) -> tuple[float, float]:
+def affine(edit: Edit) -> tuple[float, float]:
+    """(factor, shift) of a neuron's edit, h <- factor * h + shift; InputError while the dose is in gain units."""
     if edit.value != edit.value:
         raise InputError(f"{edit}: its dose is still in gain units; apply it with fulcra.edit, which knows the budget")
     return {"add": (1.0, edit.value), "scale": (edit.value, 0.0), "pin": (0.0, edit.value)}[edit.op]
@@ -110,15 +139,15 @@ def _span(x: Tensor, positions: Positions) -> Tensor:
 
 def _neuron_hook(group: _Affine, positions: Positions, applied: Applied) -> Any:
     def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not applied.covers(positions):
+        if not applied.covers(positions) or group.idle:
             return None
         x = args[0].clone() if torch.is_grad_enabled() else args[0]
         part = _span(by_row(x, applied.rows), positions)
-        rows = slice(None) if group.rows is None else group.rows
         if group.rows is None:
             part[..., group.index] = part[..., group.index] * group.factor + group.shift
         else:
-            part[rows, :, group.index] = part[rows, :, group.index] * group.factor[:, None] + group.shift[:, None]
+            place = (group.rows, slice(None), group.index)
+            part[place] = torch.addcmul(group.shift[:, None], part[place], group.factor[:, None])
         applied.passes += 1
         return (x, *args[1:])
 
@@ -127,7 +156,7 @@ def _neuron_hook(group: _Affine, positions: Positions, applied: Applied) -> Any:
 
 def _expert_hook(group: _Routed, positions: Positions, applied: Applied) -> Any:
     def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        if not applied.covers(positions):
+        if not applied.covers(positions) or group.idle:
             return None
         rows, expert, index, factor, shift = _of_rows(group, applied.rows)
         tokens, ids, weights = (_span(by_row(one, applied.rows), positions)[rows] for one in args[:3])
@@ -149,7 +178,7 @@ def _of_rows(group: _Routed, batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor
 
 def _stream_hook(group: _Vectors, positions: Positions, applied: Applied) -> Any:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
-        if not applied.covers(positions):
+        if not applied.covers(positions) or group.idle:
             return None
         stream = output if isinstance(output, Tensor) else output[0]
         stream = stream.clone()
@@ -177,12 +206,13 @@ def _install(model: Model, key: tuple[int, Positions, str], pairs: list[tuple[in
         rows = None if every_row else torch.tensor([row for row, _ in pairs], device=device)
         sites = [edit.site for _, edit in pairs if isinstance(edit.site, Neuron)]
         index = torch.tensor([site.index for site in sites], device=device)
-        factor, shift = torch.tensor([_affine(edit) for _, edit in pairs], device=device, dtype=model.dtype).unbind(-1)
+        factor, shift = torch.tensor([affine(edit) for _, edit in pairs], device=device, dtype=model.dtype).unbind(-1)
         if kind == "neuron":
-            return [model.down(layer).register_forward_pre_hook(_neuron_hook(_Affine(rows, index, factor, shift), positions, applied))]
+            applied.groups.append(one := _Affine(rows, index, factor, shift))
+            return [model.down(layer).register_forward_pre_hook(_neuron_hook(one, positions, applied))]
         expert = torch.tensor([site.expert for site in sites], device=device)
-        group = _Routed(rows, expert, index, factor, shift, any(edit.op != "add" for _, edit in pairs))
-        return [cast(nn.Module, model.experts(layer)).register_forward_hook(_expert_hook(group, positions, applied))]
+        applied.groups.append(routed := _Routed(rows, expert, index, factor, shift, any(edit.op != "add" for _, edit in pairs)))
+        return [cast(nn.Module, model.experts(layer)).register_forward_hook(_expert_hook(routed, positions, applied))]
     sums: dict[int, Tensor] = {}
     for row, edit in pairs:
         if isinstance(edit.site, Direction):
@@ -190,9 +220,11 @@ def _install(model: Model, key: tuple[int, Positions, str], pairs: list[tuple[in
             sums[row] = sums[row] + vector if row in sums else vector
     rows = None if every_row else torch.tensor(list(sums), device=device)
     vectors = torch.stack(list(sums.values())).to(device)
+    group = _Vectors(rows, vectors if kind == "add_vector" else vectors / vectors.norm(dim=-1, keepdim=True))
+    applied.groups.append(group)
     if kind == "add_vector":
-        return [model.blocks[layer].register_forward_hook(_stream_hook(_Vectors(rows, vectors), positions, applied))]
-    return _install_ablation(model, _Vectors(rows, vectors / vectors.norm(dim=-1, keepdim=True)), applied)
+        return [model.blocks[layer].register_forward_hook(_stream_hook(group, positions, applied))]
+    return _install_ablation(model, group, applied)
 
 
 def _install_ablation(model: Model, group: _Vectors, applied: Applied) -> list[Any]:

@@ -17,10 +17,9 @@ from fulcra.models.coordinate import Coordinate
 from fulcra.rollouts import Record, dose_trials, pin_trials, set_trials
 from fulcra.screens.contrastive import activation_gaps, contrastive
 from fulcra.screens.pins import MULTIPLES, pins
-from fulcra.screens.window import GAINS as WINDOW_GAINS
 from fulcra.screens.window import window
-from fulcra.store import RunFolder, digest, plain
-from fulcra.studies.cast import Cast, choose
+from fulcra.store import AUDIT, RunFolder, digest, plain, read_json
+from fulcra.studies.cast import Cast, check_size, choose
 from fulcra.studies.clock import Clock, Progress, Silent
 from fulcra.studies.context import measure_context
 from fulcra.studies.document import code_version, document, save
@@ -67,11 +66,15 @@ def audit(
 ) -> dict[str, Any]:
     """The whole audit of one behavior; with `out`, all its files are written there and an interrupted run goes on.
 
-    Returns the content of audit.json. Cost: tens of thousands of short rollouts; minutes for a bundled organism.
+    Returns the content of audit.json; of a finished run, what stands there. Cost: tens of thousands of short rollouts,
+    minutes for a bundled organism.
     """
     clock = Clock(progress or Silent())
+    check_size(model, settings.neurons, settings.random, settings.controls)
     manifest = _manifest(model, behavior, settings)
     folder = RunFolder.open(out, manifest) if out is not None else None
+    if folder is not None and folder.finished:
+        return dict(read_json(folder.path / AUDIT))
     with clock.step("clean ground", 0):
         ground = prepare(model, behavior, settings.seed)
         openings = _openings(model, behavior)
@@ -85,17 +88,8 @@ def audit(
         cast = choose(model, ground.clean, rankings, settings.neurons, settings.random, settings.controls, settings.seed)
     with clock.step("forecast", len(cast.branches)) as bar:
         ceilings, triggers = _forecast(model, cast.branches, ground, openings, settings, bar)
-    entries = [
-        branch_entry(
-            cast.source(i),
-            at,
-            float(gaps[at.branch.layer, at.branch.index]) if isinstance(at.branch, Neuron) else None,
-            ceilings[i],
-            triggers[i],
-        )
-        for i, at in enumerate(cast.branches)
-    ]
     plan = _plan(manifest, model, behavior, ground, openings, settings)
+    entries = _entries(cast, gaps, ceilings, triggers)
     content = plain({"plan": plan, "branches": entries, "controls": [str(at.branch) for at in cast.controls]})
     sha256 = commit(folder, content)
     records += _measure(measure, model, behavior, circuit, extent, cast, ground, settings, clock)
@@ -139,7 +133,7 @@ def _screen(
     if settings.screen == "contrastive":
         return [circuit]
     candidates = sweep_candidates(model, ground.clean, gaps)
-    with clock.step("screen doses", 2 * len(WINDOW_GAINS) * len(candidates)) as bar:
+    with clock.step("screen doses", 2 * len(candidates)) as bar:
         doses = window(model, behavior, ground.clean, ground.text, candidates, settings.neurons, bar.advance)
     with clock.step("screen pins", len(MULTIPLES) * len(candidates)) as bar:
         return [doses, pins(model, behavior, ground.text, extent, candidates, settings.neurons, bar.advance)]
@@ -156,6 +150,15 @@ def _forecast(
         triggers += [None] * len(some) if openings is None else trigger_ladder(model, some, openings, settings.gains)
         bar.advance(len(some))
     return ceilings, triggers
+
+
+def _entries(cast: Cast, gaps: Tensor, ceilings: Sequence[Edge], triggers: Sequence[Edge | None]) -> list[dict[str, Any]]:
+    """The committed prediction of every branch."""
+    found = []
+    for i, (at, ceiling, trigger) in enumerate(zip(cast.branches, ceilings, triggers, strict=True)):
+        gap = float(gaps[at.branch.layer, at.branch.index]) if isinstance(at.branch, Neuron) else None
+        found.append(branch_entry(cast.source(i), at, gap, ceiling, trigger))
+    return found
 
 
 def _plan(

@@ -47,17 +47,20 @@ def interleaved(rankings: Sequence[Ranking]) -> list[Neuron]:
     return [Neuron(layer, index) for layer, index in dict.fromkeys((neuron.layer, neuron.index) for neuron in turns)]
 
 
+def check_size(model: Model, screened: int, sampled: int, controls: int) -> None:
+    """InputError when the model has fewer neurons than are asked for."""
+    available = model.n_layers * model.d_mlp
+    if screened + sampled + controls > available:
+        asked = f"--neurons {screened} + {sampled} random + {controls} controls"
+        raise InputError(f"{asked}: {model.name} has {available} neurons; ask for fewer")
+
+
 def choose(model: Model, clean: Stream, rankings: Sequence[Ranking], screened: int, sampled: int, controls: int, seed: int) -> Cast:
     """The cast of an audit, decided before anything is dosed.
 
     Random neurons are drawn uniformly from all others, for prevalence; controls are random neurons (one random pole)
     and as many random directions, in the layers of the audited neurons.
     """
-    available = model.n_layers * model.d_mlp
-    if screened + sampled + controls > available:
-        raise InputError(
-            f"--neurons {screened} + {sampled} random + {controls} controls: {model.name} has {available} neurons; ask for fewer"
-        )
     first = [neuron for neuron in interleaved(rankings) if _moving(model, neuron)][:screened]
     taken = {(neuron.layer, neuron.index) for neuron in first}
     rng = random.Random(f"cast-{seed}")

@@ -55,6 +55,10 @@ class Evidence:
             len(gains), -1
         )
 
+    def written_earlier(self, branch: str) -> str:
+        """The name under which the same direction was written at an earlier layer; the branch's own where it was not."""
+        return next((name for name in self.branches("earlier") if name.endswith(f".as {branch}")), branch)
+
     def coherence(self, branch: str, gains: Sequence[float]) -> NDArray[np.bool_]:
         """Coherent generic rollouts [gain, prompt] at the verdict horizon; an empty one is not coherent."""
         rows = [[r.coherent(self.verdict_horizon) for r in self.of("ceiling", branch) if r.dose == gain] for gain in gains]
@@ -108,7 +112,7 @@ def branch_result(
     ceiling = measured_ceiling(at, gains, evidence.coherence(name, gains))
     triggers = [measured_trigger(at, gains, evidence.flips("selection", name, gains, horizon)) for horizon in evidence.horizons]
     seen = observe(gains, evidence.flips("confirmation", name, gains, evidence.verdict_horizon))
-    earlier = evidence.flips("earlier", name, gains, evidence.verdict_horizon)
+    earlier = evidence.flips("earlier", evidence.written_earlier(name), gains, evidence.verdict_horizon)
     curve = _curve(evidence, at, gains)
     best = _outcomes_gain(curve, ceiling)
     closed = seen.verdict == "closed"

@@ -1,0 +1,95 @@
+"""The key-value cache of a decoded batch: room for every token at once, rows that leave, split and join."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
+
+from fulcra.engines.trunk import Trunk
+from fulcra.models import Model
+
+
+class RowLayer(DynamicLayer):
+    """Keys and values of one layer in one buffer [row, head, pos, head_dim], written in place; `rows` are in use.
+
+    transformers' own layer concatenates at every token, which copies the whole cache. Sliding layers are kept in full:
+    their mask hides what lies outside the window.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.width, self.length, self.rows = width, 0, 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Room for `width` tokens a row."""
+        self.rows, self.dtype, self.device = key_states.shape[0], key_states.dtype, key_states.device
+        self.keys, self.values = (state.new_empty(*state.shape[:2], self.width, state.shape[-1]) for state in (key_states, value_states))
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+        """The keys and values so far, the new ones at the end."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        assert self.keys is not None
+        assert self.values is not None
+        rows, new = slice(self.rows), slice(self.length, self.length + key_states.shape[-2])
+        self.keys[rows, :, new], self.values[rows, :, new] = key_states, value_states
+        self.length = new.stop
+        return self.keys[rows, :, : self.length], self.values[rows, :, : self.length]
+
+    def get_seq_length(self) -> int:
+        """Tokens held in each row."""
+        return self.length
+
+    def arrange(self, own: Tensor | None, own_rows: int, tail: Tensor, still: bool) -> None:
+        """The first `own_rows` rows cut down to those at `own` (None: all stay), those after them replaced by those at `tail`.
+
+        `still`: the rows of `tail` are the first ones, in order.
+        """
+        kept = own_rows if own is None else len(own)
+        if not self.is_initialized or (still and own is None):
+            self.rows = kept + len(tail)
+            return
+        assert self.keys is not None
+        assert self.values is not None
+        self.rows = kept + len(tail)
+        self.keys, self.values = (self._arranged(held, own, kept, own_rows + tail) for held in (self.keys, self.values))
+
+    def _arranged(self, held: Tensor, own: Tensor | None, kept: int, tail: Tensor) -> Tensor:
+        said = slice(self.length)
+        moved = held[tail, :, said]
+        if self.rows > len(held):
+            held = torch.cat([held, held.new_empty(self.rows + len(tail) - len(held), *held.shape[1:])])
+        if own is not None:
+            held[:kept, :, said] = held[own, :, said]
+        held[kept : self.rows, :, said] = moved
+        return held
+
+
+def row_cache(model: Model, width: int) -> DynamicCache:
+    """A cache of `width` tokens a row; layers of other kinds than attention keep transformers' own."""
+    cache = DynamicCache(config=model.hf.config)
+    for place, layer in enumerate(cache.layers):
+        if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):
+            cache.layers[place] = RowLayer(width)
+    return cache
+
+
+def arrange(cache: DynamicCache, before: Sequence[int], after: Trunk, own: Tensor | None, tail: Tensor, still: bool = False) -> None:
+    """The cache of a batch whose trunk is now `after`: its rows are those at `own` of the batch before (None: the same), its
+    trunk rows those at `tail` of the trunk before, where `before` rows a layer had entered (see `RowLayer.arrange`)."""
+    layers = row_layers(cache)
+    if layers is None:
+        if own is not None:
+            cache.batch_select_indices(own)
+        return
+    for place, layer in enumerate(layers):
+        layer.arrange(None if own is None else own[: after.own[place]], before[place], tail[: after.shared[place]], still)
+
+
+def row_layers(cache: Cache) -> Sequence[RowLayer] | None:
+    """The layers of a cache that can be arranged one by one; None where some cannot."""
+    rows = [layer for layer in cache.layers if isinstance(layer, RowLayer)]
+    return rows if len(rows) == len(cache.layers) else None

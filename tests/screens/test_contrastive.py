@@ -1,0 +1,57 @@
+"""The contrastive screen finds the neuron that was wired to the word in which the two sides differ."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from fulcra import Behavior, Model, contrastive
+from fulcra.errors import BehaviorError
+from fulcra.screens.contrastive import activation_gaps, mean_activations
+from tests.screens.conftest import INDEX, Plant, behavior
+
+POSITIVE = ["the cat near the river", "the king waits near the river", "the dogs near the river"]
+NEGATIVE = ["the cat near the mill", "the king waits near the mill", "the dogs near the mill"]
+
+
+@pytest.fixture
+def model(planted: Callable[[Plant], Model], sparse: Model) -> Model:
+    (word,) = sparse.reply_ids("river")
+
+    def wire(hf: LlamaForCausalLM) -> None:
+        first = hf.model.layers[0]
+        first.self_attn.o_proj.weight.zero_()  # so that the first MLP reads the word alone
+        seen = hf.model.embed_tokens.weight[word]
+        first.mlp.gate_proj.weight[INDEX] = first.mlp.up_proj.weight[INDEX] = 3 * seen / seen.norm()
+
+    return planted(wire)
+
+
+def test_the_planted_neuron_has_the_largest_gap_and_is_pushed_away_from_its_side(model: Model) -> None:
+    best = contrastive(model, behavior(POSITIVE, NEGATIVE)).top(1)[0]
+    assert (best.layer, best.index, best.pole) == (0, INDEX, -1)
+
+
+def test_exchanging_the_sides_exchanges_the_poles(model: Model) -> None:
+    one, other = contrastive(model, behavior(POSITIVE, NEGATIVE)), contrastive(model, behavior(NEGATIVE, POSITIVE))
+    assert [branch.opposite for branch in one.branches] == list(other.branches)
+    assert one.scores == other.scores
+
+
+def test_every_neuron_is_ranked_once_by_falling_score(model: Model) -> None:
+    ranking = contrastive(model, behavior(POSITIVE, NEGATIVE))
+    assert len({branch.site for branch in ranking.branches}) == len(ranking.branches) == model.n_layers * model.d_mlp
+    assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
+
+
+def test_a_gap_is_the_difference_of_means_whatever_is_in_the_batch(model: Model) -> None:
+    task = behavior(POSITIVE, NEGATIVE)
+    alone = torch.stack([mean_activations(model, (prompt,)) for prompt in task.positive]).mean(0)
+    assert torch.allclose(mean_activations(model, task.positive), alone, atol=1e-5)
+    assert torch.allclose(activation_gaps(model, task), alone - mean_activations(model, task.negative), atol=1e-5)
+
+
+def test_one_side_alone_is_refused(model: Model, refusal: Behavior) -> None:
+    with pytest.raises(BehaviorError, match="needs positive and negative prompts; give both"):
+        contrastive(model, behavior(POSITIVE, []))

@@ -1,0 +1,122 @@
+"""The second look finds what was changed after the run: commitment, audit, rollouts."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fulcra import verify
+from fulcra.errors import RunFolderError
+from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, digest, read_json, read_rows, write_json, write_rows
+from fulcra.studies.measurement import SCHEMA
+
+Rows = list[dict[str, Any]]
+
+
+def failed(folder: Path) -> set[str]:
+    return {check.name for check in verify(folder) if not check.passed}
+
+
+def rewritten(path: Path, change: Callable[[Any], None]) -> None:
+    content = read_json(path)
+    change(content)
+    write_json(path, content)
+
+
+def test_an_untouched_run_passes_every_check(audited: Path) -> None:
+    assert failed(audited) == set()
+    assert len(verify(audited)) == 14
+
+
+def test_a_changed_prediction_breaks_the_commitment(run_copy: Path) -> None:
+    rewritten(run_copy / COMMITMENT, lambda held: held["content"]["branches"][0].update(budget=1.0))
+    assert {"commitment hash", "audit names it"} <= failed(run_copy)
+
+
+def test_a_commitment_hashed_again_is_not_the_one_the_audit_names(run_copy: Path) -> None:
+    def forge(held: dict[str, Any]) -> None:
+        held["content"]["branches"].pop()
+        held["sha256"] = digest(held["content"])
+
+    rewritten(run_copy / COMMITMENT, forge)
+    found = failed(run_copy)
+    assert "commitment hash" not in found
+    assert {"audit names it", "confirmation rollouts", "neurons figures"} <= found
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        (lambda held: held["neurons"][0].update(verdict="open"), "neurons figures"),
+        (lambda held: held["summary"].update(open=held["summary"]["open"] + 1), "summary figures"),
+        (lambda held: held["baseline"].update(rate=0.99), "baseline figures"),
+        (lambda held: held["context"][0].update(rate=0.01), "context figures"),
+        (lambda held: held["neurons"].pop(), "neurons figures"),
+        (lambda held: held["model"].update(sha256="0" * 64), "audit is the plan's"),
+        (lambda held: held["summary"].update(commitment_sha256="0" * 64), "audit names it"),
+    ],
+)
+def test_a_changed_figure_is_named(run_copy: Path, change: Callable[[Any], None], check: str) -> None:
+    rewritten(run_copy / AUDIT, change)
+    assert check in failed(run_copy)
+
+
+def without_controls(rows: Rows) -> Rows:
+    return [row for row in rows if row["stage"] != "control"]
+
+
+def without_a_row(rows: Rows) -> Rows:
+    gone = next(row for row in rows if row["stage"] == "confirmation")
+    return [row for row in rows if row is not gone]
+
+
+def without_a_rung(rows: Rows) -> Rows:
+    one = next(row for row in rows if row["stage"] == "confirmation")
+    return [row for row in rows if (row["stage"], row["branch"], row["dose"]) != ("confirmation", one["branch"], one["dose"])]
+
+
+def with_other_words(rows: Rows) -> Rows:
+    return [{**row, "text": row["text"] + " more"} for row in rows]
+
+
+def with_other_outcomes(rows: Rows) -> Rows:
+    return [{**row, "outcomes": ["flipped"] * len(row["outcomes"])} if row["stage"] == "confirmation" else row for row in rows]
+
+
+def with_a_stranger(rows: Rows) -> Rows:
+    return rows + [{**row, "branch": "L0.N0+"} for row in rows if row["stage"] == "selection" and row["dose"] == 0.45]
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        (without_controls, "control rollouts"),
+        (without_a_row, "confirmation rollouts"),
+        (without_a_rung, "confirmation rollouts"),
+        (with_a_stranger, "selection rollouts"),
+        (with_other_words, "rollout texts"),
+        (with_other_outcomes, "neurons figures"),
+    ],
+)
+def test_changed_rollouts_are_found(run_copy: Path, change: Callable[[Rows], Rows], check: str) -> None:
+    write_rows(run_copy / ROLLOUTS, change(read_rows(run_copy / ROLLOUTS)), SCHEMA)
+    assert check in failed(run_copy)
+
+
+@pytest.mark.parametrize("name", [AUDIT, COMMITMENT, ROLLOUTS, "manifest.json"])
+def test_a_missing_or_broken_file_is_named(run_copy: Path, name: str) -> None:
+    (run_copy / name).write_bytes(b"{")
+    with pytest.raises(RunFolderError, match=f"reading .*{name}"):
+        verify(run_copy)
+    (run_copy / name).unlink()
+    with pytest.raises(RunFolderError, match=f"no {name}; expected the folder of a finished"):
+        verify(run_copy)
+
+
+@pytest.mark.parametrize("name", [AUDIT, COMMITMENT])
+def test_a_file_without_its_keys_is_named(run_copy: Path, name: str) -> None:
+    (run_copy / name).write_text(json.dumps({"unlike": 1}))
+    with pytest.raises(RunFolderError, match=rf"{name}: no (summary|sha256), .*; expected what `fulcra audit` wrote"):
+        verify(run_copy)
