@@ -50,6 +50,11 @@ def test_weights_that_are_not_safetensors_are_refused(fulcra: Call, model_folder
     assert "found pytorch_model.bin, expected *.safetensors; convert the weights" in line
 
 
+def test_broken_weights_are_refused(fulcra: Call, model_folder: Path) -> None:
+    (model_folder / "model.safetensors").write_bytes(b"not a tensor file")
+    assert f"model '{model_folder}': cannot be loaded" in fulcra("audit", model_folder).refusal
+
+
 def spoilt(written: dict[str, Any], **changes: Any) -> dict[str, Any]:
     merged = {**written, **changes}
     return {key: value for key, value in merged.items() if value is not ...}

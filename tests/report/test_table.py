@@ -30,7 +30,7 @@ def test_the_table_fits_80_columns_and_prints_no_none(kind: str, request: pytest
 
 
 def test_the_open_branches_come_first(open_audit: Audit) -> None:
-    rows = [line for line in printed(open_audit).splitlines() if " screen " in line or " random " in line]
+    rows = [line for line in printed(open_audit).splitlines() if line[:1] == "L" and (" screen " in line or " random " in line)]
     assert len(rows) == 8
     assert [" open " in row for row in rows] == [True, True] + [False] * 6
 

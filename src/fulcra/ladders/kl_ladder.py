@@ -53,5 +53,5 @@ def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, g
         found: list[float] = _means(model, texts, clean, [branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
         return found
 
-    found = crossings(measure, len(branches), gains, LEVEL)
+    found = crossings(measure, [at.rungs(gains) for at in branches], gains, LEVEL)
     return [branch.edge(gain, "kl_ladder", 2) for branch, gain in zip(branches, found, strict=True)]

@@ -88,5 +88,5 @@ def trigger_ladder(model: Model, branches: Sequence[Coordinate], openings: Openi
         found: list[float] = opening_odds(model, openings, doses).mean(-1).tolist()
         return found
 
-    found = crossings(measure, len(branches), gains, 0.0)
+    found = crossings(measure, [at.rungs(gains) for at in branches], gains, 0.0)
     return [branch.edge(gain, "trigger_ladder", 2) for branch, gain in zip(branches, found, strict=True)]

@@ -85,12 +85,12 @@ def audit(
     extent = _extent(model, behavior, ground)
     rankings = _screen(model, behavior, ground, circuit, extent, gaps, settings, clock)
     with clock.step("cast", 0):
-        cast = choose(model, ground.clean, rankings, settings.neurons, settings.random, settings.controls, settings.seed)
+        sizes = (settings.neurons, settings.random, settings.controls)
+        cast = choose(model, ground.clean, rankings, *sizes, settings.seed, settings.gains[0])
     with clock.step("forecast", len(cast.branches)) as bar:
         ceilings, triggers = _forecast(model, cast.branches, ground, openings, settings, bar)
     plan = _plan(manifest, model, behavior, ground, openings, settings)
-    entries = _entries(cast, gaps, ceilings, triggers)
-    content = plain({"plan": plan, "branches": entries, "controls": [str(at.branch) for at in cast.controls]})
+    content = plain({"plan": plan, "branches": _entries(cast, gaps, ceilings, triggers, settings.gains), **_controls(cast, settings.gains)})
     sha256 = commit(folder, content)
     records += _measure(measure, model, behavior, circuit, extent, cast, ground, settings, clock)
     found = document(model, behavior, ground, cast, content, sha256, records)
@@ -152,13 +152,23 @@ def _forecast(
     return ceilings, triggers
 
 
-def _entries(cast: Cast, gaps: Tensor, ceilings: Sequence[Edge], triggers: Sequence[Edge | None]) -> list[dict[str, Any]]:
-    """The committed prediction of every branch."""
+def _entries(
+    cast: Cast, gaps: Tensor, ceilings: Sequence[Edge], triggers: Sequence[Edge | None], gains: Sequence[float]
+) -> list[dict[str, Any]]:
+    """The committed prediction of every branch, and how many first rungs of its ladder a norm lets exist."""
     found = []
     for i, (at, ceiling, trigger) in enumerate(zip(cast.branches, ceilings, triggers, strict=True)):
         gap = float(gaps[at.branch.layer, at.branch.index]) if isinstance(at.branch, Neuron) else None
-        found.append(branch_entry(cast.source(i), at, gap, ceiling, trigger))
+        found.append({**branch_entry(cast.source(i), at, gap, ceiling, trigger), "rungs": at.rungs(gains)})
     return found
+
+
+def _controls(cast: Cast, gains: Sequence[float]) -> dict[str, Any]:
+    """The controls by name, and of each how many first rungs a norm lets exist."""
+    return {
+        "controls": [str(at.branch) for at in cast.controls],
+        "control_rungs": {str(at.branch): at.rungs(gains) for at in cast.controls},
+    }
 
 
 def _plan(

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -36,8 +37,11 @@ def _poles(model: Model, clean: Stream, neurons: list[Neuron]) -> tuple[Coordina
     return tuple(coordinate(model, clean, pole) for neuron in neurons for pole in (neuron, neuron.opposite))
 
 
-def _moving(model: Model, neuron: Neuron) -> bool:
-    return bool(model.write(neuron).norm() > 0)
+def _moving(model: Model, clean: Stream, neuron: Neuron, gain: float) -> bool:
+    """Whether a dose on the neuron moves the stream, as far as the first rung on both poles where a norm caps it."""
+    if not bool(model.write(neuron).norm() > 0):
+        return False
+    return clean.mlp is None or all(coordinate(model, clean, pole).reaches(gain) for pole in (neuron, neuron.opposite))
 
 
 def interleaved(rankings: Sequence[Ranking]) -> list[Neuron]:
@@ -55,25 +59,28 @@ def check_size(model: Model, screened: int, sampled: int, controls: int) -> None
         raise InputError(f"{asked}: {model.name} has {available} neurons; ask for fewer")
 
 
-def choose(model: Model, clean: Stream, rankings: Sequence[Ranking], screened: int, sampled: int, controls: int, seed: int) -> Cast:
-    """The cast of an audit, decided before anything is dosed.
+def choose(
+    model: Model, clean: Stream, rankings: Sequence[Ranking], screened: int, sampled: int, controls: int, seed: int, gain: float = 0.1
+) -> Cast:
+    """The cast of an audit, decided before anything is dosed; only neurons whose dose can reach the first rung, `gain`.
 
     Random neurons are drawn uniformly from all others, for prevalence; controls are random neurons (one random pole)
     and as many random directions, in the layers of the audited neurons.
     """
-    first = [neuron for neuron in interleaved(rankings) if _moving(model, neuron)][:screened]
+    first = list(islice((neuron for neuron in interleaved(rankings) if _moving(model, clean, neuron, gain)), screened))
     taken = {(neuron.layer, neuron.index) for neuron in first}
     rng = random.Random(f"cast-{seed}")
     everyone = [(layer, index) for layer in range(model.n_layers) for index in range(model.d_mlp) if (layer, index) not in taken]
     rng.shuffle(everyone)
-    drawn = [Neuron(layer, index, 1) for layer, index in everyone if _moving(model, Neuron(layer, index))]
-    layers = sorted({layer for layer, _ in taken} | {neuron.layer for neuron in drawn[:sampled]})
-    matched = [neuron for neuron in drawn[sampled:] if neuron.layer in layers][:controls]
+    movers = (Neuron(layer, index) for layer, index in everyone if _moving(model, clean, Neuron(layer, index), gain))
+    drawn = list(islice(movers, sampled))
+    layers = sorted({layer for layer, _ in taken} | {neuron.layer for neuron in drawn})
+    matched = list(islice((neuron for neuron in movers if neuron.layer in layers), controls))
     signed: list[Branch] = [neuron if rng.random() < 0.5 else neuron.opposite for neuron in matched]
     directions = [_direction(model, layers[i % len(layers)], i, seed) for i in range(controls)]
     return Cast(
         _poles(model, clean, first),
-        _poles(model, clean, drawn[:sampled]),
+        _poles(model, clean, drawn),
         tuple(coordinate(model, clean, site) for site in [*signed, *directions]),
     )
 
