@@ -26,7 +26,7 @@ def audit_table(audit: Audit) -> Group:
 
 def _branches(audit: Audit) -> Table:
     entries = best_first(audit)
-    table = _table(f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gain units, > beyond the ladder")
+    table = _table(f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gains, > beyond the ladder")
     for label in ("branch", "source"):
         table.add_column(label, no_wrap=True)
     for label in _EDGES:
