@@ -15,7 +15,7 @@ from fulcra.engines.sampling import choose, uniforms
 from fulcra.engines.trunk import Share, Trunk, entry_layer, split_writes, widened
 from fulcra.errors import InputError
 from fulcra.models import Model, applied_rows
-from fulcra.types import Edit, Neuron, Rollout, RolloutRequest
+from fulcra.types import Edit, Rollout, RolloutRequest
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def shared(model: Model) -> Share:
 def _measured(model: Model) -> Share:
     prompts = [tuple(5 + (7 * i + row) % (model.vocab - 5) for i in range(3 + 2 * row)) for row in range(2)]
     layers = [row * (model.n_layers - 1) // 3 for row in range(4)]
-    edits = [(Edit(Neuron(layer, layer), op, 1.5),) for layer in layers for op in ("add", "scale")] if model.d_mlp else []
+    edits = [(Edit(model.neuron(layer, layer), op, 1.5),) for layer in layers for op in ("add", "scale")] if model.d_mlp else []
     requests = [RolloutRequest(prompt, edit, 2) for edit in edits for prompt in prompts]
 
     def logits(share: Share) -> Tensor:
