@@ -18,7 +18,7 @@ check: .venv/developed
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 organisms: .venv/installed
 	$(BIN)/python organisms/train.py $(ORGANISMS)
