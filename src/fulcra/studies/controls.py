@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fulcra.rollouts import Record, Trial
+from fulcra.rollouts import Record, Trial, text_hash
 from fulcra.store import digest, read_rows, write_rows
-from fulcra.studies.measurement import SCHEMA, Advance, Measurement, record_rows, records_of, text_hash
+from fulcra.studies.measurement import SCHEMA, Advance, Measurement, record_rows, records_of
 
 #: What the records of controls depend on, out of a commitment's plan.
 _PLAN = ("model_sha256", "dtype", "behavior_sha256", "code", "gains", "horizons", "coherence", "reference")
