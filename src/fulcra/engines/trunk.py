@@ -54,7 +54,8 @@ class Trunk:
         layers = torch.arange(self.n_layers + 1, device=order.device)[:, None]
         self.own: list[int] = (self.entry <= layers).sum(1).tolist()
         self.shared: list[int] = (top[order] > layers).sum(1).tolist()
-        return keys[order] // span
+        parents: Tensor = keys[order] // span
+        return parents
 
     def select(self, kept: Tensor) -> None:
         """The rows at `kept` stay; call `regroup` next."""

@@ -35,7 +35,8 @@ def edit_divergences(model: Model, edits: Sequence[Edit], text: GenericText) -> 
 
 def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
     """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
-    return edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text).unflatten(0, (len(branches), len(gains)))
+    means: Tensor = edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text).unflatten(0, (-1, len(gains)))
+    return means
 
 
 def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> list[Edge]:

@@ -75,7 +75,8 @@ class _Pass:
         texts, prompts = self.texts, len(self.texts.ids)
         asked = self._trunk(prompts)
         base = asked.base() % prompts
-        first = self._run(edits, asked, texts.ids[base], texts.mask[base], 1).unflatten(0, (len(edits), prompts))[:, texts.of]
+        asking = self._run(edits, asked, texts.ids[base], texts.mask[base], 1)
+        first: Tensor = asking.unflatten(0, (len(edits), prompts))[:, texts.of]
         if texts.after.shape[1] == 1:
             return first
         said = self._split(asked)

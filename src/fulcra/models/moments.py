@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from fulcra.models.capture import padded, positions_of
 from fulcra.types import Neuron
 
 
-class Moments(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Moments:
     """Mean activation and sum of squared deviations of each neuron over `count` positions, [layer, d_mlp] float32."""
 
     count: int
