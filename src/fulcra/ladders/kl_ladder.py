@@ -8,7 +8,7 @@ from torch import Tensor
 from fulcra.engines.generic import GenericText
 from fulcra.formulas.divergence import kl_nats
 from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
-from fulcra.ladders.search import crossings
+from fulcra.ladders.search import crossings, existing
 from fulcra.models import Model
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit
@@ -53,5 +53,5 @@ def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, g
         found: list[float] = _means(model, texts, clean, [branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
         return found
 
-    found = crossings(measure, len(branches), gains, LEVEL)
+    found = crossings(measure, existing(branches, gains), gains, LEVEL)
     return [branch.edge(gain, "kl_ladder", 2) for branch, gain in zip(branches, found, strict=True)]
