@@ -2,37 +2,40 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+Work = Callable[[], Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of results.json. ratio = peer / ours, overhead = ours / peer; medians of pairs, intervals of the ratio.
+    """One line of results.json. ratio = peer / ours, overhead = ours / peer; medians of pairs, the ratio with its interval.
 
-    `null_low` and `null_high` are the interval of the peer against itself, measured in the same rounds.
+    `null_low` and `null_high` are the interval of the peer against itself, measured in the same rounds. A figure that has no
+    peer has none of them.
     """
 
     name: str
     ours_s: float
     peer: str
-    peer_s: float
-    ratio: float
-    overhead: float
-    low: float
-    high: float
-    null_low: float
-    null_high: float
-    equal_results: bool
+    peer_s: float | None
+    ratio: float | None
+    overhead: float | None
+    low: float | None
+    high: float | None
+    null_low: float | None
+    null_high: float | None
+    equal_results: bool | None
 
     def json(self) -> dict[str, Any]:
         """The row with four significant digits."""
         return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in asdict(self).items()}
 
 
-def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+def cpu_seconds(work: Work) -> tuple[float, Any]:
     """CPU seconds of all threads, and the result."""
     start = time.process_time()
     result = work()
@@ -40,7 +43,7 @@ def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The order-statistics interval of the median that covers 95 % where there are enough values, else their range."""
+    """The order-statistics interval of the median that covers 95 %; the range where there are fewer than six values."""
     ranked, n = sorted(values), len(values)
     outside, cut = 0.0, 0
     while cut < n // 2 and (outside := outside + 2 * math.comb(n, cut) / 2**n) <= 0.05:
@@ -48,29 +51,28 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     return ranked[max(cut - 1, 0)], ranked[n - max(cut, 1)]
 
 
-def compare(
-    name: str,
-    ours: Callable[[], Any],
-    peer_name: str,
-    peer: Callable[[], Any],
-    equal: Callable[[Any, Any], bool],
-    rounds: int,
-    warm: bool = True,
-) -> Row:
-    """A row from `rounds` rounds of peer, ours, peer; results are compared once, before the clock is believed."""
-    if warm:
-        same = equal(ours(), peer())
-    ratios, nulls, mine, theirs = [], [], [], []
-    for _ in range(rounds):
-        before, found = cpu_seconds(peer)
+def compare(name: str, peer_name: str, rounds: Iterable[tuple[Work, Work]], equal: Callable[[Any, Any], bool]) -> Row:
+    """A row from rounds of (ours, peer), each run as peer, ours, peer; what they return is compared in every round."""
+    ratios, nulls, mine, theirs, same = [], [], [], [], True
+    for ours, peer in rounds:
+        before, _ = cpu_seconds(peer)
         own, result = cpu_seconds(ours)
-        after, _ = cpu_seconds(peer)
+        after, expected = cpu_seconds(peer)
         ratios.append((before + after) / 2 / own)
         nulls.append(before / after)
         mine.append(own)
         theirs.append((before + after) / 2)
-    if not warm:
-        same = equal(result, found)
+        same = same and equal(result, expected)
     low, high = median_interval(ratios)
     ratio = median(ratios)
-    return Row(name, median(mine), peer_name, median(theirs), ratio, 1 / ratio, low, high, *median_interval(nulls), same)
+    row = Row(name, median(mine), peer_name, median(theirs), ratio, 1 / ratio, low, high, *median_interval(nulls), same)
+    print(row.json(), flush=True)
+    return row
+
+
+def alone(name: str, ours: Work) -> tuple[Row, Any]:
+    """A row without a peer, and what it returned."""
+    seconds, result = cpu_seconds(ours)
+    row = Row(name, seconds, "-", *[None] * 8)
+    print(row.json(), flush=True)
+    return row, result

@@ -5,10 +5,14 @@ import json
 from fnmatch import fnmatch
 from pathlib import Path
 
+import capture
+import ceilings
+import generate
+import ladders
 import sweep
 import torch
 
-PARTS = (sweep.rows_of,)
+PARTS = (sweep.rows_of, ladders.rows_of, capture.rows_of, generate.rows_of, ceilings.rows_of)
 
 
 def main() -> None:

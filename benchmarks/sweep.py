@@ -149,23 +149,20 @@ def agree(asked: Sequence[RolloutRequest], one: Tokens, other: Tokens) -> bool:
     return ties <= max(1, len(asked) // 1000)
 
 
-def row(name: str, peer_name: str, peer: Sweep, rounds: int, some: list[Setting], warm: bool = True) -> Row:
-    """One line: ours against one peer on the same settings."""
-    return compare(name, partial(ours, some), peer_name, partial(peer, some), partial(agree, requests(some)), rounds, warm)
-
-
 def rows_of(wanted: Callable[[str], bool], rounds: int) -> list[Row]:
     """The five sweep rows."""
-    peers: list[tuple[str, str, Callable[[], Sweep], bool]] = [
-        ("sweep_vs_loop", "transformers.generate, a setting at a time", lambda: loop, True),
-        ("sweep_vs_reference", "transformers.generate, a prompt at a time", lambda: reference, False),
-        ("sweep_vs_nnsight", "nnsight, a setting at a time", nnsight_sweep, True),
-        ("sweep_vs_pyvene", "pyvene, a setting at a time", pyvene_sweep, True),
-        ("sweep_vs_transformer_lens", "TransformerLens, a setting at a time", transformer_lens_sweep, True),
+    peers: list[tuple[str, str, Callable[[], Sweep], int]] = [
+        ("sweep_vs_loop", "transformers.generate with a hook, a setting at a time", lambda: loop, rounds),
+        ("sweep_vs_reference", "transformers.generate with a hook, a prompt at a time", lambda: reference, max(1, rounds // 2)),
+        ("sweep_vs_nnsight", "nnsight, a setting at a time", nnsight_sweep, rounds),
+        ("sweep_vs_pyvene", "pyvene, a setting at a time", pyvene_sweep, rounds),
+        ("sweep_vs_transformer_lens", "TransformerLens, a setting at a time", transformer_lens_sweep, rounds),
     ]
     found = []
-    for name, peer_name, peer, warm in peers:
+    for name, peer_name, make, some in peers:
         if wanted(name):
-            found.append(row(name, peer_name, peer(), rounds if warm else max(1, rounds // 3), settings(), warm))
-            print(found[-1].json(), flush=True)
+            peer, asked = make(), settings()
+            ours(asked[:2]), peer(asked[:2])
+            work = (partial(ours, asked), partial(peer, asked))
+            found.append(compare(name, peer_name, [work] * some, partial(agree, requests(asked))))
     return found

@@ -77,11 +77,14 @@ def test_no_requests_no_rollouts(model: Model) -> None:
     assert run(model, []) == []
 
 
-def test_a_row_that_is_not_finite_is_marked_and_leaves_the_others_alone(model: Model, prompts: list[tuple[int, ...]]) -> None:
+def test_a_row_that_is_not_finite_is_marked_and_leaves_the_others_alone(
+    model: Model, prompts: list[tuple[int, ...]], caplog: pytest.LogCaptureFixture
+) -> None:
     sound = RolloutRequest(prompts[0], (), 8)
     broken = RolloutRequest(prompts[0], (add(Neuron(3, 1), alpha=float("inf")),), 8)
     first, second, third = run(model, [sound, broken, sound])
     assert not second.finite
+    assert "1 of 3 rows met numbers that are not finite and stay unscored; the first under add(L3.N1+, inf)" in caplog.text
     assert first == third == run(model, [sound])[0]
     assert first.finite
 

@@ -1,5 +1,7 @@
 """A ladder climbed by halves, from shared passes, gives what the whole ladder gives from full passes."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from hypothesis import given
@@ -115,6 +117,18 @@ def test_halving_finds_the_crossing_of_rising_values(values: list[float], level:
 
     assert crossings(measure, [len(gains)], gains, level) == [crossing(gains, values, level)]  # type: ignore[arg-type]
     assert len(asked) <= len(values).bit_length()
+
+
+def test_rungs_beyond_a_cap_do_not_exist() -> None:
+    asked: list[int] = []
+
+    def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
+        asked.extend(rung for _, rung in pairs)
+        return [rung / 2 for _, rung in pairs]
+
+    gains = [0.1, 0.2, 0.4, 0.8]
+    assert crossings(measure, [2, 3, 0], gains, 1.0) == [None, pytest.approx(0.4), None]
+    assert max(asked) == 2
 
 
 @given(st.lists(st.one_of(st.floats(-2, 4), st.just(float("inf")), st.just(float("nan"))), min_size=2, max_size=14))

@@ -21,23 +21,25 @@ class RowLayer(DynamicLayer):
     def __init__(self, width: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.width, self.length, self.rows = width, 0, 0
+        self.held: list[Tensor] = []
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Room for `width` tokens a row."""
         self.rows, self.dtype, self.device = key_states.shape[0], key_states.dtype, key_states.device
-        self.keys, self.values = (state.new_empty(*state.shape[:2], self.width, state.shape[-1]) for state in (key_states, value_states))
+        states = (key_states, value_states)
+        self.held = [state.new_empty(*state.shape[:2], self.width, state.shape[-1]) for state in states]
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
         """The keys and values so far, the new ones at the end."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        assert self.keys is not None
-        assert self.values is not None
-        rows, new = slice(self.rows), slice(self.length, self.length + key_states.shape[-2])
-        self.keys[rows, :, new], self.values[rows, :, new] = key_states, value_states
+        new = slice(self.length, self.length + key_states.shape[-2])
+        for held, state in zip(self.held, (key_states, value_states), strict=True):
+            held[: self.rows, :, new] = state
         self.length = new.stop
-        return self.keys[rows, :, : self.length], self.values[rows, :, : self.length]
+        keys, values = (held[: self.rows, :, : self.length] for held in self.held)
+        return keys, values
 
     def get_seq_length(self) -> int:
         """Tokens held in each row."""
@@ -52,10 +54,8 @@ class RowLayer(DynamicLayer):
         if not self.is_initialized or (still and own is None):
             self.rows = kept + len(tail)
             return
-        assert self.keys is not None
-        assert self.values is not None
         self.rows = kept + len(tail)
-        self.keys, self.values = (self._arranged(held, own, kept, own_rows + tail) for held in (self.keys, self.values))
+        self.held = [self._arranged(held, own, kept, own_rows + tail) for held in self.held]
 
     def _arranged(self, held: Tensor, own: Tensor | None, kept: int, tail: Tensor) -> Tensor:
         said = slice(self.length)

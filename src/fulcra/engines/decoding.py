@@ -15,7 +15,7 @@ from fulcra.engines.sampling import choose, uniforms
 from fulcra.engines.trunk import Share, Trunk, entry_layer, split_writes, widened
 from fulcra.errors import InputError
 from fulcra.models import Model, applied_rows
-from fulcra.types import Edit, Rollout, RolloutRequest
+from fulcra.types import Edit, Op, Rollout, RolloutRequest
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,20 @@ class _Decoder:
         if any(r.edits for r in self.requests) and self.applied.passes == 0:
             raise InputError("run(): the edits of this batch never acted; their positions do not occur in these rollouts")
         said = self.said.rollouts()
+        self._name_broken(said)
         return [said[i] for i in self.back]
+
+    def _name_broken(self, said: Sequence[Rollout]) -> None:
+        broken = [request for request, rollout in zip(self.requests, said, strict=True) if not rollout.finite]
+        if broken:
+            edits = ", ".join(map(str, broken[0].edits)) or "no edit"
+            logger.warning(
+                "%s: %d of %d rows met numbers that are not finite and stay unscored; the first under %s",
+                self.model.name,
+                len(broken),
+                len(said),
+                edits,
+            )
 
     def first_logits(self, steps: int) -> Tensor:
         """The logits of the first greedy steps, [step, request, vocab]; every row goes on whatever it says."""
@@ -178,14 +191,16 @@ def shared(model: Model) -> Share:
 def _measured(model: Model) -> Share:
     prompts = [tuple(5 + (7 * i + row) % (model.vocab - 5) for i in range(3 + 2 * row)) for row in range(2)]
     layers = [row * (model.n_layers - 1) // 3 for row in range(4)]
-    edits = [(Edit(model.neuron(layer, layer), op, 1.5),) for layer in layers for op in ("add", "scale")] if model.d_mlp else []
+    ops: tuple[Op, ...] = ("add", "scale")
+    edits = [(Edit(model.neuron(layer, layer), op, 1.5),) for layer in layers for op in ops]
     requests = [RolloutRequest(prompt, edit, 2) for edit in edits for prompt in prompts]
 
     def logits(share: Share) -> Tensor:
         return _Decoder(model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests]).first_logits(2)
 
     full = logits("none")
-    for share in ("write", "block"):
+    shares: tuple[Share, ...] = ("write", "block")
+    for share in shares:
         try:
             distance = float((full - logits(share)).abs().max() / full.abs().max())
         except (IndexError, RuntimeError) as error:

@@ -2,27 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
+from fulcra.engines.budget import is_out_of_memory, rows_that_fit, rows_together
 from fulcra.engines.decoding import decode
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import Rollout, RolloutRequest
 
-#: Cache bytes one shard may hold. A constant, so that shards depend on the requests alone and never on free memory.
-SHARD_BYTES = 256 << 20
-MAX_ROWS = 768
-
-
-def shard_rows(model: Model, width: int) -> int:
-    """Rows decoded together at `width` tokens a row."""
-    text = model.hf.config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    head_dim = getattr(text, "head_dim", None) or model.d_model // text.num_attention_heads
-    per_row = 2 * model.n_layers * heads * head_dim * width * model.dtype.itemsize
-    return max(1, min(MAX_ROWS, SHARD_BYTES // int(per_row)))
-
 
 def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:
-    """Indices of requests that run together, alike in horizon and prompt, so that padding is short and much is shared."""
+    """Indices of requests that run together, alike in horizon and prompt: padding is short, and doses share their prompt."""
 
     def key(i: int) -> tuple[int, int, tuple[int, ...], int]:
         request = requests[i]
@@ -31,8 +19,7 @@ def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:
     order = sorted(range(len(requests)), key=key)
     out: list[list[int]] = []
     while order:
-        width = max(len(requests[i].prompt) + requests[i].horizon for i in order[:MAX_ROWS])
-        rows = shard_rows(model, width)
+        rows = rows_together(model, [requests[i] for i in order])
         out.append(order[:rows])
         order = order[rows:]
     return out
@@ -50,10 +37,29 @@ def run(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
 def run_shards(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
     """Rollouts by request index, a shard at a time."""
     for request in requests:
-        longest = len(request.prompt) + request.horizon
-        if longest > model.context:
-            raise InputError(
-                f"rollout of {len(request.prompt)} + {request.horizon} tokens: {model.name} has a context of {model.context}; shorten it"
-            )
+        _require_room(model, request)
     for shard in shards(model, requests):
-        yield dict(zip(shard, decode(model, [requests[i] for i in shard]), strict=True))
+        yield dict(zip(shard, _decoded(model, [requests[i] for i in shard]), strict=True))
+
+
+def _require_room(model: Model, request: RolloutRequest) -> None:
+    asked = f"rollout of {len(request.prompt)} + {request.horizon} tokens"
+    if not request.prompt or request.horizon < 1:
+        raise InputError(f"{asked}: give at least one prompt token and a horizon of at least 1")
+    if len(request.prompt) + request.horizon > model.context:
+        raise InputError(f"{asked}: {model.name} has a context of {model.context}; shorten it")
+
+
+def _decoded(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
+    """One shard, in as many parts as memory asks for; a part that runs out is halved, and nothing is lost."""
+    if len(requests) <= rows_that_fit(model, requests):
+        try:
+            return decode(model, requests)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(requests) == 1:
+                asked = f"rollout of {len(requests[0].prompt)} + {requests[0].horizon} tokens"
+                raise InputError(f"{asked}: {model.name} ran out of memory with this row alone; shorten it, or free memory") from None
+    half = (len(requests) + 1) // 2
+    return _decoded(model, requests[:half]) + _decoded(model, requests[half:])

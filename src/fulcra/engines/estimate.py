@@ -1,0 +1,71 @@
+"""What a run would cost, from a short calibration on neurons that look like those to be dosed."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from fulcra.engines.budget import batch_bytes
+from fulcra.engines.decoding import decode, shared
+from fulcra.engines.local import shards
+from fulcra.models import Model
+from fulcra.types import Edit, Neuron, RolloutRequest
+
+#: Rows of the two calibration batches; their difference tells what a row costs, their sum what a batch does.
+ROWS = (32, 128)
+#: A calibration may run at most this share of the requests.
+PART = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The expected cost of some requests: rollouts, generated tokens, wall seconds, and the peak of bytes held at once."""
+
+    rollouts: int
+    tokens: int
+    seconds: float
+    bytes: int
+
+
+def estimate(model: Model, requests: Sequence[RolloutRequest]) -> Estimate:
+    """The cost of running `requests` on this machine.
+
+    The calibration doses other neurons of the same layers, as far from the stream as the ones asked for, so that nothing
+    that may be committed later is rolled out. Cost: at most 160 rollouts, and at most a third of the requests.
+    """
+    weights = sum(p.numel() * p.element_size() for p in model.hf.parameters())
+    if not requests:
+        return Estimate(0, 0, 0.0, weights)
+    shared(model)
+    parts = [[requests[i] for i in shard] for shard in shards(model, requests)]
+    largest = max(parts, key=len)
+    samples = [_sample(model, largest, min(rows, max(1, len(largest) // PART))) for rows in ROWS]
+    # The first batch of a process pays for what later ones find ready.
+    decode(model, samples[0])
+    (few, _), (many, tokens) = (_timed(model, sample) for sample in samples)
+    more = len(samples[1]) - len(samples[0])
+    each = max(0.0, many - few) / more if more else many / len(samples[1])
+    fixed = max(0.0, many - each * len(samples[1]))
+    expected = tokens / sum(r.horizon for r in samples[1]) * sum(r.horizon for r in requests)
+    seconds = sum(fixed + each * len(part) for part in parts)
+    return Estimate(len(requests), round(expected), seconds, weights + max(batch_bytes(model, part) for part in parts))
+
+
+def _sample(model: Model, requests: Sequence[RolloutRequest], rows: int) -> list[RolloutRequest]:
+    picked = [requests[i * len(requests) // rows] for i in range(rows)]
+    return [replace(request, edits=tuple(_stand_in(model, edit) for edit in request.edits)) for request in picked]
+
+
+def _stand_in(model: Model, edit: Edit) -> Edit:
+    """The same edit on another neuron of the layer, its dose scaled to move the stream as far."""
+    if not isinstance(edit.site, Neuron):
+        return edit
+    width = model.width(edit.site.layer) if edit.site.expert is None else None
+    other = replace(edit.site, index=(edit.site.index + width // 2) % width if width else max(0, edit.site.index - 1))
+    scale = float(model.write(edit.site).norm() / model.write(other).norm().clamp(min=1e-12)) if edit.op == "add" else 1.0
+    return replace(edit, site=other, value=edit.value * scale)
+
+
+def _timed(model: Model, requests: Sequence[RolloutRequest]) -> tuple[float, int]:
+    start = time.perf_counter()
+    rollouts = decode(model, requests)
+    return time.perf_counter() - start, sum(len(r.tokens) + r.ended for r in rollouts)
