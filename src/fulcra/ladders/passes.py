@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fulcra.engines.cache import arrange, row_cache
 from fulcra.engines.decoding import shared
+from fulcra.engines.kernels import wide_linears
 from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
 from fulcra.models import Model, applied_rows
 from fulcra.models.capture import padded, positions_of
@@ -60,7 +61,9 @@ def dosed_logits(model: Model, texts: Texts, doses: Sequence[Edit | None]) -> It
     per = max(1, TOKENS // texts.tokens)
     for start in range(0, len(order), per):
         some = order[start : start + per]
-        yield some, _Pass(model, texts, [entry[i] for i in some]).logits([rows[i] for i in some])
+        with wide_linears(model):
+            logits = _Pass(model, texts, [entry[i] for i in some]).logits([rows[i] for i in some])
+        yield some, logits
 
 
 class _Pass:

@@ -1,0 +1,17 @@
+"""Predicted ceilings for every neuron and pole of the bundled organism."""
+
+from collections.abc import Callable
+
+from ladders import poles, text
+from pairs import Row, alone
+from setting import coordinates, model
+
+from fulcra.ladders import kl_ladder
+
+
+def rows_of(wanted: Callable[[str], bool], rounds: int) -> list[Row]:
+    """One row without a peer."""
+    if not wanted("ceilings_all"):
+        return []
+    branches = [branch for at in coordinates(model().d_mlp) for branch in poles(at)]
+    return [alone("ceilings_all", lambda: kl_ladder(model(), branches, text()))[0]]
