@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests benchmarks examples)
 
-.PHONY: setup check test audit organisms pins clean
+.PHONY: setup check test audit organisms bench pins clean
 
 setup: .venv/developed
 
@@ -22,6 +22,15 @@ check: .venv/developed
 
 organisms: .venv/installed
 	$(BIN)/python organisms/train.py $(ORGANISMS)
+
+# the peers live in an environment of their own; one thread, because idle ones burn CPU seconds too
+bench: .venv-bench/installed
+	OMP_NUM_THREADS=1 .venv-bench/bin/python -W ignore benchmarks/run.py $(ARGS)
+
+.venv-bench/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	touch $@
 
 # after upgrading by hand: what is installed now becomes the tested set
 pins: .venv/developed
