@@ -1,8 +1,8 @@
 """Both teacher-forced ladders against a full forward pass for every neuron, pole and gain."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from dataclasses import replace
+from functools import partial
 
 import torch
 from pairs import Row, compare

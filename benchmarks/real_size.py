@@ -2,6 +2,7 @@
 
 import json
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,7 @@ def tokens(rows: int, length: int, seed: int) -> list[tuple[int, ...]]:
 
 def main() -> None:
     """Writes real_size.json: wall and CPU seconds of each step and the peak of memory."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
     torch.set_grad_enabled(False)
     found: dict[str, dict[str, float]] = {}
 
@@ -57,7 +58,11 @@ def main() -> None:
         wall, cpu = time.perf_counter(), time.process_time()
         result = work()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        found[name] = {"wall_s": round(time.perf_counter() - wall, 1), "cpu_s": round(time.process_time() - cpu, 1), "peak_gib": round(peak, 2)}
+        found[name] = {
+            "wall_s": round(time.perf_counter() - wall, 1),
+            "cpu_s": round(time.process_time() - cpu, 1),
+            "peak_gib": round(peak, 2),
+        }
         print(name, found[name], flush=True)
         OUT.write_text(json.dumps(found, indent=1) + "\n")
         return result
@@ -70,7 +75,9 @@ def main() -> None:
     branches = [coordinate(model, clean, Neuron(n % 16, 97 * n)) for n in range(32)]
     step("kl_ladder, 32 neurons", lambda: kl_ladder(model, branches, text))
     prompt = tokens(1, 12, 5)[0]
-    openings = Openings(Texts.of_pairs(model, [prompt] * 4, tokens(4, 3, 6)), torch.zeros(4, dtype=torch.long), torch.tensor([True, True, False, False]))
+    openings = Openings(
+        Texts.of_pairs(model, [prompt] * 4, tokens(4, 3, 6)), torch.zeros(4, dtype=torch.long), torch.tensor([True, True, False, False])
+    )
     step("trigger_ladder, 32 neurons", lambda: trigger_ladder(model, branches, openings))
     asked = [RolloutRequest(prompt, (at.dose(0.5),), 16) for at in branches]
     step("rollouts, 32 x 16 tokens", lambda: run(model, asked))

@@ -12,7 +12,6 @@ import ladders
 import sweep
 import torch
 
-
 PARTS = (sweep.rows_of, ladders.rows_of, capture.rows_of, generate.rows_of, ceilings.rows_of)
 
 

@@ -39,7 +39,15 @@ def test_ratio_is_peer_over_ours_and_unequal_results_are_told(pairs: ModuleType,
         return 1
 
     row = pairs.compare("x", "slow", [(lambda: 1, slow)] * 3, lambda a, b: a == b)
-    assert (row.ratio, row.overhead, row.low, row.high, row.null_low, row.null_high, row.equal_results) == (4.0, 0.25, 4.0, 4.0, 1.0, 1.0, True)
+    assert (row.ratio, row.overhead, row.low, row.high, row.null_low, row.null_high, row.equal_results) == (
+        4.0,
+        0.25,
+        4.0,
+        4.0,
+        1.0,
+        1.0,
+        True,
+    )
     assert not pairs.compare("x", "slow", [(lambda: 2, slow)], lambda a, b: a == b).equal_results
 
 
