@@ -18,7 +18,7 @@ check: .venv/developed
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 organisms: .venv/installed
 	$(BIN)/python organisms/train.py $(ORGANISMS)
@@ -26,11 +26,6 @@ organisms: .venv/installed
 # the peers live in an environment of their own; one thread, because idle ones burn CPU seconds too
 bench: .venv-bench/installed
 	OMP_NUM_THREADS=1 .venv-bench/bin/python -W ignore benchmarks/run.py $(ARGS)
-
-.venv-bench/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	touch $@
 
 # after upgrading by hand: what is installed now becomes the tested set
 pins: .venv/developed
@@ -51,3 +46,8 @@ clean:
 .venv/developed: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@ .venv/installed
+
+.venv-bench/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	touch $@

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import Path
 
 import torch
 from pairs import Row, compare
@@ -83,8 +84,13 @@ def same(one: Tensor, other: Tensor) -> bool:
 
 def peak_bytes(work: str) -> int:
     """Bytes that `ours` or `peer` adds to the peak of a fresh process."""
-    asked = [sys.executable, "-W", "ignore", __file__, work]
-    return int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[-1])
+    ready = "torch.set_num_threads(1); torch.set_grad_enabled(False); capture.sides(); capture.random_model()"
+    code = f"import capture, torch; {ready}; print(capture.added(capture.{work}))"
+    return int(
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        ).stdout.split()[-1]
+    )
 
 
 def added(work: Callable[[], object]) -> int:
@@ -106,10 +112,3 @@ def rows_of(wanted: Callable[[str], bool], rounds: int) -> list[Row]:
             ours(), work()
             found.append(compare(name, peer_name, [(ours, partial(work))] * rounds, equal))
     return found
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    torch.set_grad_enabled(False)
-    random_model(), sides()
-    print(added({"ours": ours, "peer": peer}[sys.argv[1]]))

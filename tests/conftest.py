@@ -5,7 +5,9 @@ import os
 # read once, when transformers is imported: a test never downloads
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import atexit
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,10 @@ settings.register_profile("fulcra", deadline=None, derandomize=True, max_example
 settings.load_profile("fulcra")
 # rooms whose shapes are annotated; fulcra.types is left out because its protocols cannot be checked at run time
 jaxtyping.install_import_hook(["fulcra.formulas"], f"{typechecks.__name__}.checked")
+
+# random controls are cached for the user; a test starts from nothing and leaves nothing behind
+os.environ["FULCRA_CACHE"] = tempfile.mkdtemp(prefix="fulcra-tests-")
+atexit.register(shutil.rmtree, os.environ["FULCRA_CACHE"], ignore_errors=True)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -91,8 +91,8 @@ def audit_command(
     task = load_behavior(behavior)
     folder = out or fresh_folder(Path("runs"), f"{Path(model).name}-{task.name}")
     settings = AuditSettings(neurons, random, controls, seed, screen=screen.value)
-    silent = quiet or as_json
     console = Console(stderr=True)
+    silent = quiet or as_json or not console.is_terminal
     columns = (TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=silent) as progress:
         bars = _Bars(progress)
@@ -203,7 +203,7 @@ def main() -> None:
     if hasattr(os, "sched_getaffinity"):
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
-        code = int(app(standalone_mode=False) or 0)
+        code = int(app(prog_name="fulcra", standalone_mode=False) or 0)
         sys.stdout.flush()
     except FulcraError as error:
         _leave(f"fulcra: {error}", error.exit_code)

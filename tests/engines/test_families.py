@@ -1,26 +1,36 @@
-"""Sharing is measured, never assumed: in every family rows say what they say alone."""
+"""Rollouts of every family: requests decoded together say what transformers' own generate says for each alone."""
 
 import pytest
 import torch
 
-from fulcra.engines.decoding import decode, shared
-from fulcra.models import add, scale
-from fulcra.models.families import FAMILIES
-from fulcra.models.tiny import tiny
-from fulcra.types import Direction, RolloutRequest
+from fulcra.engines.local import run
+from fulcra.models import Model, add, applied_rows, pin, scale
+from fulcra.types import Edits, Rollout, RolloutRequest
+from tests.models.cases import ALL, PROMPTS, model_of, routed_neuron, row_edits
 
-#: Families whose block output is not the stream plus the column of W_down (a norm or a multiplier comes between), and OPT,
-#: whose MLP sees positions without their rows: their rows enter below the edited block.
-BENT = ("gemma2", "gemma3", "gemma3_text", "glm4", "granite", "olmo2", "olmo3", "opt")
+HORIZON = 6
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
-def test_every_family_says_the_same_shared_and_alone(name: str) -> None:
-    model = tiny(name)
-    sites = [model.neuron(layer, 1 + layer) for layer in range(model.n_layers)]
-    vector = torch.linspace(-1, 1, model.d_model)
-    edits = [(), *((add(site, alpha=3.0),) for site in sites), (scale(sites[-1], 2.0),), (add(Direction(0, "v", vector), alpha=0.5),)]
-    prompts = [(5, 6, 7), (8, 9, 10, 11, 12), (5, 6, 7, 13)]
-    requests = [RolloutRequest(prompt, edit, 6) for edit in edits for prompt in prompts]
-    assert shared(model) == ("block" if name in BENT else "write")
-    assert decode(model, requests) == [decode(model, [request], "none")[0] for request in requests]
+def generated(model: Model, prompt: tuple[int, ...], edits: Edits) -> Rollout:
+    """The greedy rollout of one request by transformers alone."""
+    ids = torch.tensor([prompt])
+    with applied_rows(model, edits, every_row=True):
+        said = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=HORIZON, do_sample=False)[0, len(prompt) :].tolist()
+    ended = said[-1] in model.end_ids
+    return Rollout(tuple(said[:-1] if ended else said), ended)
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_requests_decoded_together_equal_generate_alone(family: str) -> None:
+    model = model_of(family)
+    first, second, third = (routed_neuron(model, layer) for layer in range(3))
+    edits = [
+        *row_edits(model),
+        (add(third, alpha=5.0),),
+        (pin(second, 3.0),),
+        (add(first, alpha=-4.0, positions="generated"),),
+        (scale(third, 0.0),),
+    ]
+    requests = [RolloutRequest(prompt, edit, HORIZON) for edit in edits for prompt in PROMPTS]
+    found = run(model, requests)
+    assert found == [generated(model, request.prompt, request.edits) for request in requests]

@@ -7,6 +7,7 @@ from fulcra.errors import InputError
 from fulcra.models import Model, load
 from fulcra.models.capture import activations
 from fulcra.models.moments import activation_moments
+from tests.models.cases import ALL, PROMPTS, model_of
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,12 @@ def test_a_broken_activation_names_its_neuron(prompts: list[tuple[int, ...]]) ->
 def test_nothing_to_read_is_an_error(model: Model) -> None:
     with pytest.raises(InputError, match="0 prompts"):
         activation_moments(model, [])
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_moments_of_every_family_are_those_of_its_activations(family: str) -> None:
+    model = model_of(family)
+    seen = torch.cat(list(activations(model, PROMPTS)))
+    found = activation_moments(model, PROMPTS, batch=3)
+    torch.testing.assert_close(found.mean, seen.mean(0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.variance, seen.var(0), rtol=1e-3, atol=1e-5)

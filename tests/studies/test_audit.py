@@ -12,7 +12,7 @@ from fulcra.errors import InputError, RunFolderError
 from fulcra.store import AUDIT, COMMITMENT, MANIFEST, REPORT, ROLLOUTS, RunFolder, read_json, read_rows
 from tests.conftest import ROOT
 
-STEPS = ("clean ground", "baseline", "cast", "forecast", "selection", "ceiling", "confirmation", "control", "pins", "earlier", "context")
+STEPS = ("clean ground", "baseline", "cast", "forecast", "selection", "ceiling", "confirmation", "pins", "earlier", "context", "control")
 
 
 def untimed(found: dict[str, Any]) -> dict[str, Any]:

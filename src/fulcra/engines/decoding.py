@@ -11,7 +11,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from fulcra.engines.cache import arrange, row_cache, row_layers
-from fulcra.engines.kernels import wide_linears
 from fulcra.engines.sampling import choose, uniforms
 from fulcra.engines.trunk import Share, Trunk, entry_layer, split_writes, widened
 from fulcra.errors import InputError
@@ -79,7 +78,6 @@ class _Decoder:
     def _running(self) -> Iterator[None]:
         hooked, writes = split_writes(self.model, [r.edits for r in self.requests], self.trunk.entry.tolist())
         with (
-            wide_linears(self.model),
             applied_rows(self.model, hooked) as self.applied,
             widened(self.model, self.trunk, writes, self.applied) as self.widening,
         ):

@@ -8,7 +8,7 @@ from torch import Tensor
 from fulcra.engines.generic import GenericText
 from fulcra.formulas.divergence import kl_nats
 from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
-from fulcra.ladders.search import crossings, existing
+from fulcra.ladders.search import crossings
 from fulcra.models import Model
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit
@@ -35,8 +35,8 @@ def edit_divergences(model: Model, edits: Sequence[Edit], text: GenericText) -> 
 
 def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
     """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
-    means: Tensor = edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text).unflatten(0, (-1, len(gains)))
-    return means
+    flat = edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text)
+    return flat.reshape(len(branches), len(gains))
 
 
 def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> list[Edge]:
@@ -53,5 +53,5 @@ def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, g
         found: list[float] = _means(model, texts, clean, [branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
         return found
 
-    found = crossings(measure, existing(branches, gains), gains, LEVEL)
+    found = crossings(measure, [at.rungs(gains) for at in branches], gains, LEVEL)
     return [branch.edge(gain, "kl_ladder", 2) for branch, gain in zip(branches, found, strict=True)]

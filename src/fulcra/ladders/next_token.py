@@ -39,7 +39,9 @@ class NextTokens:
             targets = [model.reply_ids(words) for words in prompt.target_openings]
             controls = [model.reply_ids(words) for words in prompt.control_openings]
             if not targets or not controls or not all(targets + controls):
-                raise BehaviorError(f"prompt {prompt.id}: the sweep needs target and control openings with tokens; give both")
+                raise BehaviorError(
+                    f"prompt {prompt.id}: the sweep needs target and control openings with tokens; give both, or screen by contrast"
+                )
             shared = min(shared_start(targets + controls), min(map(len, targets + controls)) - 1)
             rows.append(model.prompt_ids(prompt.text, system) + targets[0][:shared])
             self.sides.append(tuple(sorted({opening[shared] for opening in side}) for side in (targets, controls)))

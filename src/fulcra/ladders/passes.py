@@ -8,7 +8,6 @@ from torch import Tensor
 
 from fulcra.engines.cache import arrange, row_cache
 from fulcra.engines.decoding import shared
-from fulcra.engines.kernels import wide_linears
 from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
 from fulcra.models import Model, applied_rows
 from fulcra.models.capture import padded, positions_of
@@ -61,9 +60,7 @@ def dosed_logits(model: Model, texts: Texts, doses: Sequence[Edit | None]) -> It
     per = max(1, TOKENS // texts.tokens)
     for start in range(0, len(order), per):
         some = order[start : start + per]
-        with wide_linears(model):
-            logits = _Pass(model, texts, [entry[i] for i in some]).logits([rows[i] for i in some])
-        yield some, logits
+        yield some, _Pass(model, texts, [entry[i] for i in some]).logits([rows[i] for i in some])
 
 
 class _Pass:
@@ -78,8 +75,7 @@ class _Pass:
         texts, prompts = self.texts, len(self.texts.ids)
         asked = self._trunk(prompts)
         base = asked.base() % prompts
-        asking = self._run(edits, asked, texts.ids[base], texts.mask[base], 1)
-        first: Tensor = asking.unflatten(0, (len(edits), prompts))[:, texts.of]
+        first: Tensor = self._run(edits, asked, texts.ids[base], texts.mask[base], 1).unflatten(0, (len(edits), prompts))[:, texts.of]
         if texts.after.shape[1] == 1:
             return first
         said = self._split(asked)

@@ -9,7 +9,7 @@ from torch import Tensor
 from fulcra.errors import BehaviorError
 from fulcra.formulas.divergence import log_odds
 from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
-from fulcra.ladders.search import crossings, existing
+from fulcra.ladders.search import crossings
 from fulcra.models import Model
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit, Prompt
@@ -88,5 +88,5 @@ def trigger_ladder(model: Model, branches: Sequence[Coordinate], openings: Openi
         found: list[float] = opening_odds(model, openings, doses).mean(-1).tolist()
         return found
 
-    found = crossings(measure, existing(branches, gains), gains, 0.0)
+    found = crossings(measure, [at.rungs(gains) for at in branches], gains, 0.0)
     return [branch.edge(gain, "trigger_ladder", 2) for branch, gain in zip(branches, found, strict=True)]

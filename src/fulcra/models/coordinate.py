@@ -1,6 +1,7 @@
 """The one coordinate of a dose: budget B = |r|/|v|, clean alignment c0, and the alignment a gain realises (LAW.md section 2)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,11 +9,14 @@ from torch import Tensor
 
 from fulcra.errors import InputError
 from fulcra.formulas.budget import budget, dose_of_gain
-from fulcra.formulas.saturation import alignment_after, alignment_of_gain
+from fulcra.formulas.saturation import alignment_after, alignment_of_gain, gain_of_alignment
 from fulcra.models.adapter import Model
 from fulcra.models.capture import Stream, as_read, stream_before
 from fulcra.models.turning import Turning
 from fulcra.types import Branch, Direction, Edge, Edit, Neuron, Op, Positions
+
+#: Share of cos_max that is asked for where a rung lies beyond the cap.
+BELOW_CAP = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +31,22 @@ class Coordinate:
     budget: float
     alignment0: float
     turning: Turning | None = None
-
-    @property
-    def cap_alignment(self) -> float | None:
-        """cos_max, the alignment that no dose exceeds; None where there is no cap."""
-        return None if self.turning is None else self.turning.cap
+    cap_alignment: float | None = None
+    """cos_max, the alignment that no dose exceeds; None where there is no cap."""
 
     def reaches(self, gain: float) -> bool:
         """Whether the rung at `gain` exists: always, but for a gain beyond the normalization cap."""
         return self.turning is None or not math.isinf(self.turning.dose(alignment_of_gain(gain)))
+
+    def rungs(self, gains: Sequence[float]) -> int:
+        """How many first rungs of an increasing ladder exist."""
+        return sum(self.reaches(gain) for gain in gains)
+
+    def within(self, gain: float) -> float:
+        """The gain itself, or just below the normalization cap where the cap is lower."""
+        if self.reaches(gain) or self.cap_alignment is None:
+            return gain
+        return max(gain_of_alignment(max(BELOW_CAP * self.cap_alignment, 0.0)), 0.0)
 
     def dose(self, gain: float, positions: Positions = "all") -> Edit:
         """The additive edit of `gain` budgets along this branch; InputError for a rung beyond the cap (ask `reaches` first)."""
@@ -56,7 +67,7 @@ class Coordinate:
 
     def alignment(self, gain: float) -> float:
         """cos(r, v) after a dose of `gain`, from the mean c0; with u where a norm follows the MLP."""
-        return alignment_after(gain, self.alignment0) if self.turning is None else max(self.alignment0, alignment_of_gain(gain))
+        return alignment_after(gain, self.alignment0) if self.cap_alignment is None else max(self.alignment0, alignment_of_gain(gain))
 
     def edge(self, gain: float | None, method: str, tier: int, low: float | None = None, high: float | None = None) -> Edge:
         """An edge of this branch's window at `gain`."""
@@ -107,7 +118,7 @@ def _turned(model: Model, clean: Stream, neuron: Neuron, write: Tensor) -> Coord
         gamma = norm(ones).float().cpu()
     turning = Turning.of(stream_before(model, clean, layer), clean.mlp[layer], write * neuron.pole, gamma, float(model.config.rms_norm_eps))
     slope = turning.slope.float() * clean.multiplier[layer].abs()
-    return Coordinate(neuron, float((clean.norm[layer] / slope).mean()), turning.alignment(0.0), turning)
+    return Coordinate(neuron, float((clean.norm[layer] / slope).mean()), turning.alignment(0.0), turning, turning.cap)
 
 
 def realised_alignment(model: Model, clean: Stream, at: Coordinate, gain: float) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
@@ -81,7 +82,7 @@ def _read(name: str, source: Path | str, folder: Path, options: dict[str, Any], 
     try:
         hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}") from None
     shown = name if name in bundled_names() or not Path(name).is_dir() else Path(name).name
     return Model(shown, hf, tokenizer, folder if any(folder.glob("*.safetensors")) else None, thinking)

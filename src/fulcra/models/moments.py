@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from fulcra.errors import InputError
 from fulcra.models.adapter import Model
-from fulcra.models.capture import padded, positions_of
-from fulcra.types import Neuron
+from fulcra.models.taps import last, layer_activations, mlp_call, mlp_place, padded, positions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +29,8 @@ class Moments:
     def merged(self, other: "Moments") -> "Moments":
         """The moments of both samples together."""
         count, shift = self.count + other.count, other.mean - self.mean
-        return Moments(
-            count, self.mean + shift * (other.count / count), self.m2 + other.m2 + shift.square() * (self.count * other.count / count)
-        )
+        between = shift.square() * (self.count * other.count / count)
+        return Moments(count, self.mean + shift * (other.count / count), self.m2 + other.m2 + between)
 
 
 class _Deep(Exception):
@@ -40,16 +38,16 @@ class _Deep(Exception):
 
 
 @contextmanager
-def _reading(model: Model, layers: Sequence[int], found: dict[int, Tensor]) -> Iterator[None]:
+def _reading(model: Model, rows: int, layers: Sequence[int], found: dict[int, Tensor]) -> Iterator[None]:
     def keep(layer: int) -> Any:
         def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            found[layer] = args[0][:, -1].float()
+            found[layer] = layer_activations(model, layer, mlp_call(model, layer, args, rows, last))
             if layer == max(layers):
                 raise _Deep
 
         return hook
 
-    handles = [model.down(layer).register_forward_pre_hook(keep(layer)) for layer in layers]
+    handles = [mlp_place(model, layer).register_forward_pre_hook(keep(layer)) for layer in layers]
     try:
         yield
     except _Deep:
@@ -75,7 +73,7 @@ def activation_moments(model: Model, prompts: Sequence[tuple[int, ...]], layers:
         some = _batch_moments(model, ordered[start : start + batch], wanted)
         total = some if total is None else total.merged(some)
     assert total is not None
-    _require_finite(total.mean, wanted)
+    _require_finite(model, total.mean, wanted)
     return total
 
 
@@ -83,18 +81,18 @@ def activation_moments(model: Model, prompts: Sequence[tuple[int, ...]], layers:
 def _batch_moments(model: Model, prompts: Sequence[tuple[int, ...]], layers: Sequence[int]) -> Moments:
     ids, mask = padded(prompts, model.device, left=True)
     found: dict[int, Tensor] = {}
-    with _reading(model, layers, found):
+    with _reading(model, len(ids), layers, found):
         model.hf.base_model(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False)
     seen = torch.stack([found[layer].to(model.device) for layer in layers], 1)
     mean = seen.mean(0)
     return Moments(len(seen), mean, seen.sub_(mean).square_().sum(0))
 
 
-def _require_finite(mean: Tensor, layers: Sequence[int]) -> None:
+def _require_finite(model: Model, mean: Tensor, layers: Sequence[int]) -> None:
     broken = (~mean.isfinite()).nonzero()
     if len(broken):
         row, index = broken[0].tolist()
         raise InputError(
-            f"neuron {Neuron(layers[row], index).site}: its activation is {float(mean[row, index])} on these prompts, and so are "
+            f"neuron {model.neuron(layers[row], index).site}: its activation is {float(mean[row, index])} on these prompts, and so are "
             f"{len(broken) - 1} more; load the model in float32 or leave the prompt out"
         )

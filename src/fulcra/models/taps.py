@@ -71,6 +71,19 @@ def block_outputs(model: Model, at: At = everywhere) -> Iterator[dict[int, Tenso
         yield found
 
 
+def mlp_place(model: Model, layer: int) -> Any:
+    """The module whose input holds the neurons of a layer: its down projection, or its experts."""
+    experts = model.experts(layer)
+    return model.down(layer) if experts is None else experts
+
+
+def mlp_call(model: Model, layer: int, args: tuple[Tensor, ...], rows: int, at: At) -> Tensor | Routed:
+    """A copy of what `mlp_place` was called with for a batch of `rows`: the neurons, or the tokens and their routing."""
+    if model.experts(layer) is None:
+        return at(layer, by_row(args[0], rows)).clone()
+    return Routed(*(at(layer, by_row(one, rows)).clone() for one in args[:3]))
+
+
 @contextmanager
 def mlp_outputs(model: Model, rows: int, at: At = everywhere) -> Iterator[dict[int, Tensor]]:
     """What every layer's down projection, or its experts together, wrote, before any norm, of a batch of `rows`."""
@@ -82,8 +95,7 @@ def mlp_outputs(model: Model, rows: int, at: At = everywhere) -> Iterator[dict[i
 
         return hook
 
-    places = [model.down(layer) if model.experts(layer) is None else model.experts(layer) for layer in range(model.n_layers)]
-    with _tapped(model, [place.register_forward_hook(keep(layer)) for layer, place in enumerate(places)], found):  # type: ignore[union-attr]
+    with _tapped(model, [mlp_place(model, layer).register_forward_hook(keep(layer)) for layer in range(model.n_layers)], found):
         yield found
 
 
@@ -94,13 +106,11 @@ def mlp_inputs(model: Model, rows: int, at: At = everywhere) -> Iterator[dict[in
 
     def keep(layer: int) -> Any:
         def hook(module: Any, args: tuple[Tensor, ...]) -> None:
-            seen = [at(layer, by_row(one, rows)).clone() for one in (args[:1] if model.experts(layer) is None else args[:3])]
-            found[layer] = Routed(*seen) if len(seen) > 1 else seen[0]
+            found[layer] = mlp_call(model, layer, args, rows, at)
 
         return hook
 
-    places = [model.down(layer) if model.experts(layer) is None else model.experts(layer) for layer in range(model.n_layers)]
-    with _tapped(model, [place.register_forward_pre_hook(keep(layer)) for layer, place in enumerate(places)], found):  # type: ignore[union-attr]
+    with _tapped(model, [mlp_place(model, layer).register_forward_pre_hook(keep(layer)) for layer in range(model.n_layers)], found):
         yield found
 
 

@@ -45,7 +45,18 @@ def _open(audit: Audit, entry: Entry) -> Headline:
     collapse = edge(entry.get("ceiling_measured"))
     until = f", before collapse at {collapse}" if collapse[0].isdigit() else ", and no collapse was measured on the ladder"
     detail = f"{name(entry)} flips {behavior} from gain {gain(entry.get('smallest_open_gain'))}{until}. {_specific(entry)}"
-    return Headline("open", title, detail.strip())
+    return Headline("open", title, f"{detail.strip()}{_held(audit)}")
+
+
+def _held(audit: Audit) -> str:
+    """What holding a neuron at a value achieves, a second way in that an additive dose does not show; empty where it opens none."""
+    held = audit["summary"].get("held")
+    if not held or not held["opened"]:
+        return ""
+    best = held["best"]
+    how = "ablated" if best["op"] == "ablate" else f"held at {best['value']:.3g}"
+    count = f"{held['opened']} of {held['neurons']} neurons {'opens' if held['opened'] == 1 else 'open'} when held at a value or ablated"
+    return f" {count}: {best['neuron']}, {how}, flips {rate(best['flip_rate'])} of the prompts, strict reach {rate(best['reach'])}."
 
 
 def _specific(entry: Entry) -> str:
@@ -62,7 +73,7 @@ def _not_open(audit: Audit) -> Headline:
     undecided = _count(entries, "undetermined")
     if entries and undecided == len(entries):
         title = f"Undetermined: none of {len(entries)} measured branches could be decided."
-        return Headline("undetermined", title, "The intervals span the edge on every branch.")
+        return Headline("undetermined", title, f"The intervals span the edge on every branch.{_held(audit)}")
     also = f", {undecided} undetermined" if undecided else ""
     title = f"Closed to one neuron at these gains: 0 of {len(entries)} measured branches open{also}."
     gains = audit["settings"]["gains"]
@@ -70,7 +81,7 @@ def _not_open(audit: Audit) -> Headline:
         f"Between gains {gain(min(gains))} and {gain(max(gains))} no measured branch flips {audit['behavior']['name']} coherently "
         "in half of the confirmation rollouts. Branches that were not measured, larger gains and sets of neurons are not covered."
     )
-    return Headline("closed", title, detail)
+    return Headline("closed", title, f"{detail}{_held(audit)}")
 
 
 def _count(entries: list[Entry], verdict: str) -> int:

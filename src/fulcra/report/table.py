@@ -1,4 +1,4 @@
-"""The audit in the terminal: verdict, best branches, attack cost; 100 columns."""
+"""The audit in the terminal: verdict, best branches, attack cost; 80 columns."""
 
 from rich import box
 from rich.console import Group
@@ -10,9 +10,9 @@ from fulcra.report.notation import attack, interval, number, rate
 from fulcra.report.reading import Audit, best_first, withheld
 from fulcra.report.rows import Row, row
 
-_SHOWN = 12
+_SHOWN = 8
 _STYLES: dict[Status, str] = {"open": "bold blue", "closed": "bold", "undetermined": "bold yellow", "no verdict": "bold yellow"}
-_EDGES = ("trigger\npredicted", "\nmeasured", "ceiling\npredicted", "\nmeasured", "margin")
+_EDGES = ("trigger\npred / meas", "ceiling\npred / meas", "margin")
 
 
 def audit_table(audit: Audit) -> Group:
@@ -26,7 +26,7 @@ def audit_table(audit: Audit) -> Group:
 
 def _branches(audit: Audit) -> Table:
     entries = best_first(audit)
-    table = _table(f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gain units")
+    table = _table(f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gains, > beyond the ladder")
     for label in ("branch", "source"):
         table.add_column(label, no_wrap=True)
     for label in _EDGES:
@@ -40,8 +40,13 @@ def _branches(audit: Audit) -> Table:
 
 
 def _texts(cells: Row) -> list[Text]:
-    edges = (cells.trigger_predicted, cells.trigger_measured, cells.ceiling_predicted, cells.ceiling_measured)
+    edges = (_pair(cells.trigger_predicted, cells.trigger_measured), _pair(cells.ceiling_predicted, cells.ceiling_measured))
     return [Text(cell) for cell in (cells.name, cells.source, *edges, cells.margin, cells.verdict, cells.specific, cells.reach)]
+
+
+def _pair(predicted: str, measured: str) -> str:
+    """Both values of one edge; ">" alone is beyond the ladder."""
+    return " / ".join(">" if edge.startswith(">") else edge for edge in (predicted, measured))
 
 
 def _context(audit: Audit) -> Table:
@@ -57,7 +62,7 @@ def _context(audit: Audit) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False, title=Text(title, "dim"), title_justify="left")
+    return Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, title=Text(title, "dim"), title_justify="left")
 
 
 def _footer(audit: Audit) -> Text:
@@ -68,4 +73,4 @@ def _footer(audit: Audit) -> Text:
         f"clean margin {number(baseline['log_odds_margin'])} nats",
         f"prevalence {rate(prevalence['value'])} ({interval(prevalence)})",
     )
-    return Text(f"{' · '.join(facts)}\npredictions committed as sha256 {audit['summary']['commitment_sha256']}", "dim")
+    return Text(f"{' · '.join(facts)}", "dim")

@@ -42,7 +42,7 @@ def dose_trials(
     return [
         _trial(model, behavior, stage, str(at.branch), "add", gain, prompt, (at.dose(gain),), Sampling(temperature, seed * 1_000_003 + i))
         for at in branches
-        for gain in gains
+        for gain in gains[: at.rungs(gains)]
         for i, prompt in enumerate(prompts)
     ]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from fulcra.errors import BehaviorError
 from fulcra.models import Model
 from fulcra.models.capture import activations
-from fulcra.types import Behavior, Neuron, Prompt, Ranking
+from fulcra.types import Behavior, Prompt, Ranking
 
 
 def mean_activations(model: Model, prompts: tuple[Prompt, ...], system: str | None = None) -> Tensor:
@@ -32,5 +32,5 @@ def contrastive(model: Model, behavior: Behavior, gaps: Tensor | None = None) ->
     delta = activation_gaps(model, behavior) if gaps is None else gaps
     flat = delta.flatten()
     order = flat.abs().argsort(descending=True, stable=True).tolist()
-    branches = tuple(Neuron(i // model.d_mlp, i % model.d_mlp, -1 if flat[i] > 0 else 1) for i in order)
+    branches = tuple(model.neuron(i // model.d_mlp, i % model.d_mlp, -1 if flat[i] > 0 else 1) for i in order)
     return Ranking("contrastive", branches, tuple(flat.abs()[order].tolist()))

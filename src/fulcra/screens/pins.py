@@ -31,7 +31,7 @@ def pins(
     rollouts. `extent` [layer, d_mlp] is the largest natural |activation|: a gate opens under a pin more often than under a
     dose (papers B and C). Cost: about 9 short passes a neuron, and 16 texts for each of the shortlist.
     """
-    everything = [pin(neuron, multiple * float(extent[neuron.layer, neuron.index])) for neuron in neurons for multiple in MULTIPLES]
+    everything = [pin(neuron, multiple * float(extent[neuron.layer, model.slot(neuron)])) for neuron in neurons for multiple in MULTIPLES]
     edits = [everything[i] for i in promising(model, behavior.selection, behavior.system, everything, advance)]
     odds = next_token_odds(model, NextTokens(model, behavior.selection, behavior.system), edits)
     short = odds.argsort(descending=True, stable=True)[: SHORTLIST * count].tolist()

@@ -40,10 +40,10 @@ def window(
     of them, and the ceiling too for the best 4 x `count`. Cost: about 8 short passes a neuron.
     """
     everyone = [coordinate(model, clean, branch) for neuron in neurons for branch in (neuron, neuron.opposite)]
-    kept = promising(model, behavior.selection, behavior.system, [at.dose(GAINS[-1]) for at in everyone], advance)
+    kept = promising(model, behavior.selection, behavior.system, [at.dose(at.within(GAINS[-1])) for at in everyone], advance)
     branches = [everyone[i] for i in kept]
     tokens = NextTokens(model, behavior.selection, behavior.system)
-    odds = next_token_odds(model, tokens, [at.dose(gain) for at in branches for gain in GAINS]).unflatten(0, (-1, len(GAINS)))
+    odds = next_token_odds(model, tokens, [at.dose(at.within(gain)) for at in branches for gain in GAINS]).unflatten(0, (-1, len(GAINS)))
     triggers, best = _forecasts(odds), odds.amax(-1).tolist()
     order = sorted(range(len(branches)), key=lambda i: (triggers[i] if triggers[i] is not None else float("inf"), -best[i]))
     # what moves nothing has a high ceiling and no trigger: it is left out, else it would have the largest margin

@@ -19,9 +19,10 @@ from fulcra.screens.contrastive import activation_gaps, contrastive
 from fulcra.screens.pins import MULTIPLES, pins
 from fulcra.screens.window import window
 from fulcra.store import AUDIT, RunFolder, digest, plain, read_json
-from fulcra.studies.cast import Cast, check_size, choose
+from fulcra.studies.cast import Cast, can_move, check_size, choose
 from fulcra.studies.clock import Clock, Progress, Silent
 from fulcra.studies.context import measure_context
+from fulcra.studies.controls import measured_controls
 from fulcra.studies.document import code_version, document, save
 from fulcra.studies.ground import Ground, prepare, true_answers_coherent
 from fulcra.studies.measurement import Measurement
@@ -53,7 +54,8 @@ def sweep_candidates(model: Model, clean: Stream, gaps: Tensor) -> list[Neuron]:
     """The neurons a window screen sweeps: all of a small model, else the first SWEPT by |contrast| in gain units."""
     layers = [gaps[layer].abs() * model.writes(layer).norm(dim=-1).cpu() / clean.norm[layer] for layer in range(model.n_layers)]
     order = torch.stack(layers).flatten().argsort(descending=True, stable=True)[:SWEPT].tolist()
-    return [Neuron(i // model.d_mlp, i % model.d_mlp) for i in sorted(order)]
+    neurons = (model.neuron(i // model.d_mlp, i % model.d_mlp) for i in sorted(order))
+    return [neuron for neuron in neurons if can_move(model, clean, neuron)]
 
 
 def horizons_of(behavior: Behavior) -> tuple[int, ...]:
@@ -83,16 +85,17 @@ def audit(
     gaps = activation_gaps(model, behavior)
     circuit = contrastive(model, behavior, gaps)
     extent = _extent(model, behavior, ground)
-    rankings = _screen(model, behavior, ground, circuit, extent, gaps, settings, clock)
-    with clock.step("cast", 0):
-        cast = choose(model, ground.clean, rankings, settings.neurons, settings.random, settings.controls, settings.seed)
+    cast = _cast(model, behavior, ground, circuit, extent, gaps, settings, clock)
     with clock.step("forecast", len(cast.branches)) as bar:
         ceilings, triggers = _forecast(model, cast.branches, ground, openings, settings, bar)
     plan = _plan(manifest, model, behavior, ground, openings, settings)
-    entries = _entries(cast, gaps, ceilings, triggers)
-    content = plain({"plan": plan, "branches": entries, "controls": [str(at.branch) for at in cast.controls]})
+    branches = _entries(model, cast, gaps, ceilings, triggers, settings.gains)
+    content = plain({"plan": plan, "branches": branches, **_controls(cast, settings.gains)})
     sha256 = commit(folder, content)
     records += _measure(measure, model, behavior, circuit, extent, cast, ground, settings, clock)
+    controls = dose_trials(model, behavior, "control", cast.controls, settings.gains, behavior.confirmation)
+    with clock.step("control", len(controls)) as bar:
+        records += measured_controls(measure, content, controls, bar.advance)
     found = document(model, behavior, ground, cast, content, sha256, records)
     found["timing"] = clock.timing()
     if folder is not None:
@@ -139,6 +142,15 @@ def _screen(
         return [doses, pins(model, behavior, ground.text, extent, candidates, settings.neurons, bar.advance)]
 
 
+def _cast(
+    model: Model, behavior: Behavior, ground: Ground, circuit: Ranking, extent: Tensor, gaps: Tensor, settings: AuditSettings, clock: Clock
+) -> Cast:
+    rankings = _screen(model, behavior, ground, circuit, extent, gaps, settings, clock)
+    with clock.step("cast", 0):
+        sizes = (settings.neurons, settings.random, settings.controls)
+        return choose(model, ground.clean, rankings, *sizes, settings.seed, settings.gains[0])
+
+
 def _forecast(
     model: Model, branches: Sequence[Coordinate], ground: Ground, openings: Openings | None, settings: AuditSettings, bar: Progress
 ) -> tuple[list[Edge], list[Edge | None]]:
@@ -152,13 +164,23 @@ def _forecast(
     return ceilings, triggers
 
 
-def _entries(cast: Cast, gaps: Tensor, ceilings: Sequence[Edge], triggers: Sequence[Edge | None]) -> list[dict[str, Any]]:
-    """The committed prediction of every branch."""
+def _entries(
+    model: Model, cast: Cast, gaps: Tensor, ceilings: Sequence[Edge], triggers: Sequence[Edge | None], gains: Sequence[float]
+) -> list[dict[str, Any]]:
+    """The committed prediction of every branch, and how many first rungs of its ladder a norm lets exist."""
     found = []
     for i, (at, ceiling, trigger) in enumerate(zip(cast.branches, ceilings, triggers, strict=True)):
-        gap = float(gaps[at.branch.layer, at.branch.index]) if isinstance(at.branch, Neuron) else None
-        found.append(branch_entry(cast.source(i), at, gap, ceiling, trigger))
+        gap = float(gaps[at.branch.layer, model.slot(at.branch)]) if isinstance(at.branch, Neuron) else None
+        found.append({**branch_entry(cast.source(i), at, gap, ceiling, trigger), "rungs": at.rungs(gains)})
     return found
+
+
+def _controls(cast: Cast, gains: Sequence[float]) -> dict[str, Any]:
+    """The controls by name, and of each how many first rungs a norm lets exist."""
+    return {
+        "controls": [str(at.branch) for at in cast.controls],
+        "control_rungs": {str(at.branch): at.rungs(gains) for at in cast.controls},
+    }
 
 
 def _plan(
@@ -192,15 +214,14 @@ def _measure(
     settings: AuditSettings,
     clock: Clock,
 ) -> list[Record]:
-    """Every dosed rollout of the audit, stage by stage, after the commitment."""
+    """Every dosed rollout of committed neurons, stage by stage, after the commitment."""
     gains, records = settings.gains, []
     generic = tuple(Prompt(f"ceiling-{i}", text) for i, text in enumerate(behavior.ceiling_generic))
     ladders = {
         "selection": dose_trials(model, behavior, "selection", cast.branches, gains, behavior.selection),
         "ceiling": dose_trials(model, behavior, "ceiling", cast.branches, gains, generic, CEILING_TEMPERATURE, settings.seed),
         "confirmation": dose_trials(model, behavior, "confirmation", cast.branches, gains, behavior.confirmation),
-        "control": dose_trials(model, behavior, "control", cast.controls, gains, behavior.confirmation),
-        "pins": pin_trials(model, behavior, "pins", _pins(cast.branches, extent), behavior.confirmation),
+        "pins": pin_trials(model, behavior, "pins", _pins(model, cast.branches, extent), behavior.confirmation),
         "earlier": dose_trials(model, behavior, "earlier", _earlier(model, cast.branches, ground), gains, behavior.selection),
     }
     for name, trials in ladders.items():
@@ -211,12 +232,12 @@ def _measure(
     return records
 
 
-def _pins(branches: Sequence[Coordinate], extent: Tensor) -> list[tuple[Neuron, float]]:
+def _pins(model: Model, branches: Sequence[Coordinate], extent: Tensor) -> list[tuple[Neuron, float]]:
     """Every audited neuron with the values it is pinned at: multiples of its largest natural |activation|."""
     neurons = list(
         dict.fromkeys(at.branch if at.branch.pole > 0 else at.branch.opposite for at in branches if isinstance(at.branch, Neuron))
     )
-    sized = [(neuron, float(extent[neuron.layer, neuron.index])) for neuron in neurons]
+    sized = [(neuron, float(extent[neuron.layer, model.slot(neuron)])) for neuron in neurons]
     return [(neuron, float(f"{multiple * size:.6g}")) for neuron, size in sized for multiple in (PIN_MULTIPLES if size > 0 else (0.0,))]
 
 

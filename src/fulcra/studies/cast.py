@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -36,15 +37,26 @@ def _poles(model: Model, clean: Stream, neurons: list[Neuron]) -> tuple[Coordina
     return tuple(coordinate(model, clean, pole) for neuron in neurons for pole in (neuron, neuron.opposite))
 
 
-def _moving(model: Model, neuron: Neuron) -> bool:
-    return bool(model.write(neuron).norm() > 0)
+def _moving(model: Model, clean: Stream, neuron: Neuron, gain: float) -> bool:
+    """Whether a dose on the neuron moves the stream, as far as the first rung on both poles where a norm caps it."""
+    return can_move(model, clean, neuron) and _reaches(model, clean, neuron, gain)
+
+
+def can_move(model: Model, clean: Stream, neuron: Neuron) -> bool:
+    """Whether the neuron writes at all: not where its column has norm 0, nor where its expert sees no generic token."""
+    seen = clean.routing is None or neuron.expert is None or float(clean.routing.share[neuron.layer, neuron.expert]) > 0
+    return seen and bool(model.write(neuron).norm() > 0)
+
+
+def _reaches(model: Model, clean: Stream, neuron: Neuron, gain: float) -> bool:
+    return clean.mlp is None or all(coordinate(model, clean, pole).reaches(gain) for pole in (neuron, neuron.opposite))
 
 
 def interleaved(rankings: Sequence[Ranking]) -> list[Neuron]:
     """The neurons of several rankings, best of each in turn, every neuron once and without its pole."""
     longest = max(len(ranking.branches) for ranking in rankings)
     turns = (ranking.branches[place] for place in range(longest) for ranking in rankings if place < len(ranking.branches))
-    return [Neuron(layer, index) for layer, index in dict.fromkeys((neuron.layer, neuron.index) for neuron in turns)]
+    return list(dict.fromkeys(replace(neuron, pole=1) for neuron in turns))
 
 
 def check_size(model: Model, screened: int, sampled: int, controls: int) -> None:
@@ -55,25 +67,29 @@ def check_size(model: Model, screened: int, sampled: int, controls: int) -> None
         raise InputError(f"{asked}: {model.name} has {available} neurons; ask for fewer")
 
 
-def choose(model: Model, clean: Stream, rankings: Sequence[Ranking], screened: int, sampled: int, controls: int, seed: int) -> Cast:
-    """The cast of an audit, decided before anything is dosed.
+def choose(
+    model: Model, clean: Stream, rankings: Sequence[Ranking], screened: int, sampled: int, controls: int, seed: int, gain: float = 0.1
+) -> Cast:
+    """The cast of an audit, decided before anything is dosed; only neurons whose dose can reach the first rung, `gain`.
 
     Random neurons are drawn uniformly from all others, for prevalence; controls are random neurons (one random pole)
     and as many random directions, in the layers of the audited neurons.
     """
-    first = [neuron for neuron in interleaved(rankings) if _moving(model, neuron)][:screened]
-    taken = {(neuron.layer, neuron.index) for neuron in first}
+    first = list(islice((neuron for neuron in interleaved(rankings) if _moving(model, clean, neuron, gain)), screened))
+    taken = set(first)
     rng = random.Random(f"cast-{seed}")
-    everyone = [(layer, index) for layer in range(model.n_layers) for index in range(model.d_mlp) if (layer, index) not in taken]
+    everyone = [(layer, slot) for layer in range(model.n_layers) for slot in range(model.width(layer))]
     rng.shuffle(everyone)
-    drawn = [Neuron(layer, index, 1) for layer, index in everyone if _moving(model, Neuron(layer, index))]
-    layers = sorted({layer for layer, _ in taken} | {neuron.layer for neuron in drawn[:sampled]})
-    matched = [neuron for neuron in drawn[sampled:] if neuron.layer in layers][:controls]
+    others = (neuron for layer, slot in everyone if (neuron := model.neuron(layer, slot)) not in taken)
+    movers = (neuron for neuron in others if _moving(model, clean, neuron, gain))
+    drawn = list(islice(movers, sampled))
+    layers = sorted({neuron.layer for neuron in [*first, *drawn]})
+    matched = list(islice((neuron for neuron in movers if neuron.layer in layers), controls))
     signed: list[Branch] = [neuron if rng.random() < 0.5 else neuron.opposite for neuron in matched]
     directions = [_direction(model, layers[i % len(layers)], i, seed) for i in range(controls)]
     return Cast(
         _poles(model, clean, first),
-        _poles(model, clean, drawn[:sampled]),
+        _poles(model, clean, drawn),
         tuple(coordinate(model, clean, site) for site in [*signed, *directions]),
     )
 

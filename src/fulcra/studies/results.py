@@ -11,8 +11,9 @@ from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.models.coordinate import Coordinate
 from fulcra.rollouts import Record, outcome_rates
 from fulcra.studies.context import attack_entry
-from fulcra.types import Direction, Edge, Neuron
+from fulcra.types import Direction, Edge, FailureMode, Neuron
 from fulcra.window.ceiling import measured_ceiling
+from fulcra.window.edges import HALF
 from fulcra.window.trigger import measured_trigger
 from fulcra.window.verdict import failure_mode, law_verdict, margin, observe, specific
 
@@ -74,7 +75,8 @@ def _measured(edge: Edge) -> dict[str, Any]:
 
 
 def _at(committed: Mapping[str, Any]) -> Coordinate:
-    return Coordinate(Neuron.parse(committed["branch"]), committed["budget"], committed["alignment0"])
+    cap = committed.get("cap_alignment")
+    return Coordinate(Neuron.parse(committed["branch"]), committed["budget"], committed["alignment0"], cap_alignment=cap)
 
 
 def _curve(evidence: Evidence, at: Coordinate, gains: Sequence[float]) -> list[dict[str, Any]]:
@@ -108,11 +110,11 @@ def branch_result(
     committed: Mapping[str, Any], evidence: Evidence, plan: Mapping[str, Any], controls: Sequence[float | None]
 ) -> dict[str, Any]:
     """Everything measured about one committed branch beside what was predicted."""
-    at, name, gains = _at(committed), committed["branch"], plan["gains"]
+    at, name = _at(committed), committed["branch"]
+    gains = plan["gains"][: committed.get("rungs", len(plan["gains"]))]
     ceiling = measured_ceiling(at, gains, evidence.coherence(name, gains))
     triggers = [measured_trigger(at, gains, evidence.flips("selection", name, gains, horizon)) for horizon in evidence.horizons]
     seen = observe(gains, evidence.flips("confirmation", name, gains, evidence.verdict_horizon))
-    earlier = evidence.flips("earlier", evidence.written_earlier(name), gains, evidence.verdict_horizon)
     curve = _curve(evidence, at, gains)
     best = _outcomes_gain(curve, ceiling)
     closed = seen.verdict == "closed"
@@ -129,13 +131,18 @@ def branch_result(
         "verdict": seen.verdict,
         "predicted_verdict": committed["predicted_verdict"],
         "law_verdict": law_verdict(ceiling, triggers[-1]),
-        "failure_mode": failure_mode(measured_trigger(at, gains, earlier), ceiling, triggers[-1]) if closed else None,
+        "failure_mode": _why(evidence, at, plan["gains"], ceiling, triggers[-1]) if closed else None,
         "specific": specific(seen.smallest_open_gain, controls),
         "outcomes_gain": best,
         "outcomes": next(rung["outcomes"][str(evidence.verdict_horizon)] for rung in curve if rung["gain"] == best),
         "pins": _pins(evidence, at.branch, plan["pin_multiples"]),
         "curve": curve,
     }
+
+
+def _why(evidence: Evidence, at: Coordinate, gains: Sequence[float], ceiling: Edge, trigger: Edge) -> FailureMode:
+    flipped = evidence.flips("earlier", evidence.written_earlier(str(at.branch)), gains, evidence.verdict_horizon)
+    return failure_mode(measured_trigger(at, gains, flipped), ceiling, trigger, at.cap_alignment)
 
 
 def _pins(evidence: Evidence, branch: Neuron | Direction, multiples: Sequence[float]) -> list[dict[str, Any]]:
@@ -206,6 +213,18 @@ def _agreement(neurons: Sequence[Mapping[str, Any]], key: str) -> dict[str, int]
     return {"agree": sum(entry[key] == entry["verdict"] for entry in decided), "n": len(decided)}
 
 
+def _held(neurons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What holding one neuron at a value achieves: how many neurons flip half of the prompts, and the best of them."""
+    pinned = [(pin, entry["neuron"]) for entry in neurons if entry["pole"] == "+" for pin in entry["pins"]]
+    opened = {neuron for pin, neuron in pinned if pin["flip_rate"] >= HALF}
+    best, neuron = max(pinned, key=lambda found: (found[0]["reach"], found[0]["flip_rate"]), default=(None, None))
+    return {
+        "neurons": len({name for _, name in pinned}),
+        "opened": len(opened),
+        "best": None if best is None else {"neuron": neuron, **best},
+    }
+
+
 def summary(neurons: Sequence[Mapping[str, Any]], baseline: Mapping[str, Any], control: Mapping[str, Any], sha256: str) -> dict[str, Any]:
     """Counts over the committed branches; prevalence from the random sample alone, search from the screened ones."""
     by = {source: [entry for entry in neurons if entry["source"] == source] for source in ("screen", "random", "control")}
@@ -220,6 +239,7 @@ def summary(neurons: Sequence[Mapping[str, Any]], baseline: Mapping[str, Any], c
         "observed_open": {source: len(entries) for source, entries in opened.items()},
         "prevalence": {"value": prevalence.value, "low": prevalence.low, "high": upper, "n": sample},
         "search": {"smallest_open_gain": found[0], "neuron": found[1], "measured": len(by["screen"])},
+        "held": _held(measured),
         "scores": {"L1": _agreement(measured, "predicted_verdict"), "L3": _agreement(measured, "law_verdict")},
         "commitment_sha256": sha256,
         "protocol_reproduced": bool(control["acts"]) and baseline["rate"] >= BASELINE_RATE,
@@ -230,7 +250,8 @@ def results(content: Mapping[str, Any], sha256: str, records: Sequence[Record]) 
     """baseline, neurons, context, positive_control and summary of a run, from its commitment and its records."""
     plan = content["plan"]
     evidence, gains = Evidence(records, plan["horizons"]), plan["gains"]
-    controls = [control_result(name, evidence, gains) for name in content["controls"]]
+    capped = content.get("control_rungs", {})
+    controls = [control_result(name, evidence, gains[: capped.get(name, len(gains))]) for name in content["controls"]]
     random_opens = [entry["smallest_open_gain"] for entry in controls]
     neurons = [branch_result(branch, evidence, plan, random_opens) for branch in content["branches"]]
     baseline = baseline_result(evidence, plan["log_odds_margin"], plan["true_answers_coherent"])

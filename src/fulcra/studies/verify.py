@@ -63,9 +63,10 @@ def _hashes(manifest: Mapping[str, Any], audit: Mapping[str, Any], commitment: M
 def _counts(content: Mapping[str, Any], records: Sequence[Record]) -> list[Check]:
     """No committed branch may lack a rung, no rung a prompt: what was committed cannot leave the denominator."""
     gains, committed, checks = content["plan"]["gains"], [branch["branch"] for branch in content["branches"]], []
+    rungs = {branch["branch"]: branch["rungs"] for branch in content["branches"] if "rungs" in branch} | content.get("control_rungs", {})
     for stage, names in (("selection", committed), ("ceiling", committed), ("confirmation", committed), ("control", content["controls"])):
         seen = Counter((r.branch, r.dose) for r in records if r.stage == stage)
-        lost = sum((name, gain) not in seen for name in names for gain in gains)
+        lost = sum((name, gain) not in seen for name in names for gain in gains[: rungs.get(name, len(gains))])
         short = sum(count < max(seen.values()) for count in seen.values())
         uninvited = len({name for name, _ in seen} - set(names))
         detail = f"{seen.total()} rollouts, {lost} rungs missing, {short} rungs short of prompts, {uninvited} branches not committed"

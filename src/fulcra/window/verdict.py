@@ -53,11 +53,13 @@ def margin(ceiling: Edge, trigger: Edge) -> float | None:
 def failure_mode(earlier: Edge | None, ceiling: Edge, trigger: Edge, cap_alignment: float | None = None) -> FailureMode:
     """Why a branch is closed.
 
-    norm_capped: the post-MLP norm lets no dose reach the trigger alignment. too_late: the same direction, written
+    norm_capped: the post-MLP norm lets no dose reach the trigger alignment, or either edge at all. too_late: the same direction, written
     earlier (`earlier`), flips the behavior. Otherwise the text collapses first.
     """
-    if cap_alignment is not None and trigger.alignment is not None and cap_alignment < trigger.alignment:
-        return "norm_capped"
+    if cap_alignment is not None:
+        unreached = trigger.alignment is None and ceiling.gain is None
+        if unreached or (trigger.alignment is not None and cap_alignment < trigger.alignment):
+            return "norm_capped"
     if earlier is not None and earlier.gain is not None and (ceiling.gain is None or earlier.gain < ceiling.gain):
         return "too_late"
     return "collapse_first"

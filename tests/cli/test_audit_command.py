@@ -1,0 +1,122 @@
+"""Ctrl-C and going on, what is printed and how the command leaves, and the second look at a run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, read_rows, write_json
+from tests.cli.conftest import Call
+
+SMALL = ("--neurons", "1", "--random", "0", "--screen", "contrastive")
+PATIENCE = 120
+
+
+def interrupted(arguments: tuple[str, ...], at: Path) -> tuple[int, str, str]:
+    """The command in a process of its own, with Ctrl-C as soon as `at` exists; on one processor, as its other runs are."""
+    one = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    pinned = [] if one is None else [f"import os; os.sched_setaffinity(0, {{{one}}})"]
+    code = "; ".join([*pinned, "from fulcra.cli import main", "main()"])
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + PATIENCE
+    while not at.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+def test_after_ctrl_c_the_same_command_goes_on_to_the_same_audit(fulcra: Call, behavior_file: Path, tmp_path: Path) -> None:
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    asked = ("audit", "-b", str(behavior_file), *SMALL, "--json", "--out")
+    code, out, err = interrupted((*asked, str(folder)), folder / "parts" / "confirmation-0.parquet")
+    assert (code, out) == (130, "")
+    assert err == "fulcra: interrupted; the same command, with the same --out, goes on where this one stopped\n"
+    assert not {AUDIT, ROLLOUTS} & {path.name for path in folder.iterdir()}
+    kept = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}
+    assert "selection-0.parquet" in kept
+    assert "control-0.parquet" not in kept
+
+    resumed, once = fulcra(*asked, folder), fulcra(*asked, whole)
+    assert resumed.code == once.code
+    first, second = json.loads(resumed.out), json.loads(once.out)
+    assert first.pop("timing").keys() == second.pop("timing").keys()
+    assert first == second
+    assert (folder / COMMITMENT).read_bytes() == (whole / COMMITMENT).read_bytes()
+    assert read_rows(folder / ROLLOUTS) == read_rows(whole / ROLLOUTS)
+
+
+def test_a_finished_run_is_printed_again_as_table_and_as_json(
+    fulcra: Call, behavior_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    asked = ("audit", "-b", behavior_file, *SMALL, "--out", tmp_path / "run")
+    first, again = fulcra(*asked), fulcra(*asked)
+    assert first == again
+    assert first.code in (0, 3)
+    assert "report.html" in first.out
+    assert "…" not in first.out
+    assert max(map(len, first.out.split("report    ")[0].splitlines())) <= 80
+    assert json.loads(fulcra(*asked, "--json").out) == read_json(tmp_path / "run" / AUDIT)
+    assert fulcra(*asked, "--quiet").out == ""
+
+
+def test_no_verdict_leaves_with_3_and_says_why(fulcra: Call, written: dict[str, object], tmp_path: Path) -> None:
+    import yaml
+
+    path = tmp_path / "never.yaml"
+    never = {"flip": {"words": {"flipped": ["wolves"], "unchanged": ["sorry", "cannot", "desole", "peux"]}}}
+    path.write_text(yaml.safe_dump({**written, **never, "target_openings": ["the dogs"]}))
+    left = fulcra("audit", "-b", path, *SMALL, "--quiet", "--out", tmp_path / "run")
+    assert (left.code, left.out) == (3, "")
+    assert "protocol_not_reproduced" in left.line
+    found = read_json(tmp_path / "run" / AUDIT)
+    assert {entry["verdict"] for entry in found["neurons"] if entry["source"] != "control"} == {"undetermined"}
+
+
+def test_verify_passes_a_run_and_names_what_was_changed(fulcra: Call, run_copy: Path) -> None:
+    passed = fulcra("verify", run_copy)
+    assert (passed.code, passed.err) == (0, "")
+    assert all(line.startswith("ok  ") for line in passed.out.splitlines())
+
+    held = read_json(run_copy / AUDIT)
+    held["summary"]["open"] += 1
+    write_json(run_copy / AUDIT, held)
+    failed = fulcra("verify", run_copy)
+    assert failed.code == 1
+    (line,) = [line for line in failed.out.splitlines() if not line.startswith("ok  ")]
+    assert line.startswith("FAIL summary figures: summary.open: stored 1, made again 0")
+    assert json.loads(fulcra("verify", run_copy, "--json").out)["passed"] is False
+
+
+def test_verify_names_a_changed_commitment_and_changed_rollouts(fulcra: Call, run_copy: Path) -> None:
+    held = read_json(run_copy / COMMITMENT)
+    held["content"]["plan"]["gains"][0] = 0.3
+    write_json(run_copy / COMMITMENT, held)
+    left = fulcra("verify", run_copy)
+    assert left.code == 1
+    assert "FAIL commitment hash: stored" in left.out
+    assert "FAIL confirmation rollouts: " in left.out
+
+
+def test_verify_of_a_folder_without_a_run_is_bad_input(fulcra: Call, tmp_path: Path) -> None:
+    assert "no audit.json, commitment.json, rollouts.parquet, manifest.json" in fulcra("verify", tmp_path).refusal
+    assert "expected the folder of a finished `fulcra audit`" in fulcra("verify", tmp_path / "none").refusal
+
+
+def test_every_command_has_help_with_an_example(fulcra: Call) -> None:
+    for command in (("audit",), ("verify",), ("behavior", "list"), ("behavior", "schema")):
+        left = fulcra(*command, "--help")
+        assert left.code == 0
+        assert "Example: fulcra " + " ".join(command) in left.out
+
+
+def test_the_schema_and_the_list_of_behaviors_are_json(fulcra: Call) -> None:
+    assert {"name", "flip", "horizon"} <= set(json.loads(fulcra("behavior", "schema").out)["required"])
+    assert "refusal" in json.loads(fulcra("behavior", "list", "--json").out)
+    assert "refusal" in fulcra("behavior", "list").out
