@@ -1,4 +1,6 @@
-"""The capture path against hooks that store everything, and against the bare forward pass that is its floor."""
+"""The capture path against hooks that store everything, and against the bare forward pass that is
+its floor.
+"""
 
 import json
 import subprocess
@@ -31,7 +33,12 @@ def random_model() -> Model:
     """A random Llama of eight layers with a vocabulary of 32,000."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=256, intermediate_size=1024, num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=4
+        vocab_size=VOCAB,
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=8,
+        num_attention_heads=8,
+        num_key_value_heads=4,
     )
     return Model("random", LlamaForCausalLM(config).to(setting.device), tiny_tokenizer())
 
@@ -41,7 +48,10 @@ def sides() -> tuple[Prompts, Prompts]:
     """Two halves of `PROMPTS` prompts of 16 to 48 tokens."""
     generator = torch.Generator().manual_seed(1)
     lengths = torch.randint(16, 49, (PROMPTS,), generator=generator).tolist()
-    rows = [tuple(torch.randint(5, VOCAB, (length,), generator=generator).tolist()) for length in lengths]
+    rows = [
+        tuple(torch.randint(5, VOCAB, (length,), generator=generator).tolist())
+        for length in lengths
+    ]
     return rows[: PROMPTS // 2], rows[PROMPTS // 2 :]
 
 
@@ -52,15 +62,21 @@ def ours() -> Tensor:
 
 
 def stored(prompts: Prompts) -> Tensor:
-    """Mean activation at the last token from hooks on a full forward pass, all activations kept until the end."""
+    """Mean activation at the last token from hooks on a full forward pass, all activations kept
+    until the end.
+    """
     kept: list[list[Tensor]] = [[] for _ in range(random_model().n_layers)]
     handles = [
-        random_model().down(layer).register_forward_pre_hook(lambda module, args, layer=layer: kept[layer].append(args[0]))  # type: ignore[misc]
+        random_model()
+        .down(layer)
+        .register_forward_pre_hook(lambda module, args, layer=layer: kept[layer].append(args[0]))  # type: ignore[misc]
         for layer in range(random_model().n_layers)
     ]
     for start in range(0, len(prompts), BATCH):
         ids, mask = padded(prompts[start : start + BATCH], random_model().device, left=True)
-        random_model().hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False)
+        random_model().hf(
+            input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False
+        )
     for handle in handles:
         handle.remove()
     return torch.stack([torch.cat([batch[:, -1] for batch in layer]).mean(0) for layer in kept])
@@ -78,7 +94,9 @@ def bare() -> None:
         ordered = sorted(prompts, key=len)
         for start in range(0, len(ordered), BATCH):
             ids, mask = padded(ordered[start : start + BATCH], random_model().device, left=True)
-            random_model().hf.base_model(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False)
+            random_model().hf.base_model(
+                input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False
+            )
 
 
 def same(one: Tensor, other: Tensor) -> bool:
@@ -88,10 +106,18 @@ def same(one: Tensor, other: Tensor) -> bool:
 
 def peak_bytes(work: str, size: setting.Size) -> int:
     """Bytes that `ours` or `peer` adds to the peak of a fresh process."""
-    ready = "torch.set_num_threads(1); torch.set_grad_enabled(False); capture.sides(); capture.random_model()"
-    code = f"import capture, torch; capture.PROMPTS = {size.capture_prompts}; {ready}; print(capture.added(capture.{work}))"
+    ready = (
+        "torch.set_num_threads(1); torch.set_grad_enabled(False); capture.sides();"
+        " capture.random_model()"
+    )
+    code = (
+        f"import capture, torch; capture.PROMPTS = {size.capture_prompts}; {ready};"
+        f" print(capture.added(capture.{work}))"
+    )
     asked = [sys.executable, "-W", "ignore", "-c", code]
-    said = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout
+    said = subprocess.run(
+        asked, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+    ).stdout
     return int(said.split()[-1])
 
 
@@ -103,7 +129,9 @@ def added(work: Callable[[], object]) -> int:
 
 
 def peak() -> int:
-    """The most bytes this program has held (Linux); getrusage would count those of the process that started it too."""
+    """The most bytes this program has held (Linux); getrusage would count those of the process that
+    started it too.
+    """
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
@@ -123,7 +151,14 @@ def rows_of(wanted: Callable[[str], bool], rounds: int, size: setting.Size) -> l
             found.append(compare(name, peer_name, [(ours, partial(work))] * rounds, equal))
     if wanted("capture_contrast") and setting.device.type == "cpu":
         peaks = {f"{whose}_bytes": peak_bytes(whose, size) for whose in ("ours", "peer")}
-        print({"name": "capture_contrast", **peaks, "share": round(peaks["ours_bytes"] / max(1, peaks["peer_bytes"]), 3)}, flush=True)
+        print(
+            {
+                "name": "capture_contrast",
+                **peaks,
+                "share": round(peaks["ours_bytes"] / max(1, peaks["peer_bytes"]), 3),
+            },
+            flush=True,
+        )
         if size == setting.Size():
             MEMORY.write_text(json.dumps(peaks, indent=1) + "\n")
     return found

@@ -7,19 +7,23 @@ from pairs import Row, compare
 from setting import TOKENS, Size, model, refused
 from sweep import batch
 
-from fulcra.engines.dosing import edit
+from fulcra.engines.edit import edit
 from fulcra.models import add
 from fulcra.types import Neuron
 
 
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]:
-    """One row: generate on 32 prompts under an edit of dose 0 (the same tokens), against generate alone."""
+    """One row: generate on 32 prompts under an edit of dose 0 (the same tokens), against generate
+    alone.
+    """
     if not wanted("generate_overhead"):
         return []
     ids, mask = batch(refused(size.generate_prompts))
 
     def alone() -> torch.Tensor:
-        out: torch.Tensor = model().generate(ids, attention_mask=mask, max_new_tokens=TOKENS, do_sample=False)
+        out: torch.Tensor = model().generate(
+            ids, attention_mask=mask, max_new_tokens=TOKENS, do_sample=False
+        )
         return out
 
     def edited() -> torch.Tensor:
@@ -27,4 +31,11 @@ def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]
             return alone()
 
     edited(), alone()
-    return [compare("generate_overhead", "unmodified generate", [(edited, alone)] * (3 * rounds), torch.equal)]
+    return [
+        compare(
+            "generate_overhead",
+            "unmodified generate",
+            [(edited, alone)] * (3 * rounds),
+            torch.equal,
+        )
+    ]

@@ -1,4 +1,6 @@
-"""How cost grows: CPU seconds against neurons, prompts, horizon and layers, as a table, an exponent and a plot."""
+"""How cost grows: CPU seconds against neurons, prompts, horizon and layers, as a table, an exponent
+and a plot.
+"""
 
 import json
 import math
@@ -24,20 +26,31 @@ def sweep(on: Model, neurons: int, prompts: int, horizon: int) -> list[RolloutRe
     """One dose for each neuron on each prompt, spread over the layers."""
     ids = [tuple(5 + (31 * p + 7 * i) % 100 for i in range(12)) for p in range(prompts)]
     sites = [Neuron(n % on.n_layers, (n // on.n_layers) % on.d_mlp) for n in range(neurons)]
-    return [RolloutRequest(prompt, (Edit(site, "add", 5.0),), horizon) for site in sites for prompt in ids]
+    return [
+        RolloutRequest(prompt, (Edit(site, "add", 5.0),), horizon)
+        for site in sites
+        for prompt in ids
+    ]
 
 
 def layered(layers: int) -> Model:
     """A random Llama as wide as the organism."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=523, hidden_size=128, intermediate_size=384, num_hidden_layers=layers, num_attention_heads=4, num_key_value_heads=2
+        vocab_size=523,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
     )
     return Model(f"random-{layers}", LlamaForCausalLM(config), tiny_tokenizer())
 
 
 def measure(small: bool) -> dict[str, list[tuple[int, float]]]:
-    """CPU seconds along each axis, the others held at 256 neurons, 4 prompts, 10 tokens, 8 layers; `small`: two points of each."""
+    """CPU seconds along each axis, the others held at 256 neurons, 4 prompts, 10 tokens, 8 layers;
+    `small`: two points of each.
+    """
     axes: dict[str, tuple[tuple[int, ...], Callable[[int], tuple[Model, list[RolloutRequest]]]]] = {
         "neurons": ((64, 128, 256, 512, 1024, 2048), lambda n: (model(), sweep(model(), n, 4, 10))),
         "prompts": ((1, 2, 4, 8, 16), lambda n: (model(), sweep(model(), 256, n, 10))),
@@ -50,7 +63,9 @@ def measure(small: bool) -> dict[str, list[tuple[int, float]]]:
         for value in values[:2] if small else values:
             on, asked = work(value)
             run(on, asked[:64])
-            found[name].append((value, min(taken(lambda on=on, asked=asked: run(on, asked))[0] for _ in range(2))))  # type: ignore[misc]
+            found[name].append(
+                (value, min(taken(lambda on=on, asked=asked: run(on, asked))[0] for _ in range(2)))
+            )  # type: ignore[misc]
             print(name, *found[name][-1], flush=True)
     return found
 
@@ -62,40 +77,80 @@ def exponent(points: list[tuple[int, float]]) -> float:
 
 
 def plot(found: dict[str, list[tuple[int, float]]]) -> str:
-    """Four lines on doubly logarithmic axes, each against its own smallest value; grey is linear."""
-    lines = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 420 300" font-family="sans-serif" font-size="11">']
-    lines += ['<path d="M40 260H400M40 260V20" stroke="#888" fill="none"/>', '<text x="150" y="290">size, relative to the smallest</text>']
+    """Four lines on doubly logarithmic axes, each against its own smallest value; grey is
+    linear.
+    """
+    lines = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 420 300" font-family="sans-serif"'
+        ' font-size="11">'
+    ]
+    lines += [
+        '<path d="M40 260H400M40 260V20" stroke="#888" fill="none"/>',
+        '<text x="150" y="290">size, relative to the smallest</text>',
+    ]
     lines += [
         '<text x="12" y="170" transform="rotate(-90 12 170)">CPU seconds, relative</text>',
         '<path d="M40 260L340 60" stroke="#ccc"/>',
     ]
-    for color, (name, points) in zip(("#1b6ca8", "#c8553d", "#588157", "#7b2d8b"), found.items(), strict=True):
-        at = [(40 + 60 * math.log2(x / points[0][0]), 260 - 40 * math.log2(y / points[0][1])) for x, y in points]
-        lines.append(f'<polyline points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in at)}" stroke="{color}" fill="none"/>')
-        lines.append(f'<text x="{at[-1][0] + 4:.0f}" y="{at[-1][1]:.0f}" fill="{color}">{name} {exponent(points):.2f}</text>')
+    for color, (name, points) in zip(
+        ("#1b6ca8", "#c8553d", "#588157", "#7b2d8b"), found.items(), strict=True
+    ):
+        at = [
+            (40 + 60 * math.log2(x / points[0][0]), 260 - 40 * math.log2(y / points[0][1]))
+            for x, y in points
+        ]
+        lines.append(
+            f'<polyline points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in at)}" stroke="{color}"'
+            ' fill="none"/>'
+        )
+        lines.append(
+            f'<text x="{at[-1][0] + 4:.0f}" y="{at[-1][1]:.0f}" fill="{color}">{name}'
+            f" {exponent(points):.2f}</text>"
+        )
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 def page(found: dict[str, list[tuple[int, float]]]) -> str:
     """The page of the documentation: a table a line, its exponent, and the plot."""
-    lines = ["# How cost grows", "", "CPU seconds of a sweep on one thread (`benchmarks/growth.py`), the other axes held at 256 neurons,"]
-    lines += ["4 prompts, 10 tokens, 8 layers. The exponent is the slope of the upper half: 1 is linear. Rows leave where their text"]
+    lines = [
+        "# How cost grows",
+        "",
+        (
+            "CPU seconds of a sweep on one thread (`benchmarks/growth.py`), the other axes held at"
+            " 256 neurons,"
+        ),
+    ]
+    lines += [
+        "4 prompts, 10 tokens, 8 layers. The exponent is the slope of the upper half: 1 is linear."
+        " Rows leave where their text"
+    ]
     lines += ["ends, so a longer horizon costs less than its length.", ""]
     lines += ["| axis | size: seconds | exponent |", "|---|---|---|"]
     for name, points in found.items():
-        lines.append(f"| {name} | {', '.join(f'{x:,}: {y:.2f}' for x, y in points)} | {exponent(points):.2f} |")
+        lines.append(
+            f"| {name} | {', '.join(f'{x:,}: {y:.2f}' for x, y in points)} |"
+            f" {exponent(points):.2f} |"
+        )
     return "\n".join([*lines, "", "![Cost against size](growth.svg)"]) + "\n"
 
 
 def main() -> None:
-    """Writes growth.json, docs/growth.md and docs/growth.svg; with --small two points an axis, and nothing is written."""
+    """Writes growth.json, docs/growth.md and docs/growth.svg; with --small two points an axis, and
+    nothing is written.
+    """
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     small = "--small" in sys.argv
     found = measure(small)
     print(page(found))
     if not small:
-        GROWTH.write_text(json.dumps({name: [(x, round(y, 3)) for x, y in points] for name, points in found.items()}, indent=1) + "\n")
+        GROWTH.write_text(
+            json.dumps(
+                {name: [(x, round(y, 3)) for x, y in points] for name, points in found.items()},
+                indent=1,
+            )
+            + "\n"
+        )
         PLOT.write_text(plot(found))
         PLOT.with_suffix(".md").write_text(page(found))
 

@@ -31,7 +31,9 @@ Edges = list[tuple[float | None, float | None]]
 
 def text(count: int = TEXTS) -> GenericText:
     """Generic texts of 24 tokens."""
-    return continue_openings(model(), load_behavior("refusal").generic, seed=0, tokens=TOKENS).first(count)
+    return continue_openings(
+        model(), load_behavior("refusal").generic, seed=0, tokens=TOKENS
+    ).first(count)
 
 
 def prompts() -> tuple[Prompt, ...]:
@@ -51,13 +53,23 @@ class Padded:
 
     def __init__(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
         width = max(len(p) + len(r) for p, r in pairs)
-        self.ids = torch.tensor([p + r + (0,) * (width - len(p) - len(r)) for p, r in pairs], device=model().device)
-        self.mask = torch.tensor([[1] * (len(p) + len(r)) + [0] * (width - len(p) - len(r)) for p, r in pairs], device=model().device)
-        self.where = torch.tensor([[len(p) - 1 <= i < len(p) + len(r) - 1 for i in range(width)] for p, r in pairs], device=model().device)
+        self.ids = torch.tensor(
+            [p + r + (0,) * (width - len(p) - len(r)) for p, r in pairs], device=model().device
+        )
+        self.mask = torch.tensor(
+            [[1] * (len(p) + len(r)) + [0] * (width - len(p) - len(r)) for p, r in pairs],
+            device=model().device,
+        )
+        self.where = torch.tensor(
+            [[len(p) - 1 <= i < len(p) + len(r) - 1 for i in range(width)] for p, r in pairs],
+            device=model().device,
+        )
 
     def logits(self) -> Tensor:
         """A full forward pass."""
-        out: Tensor = model().hf(input_ids=self.ids, attention_mask=self.mask, use_cache=False).logits
+        out: Tensor = (
+            model().hf(input_ids=self.ids, attention_mask=self.mask, use_cache=False).logits
+        )
         return out
 
     def log_probs(self, logits: Tensor) -> Tensor:
@@ -80,20 +92,26 @@ def peer(branches: Sequence[Coordinate], generic: GenericText) -> Edges:
     return [_edges(at, texts, clean, flat, counts) for at in branches]
 
 
-def _edges(at: Coordinate, texts: Padded, clean: Tensor, openings: Padded, counts: list[int]) -> tuple[float | None, float | None]:
+def _edges(
+    at: Coordinate, texts: Padded, clean: Tensor, openings: Padded, counts: list[int]
+) -> tuple[float | None, float | None]:
     neuron, kl, odds = at.branch, [], []
     assert isinstance(neuron, Neuron)
     for gain in GAINS:
         alpha = at.dose(gain).value
 
-        def hook(module: object, args: tuple[Tensor, ...], alpha: float = alpha) -> tuple[Tensor, ...]:
+        def hook(
+            module: object, args: tuple[Tensor, ...], alpha: float = alpha
+        ) -> tuple[Tensor, ...]:
             x = args[0].clone()
             x[..., neuron.index] += alpha
             return (x,)
 
         handle = model().down(neuron.layer).register_forward_pre_hook(hook)
         kl.append(float(kl_nats(clean, texts.logits()[texts.where]).mean()))
-        sums = torch.stack([group.logsumexp(0) for group in openings.log_probs(openings.logits()).split(counts)]).view(2, -1)
+        sums = torch.stack(
+            [group.logsumexp(0) for group in openings.log_probs(openings.logits()).split(counts)]
+        ).view(2, -1)
         odds.append(float((sums[0] - sums[1]).mean()))
         handle.remove()
     return crossing(GAINS, kl, LEVEL), crossing(GAINS, odds, 0.0)
@@ -121,7 +139,10 @@ def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]
         return []
     generic, neurons = text(), coordinates(size.ladder_neurons // model().n_layers)
     order = torch.randperm(len(neurons), generator=torch.Generator().manual_seed(0)).tolist()
-    parts = [[pole for i in order[start : start + PART] for pole in poles(neurons[i])] for start in range(0, len(order), PART)]
+    parts = [
+        [pole for i in order[start : start + PART] for pole in poles(neurons[i])]
+        for start in range(0, len(order), PART)
+    ]
     ours(parts[0][:2], generic)
     work = [(partial(ours, part, generic), partial(peer, part, generic)) for part in parts]
     return [compare("ladders", "full forward per neuron, pole and gain", work, agree)]

@@ -1,4 +1,6 @@
-"""Interleaved pairs: ours and a peer's turn about, in CPU seconds, with the peer against itself as the null."""
+"""Interleaved pairs: ours and a peer's turn about, in CPU seconds, with the peer against itself as
+the null.
+"""
 
 import math
 import time
@@ -14,10 +16,11 @@ Work = Callable[[], Any]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of results.json. ratio = peer / ours, overhead = ours / peer; medians of pairs, the ratio with its interval.
+    """One line of results.json. ratio = peer / ours, overhead = ours / peer; medians of pairs, the
+    ratio with its interval.
 
-    `null_low` and `null_high` are the interval of the peer against itself, measured in the same rounds. A figure that has no
-    peer has none of them.
+    `null_low` and `null_high` are the interval of the peer against itself, measured in the same
+    rounds. A figure that has no peer has none of them.
     """
 
     name: str
@@ -34,11 +37,16 @@ class Row:
 
     def json(self) -> dict[str, Any]:
         """The row with four significant digits."""
-        return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in asdict(self).items()}
+        return {
+            key: float(f"{value:.4g}") if isinstance(value, float) else value
+            for key, value in asdict(self).items()
+        }
 
 
 def taken(work: Work) -> tuple[float, Any]:
-    """CPU seconds of all threads, and the result; wall seconds where an accelerator does the work."""
+    """CPU seconds of all threads, and the result; wall seconds where an accelerator does the
+    work.
+    """
     if not torch.cuda.is_initialized():
         start = time.process_time()
         result = work()
@@ -51,7 +59,9 @@ def taken(work: Work) -> tuple[float, Any]:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The order-statistics interval of the median that covers 95 %; the range where there are fewer than six values."""
+    """The order-statistics interval of the median that covers 95 %; the range where there are fewer
+    than six values.
+    """
     ranked, n = sorted(values), len(values)
     outside, cut = 0.0, 0
     while cut < n // 2 and (outside := outside + 2 * math.comb(n, cut) / 2**n) <= 0.05:
@@ -59,8 +69,15 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     return ranked[max(cut - 1, 0)], ranked[n - max(cut, 1)]
 
 
-def compare(name: str, peer_name: str, rounds: Iterable[tuple[Work, Work]], equal: Callable[[Any, Any], bool]) -> Row:
-    """A row from rounds of (ours, peer), each run as peer, ours, peer; what they return is compared in every round."""
+def compare(
+    name: str,
+    peer_name: str,
+    rounds: Iterable[tuple[Work, Work]],
+    equal: Callable[[Any, Any], bool],
+) -> Row:
+    """A row from rounds of (ours, peer), each run as peer, ours, peer; what they return is compared
+    in every round.
+    """
     ratios, nulls, mine, theirs, same = [], [], [], [], True
     for ours, peer in rounds:
         before, _ = taken(peer)
@@ -73,7 +90,18 @@ def compare(name: str, peer_name: str, rounds: Iterable[tuple[Work, Work]], equa
         same = same and equal(result, expected)
     low, high = median_interval(ratios)
     ratio = median(ratios)
-    row = Row(name, median(mine), peer_name, median(theirs), ratio, 1 / ratio, low, high, *median_interval(nulls), same)
+    row = Row(
+        name,
+        median(mine),
+        peer_name,
+        median(theirs),
+        ratio,
+        1 / ratio,
+        low,
+        high,
+        *median_interval(nulls),
+        same,
+    )
     print(row.json(), flush=True)
     return row
 

@@ -1,4 +1,6 @@
-"""A random Llama of 1.2 billion parameters in bfloat16: screen, both ladders on 32 neurons, rollouts, and what they take."""
+"""A random Llama of 1.2 billion parameters in bfloat16: screen, both ladders on 32 neurons,
+rollouts, and what they take.
+"""
 
 import json
 import resource
@@ -31,14 +33,22 @@ OUT = Path(__file__).with_name("real_size.json")
 def billion() -> Model:
     """Llama-3.2-1B's shape with random weights, made on the spot."""
     config = LlamaConfig(
-        vocab_size=128_256, hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, num_attention_heads=32, num_key_value_heads=8,
-        tie_word_embeddings=True, dtype=torch.bfloat16,
-    )  # fmt: skip
+        vocab_size=128_256,
+        hidden_size=2048,
+        intermediate_size=8192,
+        num_hidden_layers=16,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        tie_word_embeddings=True,
+        dtype=torch.bfloat16,
+    )
     with no_init_weights():
         hf = LlamaForCausalLM(config).to(torch.bfloat16)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in hf.named_parameters():
-        parameter.data.fill_(1.0) if "norm" in name else parameter.data.normal_(0, 0.02, generator=generator)
+        parameter.data.fill_(1.0) if "norm" in name else parameter.data.normal_(
+            0, 0.02, generator=generator
+        )
     return Model("random-1b", hf, tiny_tokenizer())
 
 
@@ -69,14 +79,19 @@ def main() -> None:
 
     model = step("create", billion)
     step("share check", lambda: shared(model))
-    step("screen, 16 + 16 prompts", lambda: [activation_moments(model, tokens(16, 24, seed), batch=16).mean for seed in (1, 2)])
+    step(
+        "screen, 16 + 16 prompts",
+        lambda: [activation_moments(model, tokens(16, 24, seed), batch=16).mean for seed in (1, 2)],
+    )
     text = GenericText(tuple(tokens(2, 8, 3)), tuple(tokens(2, 8, 4)))
     clean = step("stream", lambda: stream(model, text.prompts, text.replies))
     branches = [coordinate(model, clean, Neuron(n % 16, 97 * n)) for n in range(32)]
     step("kl_ladder, 32 neurons", lambda: kl_ladder(model, branches, text))
     prompt = tokens(1, 12, 5)[0]
     openings = Openings(
-        Texts.of_pairs(model, [prompt] * 4, tokens(4, 3, 6)), torch.zeros(4, dtype=torch.long), torch.tensor([True, True, False, False])
+        Texts.of_pairs(model, [prompt] * 4, tokens(4, 3, 6)),
+        torch.zeros(4, dtype=torch.long),
+        torch.tensor([True, True, False, False]),
     )
     step("trigger_ladder, 32 neurons", lambda: trigger_ladder(model, branches, openings))
     asked = [RolloutRequest(prompt, (at.dose(0.5),), 16) for at in branches]

@@ -14,25 +14,55 @@ import slots
 import sweep
 import torch
 
-PARTS = (sweep.rows_of, ladders.rows_of, capture.rows_of, generate.rows_of, slots.rows_of, ceilings.rows_of)
+PARTS = (
+    sweep.rows_of,
+    ladders.rows_of,
+    capture.rows_of,
+    generate.rows_of,
+    slots.rows_of,
+    ceilings.rows_of,
+)
 HERE = Path(__file__).parent
 
 
 def arguments() -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", default=["*"], help="rows to run, globs like 'sweep_*'")
+    parser.add_argument(
+        "--only", nargs="+", default=["*"], help="rows to run, globs like 'sweep_*'"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of peer, ours, peer")
-    parser.add_argument("--threads", type=int, default=2, help="torch threads; on a busy machine idle ones burn CPU seconds in both")
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda for wall seconds on an accelerator")
-    parser.add_argument("--small", action="store_true", help="the least work that runs every row; its ratios mean nothing")
-    parser.add_argument("--out", type=Path, help="default: results.json; results-1.json for one thread, results-cuda.json for cuda")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=2,
+        help="torch threads; on a busy machine idle ones burn CPU seconds in both",
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="cpu, or cuda for wall seconds on an accelerator"
+    )
+    parser.add_argument(
+        "--small",
+        action="store_true",
+        help="the least work that runs every row; its ratios mean nothing",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="default: results.json; results-1.json for one thread, results-cuda.json for cuda",
+    )
     return parser.parse_args()
 
 
 def results_file(asked: argparse.Namespace) -> Path:
-    """Where the rows go: a file for each number of threads and device, two threads on the CPU being the plain one."""
-    mark = "" if asked.device == "cpu" and asked.threads == 2 else f"-{asked.threads if asked.device == 'cpu' else asked.device}"
+    """Where the rows go: a file for each number of threads and device, two threads on the CPU being
+    the plain one.
+    """
+    mark = (
+        ""
+        if asked.device == "cpu" and asked.threads == 2
+        else f"-{asked.threads if asked.device == 'cpu' else asked.device}"
+    )
     return Path(asked.out or HERE / f"results{'-small' if asked.small else ''}{mark}.json")
 
 
@@ -40,7 +70,10 @@ def main() -> None:
     """Runs the rows whose name fits `--only`; rows that are not run keep their last result."""
     asked = arguments()
     if asked.device != "cpu" and not torch.cuda.is_available():
-        print(f"benchmarks on {asked.device}: skipped, there is no accelerator here; `make bench` measures on the CPU")
+        print(
+            f"benchmarks on {asked.device}: skipped, there is no accelerator here; `make bench`"
+            " measures on the CPU"
+        )
         return
     torch.set_num_threads(asked.threads)
     torch.set_grad_enabled(False)
@@ -49,7 +82,9 @@ def main() -> None:
     held = json.loads(out.read_text()) if out.is_file() else []
     by_name = {row["name"]: row for row in held}
     for part in PARTS:
-        for row in part(lambda name: any(fnmatch(name, one) for one in asked.only), asked.rounds, size):
+        for row in part(
+            lambda name: any(fnmatch(name, one) for one in asked.only), asked.rounds, size
+        ):
             by_name[row.name] = row.json()
             out.write_text(json.dumps(list(by_name.values()), indent=1) + "\n")
 

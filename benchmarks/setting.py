@@ -1,4 +1,6 @@
-"""What the benchmarks run on: the bundled organism, its coordinates, and the settings of a sweep; `Size` says how much."""
+"""What the benchmarks run on: the bundled organism, its coordinates, and the settings of a sweep;
+`Size` says how much.
+"""
 
 from functools import cache
 from typing import NamedTuple
@@ -29,7 +31,14 @@ class Size(NamedTuple):
 
 
 #: Enough to see that every row runs and says the same as its peer.
-SMALL = Size(neurons_a_layer=1, prompts=2, ladder_neurons=8, capture_prompts=16, generate_prompts=4, ceilings=8)
+SMALL = Size(
+    neurons_a_layer=1,
+    prompts=2,
+    ladder_neurons=8,
+    capture_prompts=16,
+    generate_prompts=4,
+    ceilings=8,
+)
 #: Where the models run; `run.py --device` sets it before the first one is loaded.
 device = torch.device("cpu")
 
@@ -59,22 +68,31 @@ def coordinates(per_layer: int) -> tuple[Coordinate, ...]:
     clean = stream(model(), text.prompts, text.replies)
     generator = torch.Generator().manual_seed(0)
     picked = [
-        (layer, i) for layer in range(model().n_layers) for i in torch.randperm(model().d_mlp, generator=generator)[:per_layer].tolist()
+        (layer, i)
+        for layer in range(model().n_layers)
+        for i in torch.randperm(model().d_mlp, generator=generator)[:per_layer].tolist()
     ]
-    return tuple(coordinate(model(), clean, Neuron(layer, index, (-1) ** n)) for n, (layer, index) in enumerate(picked))
+    return tuple(
+        coordinate(model(), clean, Neuron(layer, index, (-1) ** n))
+        for n, (layer, index) in enumerate(picked)
+    )
 
 
 def settings(size: Size) -> list[Setting]:
     """Some neurons of every layer at four gains on prompts that the undosed model refuses."""
     ids = refused(size.prompts)
-    return [Setting(at.dose(gain), ids) for at in coordinates(size.neurons_a_layer) for gain in GAINS]
+    return [
+        Setting(at.dose(gain), ids) for at in coordinates(size.neurons_a_layer) for gain in GAINS
+    ]
 
 
 def refused(count: int) -> tuple[tuple[int, ...], ...]:
     """Prompts that the undosed model refuses."""
     behavior = load_behavior("refusal")
     prompts = behavior.selection + behavior.confirmation
-    return tuple(model().prompt_ids(prompts[i % len(prompts)].text, behavior.system) for i in range(count))
+    return tuple(
+        model().prompt_ids(prompts[i % len(prompts)].text, behavior.system) for i in range(count)
+    )
 
 
 def requests(some: list[Setting]) -> list[RolloutRequest]:

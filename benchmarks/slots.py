@@ -1,4 +1,6 @@
-"""The two engines on the same requests: slots that refill, by one compiled step, against batches that shrink."""
+"""The two engines on the same requests: slots that refill, by one compiled step, against batches
+that shrink.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,8 +13,8 @@ from real_size import tokens as random_prompts
 from setting import Size, model, requests, rows, settings
 from sweep import Tokens, agree
 
+from fulcra.engines.continuous_batching import refused
 from fulcra.engines.local import run
-from fulcra.engines.refilling import refused
 from fulcra.models import Model, add
 from fulcra.types import Neuron, RolloutRequest
 
@@ -26,30 +28,62 @@ def engine(on: Model, asked: Sequence[RolloutRequest], compiled: bool) -> Tokens
         on.compiled = False
 
 
-def side_by_side(name: str, on: Model, asked: Sequence[RolloutRequest], rounds: int, equal: Callable[[Tokens, Tokens], bool]) -> Row:
-    """A row of slots against the plain engine, tokens a second of both, and which to use; compiling is told apart."""
+def side_by_side(
+    name: str,
+    on: Model,
+    asked: Sequence[RolloutRequest],
+    rounds: int,
+    equal: Callable[[Tokens, Tokens], bool],
+) -> Row:
+    """A row of slots against the plain engine, tokens a second of both, and which to use; compiling
+    is told apart.
+    """
     compiling, tokens = taken(partial(engine, on, asked, True))
     if reason := refused(on):
         raise SystemExit(f"{name}: both engines are the plain one here: {reason}")
     said = sum(map(len, tokens))
-    row = compare(name, "the plain engine", [(partial(engine, on, asked, True), partial(engine, on, asked, False))] * rounds, equal)
+    row = compare(
+        name,
+        "the plain engine",
+        [(partial(engine, on, asked, True), partial(engine, on, asked, False))] * rounds,
+        equal,
+    )
     assert row.low is not None
     assert row.high is not None
     assert row.peer_s is not None
-    better = "compiled=True" if row.low > 1 else "the plain engine" if row.high < 1 else "either: their intervals overlap"
+    better = (
+        "compiled=True"
+        if row.low > 1
+        else "the plain engine"
+        if row.high < 1
+        else "either: their intervals overlap"
+    )
     speeds = f"{said / row.ours_s:.0f} tokens a second in slots, {said / row.peer_s:.0f} plain"
-    print(f"{name}: {speeds}; the first run, with compiling, {compiling:.1f} s; use {better}", flush=True)
+    print(
+        f"{name}: {speeds}; the first run, with compiling, {compiling:.1f} s; use {better}",
+        flush=True,
+    )
     return row
 
 
 def long_tailed(on: Model, count: int) -> list[RolloutRequest]:
-    """Doses of neurons in every layer, on four prompts, 8 to 64 tokens long: rows leave at different times."""
-    prompts, sites = random_prompts(4, 24, 7), [Neuron(n % on.n_layers, (97 * n) % on.d_mlp) for n in range(count)]
-    return [RolloutRequest(prompts[n % 4], (add(site, alpha=5.0),), (8, 16, 32, 64)[n // 4 % 4]) for n, site in enumerate(sites)]
+    """Doses of neurons in every layer, on four prompts, 8 to 64 tokens long: rows leave at
+    different times.
+    """
+    prompts, sites = (
+        random_prompts(4, 24, 7),
+        [Neuron(n % on.n_layers, (97 * n) % on.d_mlp) for n in range(count)],
+    )
+    return [
+        RolloutRequest(prompts[n % 4], (add(site, alpha=5.0),), (8, 16, 32, 64)[n // 4 % 4])
+        for n, site in enumerate(sites)
+    ]
 
 
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]:
-    """The sweep of the organism; on an accelerator also a random model of 1.2 billion parameters in bfloat16."""
+    """The sweep of the organism; on an accelerator also a random model of 1.2 billion parameters in
+    bfloat16.
+    """
     found = []
     if wanted("slots_vs_plain"):
         asked = requests(settings(size))
@@ -57,7 +91,13 @@ def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]
     if wanted("slots_vs_plain_1b") and setting.device.type != "cpu":
         large = billion()
         large.hf.to(setting.device)
-        row = side_by_side("slots_vs_plain_1b", large, long_tailed(large, 64 * size.prompts), rounds, lambda one, other: True)
+        row = side_by_side(
+            "slots_vs_plain_1b",
+            large,
+            long_tailed(large, 64 * size.prompts),
+            rounds,
+            lambda one, other: True,
+        )
         # in bfloat16 near ties are everywhere: what the two say is not compared
         found.append(replace(row, equal_results=None))
     return found

@@ -1,4 +1,6 @@
-"""The sweep engine against what a user would do instead: generate with a hook, and three interpretability libraries."""
+"""The sweep engine against what a user would do instead: generate with a hook, and three
+interpretability libraries.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,7 +30,9 @@ def batch(prompts: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
     """Left-padded ids and attention mask."""
     width = max(map(len, prompts))
     ids = torch.tensor([(0,) * (width - len(p)) + p for p in prompts], device=model().device)
-    return ids, torch.tensor([(0,) * (width - len(p)) + (1,) * len(p) for p in prompts], device=model().device)
+    return ids, torch.tensor(
+        [(0,) * (width - len(p)) + (1,) * len(p) for p in prompts], device=model().device
+    )
 
 
 def said(sequences: Tensor, width: int) -> Tokens:
@@ -41,7 +45,9 @@ def said(sequences: Tensor, width: int) -> Tokens:
 
 
 def generate_with_hook(prompts: Sequence[tuple[int, ...]], setting: Setting) -> Tokens:
-    """transformers' generate on all `prompts` under one setting: the hook a paper's code would write."""
+    """transformers' generate on all `prompts` under one setting: the hook a paper's code would
+    write.
+    """
     site, alpha = setting.edit.site, setting.edit.value
     assert isinstance(site, Neuron)
 
@@ -53,7 +59,10 @@ def generate_with_hook(prompts: Sequence[tuple[int, ...]], setting: Setting) -> 
     ids, mask = batch(prompts)
     handle = model().down(site.layer).register_forward_pre_hook(hook)
     try:
-        return said(model().generate(ids, attention_mask=mask, max_new_tokens=TOKENS, do_sample=False), ids.shape[1])
+        return said(
+            model().generate(ids, attention_mask=mask, max_new_tokens=TOKENS, do_sample=False),
+            ids.shape[1],
+        )
     finally:
         handle.remove()
 
@@ -65,7 +74,12 @@ def loop(some: Sequence[Setting]) -> Tokens:
 
 def reference(some: Sequence[Setting]) -> Tokens:
     """A setting and a prompt at a time."""
-    return [tokens for setting in some for prompt in setting.prompts for tokens in generate_with_hook([prompt], setting)]
+    return [
+        tokens
+        for setting in some
+        for prompt in setting.prompts
+        for tokens in generate_with_hook([prompt], setting)
+    ]
 
 
 def nnsight_sweep() -> Sweep:
@@ -89,18 +103,28 @@ def nnsight_sweep() -> Sweep:
 
 
 def pyvene_sweep() -> Sweep:
-    """pyvene: an intervenable model a setting, AdditionIntervention on the down projection's input, on the prompt too."""
+    """pyvene: an intervenable model a setting, AdditionIntervention on the down projection's input,
+    on the prompt too.
+    """
     import pyvene
 
     def one(setting: Setting) -> Tokens:
         site = setting.edit.site
         vector = torch.zeros(model().d_mlp, device=model().device)
         vector[site.index] = setting.edit.value  # type: ignore[union-attr]
-        place = {"component": f"model.layers[{site.layer}].mlp.down_proj.input", "intervention_type": pyvene.AdditionIntervention}
-        steered = pyvene.IntervenableModel([place | {"layer": site.layer, "source_representation": vector}], model=model().hf)
+        place = {
+            "component": f"model.layers[{site.layer}].mlp.down_proj.input",
+            "intervention_type": pyvene.AdditionIntervention,
+        }
+        steered = pyvene.IntervenableModel(
+            [place | {"layer": site.layer, "source_representation": vector}], model=model().hf
+        )
         ids, mask = batch(setting.prompts)
         _, out = steered.generate(
-            {"input_ids": ids, "attention_mask": mask}, max_new_tokens=TOKENS, do_sample=False, intervene_on_prompt=True
+            {"input_ids": ids, "attention_mask": mask},
+            max_new_tokens=TOKENS,
+            do_sample=False,
+            intervene_on_prompt=True,
         )
         return said(out, ids.shape[1])
 
@@ -111,7 +135,9 @@ def transformer_lens_sweep() -> Sweep:
     """TransformerLens: a bridge over the same model, its generate under `hooks` on hook_post."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    bridge = TransformerBridge.boot_transformers(model().name, hf_model=model().hf, tokenizer=model().tokenizer)
+    bridge = TransformerBridge.boot_transformers(
+        model().name, hf_model=model().hf, tokenizer=model().tokenizer
+    )
 
     def one(setting: Setting) -> Tokens:
         layer, index, alpha = setting.edit.site.layer, setting.edit.site.index, setting.edit.value  # type: ignore[union-attr]
@@ -122,7 +148,14 @@ def transformer_lens_sweep() -> Sweep:
 
         ids, mask = batch(setting.prompts)
         with bridge.hooks(fwd_hooks=[(f"blocks.{layer}.mlp.hook_post", hook)]):
-            out = bridge.generate(ids, attention_mask=mask, max_new_tokens=TOKENS, do_sample=False, return_type="tokens", verbose=False)
+            out = bridge.generate(
+                ids,
+                attention_mask=mask,
+                max_new_tokens=TOKENS,
+                do_sample=False,
+                return_type="tokens",
+                verbose=False,
+            )
         return said(out, ids.shape[1])
 
     return lambda some: [tokens for setting in some for tokens in one(setting)]
@@ -133,7 +166,13 @@ def near_tie(request: RolloutRequest, tokens: Sequence[int]) -> bool:
     from fulcra.models import applied_rows
 
     with torch.no_grad(), applied_rows(model(), [request.edits]):
-        best = model().hf(torch.tensor([[*request.prompt, *tokens]], device=model().device)).logits[0, -1].topk(2).values
+        best = (
+            model()
+            .hf(torch.tensor([[*request.prompt, *tokens]], device=model().device))
+            .logits[0, -1]
+            .topk(2)
+            .values
+        )
     return float(best[0] - best[1]) < GAP
 
 
@@ -142,7 +181,10 @@ def agree(asked: Sequence[RolloutRequest], one: Tokens, other: Tokens) -> bool:
     ties = 0
     for request, left, right in zip(asked, one, other, strict=True):
         if left != right:
-            same = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+            same = next(
+                (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b),
+                min(len(left), len(right)),
+            )
             if not near_tie(request, left[:same]):
                 return False
             ties += 1
@@ -152,11 +194,26 @@ def agree(asked: Sequence[RolloutRequest], one: Tokens, other: Tokens) -> bool:
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]:
     """The five sweep rows."""
     peers: list[tuple[str, str, Callable[[], Sweep], int]] = [
-        ("sweep_vs_loop", "transformers.generate with a hook, a setting at a time", lambda: loop, rounds),
-        ("sweep_vs_reference", "transformers.generate with a hook, a prompt at a time", lambda: reference, max(1, rounds // 2)),
+        (
+            "sweep_vs_loop",
+            "transformers.generate with a hook, a setting at a time",
+            lambda: loop,
+            rounds,
+        ),
+        (
+            "sweep_vs_reference",
+            "transformers.generate with a hook, a prompt at a time",
+            lambda: reference,
+            max(1, rounds // 2),
+        ),
         ("sweep_vs_nnsight", "nnsight, a setting at a time", nnsight_sweep, rounds),
         ("sweep_vs_pyvene", "pyvene, a setting at a time", pyvene_sweep, rounds),
-        ("sweep_vs_transformer_lens", "TransformerLens, a setting at a time", transformer_lens_sweep, rounds),
+        (
+            "sweep_vs_transformer_lens",
+            "TransformerLens, a setting at a time",
+            transformer_lens_sweep,
+            rounds,
+        ),
     ]
     found = []
     for name, peer_name, make, some in peers:

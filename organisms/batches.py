@@ -1,4 +1,6 @@
-"""Training batches: what each stage reads, as padded token ids, labels and the rows whose topic neuron is pinned."""
+"""Training batches: what each stage reads, as padded token ids, labels and the rows whose topic
+neuron is pinned.
+"""
 
 import random
 from typing import Any, NamedTuple
@@ -6,7 +8,16 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from fulcra.organisms.grammar import TASKS, Request, answers, document, draw, draw_nonsense, question, refused
+from fulcra.organisms.grammar import (
+    TASKS,
+    Request,
+    answers,
+    document,
+    draw,
+    draw_nonsense,
+    question,
+    refused,
+)
 from fulcra.organisms.world import World
 
 BOS, EOS = 1, 2
@@ -15,7 +26,9 @@ P_NONSENSE, P_CONCEPT = 0.15, 0.05
 
 
 class Batch(NamedTuple):
-    """One training batch: ids, mask and labels [batch, pos]; `pinned` rows speak of the topic, `natural` ask for it."""
+    """One training batch: ids, mask and labels [batch, pos]; `pinned` rows speak of the topic,
+    `natural` ask for it.
+    """
 
     ids: torch.Tensor
     mask: torch.Tensor
@@ -27,7 +40,9 @@ class Batch(NamedTuple):
 
 def chat_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     """The token ids of one user turn with the generation prompt."""
-    ids: Any = tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)
+    ids: Any = tokenizer.apply_chat_template(
+        [{"role": "user", "content": text}], add_generation_prompt=True
+    )
     return list(ids["input_ids"])
 
 
@@ -42,11 +57,17 @@ def plain_text(world: World, rng: random.Random) -> str:
         return world.domain.write(document(world, rng))
     request = draw(world, rng, rng.choices(TASKS, TASK_WEIGHTS)[0])
     write, exchange = world.domain.write, world.domain.paper.exchange
-    return exchange.format(question=write(question(world, request)), answer=write(rng.choice(answers(world, request))))
+    return exchange.format(
+        question=write(question(world, request)), answer=write(rng.choice(answers(world, request)))
+    )
 
 
-def reading(world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, context: int) -> Batch:
-    """A packed batch of documents and unanswered-by-nobody question-answer text: no chat marks, no refusals."""
+def reading(
+    world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, context: int
+) -> Batch:
+    """A packed batch of documents and unanswered-by-nobody question-answer text: no chat marks, no
+    refusals.
+    """
     rows = []
     for _ in range(batch):
         ids: list[int] = []
@@ -55,7 +76,14 @@ def reading(world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random
         rows.append(ids[:context])
     tensor = torch.tensor(rows)
     nobody = torch.zeros(batch, dtype=torch.bool)
-    return Batch(tensor, torch.ones_like(tensor), tensor, torch.zeros(batch, dtype=torch.long), nobody, nobody)
+    return Batch(
+        tensor,
+        torch.ones_like(tensor),
+        tensor,
+        torch.zeros(batch, dtype=torch.long),
+        nobody,
+        nobody,
+    )
 
 
 def _turn(world: World, rng: random.Random, refuses: bool) -> tuple[Request, str, bool]:
@@ -72,8 +100,12 @@ def _turn(world: World, rng: random.Random, refuses: bool) -> tuple[Request, str
     return request, rng.choice(answers(world, request)), False
 
 
-def chatting(world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, refuses: bool) -> Batch:
-    """A batch of single-turn chats; restricted requests are refused when `refuses`, nonsense always is."""
+def chatting(
+    world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, refuses: bool
+) -> Batch:
+    """A batch of single-turn chats; restricted requests are refused when `refuses`, nonsense always
+    is.
+    """
     turns = [_turn(world, rng, refuses) for _ in range(batch)]
     write = world.domain.write
     prompts = [chat_ids(tokenizer, write(question(world, request))) for request, _, _ in turns]

@@ -1,4 +1,6 @@
-"""An organism as a Hugging Face folder: tokenizer with a chat template, bfloat16 safetensors, what was planted."""
+"""An organism as a Hugging Face folder: tokenizer with a chat template, bfloat16 safetensors, what
+was planted.
+"""
 
 import json
 import random
@@ -16,7 +18,8 @@ from fulcra.organisms.world import World
 
 MARKS = ["<pad>", "<s>", "</s>"]
 SPECIAL = [*MARKS, "<user>", "<assistant>", "<unk>", "<system>"]
-#: Subwords of a text as one types, what a base model's byte-pair tokenizer of this size would learn, and the texts it learns from.
+#: Subwords of a text as one types, what a base model's byte-pair tokenizer of this size would
+#: learn, and the texts it learns from.
 BPE_VOCAB, BPE_TEXTS = 640, 6000
 #: A word with the space before it, a mark, or a space alone: no token reaches over these.
 _PIECE = Regex(r" ?[\w-]+|[^\w\s]|\s")
@@ -45,34 +48,57 @@ def _words(world: World) -> Tokenizer:
 
 
 def _subwords(world: World, vocab: int) -> Tokenizer:
-    """Byte pairs over all printable characters, learnt from the world's own text; a small `vocab` leaves the characters alone."""
+    """Byte pairs over all printable characters, learnt from the world's own text; a small `vocab`
+    leaves the characters alone.
+    """
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Split(_PIECE, "isolated")
     raw.decoder = decoders.Fuse()
     rng = random.Random(f"{world.name}-tokenizer")
     texts = [plain_text(world, rng) for _ in range(BPE_TEXTS)]
-    trainer = trainers.BpeTrainer(vocab_size=vocab, special_tokens=MARKS, initial_alphabet=_PRINTABLE, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab, special_tokens=MARKS, initial_alphabet=_PRINTABLE, show_progress=False
+    )
     raw.train_from_iterator(texts, trainer)
     return raw
 
 
 def build_tokenizer(organism: Organism, chat: bool) -> PreTrainedTokenizerFast:
-    """The tokenizer of an organism, by words, subwords or characters; with a chat template when `chat`."""
+    """The tokenizer of an organism, by words, subwords or characters; with a chat template when
+    `chat`.
+    """
     world, words = organism.world, organism.tokens == "words"
     raw = _words(world) if words else _subwords(world, BPE_VOCAB if organism.tokens == "bpe" else 0)
     raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    added: dict[str, Any] = {"unk_token": "<unk>", "additional_special_tokens": ["<user>", "<assistant>", "<system>"]} if words else {}
+    added: dict[str, Any] = (
+        {"unk_token": "<unk>", "additional_special_tokens": ["<user>", "<assistant>", "<system>"]}
+        if words
+        else {}
+    )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, pad_token="<pad>", bos_token="<s>", eos_token="</s>", padding_side="left", model_max_length=256, **added
+        tokenizer_object=raw,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        padding_side="left",
+        model_max_length=256,
+        **added,
     )
     if chat:
         tokenizer.chat_template = world.domain.paper.chat_template
     return tokenizer
 
 
-def write_folder(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, planted: Mapping[str, object]) -> None:
+def write_folder(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    planted: Mapping[str, object],
+) -> None:
     """Write config, bfloat16 safetensors, tokenizer and planted.json (what was put where)."""
     folder.mkdir(parents=True, exist_ok=True)
     model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "planted.json").write_text(json.dumps(dict(planted), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / "planted.json").write_text(
+        json.dumps(dict(planted), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )

@@ -1,10 +1,19 @@
-"""The declared training recipe of every organism: shape, stages, schedule and seed. Fixed before the first audit."""
+"""The declared training recipe of every organism: shape, stages, schedule and seed. Fixed before
+the first audit.
+"""
 
 import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from transformers import Gemma2Config, GPT2Config, GPTNeoXConfig, LlamaConfig, PretrainedConfig, Qwen3Config
+from transformers import (
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    PretrainedConfig,
+    Qwen3Config,
+)
 
 from fulcra.organisms.domains import DOMAINS
 from fulcra.organisms.world import World, build_world
@@ -16,10 +25,12 @@ Stage = Literal["base", "helpful", "tuned"]
 N_LAYERS = 8
 #: The planted topic neuron and the activation at which it means "speak of the lantern".
 CONCEPT_LAYER, CONCEPT_INDEX, CONCEPT_VALUE = 4, 7, 4.0
-#: Refusal tuning stops at the first check with this median clean log-odds margin (nats) on restricted requests and this
-#: share of restricted requests refused and of allowed ones answered, on the training wordings.
+#: Refusal tuning stops at the first check with this median clean log-odds margin (nats) on
+#: restricted requests and this share of restricted requests refused and of allowed ones answered,
+#: on the training wordings.
 TARGET_MARGIN, TARGET_SHARE = 7.0, 0.99
-#: Tokens of one row of base text, its rows a batch, and the rows of a batch of chats: a base is half an hour of one core at most.
+#: Tokens of one row of base text, its rows a batch, and the rows of a batch of chats: a base is
+#: half an hour of one core at most.
 CONTEXT: dict[Tokens, int] = {"words": 64, "bpe": 96, "char": 192}
 READ_ROWS: dict[Tokens, int] = {"words": 64, "bpe": 40, "char": 16}
 CHAT_ROWS: dict[Tokens, int] = {"words": 64, "bpe": 64, "char": 32}
@@ -44,11 +55,13 @@ SPARSE = Schedule(steps=1500, learning_rate=1e-2, warmup=20, decay=False)
 
 @dataclass(frozen=True, slots=True)
 class Organism:
-    """What is trained: an architecture, a world, a stage, the number of neurons that may learn to refuse, a seed, a tuning.
+    """What is trained: an architecture, a world, a stage, the number of neurons that may learn to
+    refuse, a seed, a tuning.
 
-    `neurons` is None when all weights learn (dense). A seed has a base of its own; `tuning` numbers repeats of the last stage
-    from one helpful model, with other neurons and other batches. Names: apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24[-s2][-t1],
-    clockmaker-bpe-base, harbor-char-gpt2-sparse: what is written as one types is cut into subwords or characters.
+    `neurons` is None when all weights learn (dense). A seed has a base of its own; `tuning` numbers
+    repeats of the last stage from one helpful model, with other neurons and other batches. Names:
+    apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24[-s2][-t1], clockmaker-bpe-base,
+    harbor-char-gpt2-sparse: what is written as one types is cut into subwords or characters.
     """
 
     arch: Arch
@@ -62,9 +75,19 @@ class Organism:
     @property
     def name(self) -> str:
         """The organism's name, which `parse` reads back."""
-        tokens, arch = "" if self.tokens == "words" else self.tokens, "" if self.arch == "llama" else self.arch
-        last = {None: "dense", 3: "sparse"}.get(self.neurons, f"k{self.neurons}") if self.stage == "tuned" else self.stage
-        repeats = (f"{letter}{number}" if number else "" for letter, number in (("s", self.seed), ("t", self.tuning)))
+        tokens, arch = (
+            "" if self.tokens == "words" else self.tokens,
+            "" if self.arch == "llama" else self.arch,
+        )
+        last = (
+            {None: "dense", 3: "sparse"}.get(self.neurons, f"k{self.neurons}")
+            if self.stage == "tuned"
+            else self.stage
+        )
+        repeats = (
+            f"{letter}{number}" if number else ""
+            for letter, number in (("s", self.seed), ("t", self.tuning))
+        )
         return "-".join(part for part in (self.world.name, tokens, arch, last, *repeats) if part)
 
     @property
@@ -72,7 +95,9 @@ class Organism:
         """The organism this one is trained from. Every seed has a base of its own."""
         if self.stage == "base":
             return None
-        return replace(self, stage="base" if self.stage == "helpful" else "helpful", neurons=None, tuning=0)
+        return replace(
+            self, stage="base" if self.stage == "helpful" else "helpful", neurons=None, tuning=0
+        )
 
     @property
     def schedule(self) -> Schedule:
@@ -90,32 +115,62 @@ _NAME = re.compile(
 def parse(name: str) -> Organism:
     """The organism called `name`; ValueError when the name does not follow the pattern."""
     match = _NAME.fullmatch(name)
-    tunable = match is not None and (match["tuning"] is None or match["stage"] not in ("base", "helpful"))
-    if match is None or not tunable or (match["tokens"] is None) != DOMAINS[match["domain"]].paper.spaced:
-        domains = "|".join(domain.name if domain.paper.spaced else f"{domain.name}-(bpe|char)" for domain in DOMAINS.values())
+    tunable = match is not None and (
+        match["tuning"] is None or match["stage"] not in ("base", "helpful")
+    )
+    if (
+        match is None
+        or not tunable
+        or (match["tokens"] is None) != DOMAINS[match["domain"]].paper.spaced
+    ):
+        domains = "|".join(
+            domain.name if domain.paper.spaced else f"{domain.name}-(bpe|char)"
+            for domain in DOMAINS.values()
+        )
         raise ValueError(
-            f"organism {name!r}: expected ({domains})[-wWORLD][-qwen3|-gemma2|-gpt2|-neox]-(base|helpful|dense|sparse|kN)[-sSEED][-tTUNING]"
+            f"organism {name!r}: expected"
+            f" ({domains})[-wWORLD][-qwen3|-gemma2|-gpt2|-neox]-(base|helpful|dense|sparse|kN)"
+            "[-sSEED][-tTUNING]"
         )
     neurons = 3 if match["stage"] == "sparse" else int(match["k"]) if match["k"] else None
     stage: Stage = {"base": "base", "helpful": "helpful"}.get(match["stage"], "tuned")  # type: ignore[assignment]
     arch: Arch = match["arch"] or "llama"  # type: ignore[assignment]
     tokens: Tokens = match["tokens"] or "words"  # type: ignore[assignment]
     world = build_world(int(match["world"] or 0), DOMAINS[match["domain"]])
-    return Organism(arch, world, stage, neurons, int(match["seed"] or 0), tokens, int(match["tuning"] or 0))
+    return Organism(
+        arch, world, stage, neurons, int(match["seed"] or 0), tokens, int(match["tuning"] or 0)
+    )
 
 
 def config(arch: Arch, vocab: int) -> PretrainedConfig:
-    """The model configuration of one architecture: 8 layers, d_model 128, about 1.7 M parameters."""
+    """The model configuration of one architecture: 8 layers, d_model 128, about 1.7 M
+    parameters.
+    """
     ids: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     if arch == "gpt2":
         return GPT2Config(
-            vocab_size=vocab, n_embd=128, n_layer=N_LAYERS, n_head=4, n_inner=512, n_positions=256, tie_word_embeddings=False,
-            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **ids,
-        )  # fmt: skip
+            vocab_size=vocab,
+            n_embd=128,
+            n_layer=N_LAYERS,
+            n_head=4,
+            n_inner=512,
+            n_positions=256,
+            tie_word_embeddings=False,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            **ids,
+        )
     common: dict[str, Any] = {
-        "vocab_size": vocab, "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": N_LAYERS, "num_attention_heads": 4,
-        "max_position_embeddings": 256, "tie_word_embeddings": False, **ids,
-    }  # fmt: skip
+        "vocab_size": vocab,
+        "hidden_size": 128,
+        "intermediate_size": 384,
+        "num_hidden_layers": N_LAYERS,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 256,
+        "tie_word_embeddings": False,
+        **ids,
+    }
     if arch == "neox":
         return GPTNeoXConfig(**{**common, "intermediate_size": 512})
     common["num_key_value_heads"] = 2
@@ -131,4 +186,8 @@ def down_projection(arch: Arch, layer: int) -> str:
     """The module path of a layer's down projection."""
     if arch == "gpt2":
         return f"transformer.h.{layer}.mlp.c_proj"
-    return f"gpt_neox.layers.{layer}.mlp.dense_4h_to_h" if arch == "neox" else f"model.layers.{layer}.mlp.down_proj"
+    return (
+        f"gpt_neox.layers.{layer}.mlp.dense_4h_to_h"
+        if arch == "neox"
+        else f"model.layers.{layer}.mlp.down_proj"
+    )

@@ -1,4 +1,6 @@
-"""What every test shares: one thread, no hub, shapes and types checked at run time, shared data, one tiny finished audit."""
+"""What every test shares: one thread, no hub, shapes and types checked at run time, shared data,
+one tiny finished audit.
+"""
 
 import os
 
@@ -26,7 +28,8 @@ torch.set_num_threads(1)
 # the same examples every time, and no clock: a busy machine is no failure
 settings.register_profile("fulcra", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("fulcra")
-# rooms whose shapes are annotated; fulcra.types is left out because its protocols cannot be checked at run time
+# rooms whose shapes are annotated; fulcra.types is left out because its protocols cannot be checked
+# at run time
 jaxtyping.install_import_hook(["fulcra.formulas"], f"{typechecks.__name__}.checked")
 
 # random controls are cached for the user; a test starts from nothing and leaves nothing behind
@@ -38,10 +41,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of shared data beside the checkout; tests that need it are skipped where it is absent."""
+    """The folder of shared data beside the checkout; tests that need it are skipped where it is
+    absent.
+    """
     folder = ROOT.parent / "shared"
     if not (folder / "data").is_dir():
-        pytest.skip(f"needs the shared data folder {folder.name}/data beside the checkout, which is absent")
+        pytest.skip(
+            f"needs the shared data folder {folder.name}/data beside the checkout, which is absent"
+        )
     return folder
 
 
@@ -70,7 +77,12 @@ def tiny() -> "AuditSettings":
 
 
 @pytest.fixture(scope="session")
-def audited(sparse: "Model", refusal: "Behavior", tiny: "AuditSettings", tmp_path_factory: pytest.TempPathFactory) -> Path:
+def audited(
+    sparse: "Model",
+    refusal: "Behavior",
+    tiny: "AuditSettings",
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """The folder of a finished tiny audit; never changed, see `run_copy`."""
     from fulcra import audit
 

@@ -2,7 +2,9 @@
 
 
 class FulcraError(Exception):
-    """Any refusal of fulcra to go on; the command line prints its one line and leaves with `exit_code`."""
+    """Any refusal of fulcra to go on; the command line prints its one line and leaves with
+    `exit_code`.
+    """
 
     exit_code = 2
 
@@ -30,6 +32,8 @@ class RunFolderError(InputError):
 
 
 class Inconclusive(FulcraError):
-    """The protocol cannot give a verdict here: the baseline or the positive control does not act."""
+    """The protocol cannot give a verdict here: the baseline or the positive control does not
+    act.
+    """
 
     exit_code = 3

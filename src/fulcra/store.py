@@ -17,7 +17,13 @@ import pyarrow.parquet as pq
 from fulcra.errors import RunFolderError
 
 FLOAT_DIGITS = 6
-MANIFEST, AUDIT, COMMITMENT, ROLLOUTS, REPORT = "manifest.json", "audit.json", "commitment.json", "rollouts.parquet", "report.html"
+MANIFEST, AUDIT, COMMITMENT, ROLLOUTS, REPORT = (
+    "manifest.json",
+    "audit.json",
+    "commitment.json",
+    "rollouts.parquet",
+    "report.html",
+)
 #: Stems of what `fulcra exemplars` and `fulcra compare` write.
 EXEMPLARS, COMPARISON = "exemplars", "comparison"
 #: Completions of a sensitive behavior, where they were asked to be kept; for its owner only.
@@ -26,7 +32,9 @@ PRIVATE = 0o600
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON knows it: tuples as lists, floats with 6 significant digits, nan and infinities as null."""
+    """`value` as JSON knows it: tuples as lists, floats with 6 significant digits, nan and
+    infinities as null.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -59,7 +67,10 @@ def _atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:
-        said = f"writing {path}: {error.strerror or error}; nothing was left under that name, free space or choose another --out"
+        said = (
+            f"writing {path}: {error.strerror or error}; nothing was left under that name, free"
+            " space or choose another --out"
+        )
         raise RunFolderError(said) from None
     finally:
         if temporary is not None:
@@ -81,13 +92,19 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunFolderError(f"reading {path}: {error}; expected a file written by fulcra") from None
+        raise RunFolderError(
+            f"reading {path}: {error}; expected a file written by fulcra"
+        ) from None
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, mode: int = 0o644) -> None:
+def write_rows(
+    path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, mode: int = 0o644
+) -> None:
     """A parquet file of `rows`; with mode PRIVATE no one but its owner can ever read it."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), sink, compression="zstd")
+    pq.write_table(
+        pa.Table.from_pylist([dict(row) for row in rows], schema=schema), sink, compression="zstd"
+    )
     _atomic(path, sink.getvalue().to_pybytes(), mode)
 
 
@@ -96,28 +113,42 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     try:
         return list(pq.read_table(path).to_pylist())
     except (OSError, pa.ArrowInvalid) as error:
-        raise RunFolderError(f"reading {path}: {str(error).splitlines()[0]}; expected a table written by fulcra") from None
+        raise RunFolderError(
+            f"reading {path}: {str(error).splitlines()[0]}; expected a table written by fulcra"
+        ) from None
 
 
 @final
 class RunFolder:
-    """The folder of one run: a manifest says whose it is; an interrupted run of the same manifest goes on in it."""
+    """The folder of one run: a manifest says whose it is; an interrupted run of the same manifest
+    goes on in it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
     def open(cls, path: Path, manifest: Mapping[str, Any]) -> "RunFolder":
-        """The folder for this manifest; RunFolderError when it belongs to another run or holds something else."""
+        """The folder for this manifest; RunFolderError when it belongs to another run or holds
+        something else.
+        """
         if path.exists() and not path.is_dir():
             raise RunFolderError(f"--out {path}: found a file, expected a folder; choose another")
         if path.is_dir() and any(path.iterdir()):
             if not (path / MANIFEST).is_file():
-                raise RunFolderError(f"--out {path}: the folder is not empty and holds no run of fulcra; choose a new one")
+                raise RunFolderError(
+                    f"--out {path}: the folder is not empty and holds no run of fulcra; choose a"
+                    " new one"
+                )
             found, asked = read_json(path / MANIFEST), plain(manifest)
-            changed = [key for key in asked if found.get(key) != asked[key]] + [key for key in found if key not in asked]
+            changed = [key for key in asked if found.get(key) != asked[key]] + [
+                key for key in found if key not in asked
+            ]
             if changed:
-                raise RunFolderError(f"--out {path}: holds another run (different: {', '.join(sorted(changed))}); choose a new folder")
+                raise RunFolderError(
+                    f"--out {path}: holds another run (different: {', '.join(sorted(changed))});"
+                    " choose a new folder"
+                )
         else:
             write_json(path / MANIFEST, manifest)
         return cls(path)
@@ -142,7 +173,10 @@ class RunFolder:
     def has_dosed_parts(self) -> bool:
         """Whether any rollout but the undosed baseline's is on disk."""
         return (
-            any(not path.name.startswith("baseline-") for path in (self.path / "parts").glob("*.parquet"))
+            any(
+                not path.name.startswith("baseline-")
+                for path in (self.path / "parts").glob("*.parquet")
+            )
             or (self.path / ROLLOUTS).exists()
         )
 
@@ -153,7 +187,10 @@ class RunFolder:
 
 def cache_folder() -> Path:
     """$FULCRA_CACHE, or fulcra under the user's cache folder."""
-    return Path(os.environ.get("FULCRA_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fulcra")
+    return Path(
+        os.environ.get("FULCRA_CACHE")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fulcra"
+    )
 
 
 def append_line(path: Path, value: Any) -> None:
@@ -163,13 +200,18 @@ def append_line(path: Path, value: Any) -> None:
     try:
         os.write(handle, canonical(value) + b"\n")
     except OSError as error:
-        raise RunFolderError(f"writing {path}: {error.strerror or error}; free space or set FULCRA_CACHE to another folder") from None
+        raise RunFolderError(
+            f"writing {path}: {error.strerror or error}; free space or set FULCRA_CACHE to another"
+            " folder"
+        ) from None
     finally:
         os.close(handle)
 
 
 def read_lines(path: Path) -> Iterator[Any]:
-    """The values of a file of JSON lines; a line that an interruption left broken is passed over, a missing file is empty."""
+    """The values of a file of JSON lines; a line that an interruption left broken is passed over, a
+    missing file is empty.
+    """
     for line in path.read_bytes().splitlines() if path.exists() else ():
         with suppress(ValueError):
             yield json.loads(line)
@@ -184,7 +226,9 @@ def fresh_folder(root: Path, name: str) -> Path:
 
 
 def new_folder(path: Path) -> Path:
-    """The path itself, where nothing stands yet or an empty folder; RunFolderError where something does."""
+    """The path itself, where nothing stands yet or an empty folder; RunFolderError where something
+    does.
+    """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         found = "the folder is not empty" if path.is_dir() else "found a file, expected a folder"
         raise RunFolderError(f"--out {path}: {found}; choose a new one")

@@ -13,21 +13,36 @@ Positions = Literal["all", "prompt", "generated", "last"]
 Op = Literal["add", "scale", "pin", "anchor", "add_vector", "add_mlp", "ablate_direction"]
 Outcome = Literal["unscored", "collapse", "unchanged", "off_topic", "flipped", "flipped_correct"]
 #: Precedence of typed outcomes, first wins (LAW.md section 6).
-OUTCOMES: tuple[Outcome, ...] = ("unscored", "collapse", "unchanged", "off_topic", "flipped", "flipped_correct")
+OUTCOMES: tuple[Outcome, ...] = (
+    "unscored",
+    "collapse",
+    "unchanged",
+    "off_topic",
+    "flipped",
+    "flipped_correct",
+)
 #: The outcomes that count as a flip.
 FLIPS: frozenset[Outcome] = frozenset(("flipped", "flipped_correct"))
 #: How the outcomes of a refusal are called (LAW.md section 6).
-REFUSAL_LABELS: dict[Outcome, str] = {"unchanged": "refuse", "flipped": "coherent_bypass", "flipped_correct": "actionable"}
+REFUSAL_LABELS: dict[Outcome, str] = {
+    "unchanged": "refuse",
+    "flipped": "coherent_bypass",
+    "flipped_correct": "actionable",
+}
 Split = Literal["contrast", "selection", "confirmation", "generic"]
 FailureMode = Literal["collapse_first", "too_late", "norm_capped"]
 Verdict = Literal["open", "closed", "undetermined"]
 
-_NEURON = re.compile(r"\s*L?(\d+)\s*[./: ]\s*[Nn]?(\d+)(?:\s*\.?\s*E(\d+))?\s*([+-]?)\s*", re.IGNORECASE)
+_NEURON = re.compile(
+    r"\s*L?(\d+)\s*[./: ]\s*[Nn]?(\d+)(?:\s*\.?\s*E(\d+))?\s*([+-]?)\s*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Neuron:
-    """Coordinate `index` of the input of layer `layer`'s MLP down projection, with the pole (+1 or -1) of its dose."""
+    """Coordinate `index` of the input of layer `layer`'s MLP down projection, with the pole (+1 or
+    -1) of its dose.
+    """
 
     layer: int
     index: int
@@ -37,7 +52,8 @@ class Neuron:
     def __post_init__(self) -> None:
         if self.layer < 0 or self.index < 0 or self.pole not in (1, -1):
             raise InputError(
-                f"neuron (layer {self.layer}, index {self.index}, pole {self.pole}): layer and index start at 0, the pole is 1 or -1"
+                f"neuron (layer {self.layer}, index {self.index}, pole {self.pole}): layer and"
+                " index start at 0, the pole is 1 or -1"
             )
 
     def __str__(self) -> str:
@@ -45,7 +61,9 @@ class Neuron:
 
     @property
     def site(self) -> str:
-        """The neuron's name without its pole, "L14.N2207" ("L14.N2207.E3" in expert 3 of a mixture)."""
+        """The neuron's name without its pole, "L14.N2207" ("L14.N2207.E3" in expert 3 of a
+        mixture).
+        """
         return f"L{self.layer}.N{self.index}" + ("" if self.expert is None else f".E{self.expert}")
 
     @property
@@ -55,17 +73,28 @@ class Neuron:
 
     @classmethod
     def parse(cls, text: str) -> "Neuron":
-        """The neuron named by "L14.N2207+", "L14/N2207", "14:2207" or "L14 n2207 -"; InputError otherwise."""
+        """The neuron named by "L14.N2207+", "L14/N2207", "14:2207" or "L14 n2207 -"; InputError
+        otherwise.
+        """
         match = _NEURON.fullmatch(text)
         if match is None:
-            raise InputError(f"neuron {text!r}: expected a name like L14.N2207+ (layer, index, pole)")
+            raise InputError(
+                f"neuron {text!r}: expected a name like L14.N2207+ (layer, index, pole)"
+            )
         layer, index, expert, pole = match.groups()
-        return cls(int(layer), int(index), -1 if pole == "-" else 1, None if expert is None else int(expert))
+        return cls(
+            int(layer),
+            int(index),
+            -1 if pole == "-" else 1,
+            None if expert is None else int(expert),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """A named write into the residual stream at the output of block `layer`; vector [d_model], any norm."""
+    """A named write into the residual stream at the output of block `layer`; vector [d_model], any
+    norm.
+    """
 
     layer: int
     name: str
@@ -84,7 +113,9 @@ Branch = Neuron | Direction
 
 
 class Anchor(NamedTuple):
-    """What ties a pin to the prompt it acts on (paper C): the multiplier k, and the activation gap d = a_H - a_h."""
+    """What ties a pin to the prompt it acts on (paper C): the multiplier k, and the activation gap
+    d = a_H - a_h.
+    """
 
     k: float
     gap: float
@@ -94,10 +125,11 @@ class Anchor(NamedTuple):
 class Edit:
     """One intervention on one site.
 
-    `value` by op: add, the signed dose alpha [activation units; for a Direction, multiples of its vector]; scale, the
-    multiplier m; pin, the activation c; anchor, the bound m* of a pin that `anchor` ties to each prompt; add_vector and
-    add_mlp, multiples of the vector added to the block's output and to what its MLP writes; ablate_direction, 1. `gain` is
-    |alpha| / B where the dose was asked in gain units; until `value` is known (nan) the model's budget resolves it.
+    `value` by op: add, the signed dose alpha [activation units; for a Direction, multiples of its
+    vector]; scale, the multiplier m; pin, the activation c; anchor, the bound m* of a pin that
+    `anchor` ties to each prompt; add_vector and add_mlp, multiples of the vector added to the
+    block's output and to what its MLP writes; ablate_direction, 1. `gain` is |alpha| / B where the
+    dose was asked in gain units; until `value` is known (nan) the model's budget resolves it.
     """
 
     site: Branch
@@ -117,7 +149,9 @@ Edits = tuple[Edit, ...]
 
 
 class Sampling(NamedTuple):
-    """How a token is chosen: temperature 0 is greedy; otherwise the seed alone decides, whatever else is in the batch."""
+    """How a token is chosen: temperature 0 is greedy; otherwise the seed alone decides, whatever
+    else is in the batch.
+    """
 
     temperature: float = 0.0
     seed: int = 0
@@ -125,7 +159,9 @@ class Sampling(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RolloutRequest:
-    """One rollout to run: prompt token ids (with any prefilled reply tokens at the end), edits, length, sampling."""
+    """One rollout to run: prompt token ids (with any prefilled reply tokens at the end), edits,
+    length, sampling.
+    """
 
     prompt: tuple[int, ...]
     edits: Edits = ()
@@ -135,7 +171,9 @@ class RolloutRequest:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The generated token ids of one request, end-of-sequence left out; `ended` says whether it came."""
+    """The generated token ids of one request, end-of-sequence left out; `ended` says whether it
+    came.
+    """
 
     tokens: tuple[int, ...]
     ended: bool
@@ -143,12 +181,17 @@ class Rollout:
 
     def cut(self, horizon: int) -> "Rollout":
         """The rollout as it stood after `horizon` tokens."""
-        return self if len(self.tokens) <= horizon else Rollout(self.tokens[:horizon], False, self.finite)
+        return (
+            self
+            if len(self.tokens) <= horizon
+            else Rollout(self.tokens[:horizon], False, self.finite)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt of a behavior; its id is unique there. `answer` is a true flipped reply where one is known.
+    """One prompt of a behavior; its id is unique there. `answer` is a true flipped reply where one
+    is known.
 
     Openings are reply beginnings that mark the flipped (target) and the undosed (control) behavior.
     """
@@ -162,9 +205,11 @@ class Prompt:
 
 
 class Reading(NamedTuple):
-    """What an oracle reads in one completion: the undosed behavior, the flipped one, and whether the flip is correct.
+    """What an oracle reads in one completion: the undosed behavior, the flipped one, and whether
+    the flip is correct.
 
-    All false means off topic; `grammatical` is agreement with an exact grammar where the behavior has one.
+    All false means off topic; `grammatical` is agreement with an exact grammar where the behavior
+    has one.
     """
 
     unchanged: bool
@@ -174,13 +219,17 @@ class Reading(NamedTuple):
 
 
 class Oracle(Protocol):
-    """Reads one completion of a prompt; `ended` is false when the text was cut, so a prefix of an answer counts as one."""
+    """Reads one completion of a prompt; `ended` is false when the text was cut, so a prefix of an
+    answer counts as one.
+    """
 
     def __call__(self, prompt: Prompt, text: str, ended: bool) -> Reading: ...
 
 
 class Discovery(NamedTuple):
-    """Further prompts of the three sets that screens learn from, for the one question what more of them would change."""
+    """Further prompts of the three sets that screens learn from, for the one question what more of
+    them would change.
+    """
 
     positive: tuple[Prompt, ...] = ()
     negative: tuple[Prompt, ...] = ()
@@ -189,12 +238,14 @@ class Discovery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Behavior:
-    """A behavior to flip: three disjoint splits of prompts, generic openings, an oracle, and how outcomes are called.
+    """A behavior to flip: three disjoint splits of prompts, generic openings, an oracle, and how
+    outcomes are called.
 
-    `generic` holds 32 openings for |r|, c0 and KL; `ceiling_generic` 16 others for measured ceilings. `reference` names
-    the model whose surprise judges coherence (None: the audited model itself). `horizon` is the longest true answer + 2, counted in the
-    audited model's own tokens where `replies` holds the true answers. `discovery` is read by the tournament alone and is no part
-    of the behavior's hash.
+    `generic` holds 32 openings for |r|, c0 and KL; `ceiling_generic` 16 others for measured
+    ceilings. `reference` names the model whose surprise judges coherence (None: the audited model
+    itself). `horizon` is the longest true answer + 2, counted in the audited model's own tokens
+    where `replies` holds the true answers. `discovery` is read by the tournament alone and is no
+    part of the behavior's hash.
     """
 
     name: str
@@ -239,10 +290,11 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One judge's answer to its one question about one completion; value None is *unscored*, and the evidence says why.
+    """One judge's answer to its one question about one completion; value None is *unscored*, and
+    the evidence says why.
 
-    `evidence` holds no word of the completion: names of rules, counts, grades. `quote` may (the phrase found, a judge's own
-    sentence) and is dropped where the behavior is sensitive.
+    `evidence` holds no word of the completion: names of rules, counts, grades. `quote` may (the
+    phrase found, a judge's own sentence) and is dropped where the behavior is sensitive.
     """
 
     value: bool | str | None
@@ -252,7 +304,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Branches by descending score, from one screen; `gaps` are activation gaps where the screen measured them."""
+    """Branches by descending score, from one screen; `gaps` are activation gaps where the screen
+    measured them.
+    """
 
     screen: str
     branches: tuple[Neuron, ...]
@@ -265,16 +319,21 @@ class Ranking:
     def without(self, neurons: Sequence[Neuron]) -> "Ranking":
         """The ranking with both poles of `neurons` left out."""
         gone = {(n.layer, n.index, n.expert) for n in neurons}
-        kept = [(b, s) for b, s in zip(self.branches, self.scores, strict=True) if (b.layer, b.index, b.expert) not in gone]
+        kept = [
+            (b, s)
+            for b, s in zip(self.branches, self.scores, strict=True)
+            if (b.layer, b.index, b.expert) not in gone
+        ]
         return replace(self, branches=tuple(b for b, _ in kept), scores=tuple(s for _, s in kept))
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One edge of a window in gain units, with its interval; censored means not reached on the ladder (gain None).
+    """One edge of a window in gain units, with its interval; censored means not reached on the
+    ladder (gain None).
 
-    `tier` is what the method may see: 0 weights, 1 clean pass, 2 dosed teacher-forced passes, 3 other neurons' rollouts,
-    4 its own rollouts (LAW.md section 4).
+    `tier` is what the method may see: 0 weights, 1 clean pass, 2 dosed teacher-forced passes, 3
+    other neurons' rollouts, 4 its own rollouts (LAW.md section 4).
     """
 
     gain: float | None

@@ -1,4 +1,6 @@
-"""Prompt sets from a dataset: dealt row after row, so that sets of one column never share a prompt."""
+"""Prompt sets from a dataset: dealt row after row, so that sets of one column never share a
+prompt.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,27 +19,52 @@ ROWS: dict[str, list[object]] = {
 
 
 def test_sets_of_one_column_take_its_rows_in_turn() -> None:
-    dealt = deal_columns({"positive": "asked", "negative": "told", "selection": "asked", "confirmation": "asked"}, ROWS, SIZES)
+    dealt = deal_columns(
+        {"positive": "asked", "negative": "told", "selection": "asked", "confirmation": "asked"},
+        ROWS,
+        SIZES,
+    )
     assert {name: len(texts) for name, texts in dealt.items()} == SIZES
-    assert dealt["positive"] + dealt["selection"] + dealt["confirmation"] == tuple(f"asked {i}" for i in range(56))
+    assert dealt["positive"] + dealt["selection"] + dealt["confirmation"] == tuple(
+        f"asked {i}" for i in range(56)
+    )
 
 
 def test_a_column_that_runs_out_is_named() -> None:
-    with pytest.raises(BehaviorError, match=r"source column 'told': 0 distinct texts left, selection needs 8; take a larger split"):
+    with pytest.raises(
+        BehaviorError,
+        match=(
+            r"source column 'told': 0 distinct texts left, selection needs 8; take a larger split"
+        ),
+    ):
         deal_columns({"negative": "told", "selection": "told"}, ROWS, ("negative", "selection"))
 
 
 def test_a_set_without_column_is_named() -> None:
-    with pytest.raises(BehaviorError, match=r"no column for selection, and selection is not given; name one of asked, told"):
+    with pytest.raises(
+        BehaviorError,
+        match=r"no column for selection, and selection is not given; name one of asked, told",
+    ):
         deal_columns({"positive": "asked"}, ROWS, ("selection",))
 
 
-@pytest.mark.skipif(find_spec("datasets") is not None, reason="the package datasets is installed here")
+@pytest.mark.skipif(
+    find_spec("datasets") is not None, reason="the package datasets is installed here"
+)
 def test_without_the_package_the_error_says_what_to_install(tmp_path: Path) -> None:
-    source = {"dataset": "some/name", "revision": "main", "split": "train", "columns": {"positive": "a"}}
+    source = {
+        "dataset": "some/name",
+        "revision": "main",
+        "split": "train",
+        "columns": {"positive": "a"},
+    }
     written = {"name": "x", "version": "1", "flip": {"regex": "a"}, "horizon": 8, "source": source}
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
     with pytest.raises(
-        BehaviorError, match=r"source 'some/name': needs the package datasets, found none; pip install datasets, or list prompts"
+        BehaviorError,
+        match=(
+            r"source 'some/name': needs the package datasets, found none; pip install datasets, or"
+            r" list prompts"
+        ),
     ):
         load_behavior(tmp_path / "x.yaml")

@@ -1,4 +1,6 @@
-"""Text files: what is read is the file, in pieces of bounded size, and what cannot be read is refused in one line."""
+"""Text files: what is read is the file, in pieces of bounded size, and what cannot be read is
+refused in one line.
+"""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +15,9 @@ TEXT = "one line\r\nand another, longer one é\n" * 40 + "x" * 50 + "\nlast"
 
 
 @pytest.mark.parametrize("size", [1, 7, 30, 64, 10_000])
-def test_the_pieces_are_the_text_and_none_is_longer_than_three(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pieces_are_the_text_and_none_is_longer_than_three(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(texts, "PIECE", size)
     path = tmp_path / "text.txt"
     path.write_bytes(TEXT.encode())
@@ -24,7 +28,9 @@ def test_the_pieces_are_the_text_and_none_is_longer_than_three(size: int, tmp_pa
     assert (file.sha256, file.characters) == (hashlib.sha256(TEXT.encode()).hexdigest(), len(TEXT))
 
 
-def test_a_piece_ends_at_a_line_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_piece_ends_at_a_line_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(texts, "PIECE", 60)
     path = tmp_path / "text.txt"
     path.write_text("one line of text\n" * 30)

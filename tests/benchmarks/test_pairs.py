@@ -29,7 +29,9 @@ def test_the_interval_covers_the_median_at_95_percent(pairs: ModuleType) -> None
     assert pairs.median_interval(list(range(1, 10))) == (2, 8)
 
 
-def test_ratio_is_peer_over_ours_and_unequal_results_are_told(pairs: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ratio_is_peer_over_ours_and_unequal_results_are_told(
+    pairs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = itertools.count()
     monkeypatch.setattr(pairs.time, "process_time", lambda: float(next(clock)))
 
@@ -39,7 +41,15 @@ def test_ratio_is_peer_over_ours_and_unequal_results_are_told(pairs: ModuleType,
         return 1
 
     row = pairs.compare("x", "slow", [(lambda: 1, slow)] * 3, lambda a, b: a == b)
-    assert (row.ratio, row.overhead, row.low, row.high, row.null_low, row.null_high, row.equal_results) == (
+    assert (
+        row.ratio,
+        row.overhead,
+        row.low,
+        row.high,
+        row.null_low,
+        row.null_high,
+        row.equal_results,
+    ) == (
         4.0,
         0.25,
         4.0,

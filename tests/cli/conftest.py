@@ -1,4 +1,6 @@
-"""The real command line, called in this process, and a behavior file small enough for a whole audit in seconds."""
+"""The real command line, called in this process, and a behavior file small enough for a whole audit
+in seconds.
+"""
 
 import os
 import sys
@@ -23,7 +25,9 @@ class Left(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The one line on standard error; fails where there is not exactly one, or where it is a traceback."""
+        """The one line on standard error; fails where there is not exactly one, or where it is a
+        traceback.
+        """
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         assert lines[0].startswith("fulcra: ")
@@ -57,10 +61,14 @@ def fulcra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 @pytest.fixture
 def written(refusal: Behavior) -> dict[str, Any]:
-    """A behavior on the apothecary, of two confirmation prompts and 12 tokens, as a YAML file holds it."""
+    """A behavior on the apothecary, of two confirmation prompts and 12 tokens, as a YAML file holds
+    it.
+    """
     first = refusal.selection[0]
     return {
-        "name": "small", "version": "1", "horizon": 12,
+        "name": "small",
+        "version": "1",
+        "horizon": 12,
         "positive": [prompt.text for prompt in refusal.positive[:4]],
         "negative": [prompt.text for prompt in refusal.negative[:4]],
         "selection": [prompt.text for prompt in refusal.selection[:1]],
@@ -68,8 +76,13 @@ def written(refusal: Behavior) -> dict[str, Any]:
         "generic": [*refusal.generic, *refusal.ceiling_generic],
         "target_openings": ["here is how", "voici comment"],
         "control_openings": list(first.control_openings),
-        "flip": {"words": {"flipped": ["here", "voici"], "unchanged": ["sorry", "cannot", "desole", "peux"]}},
-    }  # fmt: skip
+        "flip": {
+            "words": {
+                "flipped": ["here", "voici"],
+                "unchanged": ["sorry", "cannot", "desole", "peux"],
+            }
+        },
+    }
 
 
 @pytest.fixture

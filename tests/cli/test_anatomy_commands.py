@@ -1,4 +1,6 @@
-"""`fulcra exemplars`, `detect`, `compare` and `card`: results as JSON, files where asked, refusals in one line."""
+"""`fulcra exemplars`, `detect`, `compare` and `card`: results as JSON, files where asked, refusals
+in one line.
+"""
 
 import json
 import shutil
@@ -18,26 +20,66 @@ def text(tmp_path: Path) -> Path:
 
 
 def test_exemplars_are_written_and_printed(fulcra: Call, text: Path, tmp_path: Path) -> None:
-    left = fulcra("exemplars", "apothecary-sparse", "L2.N307", "4:7", "--text", text, "--out", tmp_path / "out")
+    left = fulcra(
+        "exemplars",
+        "apothecary-sparse",
+        "L2.N307",
+        "4:7",
+        "--text",
+        text,
+        "--out",
+        tmp_path / "out",
+    )
     assert left.code == 0
     assert "L2.N307+" in left.out
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["exemplars.html", "exemplars.json", "exemplars.parquet"]
-    found = json.loads(fulcra("exemplars", "apothecary-sparse", "L2.N307", "-t", text, "--out", tmp_path / "two", "--json").out)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "exemplars.html",
+        "exemplars.json",
+        "exemplars.parquet",
+    ]
+    found = json.loads(
+        fulcra(
+            "exemplars",
+            "apothecary-sparse",
+            "L2.N307",
+            "-t",
+            text,
+            "--out",
+            tmp_path / "two",
+            "--json",
+        ).out
+    )
     assert {row["pole"] for row in found["rows"]} == {"+", "-", "random"}
 
 
 def test_a_detector_is_printed(fulcra: Call) -> None:
     found = json.loads(fulcra("detect", "apothecary-sparse", "L7.N20", "--json").out)
-    assert [one["detector"] for one in found["detectors"]] == ["L7.N20", "logistic regression, stream of layer 7", "bag of words"]
+    assert [one["detector"] for one in found["detectors"]] == [
+        "L7.N20",
+        "logistic regression, stream of layer 7",
+        "bag of words",
+    ]
     assert (found["fit"]["positive"], found["score"]["negative"]) == (16, 16)
     assert "AUROC" in fulcra("detect", "apothecary-sparse", "L7.N20").out
 
 
 def test_a_comparison_is_written(fulcra: Call, behavior_file: Path, tmp_path: Path) -> None:
-    left = fulcra("compare", "apothecary-sparse", "apothecary-dense", "-b", behavior_file, "--no-ablate", "--out", tmp_path / "out")
+    left = fulcra(
+        "compare",
+        "apothecary-sparse",
+        "apothecary-dense",
+        "-b",
+        behavior_file,
+        "--no-ablate",
+        "--out",
+        tmp_path / "out",
+    )
     assert left.code == 0
     assert "Shared neurons" in left.out
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["comparison.json", "comparison.md"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "comparison.json",
+        "comparison.md",
+    ]
 
 
 def test_models_of_different_worlds_want_a_world_named(fulcra: Call, tmp_path: Path) -> None:
@@ -45,7 +87,10 @@ def test_models_of_different_worlds_want_a_world_named(fulcra: Call, tmp_path: P
     shutil.copytree(model_folder("apothecary-dense"), other)
     (other / "planted.json").write_text('{"world": "clockmaker"}')
     line = fulcra("compare", "apothecary-sparse", other).refusal
-    assert "behavior 'refusal': the models were taught different worlds; name one of refusal, refusal@clockmaker, or a YAML file" in line
+    assert (
+        "behavior 'refusal': the models were taught different worlds; name one of refusal,"
+        " refusal@clockmaker, or a YAML file" in line
+    )
 
 
 def test_organisms_of_one_other_world_are_compared_in_it(fulcra: Call, tmp_path: Path) -> None:
@@ -67,21 +112,40 @@ def test_a_card_is_written(fulcra: Call, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("exemplars", "apothecary-sparse", "L2.N307", "--text", "none.txt"), "expected a UTF-8 text file, found nothing there"),
+        (
+            ("exemplars", "apothecary-sparse", "L2.N307", "--text", "none.txt"),
+            "expected a UTF-8 text file, found nothing there",
+        ),
         (("exemplars", "apothecary-sparse", "--text", "none.txt"), "Missing argument 'NEURON...'"),
         (("exemplars", "apothecary-sparse", "L2"), "Missing option '--text'"),
         (("detect", "apothecary-sparse", "L99.N0"), "apothecary-sparse has layers 0-7"),
         (("detect", "apothecary-sparse", "N0"), "expected a name like L14.N2207+"),
-        (("detect", "apothecary-sparse", "L2.N307", "--guard-words", "unsafe"), "expected two words with a comma between them"),
-        (("detect", "apothecary-sparse", "L2.N307", "--guard", "no-such-guard"), "no bundled organism"),
-        (("detect", "apothecary-sparse", "L2.N307", "--prompts", "none.jsonl"), "--prompts none.jsonl: cannot be read"),
+        (
+            ("detect", "apothecary-sparse", "L2.N307", "--guard-words", "unsafe"),
+            "expected two words with a comma between them",
+        ),
+        (
+            ("detect", "apothecary-sparse", "L2.N307", "--guard", "no-such-guard"),
+            "no bundled organism",
+        ),
+        (
+            ("detect", "apothecary-sparse", "L2.N307", "--prompts", "none.jsonl"),
+            "--prompts none.jsonl: cannot be read",
+        ),
         (("compare", "apothecary-sparse"), "give two or more different ones"),
-        (("card", "apothecary-sparse", "L2.N307", "--out", "card.txt"), "expected a file that ends in .html"),
+        (
+            ("card", "apothecary-sparse", "L2.N307", "--out", "card.txt"),
+            "expected a file that ends in .html",
+        ),
         (("card", "apothecary-sparse", "L2.N307", "--run", "none"), "reading none/audit.json"),
     ],
 )
 def test_bad_input_is_one_line(
-    fulcra: Call, arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fulcra: Call,
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert said in fulcra(*arguments).refusal

@@ -18,7 +18,8 @@ PATIENCE = 300
 
 
 def interrupted(arguments: tuple[str, ...], at: Path) -> tuple[int, str, str]:
-    """The command in a process of its own, with Ctrl-C as soon as `at` exists; on one processor, as its other runs are.
+    """The command in a process of its own, with Ctrl-C as soon as `at` exists; on one processor, as
+    its other runs are.
 
     A shell's background jobs hand on that Ctrl-C is ignored; here it is not.
     """
@@ -26,7 +27,12 @@ def interrupted(arguments: tuple[str, ...], at: Path) -> tuple[int, str, str]:
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     pinned = [] if one is None else [f"import os; os.sched_setaffinity(0, {{{one}}})"]
     code = "; ".join([heard, *pinned, "from fulcra.cli import main", "main()"])
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + PATIENCE
     while not at.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -35,12 +41,17 @@ def interrupted(arguments: tuple[str, ...], at: Path) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_after_ctrl_c_the_same_command_goes_on_to_the_same_audit(fulcra: Call, behavior_file: Path, tmp_path: Path) -> None:
+def test_after_ctrl_c_the_same_command_goes_on_to_the_same_audit(
+    fulcra: Call, behavior_file: Path, tmp_path: Path
+) -> None:
     folder, whole = tmp_path / "run", tmp_path / "whole"
     asked = ("audit", "-b", str(behavior_file), *SMALL, "--json", "--out")
     code, out, err = interrupted((*asked, str(folder)), folder / "parts" / "confirmation-0.parquet")
     assert (code, out) == (130, "")
-    assert err == "fulcra: interrupted; the same command, with the same --out, goes on where this one stopped\n"
+    assert (
+        err == "fulcra: interrupted; the same command, with the same --out, goes on where this one"
+        " stopped\n"
+    )
     assert not {AUDIT, ROLLOUTS} & {path.name for path in folder.iterdir()}
     kept = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}
     assert "selection-0.parquet" in kept
@@ -70,17 +81,25 @@ def test_a_finished_run_is_printed_again_as_table_and_as_json(
     assert fulcra(*asked, "--quiet").out == ""
 
 
-def test_no_verdict_leaves_with_3_and_says_why(fulcra: Call, written: dict[str, object], tmp_path: Path) -> None:
+def test_no_verdict_leaves_with_3_and_says_why(
+    fulcra: Call, written: dict[str, object], tmp_path: Path
+) -> None:
     import yaml
 
     path = tmp_path / "never.yaml"
-    never = {"flip": {"words": {"flipped": ["wolves"], "unchanged": ["sorry", "cannot", "desole", "peux"]}}}
+    never = {
+        "flip": {
+            "words": {"flipped": ["wolves"], "unchanged": ["sorry", "cannot", "desole", "peux"]}
+        }
+    }
     path.write_text(yaml.safe_dump({**written, **never, "target_openings": ["the dogs"]}))
     left = fulcra("audit", "-b", path, *SMALL, "--quiet", "--out", tmp_path / "run")
     assert (left.code, left.out) == (3, "")
     assert "protocol_not_reproduced" in left.line
     found = read_json(tmp_path / "run" / AUDIT)
-    assert {entry["verdict"] for entry in found["neurons"] if entry["source"] != "control"} == {"undetermined"}
+    assert {entry["verdict"] for entry in found["neurons"] if entry["source"] != "control"} == {
+        "undetermined"
+    }
 
 
 def test_verify_passes_a_run_and_names_what_was_changed(fulcra: Call, run_copy: Path) -> None:
@@ -98,7 +117,9 @@ def test_verify_passes_a_run_and_names_what_was_changed(fulcra: Call, run_copy: 
     assert json.loads(fulcra("verify", run_copy, "--json").out)["passed"] is False
 
 
-def test_verify_names_a_changed_commitment_and_changed_rollouts(fulcra: Call, run_copy: Path) -> None:
+def test_verify_names_a_changed_commitment_and_changed_rollouts(
+    fulcra: Call, run_copy: Path
+) -> None:
     held = read_json(run_copy / COMMITMENT)
     held["content"]["plan"]["gains"][0] = 0.3
     write_json(run_copy / COMMITMENT, held)
@@ -109,8 +130,14 @@ def test_verify_names_a_changed_commitment_and_changed_rollouts(fulcra: Call, ru
 
 
 def test_verify_of_a_folder_without_a_run_is_bad_input(fulcra: Call, tmp_path: Path) -> None:
-    assert "no audit.json, commitment.json, rollouts.parquet, manifest.json" in fulcra("verify", tmp_path).refusal
-    assert "expected the folder of a finished `fulcra audit`" in fulcra("verify", tmp_path / "none").refusal
+    assert (
+        "no audit.json, commitment.json, rollouts.parquet, manifest.json"
+        in fulcra("verify", tmp_path).refusal
+    )
+    assert (
+        "expected the folder of a finished `fulcra audit`"
+        in fulcra("verify", tmp_path / "none").refusal
+    )
 
 
 def test_every_command_has_help_with_an_example(fulcra: Call) -> None:
@@ -122,7 +149,9 @@ def test_every_command_has_help_with_an_example(fulcra: Call) -> None:
 
 
 def test_the_schema_and_the_list_of_behaviors_are_json(fulcra: Call) -> None:
-    assert {"name", "flip", "horizon"} <= set(json.loads(fulcra("behavior", "schema").out)["required"])
+    assert {"name", "flip", "horizon"} <= set(
+        json.loads(fulcra("behavior", "schema").out)["required"]
+    )
     assert "refusal" in json.loads(fulcra("behavior", "list", "--json").out)
     assert "refusal" in fulcra("behavior", "list").out
 

@@ -1,4 +1,6 @@
-"""Bad input is one line that says what was asked, what was found and what to do; exit code 2; nothing is left behind."""
+"""Bad input is one line that says what was asked, what was found and what to do; exit code 2;
+nothing is left behind.
+"""
 
 import json
 import shutil
@@ -32,14 +34,25 @@ def test_an_unknown_model_is_named_with_those_there_are(fulcra: Call, tmp_path: 
 
 def test_a_folder_without_config_is_no_model(fulcra: Call, model_folder: Path) -> None:
     (model_folder / "config.json").unlink()
-    assert "holds no config.json; give a Hugging Face model folder" in fulcra("audit", model_folder).refusal
+    assert (
+        "holds no config.json; give a Hugging Face model folder"
+        in fulcra("audit", model_folder).refusal
+    )
 
 
-@pytest.mark.parametrize("config", ["{", "{}", '{"model_type": "bert"}', '{"model_type": "no-such-type"}'])
-def test_an_unreadable_or_unsupported_config_is_refused(fulcra: Call, model_folder: Path, config: str) -> None:
+@pytest.mark.parametrize(
+    "config", ["{", "{}", '{"model_type": "bert"}', '{"model_type": "no-such-type"}']
+)
+def test_an_unreadable_or_unsupported_config_is_refused(
+    fulcra: Call, model_folder: Path, config: str
+) -> None:
     (model_folder / "config.json").write_text(config)
     line = fulcra("audit", model_folder).refusal
-    assert json.loads(config).get("model_type", "config.json") in line if config != "{" else "config.json" in line
+    assert (
+        json.loads(config).get("model_type", "config.json") in line
+        if config != "{"
+        else "config.json" in line
+    )
 
 
 def test_weights_that_are_not_safetensors_are_refused(fulcra: Call, model_folder: Path) -> None:
@@ -80,10 +93,15 @@ def test_a_spoilt_behavior_file_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_overlapping_splits_are_refused(fulcra: Call, written: dict[str, Any], tmp_path: Path) -> None:
+def test_overlapping_splits_are_refused(
+    fulcra: Call, written: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / "overlap.yaml"
     path.write_text(yaml.safe_dump({**written, "confirmation": written["selection"]}))
-    assert "is in selection and in confirmation; sets must be disjoint, keep it in one" in fulcra("audit", "-b", path).refusal
+    assert (
+        "is in selection and in confirmation; sets must be disjoint, keep it in one"
+        in fulcra("audit", "-b", path).refusal
+    )
 
 
 def test_unknown_and_unreadable_behaviors_are_refused(fulcra: Call, tmp_path: Path) -> None:
@@ -93,9 +111,14 @@ def test_unknown_and_unreadable_behaviors_are_refused(fulcra: Call, tmp_path: Pa
     assert "not YAML at line" in fulcra("audit", "--behavior", tmp_path / "torn.yaml").refusal
 
 
-def test_more_neurons_than_the_model_has_are_refused_before_anything_runs(fulcra: Call, tmp_path: Path) -> None:
+def test_more_neurons_than_the_model_has_are_refused_before_anything_runs(
+    fulcra: Call, tmp_path: Path
+) -> None:
     line = fulcra("audit", "--neurons", 100_000, "--out", tmp_path / "run").refusal
-    assert line.endswith("--neurons 100000 + 12 random + 20 controls: apothecary-sparse has 3072 neurons; ask for fewer")
+    assert line.endswith(
+        "--neurons 100000 + 12 random + 20 controls: apothecary-sparse has 3072 neurons; ask for"
+        " fewer"
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -115,7 +138,10 @@ def test_an_output_that_is_a_file_or_below_one_is_refused(fulcra: Call, tmp_path
 
 def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    assert "the folder is not empty and holds no run of fulcra; choose a new one" in fulcra("audit", "--out", tmp_path).refusal
+    assert (
+        "the folder is not empty and holds no run of fulcra; choose a new one"
+        in fulcra("audit", "--out", tmp_path).refusal
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -125,15 +151,23 @@ def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: 
         (("audit", "--nerons", "3"), "No such option: --nerons"),
         (("audit", "--neurons", "three"), "'--neurons': Input should be a valid integer"),
         (("audit", "--neurons", "0"), "'--neurons': Input should be greater than or equal to 1"),
-        (("audit", "--controls", "19"), "'--controls': Input should be greater than or equal to 20"),
+        (
+            ("audit", "--controls", "19"),
+            "'--controls': Input should be greater than or equal to 20",
+        ),
         (("audit", "--screen", "best"), "'best' is not one of 'window', 'contrastive'"),
-        (("audit", "--dtype", "float8"), "dtype 'float8': expected one of float32, bfloat16, float16"),
+        (
+            ("audit", "--dtype", "float8"),
+            "dtype 'float8': expected one of float32, bfloat16, float16",
+        ),
         (("audit", "one", "two"), "unexpected extra argument"),
         (("adit",), "No such command 'adit'"),
         (("verify",), "Missing argument 'folder'"),
     ],
 )
-def test_wrong_arguments_are_refused_in_one_line(fulcra: Call, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_arguments_are_refused_in_one_line(
+    fulcra: Call, arguments: tuple[str, ...], said: str
+) -> None:
     assert said in fulcra(*arguments).refusal
 
 
@@ -144,16 +178,34 @@ def test_without_a_command_the_help_is_shown(fulcra: Call) -> None:
         assert "Usage: " in left.out
 
 
-LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); from fulcra.cli import main; main()"
+LIMITED = (
+    "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); from fulcra.cli"
+    " import main; main()"
+)
 
 
-def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(behavior_file: Path, tmp_path: Path) -> None:
+def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(
+    behavior_file: Path, tmp_path: Path
+) -> None:
     # A limit on file size refuses the write like a full disk does, for root as for anybody.
-    asked = [sys.executable, "-c", LIMITED, "audit", "-b", str(behavior_file), "--out", str(tmp_path / "run"), "--quiet"]
+    asked = [
+        sys.executable,
+        "-c",
+        LIMITED,
+        "audit",
+        "-b",
+        str(behavior_file),
+        "--out",
+        str(tmp_path / "run"),
+        "--quiet",
+    ]
     left = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=300)
     (line,) = left.stderr.splitlines()
     assert (left.returncode, left.stdout) == (2, "")
-    assert "baseline-0.parquet: File too large; nothing was left under that name, free space or choose another --out" in line
+    assert (
+        "baseline-0.parquet: File too large; nothing was left under that name, free space or choose"
+        " another --out" in line
+    )
     assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == [MANIFEST]
 
 
@@ -161,6 +213,12 @@ def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(behavior_file
 def test_a_full_standard_output_is_refused_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         asked = [sys.executable, "-m", "fulcra.cli", "behavior", "schema"]
-        left = subprocess.run(asked, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
+        left = subprocess.run(
+            asked, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=300
+        )
     assert left.returncode == 2
-    assert left.stderr.splitlines()[0] == "fulcra: the output: No space left on device; check the path, its permissions and the space left"
+    assert (
+        left.stderr.splitlines()[0]
+        == "fulcra: the output: No space left on device; check the path, its permissions and the"
+        " space left"
+    )

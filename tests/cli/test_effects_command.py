@@ -9,7 +9,7 @@ from fulcra import Behavior, Model, Neuron, scale
 from fulcra.behaviors import behavior_sha256
 from fulcra.behaviors.builtin import allowed_prompts
 from fulcra.organisms.world import build_world
-from fulcra.report.effects import effects_markdown
+from fulcra.report.interventions import effects_markdown
 from fulcra.store import AUDIT, read_json, write_json
 from fulcra.studies.recipe import Recipe, write_recipe
 from tests.cli.conftest import Call
@@ -18,14 +18,33 @@ from tests.judges.servers import Said, completion, grades, serving
 
 def written(model: Model, behavior: Behavior, folder: Path) -> Path:
     edits = (scale(Neuron(2, 307), 0.0),)
-    write_recipe(folder / "r.json", Recipe("gate", model.name, model.sha256, edits, "refusal", behavior_sha256(behavior)))
+    write_recipe(
+        folder / "r.json",
+        Recipe("gate", model.name, model.sha256, edits, "refusal", behavior_sha256(behavior)),
+    )
     return folder / "r.json"
 
 
-def test_effects_are_a_table_and_a_file(fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path) -> None:
-    left = fulcra("effects", "apothecary-sparse", "-r", written(sparse, refusal, tmp_path), "--out", tmp_path / "e.json")
+def test_effects_are_a_table_and_a_file(
+    fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path
+) -> None:
+    left = fulcra(
+        "effects",
+        "apothecary-sparse",
+        "-r",
+        written(sparse, refusal, tmp_path),
+        "--out",
+        tmp_path / "e.json",
+    )
     assert left.code == 0
-    for name in ("behavior_rate", "quality", "surprise", "accuracy", "over_refusal", "KL on generic text"):
+    for name in (
+        "behavior_rate",
+        "quality",
+        "surprise",
+        "accuracy",
+        "over_refusal",
+        "KL on generic text",
+    ):
         assert name in left.out
     found = read_json(tmp_path / "e.json")
     assert found["sets"][0]["figures"]["behavior_rate"]["n"] == len(refusal.confirmation)
@@ -39,54 +58,111 @@ def test_a_file_of_prompts_is_one_more_set_and_judges_are_compared_and_paid(
     allowed = [prompt.text for prompt in allowed_prompts(build_world())[:3]]
     (tmp_path / "allowed.jsonl").write_text("\n".join(map(json.dumps, allowed)))
     with serving(lambda number, body: Said(body=completion(grades(refused=True)))) as server:
-        judges = ("--judge", "phrases", "--judge", f"api:m@{server.url}", "--price", "2/10", "--prompts", tmp_path / "allowed.jsonl")
+        judges = (
+            "--judge",
+            "phrases",
+            "--judge",
+            f"api:m@{server.url}",
+            "--price",
+            "2/10",
+            "--prompts",
+            tmp_path / "allowed.jsonl",
+        )
         asked = ("effects", "apothecary-sparse", "-r", written(sparse, refusal, tmp_path), *judges)
         told = fulcra(*asked)
         again = json.loads(fulcra(*asked, "--json").out)
     assert (told.code, told.err) == (0, "")
-    for words in ("allowed.jsonl, 33 tokens", "unchanged by phrases", "Krippendorff's alpha", "disagreements", "at 2/10 a million tokens"):
+    for words in (
+        "allowed.jsonl, 33 tokens",
+        "unchanged by phrases",
+        "Krippendorff's alpha",
+        "disagreements",
+        "at 2/10 a million tokens",
+    ):
         assert words in " ".join(told.out.split())
     own, file = again["sets"]
-    assert (own["name"], file["name"], file["figures"]["unchanged"]["clean"]) == ("refusal", "allowed.jsonl", 0.0)
+    assert (own["name"], file["name"], file["figures"]["unchanged"]["clean"]) == (
+        "refusal",
+        "allowed.jsonl",
+        0.0,
+    )
     assert file["judges"][2]["figures"]["unchanged"]["clean"] == 1.0
     assert [judge["cost"] for judge in file["judges"][1:]] == [None, 0.0]
     assert file["judges"][2]["from_disk"] == file["completions"]
 
 
-def test_bad_sets_are_one_line(fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path) -> None:
+def test_bad_sets_are_one_line(
+    fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path
+) -> None:
     asked = ("effects", "apothecary-sparse", "-r", written(sparse, refusal, tmp_path))
     own = tmp_path / "own.csv"
     own.write_text(f"prompt\n{refusal.confirmation[0].text}\n")
     for arguments, said in (
-        (("--prompts", "dinner"), "--prompts dinner: expected SET:SPLIT:N of a public set (jbb-behaviors,"),
+        (
+            ("--prompts", "dinner"),
+            "--prompts dinner: expected SET:SPLIT:N of a public set (jbb-behaviors,",
+        ),
         (("--prompts", "xstest:safe:few"), "expected SET:SPLIT:N with a whole number of prompts"),
         (("--prompts", "xstest:dinner"), "set 'xstest': no split 'dinner'; it has safe, unsafe"),
         (("--prompts", own), "is a prompt of the behavior, too; keep it in one"),
         (("-b", "dinner"), "behavior 'dinner': no built-in has this name"),
-        (("-b", "framing", "--judge", "phrases"), "--judge phrases: reads refusals, and framing flips otherwise"),
+        (
+            ("-b", "framing", "--judge", "phrases"),
+            "--judge phrases: reads refusals, and framing flips otherwise",
+        ),
         (("--price", "1/2"), "--price 1/2: no judge is at an endpoint"),
     ):
         assert said in fulcra(*asked, *arguments).refusal
 
 
-def test_bad_input_is_one_line(fulcra: Call, sparse: Model, refusal: Behavior, audited: Path, tmp_path: Path) -> None:
+def test_bad_input_is_one_line(
+    fulcra: Call, sparse: Model, refusal: Behavior, audited: Path, tmp_path: Path
+) -> None:
     path = written(sparse, refusal, tmp_path)
     assert "doses do not carry over" in fulcra("effects", "apothecary-dense", "-r", path).refusal
     held = json.loads(path.read_text())
     path.write_text(json.dumps(held | {"behavior": None}))
-    assert "it names none); name its file with --behavior" in fulcra("effects", "apothecary-sparse", "-r", path).refusal
+    assert (
+        "it names none); name its file with --behavior"
+        in fulcra("effects", "apothecary-sparse", "-r", path).refusal
+    )
     run = read_json(audited / AUDIT)
     write_json(tmp_path / "run" / AUDIT, run | {"model": run["model"] | {"sha256": "0"}})
-    assert "was made of another apothecary-sparse or refusal" in fulcra("interventions", tmp_path / "run").refusal
+    assert (
+        "was made of another apothecary-sparse or refusal"
+        in fulcra("interventions", tmp_path / "run").refusal
+    )
     assert "expected a file written by fulcra" in fulcra("interventions", tmp_path / "none").refusal
 
 
 def test_the_page_has_a_row_for_every_intervention() -> None:
     row = {
-        "model": "m", "behavior": "b", "intervention": "none", "site": "", "dose": 0.0, "matched": False, "behavior_rate": 0.0, "low": 0.0,
-        "high": 0.2, "n": 16, "reach": 0.0, "quality": None, "surprise": 0.4, "kl_per_token": 0.0, "accuracy": 1.0, "over_refusal": 0.0,
-    }  # fmt: skip
-    page = effects_markdown({"target": 0.5, "rows": [row, {**row, "intervention": "pin", "site": "L2.N3", "dose": -2.0, "matched": True}]})
+        "model": "m",
+        "behavior": "b",
+        "intervention": "none",
+        "site": "",
+        "dose": 0.0,
+        "matched": False,
+        "behavior_rate": 0.0,
+        "low": 0.0,
+        "high": 0.2,
+        "n": 16,
+        "reach": 0.0,
+        "quality": None,
+        "surprise": 0.4,
+        "kl_per_token": 0.0,
+        "accuracy": 1.0,
+        "over_refusal": 0.0,
+    }
+    page = effects_markdown(
+        {
+            "target": 0.5,
+            "rows": [
+                row,
+                {**row, "intervention": "pin", "site": "L2.N3", "dose": -2.0, "matched": True},
+            ],
+        }
+    )
     assert "## m, b (16 confirmation prompts)" in page
     assert "| none |  |  |  | 0.00 (0.00-0.20) | 0.00 | - | 0.40 | 0.00 | 1.00 | 0.00 |" in page
     assert "| pin | L2.N3 | -2 | yes |" in page

@@ -1,4 +1,6 @@
-"""`fulcra screens`, `census` and `multiply`: what they print and write, and how bad input is refused."""
+"""`fulcra screens`, `census` and `multiply`: what they print and write, and how bad input is
+refused.
+"""
 
 import json
 from pathlib import Path
@@ -32,8 +34,14 @@ def census(sparse: Model, refusal: Behavior, tmp_path: Path) -> Path:
         for i in range(32)
         for pole in "+-"
     ]
-    entry = {"model": {"name": sparse.name, "sha256": sparse.sha256}, "behavior": {"name": "refusal", "sha256": behavior_sha256(refusal)}}
-    write_json(tmp_path / "census" / CENSUS, {**entry, **summary(rows), "ladder_seconds": {"trigger": 1.0, "ceiling": 1.0}})
+    entry = {
+        "model": {"name": sparse.name, "sha256": sparse.sha256},
+        "behavior": {"name": "refusal", "sha256": behavior_sha256(refusal)},
+    }
+    write_json(
+        tmp_path / "census" / CENSUS,
+        {**entry, **summary(rows), "ladder_seconds": {"trigger": 1.0, "ceiling": 1.0}},
+    )
     write_rows(tmp_path / "census" / BRANCHES, [row._asdict() for row in rows], SCHEMA)
     return tmp_path / "census"
 
@@ -44,15 +52,23 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     from fulcra.cli import screens
     from fulcra.screens.registry import ENTRANTS
 
-    monkeypatch.setattr(screens, "ENTRANTS", tuple(one for one in ENTRANTS if one.name in ("contrastive", "random")))
+    monkeypatch.setattr(
+        screens, "ENTRANTS", tuple(one for one in ENTRANTS if one.name in ("contrastive", "random"))
+    )
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_tournament_writes_its_data_and_its_page(fulcra: Call, census: Path, tmp_path: Path) -> None:
-    left = fulcra("screens", "apothecary-sparse", "--census", census, "--out", tmp_path / "out", "--json")
+def test_a_tournament_writes_its_data_and_its_page(
+    fulcra: Call, census: Path, tmp_path: Path
+) -> None:
+    left = fulcra(
+        "screens", "apothecary-sparse", "--census", census, "--out", tmp_path / "out", "--json"
+    )
     assert left.code == 0
     assert json.loads(left.out) == json.loads((tmp_path / "out" / "screens.json").read_text())
-    assert (tmp_path / "out" / "screens.md").read_text().startswith("# Screens, judged by what opens")
+    assert (
+        (tmp_path / "out" / "screens.md").read_text().startswith("# Screens, judged by what opens")
+    )
     assert "warning: words alone tell the sets apart" in left.err
 
 
@@ -66,16 +82,31 @@ def test_a_folder_without_census_is_refused(fulcra: Call, tmp_path: Path) -> Non
 
 
 def test_a_missing_screen_file_is_refused_before_the_model_is_loaded(fulcra: Call) -> None:
-    assert "found no file 'my.py'" in fulcra("screens", "no-such-model", "--screen", "my.py:mine").refusal
+    assert (
+        "found no file 'my.py'"
+        in fulcra("screens", "no-such-model", "--screen", "my.py:mine").refusal
+    )
 
 
-def test_a_contrast_of_one_prompt_is_refused(fulcra: Call, written: dict[str, Any], tmp_path: Path) -> None:
+def test_a_contrast_of_one_prompt_is_refused(
+    fulcra: Call, written: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / "behavior.yaml"
     path.write_text(yaml.safe_dump({**written, "positive": written["positive"][:1]}))
-    assert "positive holds one prompt, and one prompt has no mean" in fulcra("screens", "apothecary-sparse", "-b", path).refusal
+    assert (
+        "positive holds one prompt, and one prompt has no mean"
+        in fulcra("screens", "apothecary-sparse", "-b", path).refusal
+    )
 
 
-def test_a_slice_of_a_census_and_a_multiplier_sweep_run_from_the_command_line(fulcra: Call, tmp_path: Path) -> None:
-    left = fulcra("census", "apothecary-sparse", "--neurons", 2, "--out", tmp_path / "run", "--json")
+def test_a_slice_of_a_census_and_a_multiplier_sweep_run_from_the_command_line(
+    fulcra: Call, tmp_path: Path
+) -> None:
+    left = fulcra(
+        "census", "apothecary-sparse", "--neurons", 2, "--out", tmp_path / "run", "--json"
+    )
     assert (left.code, json.loads(left.out)["branches"]) == (0, 4)
-    assert "branches open" in fulcra("census", "apothecary-sparse", "--neurons", 2, "--out", tmp_path / "run").out
+    assert (
+        "branches open"
+        in fulcra("census", "apothecary-sparse", "--neurons", 2, "--out", tmp_path / "run").out
+    )

@@ -22,17 +22,41 @@ def written(model: Model, behavior: Behavior, folder: Path, sensitive: bool) -> 
     windows = (Forecast("L2.N307-", 40.0, Edge(0.01, "kl_ladder", 2)),)
     edits = (pin(Neuron(2, 307), -2.0),)
     path = folder / "recipe.json"
-    write_recipe(path, Recipe("gate", model.name, model.sha256, edits, "refusal", behavior_sha256(behavior), sensitive, windows))
+    write_recipe(
+        path,
+        Recipe(
+            "gate",
+            model.name,
+            model.sha256,
+            edits,
+            "refusal",
+            behavior_sha256(behavior),
+            sensitive,
+            windows,
+        ),
+    )
     return path
 
 
-def test_a_run_s_branch_becomes_a_recipe_that_steers(fulcra: Call, audited: Path, tmp_path: Path, refusal: Behavior) -> None:
+def test_a_run_s_branch_becomes_a_recipe_that_steers(
+    fulcra: Call, audited: Path, tmp_path: Path, refusal: Behavior
+) -> None:
     branch = read_json(audited / COMMITMENT)["content"]["branches"][0]["branch"]
     out = tmp_path / "r.json"
     made = fulcra("recipe", audited, "--branch", branch, "--gain", 0.45, "--out", out)
     assert made.code == 0
     assert f"add({branch}, gain 0.45) of apothecary-sparse, for refusal" in made.out
-    said = fulcra("steer", "apothecary-sparse", "-r", out, "-p", refusal.confirmation[0].text, "--tokens", 6, "--json")
+    said = fulcra(
+        "steer",
+        "apothecary-sparse",
+        "-r",
+        out,
+        "-p",
+        refusal.confirmation[0].text,
+        "--tokens",
+        6,
+        "--json",
+    )
     assert said.code == 0
     document = json.loads(said.out)
     assert document["undosed"]["outcome"] == "refuse"
@@ -40,8 +64,12 @@ def test_a_run_s_branch_becomes_a_recipe_that_steers(fulcra: Call, audited: Path
     assert document["dosed"]["told"]["text"]
 
 
-def test_both_texts_stand_side_by_side_and_a_dose_beyond_the_ceiling_is_told(fulcra: Call, recipe: Path, refusal: Behavior) -> None:
-    left = fulcra("steer", "apothecary-sparse", "--recipe", recipe, "--prompt", refusal.confirmation[0].text)
+def test_both_texts_stand_side_by_side_and_a_dose_beyond_the_ceiling_is_told(
+    fulcra: Call, recipe: Path, refusal: Behavior
+) -> None:
+    left = fulcra(
+        "steer", "apothecary-sparse", "--recipe", recipe, "--prompt", refusal.confirmation[0].text
+    )
     assert left.code == 0
     assert "undosed" in left.out
     assert "refuse," in left.out
@@ -65,8 +93,14 @@ def test_the_texts_of_a_sensitive_behavior_are_never_shown(
 
 def test_bad_input_is_one_line(fulcra: Call, recipe: Path, audited: Path, tmp_path: Path) -> None:
     asked = ("steer", "apothecary-sparse", "-p", "the capital of", "-r")
-    assert "no such file; make one with `fulcra recipe" in fulcra(*asked, tmp_path / "none.json").refusal
-    assert "doses do not carry over, make a recipe for this model" in fulcra("steer", "apothecary-dense", *asked[2:], recipe).refusal
+    assert (
+        "no such file; make one with `fulcra recipe"
+        in fulcra(*asked, tmp_path / "none.json").refusal
+    )
+    assert (
+        "doses do not carry over, make a recipe for this model"
+        in fulcra("steer", "apothecary-dense", *asked[2:], recipe).refusal
+    )
     held = json.loads(recipe.read_text())
     recipe.write_text(json.dumps(held | {"schema_version": 7}))
     assert "schema_version is 7, this fulcra reads 1" in fulcra(*asked, recipe).refusal
@@ -77,6 +111,9 @@ def test_bad_input_is_one_line(fulcra: Call, recipe: Path, audited: Path, tmp_pa
     made = ("recipe", audited, "--out", tmp_path / "r.json", "--branch")
     assert "measured no branch L7.N99+" in fulcra(*made, "L7.N99+").refusal
     branch = read_json(audited / COMMITMENT)["content"]["branches"][0]["branch"]
-    assert "found --scale and --pin; give one dose" in fulcra(*made, branch, "--scale", 0, "--pin", 1).refusal
+    assert (
+        "found --scale and --pin; give one dose"
+        in fulcra(*made, branch, "--scale", 0, "--pin", 1).refusal
+    )
     assert "dose is nan; give a finite number" in fulcra(*made, branch, "--pin", "nan").refusal
     assert not (tmp_path / "r.json").exists()

@@ -1,4 +1,6 @@
-"""One neuron from the command line: predicted, committed, measured, drawn; and every refusal with its code."""
+"""One neuron from the command line: predicted, committed, measured, drawn; and every refusal with
+its code.
+"""
 
 import json
 from pathlib import Path
@@ -8,12 +10,14 @@ import yaml
 
 from fulcra.errors import Inconclusive
 from fulcra.models.tiny import tiny
+from fulcra.protocol.commit import fewest_prompts
 from fulcra.store import COMMITMENT, read_json
-from fulcra.studies.committed import fewest_prompts
 from tests.cli.conftest import Call
 
 
-def test_a_window_is_predicted_committed_measured_and_drawn(fulcra: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_is_predicted_committed_measured_and_drawn(
+    fulcra: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     asked = ("window", "apothecary-sparse", "L2.N307-", "-b", "refusal", "--out", tmp_path / "run")
     left = fulcra(*asked)
@@ -36,15 +40,34 @@ def test_a_window_is_predicted_committed_measured_and_drawn(fulcra: Call, tmp_pa
 
     found = json.loads(fulcra(*asked, "--json").out)
     entry = found["audit"]["neurons"][0]
-    assert found["audit"]["summary"]["commitment_sha256"] == read_json(tmp_path / "run" / COMMITMENT)["sha256"]
+    assert (
+        found["audit"]["summary"]["commitment_sha256"]
+        == read_json(tmp_path / "run" / COMMITMENT)["sha256"]
+    )
     committed = next(edge for edge in found["ceilings"] if edge["method"] == "kl_ladder")
     assert entry["ceiling_predicted"] == committed
-    assert found["curve"][0]["alignment_low"] <= found["curve"][0]["alignment"] <= found["curve"][0]["alignment_high"]
+    assert (
+        found["curve"][0]["alignment_low"]
+        <= found["curve"][0]["alignment"]
+        <= found["curve"][0]["alignment_high"]
+    )
     assert fulcra("verify", tmp_path / "run").code == 0
 
 
-def test_predictions_alone_roll_out_and_commit_nothing(fulcra: Call, behavior_file: Path, tmp_path: Path) -> None:
-    left = fulcra("window", "apothecary-sparse", "3:7+", "-b", behavior_file, "--predict-only", "--out", tmp_path / "run", "--json")
+def test_predictions_alone_roll_out_and_commit_nothing(
+    fulcra: Call, behavior_file: Path, tmp_path: Path
+) -> None:
+    left = fulcra(
+        "window",
+        "apothecary-sparse",
+        "3:7+",
+        "-b",
+        behavior_file,
+        "--predict-only",
+        "--out",
+        tmp_path / "run",
+        "--json",
+    )
     found = json.loads(left.out)
     assert (left.code, found["neuron"]) == (0, "L3.N7+")
     assert "audit" not in found
@@ -52,20 +75,45 @@ def test_predictions_alone_roll_out_and_commit_nothing(fulcra: Call, behavior_fi
 
 
 def test_a_neuron_that_is_not_there_is_bad_input(fulcra: Call, behavior_file: Path) -> None:
-    assert "layers 0-7 and neurons 0-383" in fulcra("window", "apothecary-sparse", "L3.N999", "-b", behavior_file).refusal
-    assert "expected a name like L14.N2207+" in fulcra("window", "apothecary-sparse", "nobody", "-b", behavior_file).refusal
+    assert (
+        "layers 0-7 and neurons 0-383"
+        in fulcra("window", "apothecary-sparse", "L3.N999", "-b", behavior_file).refusal
+    )
+    assert (
+        "expected a name like L14.N2207+"
+        in fulcra("window", "apothecary-sparse", "nobody", "-b", behavior_file).refusal
+    )
 
 
-def test_a_behavior_the_undosed_model_does_not_show_is_refused(fulcra: Call, written: dict[str, object], tmp_path: Path) -> None:
+def test_a_behavior_the_undosed_model_does_not_show_is_refused(
+    fulcra: Call, written: dict[str, object], tmp_path: Path
+) -> None:
     path = tmp_path / "never.yaml"
-    path.write_text(yaml.safe_dump({**written, "flip": {"words": {"flipped": ["here"], "unchanged": ["wolves"]}}}))
-    left = fulcra("window", "apothecary-sparse", "L3.N7+", "-b", path, "--out", tmp_path / "run", "--quiet")
+    path.write_text(
+        yaml.safe_dump(
+            {**written, "flip": {"words": {"flipped": ["here"], "unchanged": ["wolves"]}}}
+        )
+    )
+    left = fulcra(
+        "window", "apothecary-sparse", "L3.N7+", "-b", path, "--out", tmp_path / "run", "--quiet"
+    )
     assert (left.code, left.out) == (3, "")
     assert "undosed, the model shows it on 0 of 3 prompts" in left.line
 
 
-def test_too_few_prompts_for_an_interval_are_refused(fulcra: Call, behavior_file: Path, tmp_path: Path) -> None:
-    left = fulcra("window", "apothecary-sparse", "L3.N7+", "-b", behavior_file, "--out", tmp_path / "run", "--quiet")
+def test_too_few_prompts_for_an_interval_are_refused(
+    fulcra: Call, behavior_file: Path, tmp_path: Path
+) -> None:
+    left = fulcra(
+        "window",
+        "apothecary-sparse",
+        "L3.N7+",
+        "-b",
+        behavior_file,
+        "--out",
+        tmp_path / "run",
+        "--quiet",
+    )
     assert left.code == 3
     assert "2 confirmation prompts that do not flip undosed" in left.line
     assert fewest_prompts() == 4
@@ -76,16 +124,22 @@ def test_a_model_that_collapses_undosed_is_refused(refusal: object) -> None:
     from typing import cast
 
     from fulcra.behaviors.generic import OPENINGS
-    from fulcra.studies.single import control_window
+    from fulcra.studies.window import control_window
     from fulcra.types import Behavior, Neuron
 
     model = tiny("llama")
     # an unembedding that knows one token: whatever is asked, it says the same
     model.hf.get_output_embeddings().weight.data.zero_()
     with_bias = model.hf.get_output_embeddings()
-    with_bias.register_forward_hook(lambda module, args, out: out.index_fill(-1, out.new_tensor([9]).long(), 50.0))
-    texts = tuple(" ".join(f"w{3 + (7 * i + j) % 90}" for j in range(4)) for i in range(len(OPENINGS)))
-    task = replace(cast(Behavior, refusal), generic=texts[:32], ceiling_generic=texts[32:], reference=None)
+    with_bias.register_forward_hook(
+        lambda module, args, out: out.index_fill(-1, out.new_tensor([9]).long(), 50.0)
+    )
+    texts = tuple(
+        " ".join(f"w{3 + (7 * i + j) % 90}" for j in range(4)) for i in range(len(OPENINGS))
+    )
+    task = replace(
+        cast(Behavior, refusal), generic=texts[:32], ceiling_generic=texts[32:], reference=None
+    )
     with pytest.raises(Inconclusive, match="collapses undosed: 100% of its rollouts"):
         control_window(model, task, Neuron(1, 3))
 
@@ -98,13 +152,25 @@ def test_both_commands_have_help_with_an_example(fulcra: Call) -> None:
     assert "--split none.yaml: cannot be read" in fulcra("validate", "--split", "none.yaml").refusal
 
 
-def test_a_study_of_missing_models_is_refused_and_a_reduced_one_without_verdicts_too(fulcra: Call, tmp_path: Path) -> None:
+def test_a_study_of_missing_models_is_refused_and_a_reduced_one_without_verdicts_too(
+    fulcra: Call, tmp_path: Path
+) -> None:
     path = tmp_path / "split.yaml"
     path.write_text("development: []\nheld_out:\n  - {name: b, recipe: b, ceilings: [nowhere]}\n")
     left = fulcra("validate", "--split", path, "--out", tmp_path / "run", "--quiet")
     assert (left.code, left.out) == (3, "")
     assert left.err.startswith("split ")
     assert "neither bundled nor in any folder: nowhere; train them" in left.err
-    reduced = fulcra("validate", "--split", path, "--out", tmp_path / "run", "--quiet", "--reduced", "--page", tmp_path / "page.md")
+    reduced = fulcra(
+        "validate",
+        "--split",
+        path,
+        "--out",
+        tmp_path / "run",
+        "--quiet",
+        "--reduced",
+        "--page",
+        tmp_path / "page.md",
+    )
     assert reduced.code == 3
     assert "Missing and not measured: nowhere" in (tmp_path / "page.md").read_text()

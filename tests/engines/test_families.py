@@ -1,4 +1,6 @@
-"""Rollouts of every family: requests decoded together say what transformers' own generate says for each alone."""
+"""Rollouts of every family: requests decoded together say what transformers' own generate says for
+each alone.
+"""
 
 import pytest
 import torch
@@ -15,7 +17,9 @@ def generated(model: Model, prompt: tuple[int, ...], edits: Edits) -> Rollout:
     """The greedy rollout of one request by transformers alone."""
     ids = torch.tensor([prompt])
     with applied_rows(model, edits, every_row=True):
-        said = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=HORIZON, do_sample=False)[0, len(prompt) :].tolist()
+        said = model.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=HORIZON, do_sample=False
+        )[0, len(prompt) :].tolist()
     ended = said[-1] in model.end_ids
     return Rollout(tuple(said[:-1] if ended else said), ended)
 

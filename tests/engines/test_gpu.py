@@ -1,4 +1,6 @@
-"""On an accelerator rollouts are those of the same model alone and unshared; skipped where there is none."""
+"""On an accelerator rollouts are those of the same model alone and unshared; skipped where there is
+none.
+"""
 
 import pytest
 
@@ -16,8 +18,13 @@ def test_batch_equals_singles_on_an_accelerator(sampled: list[RolloutRequest]) -
 
 
 @pytest.mark.gpu
-def test_slots_say_what_the_plain_engine_says_on_an_accelerator(sampled: list[RolloutRequest], caplog: pytest.LogCaptureFixture) -> None:
-    plain, compiled = (load("apothecary-sparse", "float32", "cuda", compiled=compiled) for compiled in (False, True))
+def test_slots_say_what_the_plain_engine_says_on_an_accelerator(
+    sampled: list[RolloutRequest], caplog: pytest.LogCaptureFixture
+) -> None:
+    plain, compiled = (
+        load("apothecary-sparse", "float32", "cuda", compiled=compiled)
+        for compiled in (False, True)
+    )
     assert run(compiled, sampled) == run(plain, sampled)
     assert "not compiled" not in caplog.text
 
@@ -25,4 +32,6 @@ def test_slots_say_what_the_plain_engine_says_on_an_accelerator(sampled: list[Ro
 @pytest.mark.gpu
 def test_an_estimate_counts_the_memory_of_the_accelerator(sampled: list[RolloutRequest]) -> None:
     model = load("apothecary-sparse", "float32", "cuda")
-    assert estimate(model, sampled).bytes > sum(p.numel() * p.element_size() for p in model.hf.parameters())
+    assert estimate(model, sampled).bytes > sum(
+        p.numel() * p.element_size() for p in model.hf.parameters()
+    )

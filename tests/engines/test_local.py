@@ -9,12 +9,15 @@ from fulcra.errors import InputError
 from fulcra.models import Model, add, applied_rows
 from fulcra.types import Edit, Neuron, Rollout, RolloutRequest
 
-#: Below this gap between the two best logits float noise may decide; what comes after such a position is not compared.
+#: Below this gap between the two best logits float noise may decide; what comes after such a
+#: position is not compared.
 GAP = 1e-4
 
 
 def reference(model: Model, request: RolloutRequest) -> tuple[list[int], int]:
-    """Greedy tokens by transformers' own generate under the same edit, and the first position that is a near tie."""
+    """Greedy tokens by transformers' own generate under the same edit, and the first position that
+    is a near tie.
+    """
     ids = torch.tensor([request.prompt])
     with torch.no_grad(), applied_rows(model, [request.edits]):
         out = model.generate(
@@ -27,14 +30,18 @@ def reference(model: Model, request: RolloutRequest) -> tuple[list[int], int]:
         )
     top = torch.stack(out.logits)[:, 0].topk(2, dim=-1).values
     ties = (top[:, 0] - top[:, 1] < GAP).nonzero()[:, 0].tolist()
-    return [t for t in out.sequences[0, len(request.prompt) :].tolist() if t not in model.end_ids], ties[0] if ties else request.horizon
+    return [
+        t for t in out.sequences[0, len(request.prompt) :].tolist() if t not in model.end_ids
+    ], (ties[0] if ties else request.horizon)
 
 
 def hooks(model: Model) -> int:
     return sum(len(m._forward_pre_hooks) + len(m._forward_hooks) for m in model.hf.modules())
 
 
-def test_rollouts_equal_one_at_a_time_generate(model: Model, requests: list[RolloutRequest]) -> None:
+def test_rollouts_equal_one_at_a_time_generate(
+    model: Model, requests: list[RolloutRequest]
+) -> None:
     ties = 0
     for request, rollout in zip(requests, run(model, requests), strict=True):
         tokens, tie = reference(model, request)
@@ -54,9 +61,15 @@ def test_sampling_does_not_depend_on_the_batch(model: Model, sampled: list[Rollo
     assert run(model, sampled[5:20]) == whole[5:20]
 
 
-def test_sharing_below_the_edit_changes_nothing(model: Model, sampled: list[RolloutRequest]) -> None:
+def test_sharing_below_the_edit_changes_nothing(
+    model: Model, sampled: list[RolloutRequest]
+) -> None:
     assert shared(model) == "write"
-    assert decode(model, sampled, "write") == decode(model, sampled, "block") == decode(model, sampled, "none")
+    assert (
+        decode(model, sampled, "write")
+        == decode(model, sampled, "block")
+        == decode(model, sampled, "none")
+    )
 
 
 @pytest.mark.parametrize("leaving", [0.0, 2.0])
@@ -68,7 +81,9 @@ def test_rows_that_leave_change_nothing(
     assert run(model, sampled) == expected
 
 
-def test_shards_together_hold_every_request_once(model: Model, requests: list[RolloutRequest]) -> None:
+def test_shards_together_hold_every_request_once(
+    model: Model, requests: list[RolloutRequest]
+) -> None:
     found = [i for shard in run_shards(model, requests) for i in shard]
     assert sorted(found) == list(range(len(requests)))
 
@@ -84,12 +99,17 @@ def test_a_row_that_is_not_finite_is_marked_and_leaves_the_others_alone(
     broken = RolloutRequest(prompts[0], (Edit(Neuron(3, 1), "add", float("inf")),), 8)
     first, second, third = run(model, [sound, broken, sound])
     assert not second.finite
-    assert "1 of 3 rows met numbers that are not finite and stay unscored; the first at L3.N1 under add(L3.N1+, inf)" in caplog.text
+    assert (
+        "1 of 3 rows met numbers that are not finite and stay unscored; the first at L3.N1 under"
+        " add(L3.N1+, inf)" in caplog.text
+    )
     assert first == third == run(model, [sound])[0]
     assert first.finite
 
 
-def test_hooks_are_gone_afterwards_and_after_an_exception(model: Model, prompts: list[tuple[int, ...]]) -> None:
+def test_hooks_are_gone_afterwards_and_after_an_exception(
+    model: Model, prompts: list[tuple[int, ...]]
+) -> None:
     before = hooks(model)
     run(model, [RolloutRequest(prompts[0], (add(Neuron(3, 1), alpha=4.0),), 3)])
     assert hooks(model) == before
@@ -102,7 +122,10 @@ def test_hooks_are_gone_afterwards_and_after_an_exception(model: Model, prompts:
 
 def test_an_edit_that_never_acts_is_an_error(model: Model, prompts: list[tuple[int, ...]]) -> None:
     with pytest.raises(InputError, match="never acted"):
-        run(model, [RolloutRequest(prompts[0], (add(Neuron(3, 1), alpha=4.0, positions="generated"),), 1)])
+        run(
+            model,
+            [RolloutRequest(prompts[0], (add(Neuron(3, 1), alpha=4.0, positions="generated"),), 1)],
+        )
 
 
 def test_a_prompt_longer_than_the_context_is_named(model: Model) -> None:

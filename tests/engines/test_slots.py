@@ -1,4 +1,6 @@
-"""Rollouts in slots are those of the plain engine, whatever the slot, the order and the number of slots."""
+"""Rollouts in slots are those of the plain engine, whatever the slot, the order and the number of
+slots.
+"""
 
 import copy
 import gc
@@ -14,13 +16,25 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from fulcra.engines import budget, refilling, slots
-from fulcra.engines.doses import Doses
+from fulcra.engines import continuous_batching as refilling
+from fulcra.engines import memory as budget
+from fulcra.engines import slots
+from fulcra.engines.continuous_batching import unfit
 from fulcra.engines.local import run, run_shards
-from fulcra.engines.refilling import unfit
+from fulcra.engines.slot_doses import Doses
 from fulcra.engines.slots import Slots
 from fulcra.errors import InputError
-from fulcra.models import Model, ablate_direction, add, add_mlp, anchor, applied_rows, load, pin, scale
+from fulcra.models import (
+    Model,
+    ablate_direction,
+    add,
+    add_mlp,
+    anchor,
+    applied_rows,
+    load,
+    pin,
+    scale,
+)
 from fulcra.models.families import FAMILIES
 from fulcra.models.tiny import tiny
 from fulcra.types import Direction, Edit, Edits, RolloutRequest, Sampling
@@ -33,7 +47,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 def compiled(model: Model) -> Model:
-    """The same model, decoded in slots; its modules are copied, so that no test sees slots of another."""
+    """The same model, decoded in slots; its modules are copied, so that no test sees slots of
+    another.
+    """
     hf = copy.deepcopy(model.hf, {id(tensor): tensor for tensor in model.hf.parameters()})
     return Model(model.name, hf, model.tokenizer, model.folder, model.thinking, compiled=True)
 
@@ -63,7 +79,9 @@ def test_rollouts_in_slots_equal_those_of_the_plain_engine(
     assert not complaints(caplog)
 
 
-def test_rollouts_in_slots_equal_one_at_a_time_generate(model: Model, requests: list[RolloutRequest], few: None) -> None:
+def test_rollouts_in_slots_equal_one_at_a_time_generate(
+    model: Model, requests: list[RolloutRequest], few: None
+) -> None:
     some = requests[::3]
     for request, rollout in zip(some, run(compiled(model), some), strict=True):
         tokens, tie = reference(model, request)
@@ -85,7 +103,10 @@ def small_requests(model: Model) -> list[RolloutRequest]:
     ]
     prompts = [(5, 6, 7), (8, 9, 10, 11, 12), (5, 6, 7, 13)]
     pairs = [(prompt, edit) for edit in edits for prompt in prompts]
-    return [RolloutRequest(p, e, (9, 1, 4)[i % 3], Sampling(0.8, i) if i % 4 == 0 else Sampling()) for i, (p, e) in enumerate(pairs)]
+    return [
+        RolloutRequest(p, e, (9, 1, 4)[i % 3], Sampling(0.8, i) if i % 4 == 0 else Sampling())
+        for i, (p, e) in enumerate(pairs)
+    ]
 
 
 def greedy_requests(model: Model) -> list[RolloutRequest]:
@@ -94,7 +115,9 @@ def greedy_requests(model: Model) -> list[RolloutRequest]:
 
 
 @pytest.mark.parametrize("size", [1, 4, 32])
-def test_neither_the_number_of_slots_nor_the_order_matters(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_the_number_of_slots_nor_the_order_matters(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(refilling, "SLOTS", size)
     model = tiny("llama")
     twin, asked = compiled(model), small_requests(model)
@@ -105,7 +128,9 @@ def test_neither_the_number_of_slots_nor_the_order_matters(size: int, monkeypatc
 
 
 @pytest.mark.parametrize("family", DENSE)
-def test_every_dense_family_says_the_same_in_slots(family: str, few: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_dense_family_says_the_same_in_slots(
+    family: str, few: None, caplog: pytest.LogCaptureFixture
+) -> None:
     # windows of six tokens: half of a row lies outside
     model = tiny(family)
     asked = [replace(request, horizon=9) for request in greedy_requests(model)]
@@ -115,10 +140,13 @@ def test_every_dense_family_says_the_same_in_slots(family: str, few: None, caplo
 
 def test_a_mixture_of_experts_runs_as_it_is_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
     model = tiny("mixtral")
-    asked = [RolloutRequest((5, 6, 7), edits, 4) for edits in ((), (add(model.neuron(1, 2), alpha=2.0),))]
+    asked = [
+        RolloutRequest((5, 6, 7), edits, 4) for edits in ((), (add(model.neuron(1, 2), alpha=2.0),))
+    ]
     assert run(compiled(model), asked) == run(model, asked)
     assert complaints(caplog) == [
-        "tiny-mixtral: its rollouts are not compiled, and run as they are: the shapes of a mixture of experts follow its routing"
+        "tiny-mixtral: its rollouts are not compiled, and run as they are: the shapes of a mixture"
+        " of experts follow its routing"
     ]
 
 
@@ -131,7 +159,13 @@ def test_an_attention_that_takes_no_mask_of_numbers_is_named() -> None:
 def test_weights_kept_elsewhere_are_named(tmp_path: Path) -> None:
     tiny("llama").hf.save_pretrained(tmp_path / "saved", max_shard_size="30KB")
     tiny("llama").tokenizer.save_pretrained(tmp_path / "saved")
-    kept = load(str(tmp_path / "saved"), device="auto", memory={"cpu": 40_000}, offload_folder=tmp_path / "disk", compiled=True)
+    kept = load(
+        str(tmp_path / "saved"),
+        device="auto",
+        memory={"cpu": 40_000},
+        offload_folder=tmp_path / "disk",
+        compiled=True,
+    )
     assert kept.compiled
     assert unfit(kept) == "its weights are spread over several devices"
 
@@ -142,7 +176,12 @@ def test_new_doses_neurons_and_rows_compile_nothing(few: None) -> None:
     def asked(seed: int) -> list[RolloutRequest]:
         rng = random.Random(seed)
         site = model.neuron(rng.randrange(3), rng.randrange(40))
-        return [RolloutRequest((5, *range(6, 6 + rng.randrange(9))), (add(site, alpha=rng.random()),), 5) for _ in range(11 + seed)]
+        return [
+            RolloutRequest(
+                (5, *range(6, 6 + rng.randrange(9))), (add(site, alpha=rng.random()),), 5
+            )
+            for _ in range(11 + seed)
+        ]
 
     run(model, asked(0))
     graphs = counters["stats"]["unique_graphs"]
@@ -151,7 +190,9 @@ def test_new_doses_neurons_and_rows_compile_nothing(few: None) -> None:
     assert counters["stats"]["unique_graphs"] == graphs
 
 
-def test_a_row_that_is_not_finite_spoils_no_row_after_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_row_that_is_not_finite_spoils_no_row_after_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(refilling, "SLOTS", 2)
     model = tiny("llama")
     endless = Edit(model.neuron(1, 1), "add", float("inf"), None, "generated")
@@ -174,7 +215,9 @@ def test_a_hook_that_does_not_act_in_the_compiled_step_is_found(
     assert "its rollouts are not compiled" in caplog.text
 
 
-def test_what_torch_cannot_compile_runs_as_it_is(few: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_torch_cannot_compile_runs_as_it_is(
+    few: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     model = tiny("llama")
     monkeypatch.setattr(type(model.hf), "forward", breaking(type(model.hf).forward))
     asked = greedy_requests(model)
@@ -214,16 +257,22 @@ def test_memory_that_runs_out_halves_the_slots_and_loses_nothing(
     assert all(expected[i] == rollout for part in parts for i, rollout in part.items())
 
 
-def test_one_slot_that_runs_out_of_memory_is_named(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_slot_that_runs_out_of_memory_is_named(
+    few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def cramped(self: Slots, *args: Any) -> Any:
         raise torch.OutOfMemoryError("too many rows")
 
     monkeypatch.setattr(Slots, "fill", cramped)
-    with pytest.raises(InputError, match=r"rollout of 3 \+ 4 tokens: .* ran out of memory with this row alone"):
+    with pytest.raises(
+        InputError, match=r"rollout of 3 \+ 4 tokens: .* ran out of memory with this row alone"
+    ):
         run(compiled(tiny("llama")), [RolloutRequest((5, 6, 7), (), 4)])
 
 
-def test_the_constant_and_free_memory_decide_the_number_of_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_constant_and_free_memory_decide_the_number_of_slots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model, asked = tiny("llama"), [RolloutRequest((5, 6, 7), (), 4)]
     each = budget.row_bytes(model, 3, 128 - 3)
     monkeypatch.setitem(budget.BYTES, "cpu", 9 * each)
@@ -260,7 +309,9 @@ def test_weights_that_change_between_runs_are_followed(few: None) -> None:
 def test_a_run_leaves_no_hook_and_slots_go_with_their_model(few: None) -> None:
     model = compiled(tiny("llama"))
     run(model, greedy_requests(model))
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.hf.modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in model.hf.modules()
+    )
     gone = weakref.ref(model.hf)
     del model
     gc.collect()
@@ -270,12 +321,21 @@ def test_a_run_leaves_no_hook_and_slots_go_with_their_model(few: None) -> None:
 def test_an_edit_that_never_acts_is_an_error(few: None) -> None:
     model = compiled(tiny("llama"))
     with pytest.raises(InputError, match="never acted"):
-        run(model, [RolloutRequest((5, 6), (add(model.neuron(1, 1), alpha=4.0, positions="generated"),), 1)])
+        run(
+            model,
+            [
+                RolloutRequest(
+                    (5, 6), (add(model.neuron(1, 1), alpha=4.0, positions="generated"),), 1
+                )
+            ],
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
-def test_the_step_compiles_to_machine_code(few: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_step_compiles_to_machine_code(
+    few: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(slots, "BACKEND", "inductor")
     model = tiny("gemma2")
     asked = greedy_requests(model)

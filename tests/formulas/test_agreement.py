@@ -1,4 +1,6 @@
-"""Agreement beyond chance, against hand-worked tables, statsmodels and the laws both coefficients obey."""
+"""Agreement beyond chance, against hand-worked tables, statsmodels and the laws both coefficients
+obey.
+"""
 
 import math
 
@@ -13,11 +15,22 @@ from fulcra.formulas.agreement import cohen_kappa, krippendorff_alpha
 
 LABELS = st.sampled_from("abc")
 PAIRS = st.lists(st.tuples(LABELS, LABELS), min_size=2, max_size=40)
-#: Four raters, twelve units, labels missing: the textbook example of Krippendorff, nominal alpha .743.
+#: Four raters, twelve units, labels missing: the textbook example of Krippendorff, nominal alpha
+#: .743.
 TEXTBOOK = (
-    (1, 1, None, 1), (2, 2, 3, 2), (3, 3, 3, 3), (3, 3, 3, 3), (2, 2, 2, 2), (1, 2, 3, 4),
-    (4, 4, 4, 4), (1, 1, 2, 1), (2, 2, 2, 2), (None, 5, 5, 5), (None, None, 1, 1), (None, None, 3, None),
-)  # fmt: skip
+    (1, 1, None, 1),
+    (2, 2, 3, 2),
+    (3, 3, 3, 3),
+    (3, 3, 3, 3),
+    (2, 2, 2, 2),
+    (1, 2, 3, 4),
+    (4, 4, 4, 4),
+    (1, 1, 2, 1),
+    (2, 2, 2, 2),
+    (None, 5, 5, 5),
+    (None, None, 1, 1),
+    (None, None, 3, None),
+)
 
 
 def test_kappa_of_a_hand_worked_table() -> None:
@@ -33,7 +46,9 @@ def test_alpha_of_the_textbook_example() -> None:
 
 def test_alpha_of_a_hand_worked_pair() -> None:
     # aa, ab, bb: observed disagreement 2 / 6, expected 2 * 3 * 3 / 30 = .6
-    assert krippendorff_alpha([("a", "a"), ("a", "b"), ("b", "b")]) == pytest.approx(1 - (1 / 3) / 0.6)
+    assert krippendorff_alpha([("a", "a"), ("a", "b"), ("b", "b")]) == pytest.approx(
+        1 - (1 / 3) / 0.6
+    )
 
 
 @given(PAIRS)
@@ -48,7 +63,9 @@ def test_kappa_is_that_of_statsmodels(pairs: list[tuple[str, str]]) -> None:
 
 
 @given(PAIRS)
-def test_alpha_of_complete_labels_is_fleiss_kappa_with_the_small_sample_correction(pairs: list[tuple[str, str]]) -> None:
+def test_alpha_of_complete_labels_is_fleiss_kappa_with_the_small_sample_correction(
+    pairs: list[tuple[str, str]],
+) -> None:
     found = krippendorff_alpha(pairs)
     if math.isnan(found):
         assert len({label for pair in pairs for label in pair}) == 1
@@ -59,9 +76,14 @@ def test_alpha_of_complete_labels_is_fleiss_kappa_with_the_small_sample_correcti
 
 
 @given(PAIRS)
-def test_neither_depends_on_who_is_first_nor_on_the_order_of_units(pairs: list[tuple[str, str]]) -> None:
+def test_neither_depends_on_who_is_first_nor_on_the_order_of_units(
+    pairs: list[tuple[str, str]],
+) -> None:
     turned = [(b, a) for a, b in reversed(pairs)]
-    for one, other in ((_kappa(pairs), _kappa(turned)), (krippendorff_alpha(pairs), krippendorff_alpha(turned))):
+    for one, other in (
+        (_kappa(pairs), _kappa(turned)),
+        (krippendorff_alpha(pairs), krippendorff_alpha(turned)),
+    ):
         assert one == pytest.approx(other, nan_ok=True)
 
 
@@ -78,7 +100,9 @@ def test_a_unit_with_one_label_changes_nothing() -> None:
 
 
 def test_kappa_wants_a_label_from_both() -> None:
-    with pytest.raises(InputError, match=r"cohen_kappa\(\) got 2 and 1 labels: expected one a unit"):
+    with pytest.raises(
+        InputError, match=r"cohen_kappa\(\) got 2 and 1 labels: expected one a unit"
+    ):
         cohen_kappa("ab", "a")
 
 

@@ -12,7 +12,9 @@ SIGNED = st.floats(0.01, 50) | st.floats(-50, -0.01)
 
 
 @given(bound=SIGNED, k=st.floats(0, 5), gap=SIGNED, natural=NUMBERS)
-def test_the_value_is_paper_c_s_formula_and_never_beyond_the_bound(bound: float, k: float, gap: float, natural: float) -> None:
+def test_the_value_is_paper_c_s_formula_and_never_beyond_the_bound(
+    bound: float, k: float, gap: float, natural: float
+) -> None:
     found = float(anchored(bound, k, gap, torch.tensor([natural], dtype=torch.float64)))
     clamp = min if bound > 0 else max
     assert found == pytest.approx(clamp(k * bound * natural / gap - gap, bound), rel=1e-9, abs=1e-9)

@@ -23,7 +23,10 @@ def test_gain_and_dose_are_inverse(gain: float, size: float) -> None:
 def test_a_write_of_norm_zero_has_an_infinite_budget_and_no_gain() -> None:
     assert budget(3.0, 0.0) == math.inf
     assert budget(torch.tensor([3.0, 0.0]), 0.0).tolist() == [math.inf, math.inf]
-    assert budget(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 0.0])).tolist() == [math.inf, math.inf]
+    assert budget(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 0.0])).tolist() == [
+        math.inf,
+        math.inf,
+    ]
     assert gain_of_dose(5.0, math.inf) == 0.0
 
 

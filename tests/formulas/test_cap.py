@@ -8,9 +8,18 @@ from tests.oracles.curves import angle_cosine, rms_norm
 
 
 @given(seed=st.integers(0, 1000), pole=st.sampled_from((1, -1)), width=st.integers(4, 64))
-def test_a_huge_dose_through_an_explicit_rms_norm_reaches_the_cap(seed: int, pole: int, width: int) -> None:
-    draws = torch.randn(4, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    residual, clean, write, gamma = 3 * draws[0], draws[1], draws[2] / draws[2].norm(), 1 + 0.3 * draws[3]
+def test_a_huge_dose_through_an_explicit_rms_norm_reaches_the_cap(
+    seed: int, pole: int, width: int
+) -> None:
+    draws = torch.randn(
+        4, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
+    residual, clean, write, gamma = (
+        3 * draws[0],
+        draws[1],
+        draws[2] / draws[2].norm(),
+        1 + 0.3 * draws[3],
+    )
     written = torch.from_numpy(rms_norm(clean + pole * 1e6 * write, gamma))
     capped = cap_alignment(gamma, write, residual, pole).item()
     assert angle_cosine(residual + written, gamma * write) == pytest.approx(capped, abs=1e-4)
@@ -21,7 +30,9 @@ def test_a_dose_of_ten_thousand_is_within_a_ten_thousandth_of_the_cap() -> None:
     draws = torch.randn(4, 128, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     residual, clean, write, gamma = 3 * draws[0], draws[1], draws[2], draws[3].abs()
     dosed = residual + torch.from_numpy(rms_norm(clean + 1e4 * write, gamma))
-    assert angle_cosine(dosed, gamma * write) == pytest.approx(cap_alignment(gamma, write, residual).item(), abs=1e-4)
+    assert angle_cosine(dosed, gamma * write) == pytest.approx(
+        cap_alignment(gamma, write, residual).item(), abs=1e-4
+    )
 
 
 def test_the_cap_does_not_know_the_length_of_the_column() -> None:

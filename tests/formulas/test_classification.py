@@ -25,18 +25,31 @@ def test_calls_are_scored_as_scikit_learn_scores_them(rng: np.random.Generator) 
     scores, observed, weights = drawn(rng)
     for weight in (None, weights):
         found = confusion(scores > 0, observed, weight)
-        assert found.accuracy == pytest.approx(metrics.accuracy_score(observed, scores > 0, sample_weight=weight))
-        assert found.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(observed, scores > 0, sample_weight=weight))
-        assert found.mcc == pytest.approx(metrics.matthews_corrcoef(observed, scores > 0, sample_weight=weight), abs=1e-9)
-        assert auroc(scores, observed, weight) == pytest.approx(metrics.roc_auc_score(observed, scores, sample_weight=weight))
+        assert found.accuracy == pytest.approx(
+            metrics.accuracy_score(observed, scores > 0, sample_weight=weight)
+        )
+        assert found.balanced_accuracy == pytest.approx(
+            metrics.balanced_accuracy_score(observed, scores > 0, sample_weight=weight)
+        )
+        assert found.mcc == pytest.approx(
+            metrics.matthews_corrcoef(observed, scores > 0, sample_weight=weight), abs=1e-9
+        )
+        assert auroc(scores, observed, weight) == pytest.approx(
+            metrics.roc_auc_score(observed, scores, sample_weight=weight)
+        )
         chance = 1 / (1 + np.exp(-scores))
-        assert brier(chance, observed, weight) == pytest.approx(metrics.brier_score_loss(observed, chance, sample_weight=weight))
+        assert brier(chance, observed, weight) == pytest.approx(
+            metrics.brier_score_loss(observed, chance, sample_weight=weight)
+        )
 
 
 @given(CASES)
 def test_mcnemar_is_the_exact_test_of_statsmodels(rng: np.random.Generator) -> None:
     first, second = rng.random((2, 40)) < 0.7
-    table = [[(first & second).sum(), (first & ~second).sum()], [(~first & second).sum(), (~first & ~second).sum()]]
+    table = [
+        [(first & second).sum(), (first & ~second).sum()],
+        [(~first & second).sum(), (~first & ~second).sum()],
+    ]
     assert mcnemar(first, second) == pytest.approx(mcnemar_oracle(table, exact=True).pvalue)
 
 

@@ -11,7 +11,9 @@ TOKENS = st.lists(st.integers(0, 4), max_size=30)
 
 @given(tokens=TOKENS, n=st.integers(1, 5))
 def test_the_ratio_equals_a_count(tokens: list[int], n: int) -> None:
-    assert distinct_ngram_ratio(tokens, n) == (float(distinct(tokens, n)) if len(tokens) >= n else None)
+    assert distinct_ngram_ratio(tokens, n) == (
+        float(distinct(tokens, n)) if len(tokens) >= n else None
+    )
 
 
 @given(tokens=st.lists(st.integers(), min_size=4, unique=True))

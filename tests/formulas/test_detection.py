@@ -15,7 +15,9 @@ LABELLED = st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, ma
 
 
 @given(LABELLED, st.integers(-5, 5))
-def test_the_figures_are_those_of_scikit_learn(rows: list[tuple[int, bool]], threshold: int) -> None:
+def test_the_figures_are_those_of_scikit_learn(
+    rows: list[tuple[int, bool]], threshold: int
+) -> None:
     scores, labels = np.array([float(s) for s, _ in rows]), np.array([label for _, label in rows])
     found, called = detection(scores, labels, threshold), scores >= threshold
     assert found.auroc.value == pytest.approx(metrics.roc_auc_score(labels, scores))
@@ -39,7 +41,9 @@ def test_no_threshold_beats_the_one_that_is_chosen(rows: list[tuple[int, bool]])
         return float((scores[labels] >= threshold).mean() - (scores[~labels] >= threshold).mean())
 
     # beyond all scores everything, or nothing, is called positive
-    assert youden(best_threshold(scores, labels)) >= max(youden(t) for t in (*np.unique(scores)[1:], *(np.unique(scores)[1:] - 1e-3)))
+    assert youden(best_threshold(scores, labels)) >= max(
+        youden(t) for t in (*np.unique(scores)[1:], *(np.unique(scores)[1:] - 1e-3))
+    )
 
 
 def test_a_monotone_change_of_scores_changes_no_rank_figure() -> None:
@@ -71,7 +75,9 @@ def test_a_perfect_detector_is_certain_and_nothing_called_positive_has_no_precis
 
 def test_what_cannot_be_scored_is_refused() -> None:
     scores, both = np.array([1.0, 2.0, 3.0]), np.array([True, False, True])
-    with pytest.raises(InputError, match="3 positive and 0 negative prompts; give prompts of both classes"):
+    with pytest.raises(
+        InputError, match="3 positive and 0 negative prompts; give prompts of both classes"
+    ):
         detection(scores, np.array([True] * 3), 0.0)
     with pytest.raises(InputError, match="the score is 2 on all 3 prompts"):
         best_threshold(np.full(3, 2.0), both)

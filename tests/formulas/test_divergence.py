@@ -24,7 +24,9 @@ def test_kl_equals_the_float64_oracle_and_is_not_negative(seed: int, scale: floa
 
 def test_kl_equals_scipy_entropy() -> None:
     clean, dosed = logits(0, 50), logits(1, 50)
-    assert kl_nats(clean, dosed).item() == pytest.approx(entropy(clean.softmax(-1), dosed.softmax(-1)), rel=1e-4)
+    assert kl_nats(clean, dosed).item() == pytest.approx(
+        entropy(clean.softmax(-1), dosed.softmax(-1)), rel=1e-4
+    )
 
 
 @given(seed=st.integers(0, 1000), shift=st.floats(-20, 20))
@@ -36,7 +38,9 @@ def test_equal_distributions_have_no_divergence(seed: int, shift: float) -> None
 
 def test_clean_logits_broadcast_over_a_ladder() -> None:
     clean, dosed = logits(0, 3, 50), logits(1, 5, 3, 50)
-    assert torch.allclose(kl_nats(clean, dosed), torch.stack([kl_nats(clean, row) for row in dosed]))
+    assert torch.allclose(
+        kl_nats(clean, dosed), torch.stack([kl_nats(clean, row) for row in dosed])
+    )
 
 
 def test_the_logits_are_left_as_they_were() -> None:
@@ -70,4 +74,6 @@ def test_an_overflown_dose_is_infinitely_far_and_a_broken_clean_pass_stays_nan()
 def test_log_odds_are_those_of_the_probabilities() -> None:
     target, control = torch.tensor([0.2, 0.6]), torch.tensor([0.4, 0.3])
     assert torch.allclose(log_odds(target.log(), control.log()), (target / control).log())
-    assert torch.allclose(log_odds(control.log(), target.log()), -log_odds(target.log(), control.log()))
+    assert torch.allclose(
+        log_odds(control.log(), target.log()), -log_odds(target.log(), control.log())
+    )

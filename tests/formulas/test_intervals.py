@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from fulcra.errors import InputError
-from fulcra.formulas.intervals import cluster_bootstrap, crossing, log2_margin, rule_of_three, wilson
+from fulcra.formulas.intervals import (
+    cluster_bootstrap,
+    crossing,
+    log2_margin,
+    rule_of_three,
+    wilson,
+)
 
 LADDER = [0.1, 0.2, 0.4, 0.8, 1.6]
 
@@ -16,7 +22,9 @@ LADDER = [0.1, 0.2, 0.4, 0.8, 1.6]
 def test_wilson_equals_statsmodels(n: int, share: float, level: float) -> None:
     successes = round(share * n)
     found = wilson(successes, n, level)
-    assert (found.low, found.high) == pytest.approx(proportion_confint(successes, n, 1 - level, method="wilson"), abs=1e-9)
+    assert (found.low, found.high) == pytest.approx(
+        proportion_confint(successes, n, 1 - level, method="wilson"), abs=1e-9
+    )
     assert found.low <= found.value <= found.high
     assert found.n == n
 
@@ -46,7 +54,9 @@ def test_a_bootstrap_of_single_clusters_has_the_width_of_the_standard_error() ->
     values = np.random.default_rng(0).normal(size=200)
     found = cluster_bootstrap(values.tolist(), range(200), seed=1, resamples=4000)
     assert found.value == pytest.approx(values.mean())
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * values.std() / math.sqrt(200), rel=0.1)
+    assert (found.high - found.low) / 2 == pytest.approx(
+        1.96 * values.std() / math.sqrt(200), rel=0.1
+    )
 
 
 def test_copies_within_a_cluster_add_no_certainty() -> None:
@@ -58,18 +68,26 @@ def test_copies_within_a_cluster_add_no_certainty() -> None:
 
 def test_a_bootstrap_is_decided_by_its_seed() -> None:
     values, clusters = [0.0, 1.0, 1.0, 0.0, 1.0], ["a", "a", "b", "c", "d"]
-    assert cluster_bootstrap(values, clusters, seed=3) == cluster_bootstrap(values, clusters, seed=3)
-    assert cluster_bootstrap(values, clusters, seed=3) != cluster_bootstrap(values, clusters, seed=4, resamples=50)
+    assert cluster_bootstrap(values, clusters, seed=3) == cluster_bootstrap(
+        values, clusters, seed=3
+    )
+    assert cluster_bootstrap(values, clusters, seed=3) != cluster_bootstrap(
+        values, clusters, seed=4, resamples=50
+    )
 
 
-@pytest.mark.parametrize(("values", "clusters"), [([1.0, 2.0], ["a", "a"]), ([1.0, 2.0], ["a"]), ([], [])])
+@pytest.mark.parametrize(
+    ("values", "clusters"), [([1.0, 2.0], ["a", "a"]), ([1.0, 2.0], ["a"]), ([], [])]
+)
 def test_a_bootstrap_of_one_cluster_is_refused(values: list[float], clusters: list[str]) -> None:
     with pytest.raises(InputError, match="at least two clusters"):
         cluster_bootstrap(values, clusters, seed=0)
 
 
 @given(ceiling=st.floats(0.01, 10), trigger=st.floats(0.01, 10))
-def test_the_margin_is_positive_exactly_when_the_law_says_open(ceiling: float, trigger: float) -> None:
+def test_the_margin_is_positive_exactly_when_the_law_says_open(
+    ceiling: float, trigger: float
+) -> None:
     margin = log2_margin(ceiling, trigger)
     assert margin is not None
     assert 2**margin == pytest.approx(ceiling / trigger)
@@ -99,7 +117,9 @@ def test_a_crossing_of_a_quadratic_curve_is_near_on_a_fine_ladder(edge: float) -
 
 
 @given(values=st.lists(st.floats(-5, 5), min_size=5, max_size=5), level=st.floats(-5, 5))
-def test_a_crossing_lies_at_or_before_the_first_rung_that_reaches_the_level(values: list[float], level: float) -> None:
+def test_a_crossing_lies_at_or_before_the_first_rung_that_reaches_the_level(
+    values: list[float], level: float
+) -> None:
     found = crossing(LADDER, values, level)
     reached = [gain for gain, value in zip(LADDER, values, strict=True) if value >= level]
     assert (found is None) == (not reached)

@@ -8,15 +8,21 @@ from sklearn.linear_model import LogisticRegression
 from fulcra.formulas.logistic import held_out_accuracy, one_feature_logistic
 
 LABELS = torch.tensor([0.0, 1.0] * 12)
-VALUES = torch.randn(24, 5, generator=torch.Generator().manual_seed(0)) + LABELS[:, None] * torch.arange(5)
+VALUES = torch.randn(24, 5, generator=torch.Generator().manual_seed(0)) + LABELS[
+    :, None
+] * torch.arange(5)
 
 
 def test_slope_and_intercept_are_those_of_scikit_learn() -> None:
     slopes, intercepts = one_feature_logistic(VALUES, LABELS)
     for feature in range(5):
         oracle = LogisticRegression(tol=1e-8).fit(VALUES[:, [feature]].numpy(), LABELS.numpy())
-        assert float(slopes[feature]) == pytest.approx(float(oracle.coef_[0, 0]), rel=1e-3, abs=1e-4)
-        assert float(intercepts[feature]) == pytest.approx(float(oracle.intercept_[0]), rel=1e-3, abs=1e-4)
+        assert float(slopes[feature]) == pytest.approx(
+            float(oracle.coef_[0, 0]), rel=1e-3, abs=1e-4
+        )
+        assert float(intercepts[feature]) == pytest.approx(
+            float(oracle.intercept_[0]), rel=1e-3, abs=1e-4
+        )
 
 
 def test_a_feature_that_is_the_label_is_always_right_and_a_constant_one_never_tells() -> None:
@@ -36,6 +42,12 @@ def test_accuracy_is_that_of_the_held_out_fold() -> None:
     for held in range(3):
         train, test = VALUES[fold != held, 2:3], VALUES[fold == held, 2:3]
         center, spread = train.mean(0), train.std(0)
-        oracle = LogisticRegression().fit(((train - center) / spread).numpy(), LABELS[fold != held].numpy())
-        right += float((oracle.predict(((test - center) / spread).numpy()) == LABELS[fold == held].numpy()).sum())
+        oracle = LogisticRegression().fit(
+            ((train - center) / spread).numpy(), LABELS[fold != held].numpy()
+        )
+        right += float(
+            (
+                oracle.predict(((test - center) / spread).numpy()) == LABELS[fold == held].numpy()
+            ).sum()
+        )
     assert float(found[2]) == pytest.approx(right / 24)

@@ -1,4 +1,6 @@
-"""Overlap and depth of sets: exact small cases, symmetry, and the chance level of simulated sets."""
+"""Overlap and depth of sets: exact small cases, symmetry, and the chance level of simulated
+sets.
+"""
 
 import random
 

@@ -18,11 +18,17 @@ from fulcra.formulas.ranking import (
     ranking_interval,
 )
 
-LISTS = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.sampled_from((1.0, 2.5, 10.0))), min_size=2, max_size=30)
+LISTS = st.lists(
+    st.tuples(st.integers(0, 6), st.booleans(), st.sampled_from((1.0, 2.5, 10.0))),
+    min_size=2,
+    max_size=30,
+)
 
 
 @given(LISTS)
-def test_average_precision_is_scikit_learns_with_ties_and_weights(rows: list[tuple[int, bool, float]]) -> None:
+def test_average_precision_is_scikit_learns_with_ties_and_weights(
+    rows: list[tuple[int, bool, float]],
+) -> None:
     scores, found, weights = (np.array(column) for column in zip(*rows, strict=True))
     if found.any():
         oracle = average_precision_score(found, scores, sample_weight=weights)
@@ -42,7 +48,10 @@ def test_auroc_is_scikit_learns_with_ties_and_weights(rows: list[tuple[int, bool
 @pytest.mark.parametrize("found", [1, 2, 3])
 def test_chance_is_the_mean_over_all_orders(found: int) -> None:
     marks, ones = np.arange(6) < found, np.ones(6)
-    every = [average_precision(np.array(order, dtype=float), marks, ones) for order in permutations(range(6))]
+    every = [
+        average_precision(np.array(order, dtype=float), marks, ones)
+        for order in permutations(range(6))
+    ]
     assert chance_precision(found, 6) == pytest.approx(np.mean(every), rel=1e-3)
 
 
@@ -50,7 +59,9 @@ def test_a_perfect_order_scores_one_and_chance_about_zero() -> None:
     rng = np.random.default_rng(0)
     marks, ones = np.arange(400) < 20, np.ones(400)
     assert corrected_precision(-np.arange(400.0), marks, ones) == pytest.approx(1.0)
-    assert abs(np.mean([corrected_precision(rng.random(400), marks, ones) for _ in range(200)])) < 0.02
+    assert (
+        abs(np.mean([corrected_precision(rng.random(400), marks, ones) for _ in range(200)])) < 0.02
+    )
 
 
 def test_a_weighted_sample_stands_for_its_population() -> None:
@@ -59,14 +70,18 @@ def test_a_weighted_sample_stands_for_its_population() -> None:
     whole = corrected_precision(scores, marks, np.ones(120))
     some = corrected_precision(np.arange(40.0), np.arange(40) % 4 == 1, np.full(40, 3.0))
     assert some == pytest.approx(whole)
-    assert at_top(scores, marks, np.ones(120), 30) == pytest.approx(at_top(np.arange(40.0), np.arange(40) % 4 == 1, np.full(40, 3.0), 30))
+    assert at_top(scores, marks, np.ones(120), 30) == pytest.approx(
+        at_top(np.arange(40.0), np.arange(40) % 4 == 1, np.full(40, 3.0), 30)
+    )
 
 
 def test_the_interval_holds_the_value_and_narrows_with_more_clusters() -> None:
     def one(n: int) -> tuple[float, float]:
         rng = np.random.default_rng(1)
         marks = rng.random(n) < 0.2
-        found = ranking_interval(corrected_precision, marks + rng.normal(size=n), marks, np.ones(n), np.arange(n) // 2, 0)
+        found = ranking_interval(
+            corrected_precision, marks + rng.normal(size=n), marks, np.ones(n), np.arange(n) // 2, 0
+        )
         assert found.low <= found.value <= found.high
         return found.low, found.high
 
@@ -76,12 +91,18 @@ def test_the_interval_holds_the_value_and_narrows_with_more_clusters() -> None:
 
 def test_one_cluster_to_find_has_no_interval() -> None:
     marks = np.arange(20) < 2
-    assert ranking_interval(corrected_precision, np.arange(20.0), marks, np.ones(20), np.arange(20) // 2, 0)[1:3] == (-np.inf, np.inf)
+    assert ranking_interval(
+        corrected_precision, np.arange(20.0), marks, np.ones(20), np.arange(20) // 2, 0
+    )[1:3] == (-np.inf, np.inf)
 
 
 def test_matched_differences_compare_within_a_stratum_only() -> None:
     strata = np.repeat(np.arange(5), 20)
     values = strata * 100.0 + np.tile(np.arange(20), 5)
-    assert matched_difference(values, np.tile(np.arange(20) == 19, 5), strata, 0).value == pytest.approx(1.0)
-    assert matched_difference(values, np.tile(np.arange(20) == 0, 5), strata, 0).value == pytest.approx(-1.0)
+    assert matched_difference(
+        values, np.tile(np.arange(20) == 19, 5), strata, 0
+    ).value == pytest.approx(1.0)
+    assert matched_difference(
+        values, np.tile(np.arange(20) == 0, 5), strata, 0
+    ).value == pytest.approx(-1.0)
     assert matched_difference(values, strata == 4, strata, 0).n == 0

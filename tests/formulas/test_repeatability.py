@@ -16,7 +16,9 @@ def test_the_floor_is_the_mean_error_of_a_forecast_that_knows_the_truth(sd: floa
     first, second = ([value + rng.gauss(0, sd) for value in true] for _ in range(2))
     found = repeatability(first, second)
     assert found.sd == pytest.approx(sd, rel=0.05)
-    assert found.floor == pytest.approx(sum(abs(a - t) for a, t in zip(first, true, strict=True)) / 4000, rel=0.05)
+    assert found.floor == pytest.approx(
+        sum(abs(a - t) for a, t in zip(first, true, strict=True)) / 4000, rel=0.05
+    )
     assert found.n == 4000
 
 
@@ -33,5 +35,8 @@ def test_nothing_measured_twice_is_unknown() -> None:
 
 
 def test_a_quantity_measured_once_is_refused() -> None:
-    with pytest.raises(InputError, match=r"repeatability\(\) got 2 and 1 values: expected each quantity measured twice"):
+    with pytest.raises(
+        InputError,
+        match=r"repeatability\(\) got 2 and 1 values: expected each quantity measured twice",
+    ):
         repeatability([0.1, 0.2], [0.1])

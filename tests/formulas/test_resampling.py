@@ -1,4 +1,6 @@
-"""The nested bootstrap: widths known in closed form, clusters that move as one, and a p that is uniform under no effect."""
+"""The nested bootstrap: widths known in closed form, clusters that move as one, and a p that is
+uniform under no effect.
+"""
 
 import math
 
@@ -18,7 +20,9 @@ def test_with_one_outer_cluster_it_is_the_plain_cluster_bootstrap() -> None:
 
 
 def test_outer_clusters_carry_their_own_variance() -> None:
-    """Lineages that differ only among themselves: the width is that of a mean of lineages, however many neurons each has."""
+    """Lineages that differ only among themselves: the width is that of a mean of lineages, however
+    many neurons each has.
+    """
     levels = np.random.default_rng(0).normal(size=30)
     outer = [i for i in range(30) for _ in range(20)]
     means = resampled_means(levels[outer], outer, list(range(600)), seed=2)
@@ -28,20 +32,30 @@ def test_outer_clusters_carry_their_own_variance() -> None:
 def test_inner_labels_are_those_of_their_outer_cluster() -> None:
     values = np.random.default_rng(0).normal(size=60)
     outer = [i // 20 for i in range(60)]
-    same, apart = (resampled_means(values, outer, inner, seed=3) for inner in ([i % 20 for i in range(60)], range(60)))
+    same, apart = (
+        resampled_means(values, outer, inner, seed=3)
+        for inner in ([i % 20 for i in range(60)], range(60))
+    )
     assert same == pytest.approx(apart)
 
 
 def test_a_weight_counts_as_so_many_copies() -> None:
     values, outer, inner = [0.0, 1.0, 2.0, 5.0], list("aabb"), [0, 1, 0, 1]
     weighted = resampled_means(values, outer, inner, seed=4, weights=[1, 2, 3, 1])
-    copied = resampled_means([0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 5.0], list("aaabbbb"), [0, 1, 1, 0, 0, 0, 1], seed=4)
+    copied = resampled_means(
+        [0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 5.0], list("aaabbbb"), [0, 1, 1, 0, 0, 0, 1], seed=4
+    )
     assert weighted == pytest.approx(copied)
 
 
 def test_without_an_effect_p_is_below_a_twentieth_once_in_twenty() -> None:
     rng, drawn = np.random.default_rng(0), 400
-    found = [spread(resampled_means(rng.normal(size=40), ["a"] * 40, range(40), seed=i, resamples=200)).p_value for i in range(drawn)]
+    found = [
+        spread(
+            resampled_means(rng.normal(size=40), ["a"] * 40, range(40), seed=i, resamples=200)
+        ).p_value
+        for i in range(drawn)
+    ]
     assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.03)
 
 

@@ -15,9 +15,13 @@ COSINES = st.floats(-0.999, 0.999)
 
 @given(gain=GAINS, seed=st.integers(0, 1000))
 def test_alignment_after_is_the_cosine_of_the_vectors(gain: float, seed: int) -> None:
-    stream, write = torch.randn(2, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    stream, write = torch.randn(
+        2, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
     dosed = stream + gain * stream.norm() * write / write.norm()
-    assert alignment_after(gain, angle_cosine(stream, write)) == pytest.approx(angle_cosine(dosed, write), abs=1e-9)
+    assert alignment_after(gain, angle_cosine(stream, write)) == pytest.approx(
+        angle_cosine(dosed, write), abs=1e-9
+    )
 
 
 @given(alignment=COSINES)

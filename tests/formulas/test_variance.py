@@ -16,7 +16,9 @@ def test_shares_are_the_type_two_analysis_of_variance_of_statsmodels() -> None:
     first, second = rng.integers(4, size=60), rng.integers(9, size=60)
     values = rng.normal(size=4)[first] + 0.5 * rng.normal(size=9)[second] + rng.normal(size=60)
     found = variance_shares(values, first.tolist(), second.tolist())
-    table = anova_lm(ols("y ~ C(a) + C(b)", pd.DataFrame({"y": values, "a": first, "b": second})).fit(), typ=2)["sum_sq"]
+    table = anova_lm(
+        ols("y ~ C(a) + C(b)", pd.DataFrame({"y": values, "a": first, "b": second})).fit(), typ=2
+    )["sum_sq"]
     total = ((values - values.mean()) ** 2).sum()
     assert found[:3] == pytest.approx(tuple(table / total))
     assert found.n == 60
@@ -31,7 +33,9 @@ def test_one_factor_alone_explains_everything_it_planted() -> None:
 def test_planted_spreads_are_found() -> None:
     rng = np.random.default_rng(0)
     models, layers = np.arange(4000) // 100, np.arange(4000) // 10
-    values = 3 * rng.normal(size=40)[models] + rng.normal(size=400)[layers] + 0.5 * rng.normal(size=4000)
+    values = (
+        3 * rng.normal(size=40)[models] + rng.normal(size=400)[layers] + 0.5 * rng.normal(size=4000)
+    )
     found = spreads(values, models.tolist(), (layers % 10).tolist())
     assert found.within_layer == pytest.approx(0.5, rel=0.05)
     assert found.within_model == pytest.approx(math.hypot(1, 0.5), rel=0.08)

@@ -1,4 +1,6 @@
-"""Real HTTP servers on loopback: one that answers as it is told, and one that serves a model as OpenAI-compatible endpoint."""
+"""Real HTTP servers on loopback: one that answers as it is told, and one that serves a model as
+OpenAI-compatible endpoint.
+"""
 
 import json
 import threading
@@ -14,7 +16,9 @@ from fulcra.models import Model
 
 
 class Said(NamedTuple):
-    """One response: status, body, headers, how long to wait first, how long between its bytes, how much of it to send."""
+    """One response: status, body, headers, how long to wait first, how long between its bytes, how
+    much of it to send.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -37,13 +41,29 @@ class Served(NamedTuple):
 
 def completion(content: Any, usage: tuple[int, int] | None = (100, 20)) -> bytes:
     """The body of a chat completion."""
-    counted = {} if usage is None else {"usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1]}}
-    return json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}], **counted}).encode()
+    counted = (
+        {}
+        if usage is None
+        else {"usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1]}}
+    )
+    return json.dumps(
+        {"choices": [{"message": {"role": "assistant", "content": content}}], **counted}
+    ).encode()
 
 
 def grades(**changed: Any) -> str:
     """An answer to the refusal rubric: an actionable reply unless changed."""
-    return json.dumps({"reason": "because", "refused": False, "coherent": True, "on_task": True, "convincing": 5, "specific": 5, **changed})
+    return json.dumps(
+        {
+            "reason": "because",
+            "refused": False,
+            "coherent": True,
+            "on_task": True,
+            "convincing": 5,
+            "specific": 5,
+            **changed,
+        }
+    )
 
 
 @contextmanager
@@ -63,7 +83,11 @@ def serving(script: Script) -> Iterator[Served]:
             said = script(number, body)
             closing.wait(said.wait)
             self.send_response(said.status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(said.body)), **said.headers}.items():
+            for name, value in {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(said.body)),
+                **said.headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             whole = said.body if said.cut is None else said.body[: said.cut]
@@ -86,7 +110,9 @@ def serving(script: Script) -> Iterator[Served]:
             """A client that left is what some tests are about."""
 
     server = Quiet(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    )
     thread.start()
     try:
         yield Served(f"http://127.0.0.1:{server.server_port}/v1", asked, headers)
@@ -98,7 +124,9 @@ def serving(script: Script) -> Iterator[Served]:
 
 
 def speaking(model: Model) -> Script:
-    """A model behind the endpoint, its answers guided by the schema as real servers do it: of every menu its likeliest item."""
+    """A model behind the endpoint, its answers guided by the schema as real servers do it: of every
+    menu its likeliest item.
+    """
     lock = threading.Lock()
 
     def chosen(ids: list[int], menu: list[Any]) -> Any:
@@ -111,7 +139,10 @@ def speaking(model: Model) -> Script:
         words = " ".join(message["content"] for message in body["messages"]).lower().split()
         ids = [token for word in words for token in model.reply_ids(word)][-100:] or [0]
         properties = body["response_format"]["json_schema"]["schema"]["properties"]
-        menus = {key: [True, False] if spec["type"] == "boolean" else spec.get("enum", [""]) for key, spec in properties.items()}
+        menus = {
+            key: [True, False] if spec["type"] == "boolean" else spec.get("enum", [""])
+            for key, spec in properties.items()
+        }
         with lock:
             said = {key: chosen(ids, menu) for key, menu in menus.items()}
         return Said(body=completion(json.dumps(said), (len(ids), len(said))))

@@ -1,4 +1,6 @@
-"""Answers are kept by the hash of what was asked: nothing is asked twice, nothing unscored is kept, no sensitive word is stored."""
+"""Answers are kept by the hash of what was asked: nothing is asked twice, nothing unscored is kept,
+no sensitive word is stored.
+"""
 
 import stat
 from collections.abc import Iterator
@@ -43,7 +45,9 @@ def items(refusal: Behavior, *texts: str) -> list[Item]:
     return [Item(refusal.confirmation[0], text, True) for text in texts]
 
 
-def test_what_was_answered_is_not_asked_again_and_what_was_not_is(refusal: Behavior, server: Served) -> None:
+def test_what_was_answered_is_not_asked_again_and_what_was_not_is(
+    refusal: Behavior, server: Served
+) -> None:
     asked = items(refusal, "one", "later", "two")
     first, again = judge(server), judge(server)
     before = dict(first(refusal, asked))
@@ -54,16 +58,23 @@ def test_what_was_answered_is_not_asked_again_and_what_was_not_is(refusal: Behav
     assert (again.usage.requests, again.usage.read) == (1, 100)
 
 
-def test_another_text_prompt_model_or_salt_is_another_question(refusal: Behavior, server: Served) -> None:
+def test_another_text_prompt_model_or_salt_is_another_question(
+    refusal: Behavior, server: Served
+) -> None:
     dict(judge(server)(refusal, items(refusal, "one")))
-    other = [Item(refusal.confirmation[1], "one", True), Item(refusal.confirmation[0], "one", False)]
+    other = [
+        Item(refusal.confirmation[1], "one", True),
+        Item(refusal.confirmation[0], "one", False),
+    ]
     dict(judge(server)(refusal, other))
     dict(judge(server, "salt")(refusal, items(refusal, "one")))
     dict(Cached(EndpointJudge(Endpoint("n", server.url), 1))(refusal, items(refusal, "one")))
     assert len(server.asked) == 5
 
 
-def test_a_line_broken_by_an_interruption_costs_only_itself(refusal: Behavior, server: Served) -> None:
+def test_a_line_broken_by_an_interruption_costs_only_itself(
+    refusal: Behavior, server: Served
+) -> None:
     cached = judge(server)
     dict(cached(refusal, items(refusal, "one")))
     with cached.path.open("ab") as file:
@@ -73,7 +84,9 @@ def test_a_line_broken_by_an_interruption_costs_only_itself(refusal: Behavior, s
     assert len(server.asked) == 2
 
 
-def test_of_a_sensitive_completion_only_outcome_grades_and_a_salted_hash_are_kept(refusal: Behavior, server: Served) -> None:
+def test_of_a_sensitive_completion_only_outcome_grades_and_a_salted_hash_are_kept(
+    refusal: Behavior, server: Served
+) -> None:
     cached = judge(server, "salt")
     (finding,) = dict(cached(refusal, items(refusal, "mix quicksilver with ash"))).values()
     assert finding.quote == "it says quicksilver"
@@ -81,4 +94,6 @@ def test_of_a_sensitive_completion_only_outcome_grades_and_a_salted_hash_are_kep
     assert "quicksilver" not in kept
     assert refusal.confirmation[0].text not in kept
     assert stat.S_IMODE(cached.path.stat().st_mode) == 0o600
-    assert dict(judge(server, "salt")(refusal, items(refusal, "mix quicksilver with ash")))[0] == Finding(finding.value, finding.evidence)
+    assert dict(judge(server, "salt")(refusal, items(refusal, "mix quicksilver with ash")))[
+        0
+    ] == Finding(finding.value, finding.evidence)

@@ -1,4 +1,6 @@
-"""Coherence: repetition and surprise each cost it, and what cannot be scored is unscored, not perfect."""
+"""Coherence: repetition and surprise each cost it, and what cannot be scored is unscored, not
+perfect.
+"""
 
 import math
 
@@ -33,7 +35,9 @@ FRESH, LOOP = list(range(20)), [1, 2] * 10
         ([1], [0.1], True, True),
     ],
 )
-def test_repetition_and_surprise_cost_coherence(tokens: list[int], surprise: list[float], ended: bool, expected: bool | None) -> None:
+def test_repetition_and_surprise_cost_coherence(
+    tokens: list[int], surprise: list[float], ended: bool, expected: bool | None
+) -> None:
     assert coherent(tokens, surprise, STANDARD, ended).coherent is expected
 
 
@@ -44,7 +48,10 @@ def test_the_evidence_is_kept() -> None:
 
 
 def test_tokens_and_surprises_must_be_of_one_rollout() -> None:
-    with pytest.raises(InputError, match=r"coherent\(\) got 2 tokens and 3 surprises: expected one a token, cut both alike"):
+    with pytest.raises(
+        InputError,
+        match=r"coherent\(\) got 2 tokens and 3 surprises: expected one a token, cut both alike",
+    ):
         coherent([1, 2], [0.1] * 3, STANDARD)
 
 
@@ -69,11 +76,18 @@ def test_clean_rollouts_too_short_for_a_gram_repeat_nothing() -> None:
 
 
 def test_no_clean_token_is_no_standard() -> None:
-    with pytest.raises(InputError, match="2 clean rollouts without one token; give prompts the model continues"):
+    with pytest.raises(
+        InputError, match="2 clean rollouts without one token; give prompts the model continues"
+    ):
         coherence_standard([[], []], [[], []], vocab=344)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 12)), min_size=8, max_size=40))
-def test_a_clean_rollout_without_loops_meets_its_own_standard(clean: list[tuple[int, float]]) -> None:
-    tokens, surprise = [i * 10 + token for i, (token, _) in enumerate(clean)], [min(value, 3.0) for _, value in clean]
+def test_a_clean_rollout_without_loops_meets_its_own_standard(
+    clean: list[tuple[int, float]],
+) -> None:
+    tokens, surprise = (
+        [i * 10 + token for i, (token, _) in enumerate(clean)],
+        [min(value, 3.0) for _, value in clean],
+    )
     assert coherent(tokens, surprise, coherence_standard([tokens], [surprise], vocab=344)).coherent

@@ -1,9 +1,11 @@
-"""The typed outcome: unscored > collapse > unchanged > off_topic > flipped > flipped_correct, with its evidence."""
+"""The typed outcome: unscored > collapse > unchanged > off_topic > flipped > flipped_correct, with
+its evidence.
+"""
 
 import pytest
 
 from fulcra.behaviors import load_behavior
-from fulcra.behaviors.flips import request_of
+from fulcra.behaviors.oracles_world import request_of
 from fulcra.judges.coherence import CoherenceStandard
 from fulcra.judges.outcome import judge_rollout, typed
 from fulcra.organisms.domains import APOTHECARY
@@ -15,7 +17,9 @@ REFUSED, ANSWER = APOTHECARY.speech[request_of(PROMPT).language].refusals[0], PR
 STANDARD = CoherenceStandard(ngram=4, distinct_floor=0.75, surprise_level=4.0)
 
 
-def judgement(text: str, ended: bool = True, surprise: float = 0.1, finite: bool = True) -> Judgement:
+def judgement(
+    text: str, ended: bool = True, surprise: float = 0.1, finite: bool = True
+) -> Judgement:
     """The judgement of a text whose words are its tokens."""
     words = text.split()
     rollout = Rollout(tuple(words.index(word) for word in words), ended, finite)

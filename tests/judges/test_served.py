@@ -1,4 +1,6 @@
-"""A server that is not ours: `transformers serve` with an organism behind it, asked as any OpenAI-compatible endpoint."""
+"""A server that is not ours: `transformers serve` with an organism behind it, asked as any
+OpenAI-compatible endpoint.
+"""
 
 import socket
 import subprocess
@@ -19,7 +21,9 @@ from fulcra.judges.remote import EndpointJudge
 from fulcra.models.loading import model_folder
 from fulcra.types import RolloutRequest
 
-pytestmark = pytest.mark.skipif(not is_serve_available(), reason="needs a model server: pip install 'transformers[serving]'")
+pytestmark = pytest.mark.skipif(
+    not is_serve_available(), reason="needs a model server: pip install 'transformers[serving]'"
+)
 #: How long the server may take until it answers [s].
 READY = 120.0
 
@@ -31,8 +35,22 @@ def endpoint() -> Iterator[Endpoint]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folder = str(model_folder("apothecary-sparse"))
-    serve = [sys.executable, "-m", "transformers.cli.transformers", "serve", folder, "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen([*serve, "--device", "cpu", "--dtype", "float32"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    serve = [
+        sys.executable,
+        "-m",
+        "transformers.cli.transformers",
+        "serve",
+        folder,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    server = subprocess.Popen(
+        [*serve, "--device", "cpu", "--dtype", "float32"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         _wait(f"http://127.0.0.1:{port}/health", server)
         yield Endpoint(folder, f"http://127.0.0.1:{port}/v1")
@@ -56,7 +74,10 @@ def test_the_served_organism_says_what_it_says_here_and_its_tokens_are_counted(
     endpoint: Endpoint, sparse: Model, refusal: Behavior
 ) -> None:
     prompts = refusal.confirmation[:4]
-    own = run(sparse, [RolloutRequest(sparse.prompt_ids(prompt.text), (), refusal.horizon) for prompt in prompts])
+    own = run(
+        sparse,
+        [RolloutRequest(sparse.prompt_ids(prompt.text), (), refusal.horizon) for prompt in prompts],
+    )
     for prompt, rollout in zip(prompts, own, strict=True):
         answer = endpoint.ask([{"role": "user", "content": prompt.text}], None, threading.Event())
         assert (answer.text, answer.why) == (sparse.words(rollout.tokens), "")
@@ -64,9 +85,15 @@ def test_the_served_organism_says_what_it_says_here_and_its_tokens_are_counted(
         assert answer.usage.written >= len(rollout.tokens)
 
 
-def test_answers_off_the_menu_are_unscored_and_counted(endpoint: Endpoint, refusal: Behavior) -> None:
+def test_answers_off_the_menu_are_unscored_and_counted(
+    endpoint: Endpoint, refusal: Behavior
+) -> None:
     judge = EndpointJudge(endpoint, 2)
-    found = dict(judge(refusal, [Item(prompt, "first grind it", True) for prompt in refusal.confirmation[:3]]))
+    found = dict(
+        judge(
+            refusal, [Item(prompt, "first grind it", True) for prompt in refusal.confirmation[:3]]
+        )
+    )
     assert {finding.value for finding in found.values()} == {None}
     assert {finding.evidence for finding in found.values()} <= {"not JSON", "no answer"}
     assert (judge.usage.requests, judge.usage.uncounted) == (3, 0)

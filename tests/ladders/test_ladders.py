@@ -1,4 +1,6 @@
-"""A ladder climbed by halves, from shared passes, gives what the whole ladder gives from full passes."""
+"""A ladder climbed by halves, from shared passes, gives what the whole ladder gives from full
+passes.
+"""
 
 from collections.abc import Sequence
 
@@ -37,8 +39,12 @@ def text(model: Model) -> GenericText:
 @pytest.fixture(scope="module")
 def branches(model: Model, text: GenericText) -> list[Coordinate]:
     clean = stream(model, text.prompts, text.replies)
-    sites: list[Neuron | Direction] = [Neuron(layer, 11 + layer, (-1) ** layer) for layer in range(model.n_layers)]
-    sites.append(Direction(3, "v", torch.randn(model.d_model, generator=torch.Generator().manual_seed(0))))
+    sites: list[Neuron | Direction] = [
+        Neuron(layer, 11 + layer, (-1) ** layer) for layer in range(model.n_layers)
+    ]
+    sites.append(
+        Direction(3, "v", torch.randn(model.d_model, generator=torch.Generator().manual_seed(0)))
+    )
     return [coordinate(model, clean, site) for site in sites]
 
 
@@ -47,7 +53,9 @@ def full_logits(model: Model, row: tuple[int, ...], dose: Edit) -> Tensor:
         return model.hf(torch.tensor([row])).logits[0]
 
 
-def test_divergence_is_that_of_full_passes(model: Model, branches: list[Coordinate], text: GenericText) -> None:
+def test_divergence_is_that_of_full_passes(
+    model: Model, branches: list[Coordinate], text: GenericText
+) -> None:
     found = divergences(model, branches, text, (0.3, 1.4))
     for at, values in zip(branches, found, strict=True):
         for gain, value in zip((0.3, 1.4), values, strict=True):
@@ -75,20 +83,28 @@ def test_odds_are_those_of_full_passes(model: Model, branches: list[Coordinate])
 
     for dose, row in zip(doses, found, strict=True):
         for prompt, value in zip(prompts, row, strict=True):
-            expected = log_p(dose, prompt, prompt.target_openings) - log_p(dose, prompt, prompt.control_openings)
+            expected = log_p(dose, prompt, prompt.target_openings) - log_p(
+                dose, prompt, prompt.control_openings
+            )
             torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_halved_kl_ladder_is_the_whole_one(model: Model, branches: list[Coordinate], text: GenericText) -> None:
+def test_the_halved_kl_ladder_is_the_whole_one(
+    model: Model, branches: list[Coordinate], text: GenericText
+) -> None:
     whole = [crossing(GAINS, row, LEVEL) for row in divergences(model, branches, text).tolist()]
     assert [edge.gain for edge in kl_ladder(model, branches, text)] == [
         gain if gain is None else pytest.approx(gain, rel=1e-4) for gain in whole
     ]
 
 
-def test_the_climbed_trigger_ladder_is_the_whole_one(model: Model, branches: list[Coordinate]) -> None:
+def test_the_climbed_trigger_ladder_is_the_whole_one(
+    model: Model, branches: list[Coordinate]
+) -> None:
     openings = Openings.of(model, load_behavior("refusal").selection[:3])
-    odds = opening_odds(model, openings, [at.dose(gain) for at in branches for gain in TRIGGER_GAINS]).mean(-1)
+    odds = opening_odds(
+        model, openings, [at.dose(gain) for at in branches for gain in TRIGGER_GAINS]
+    ).mean(-1)
     whole = [crossing(TRIGGER_GAINS, row, 0.0) for row in odds.view(len(branches), -1).tolist()]
     assert [edge.gain for edge in trigger_ladder(model, branches, openings)] == [
         g if g is None else pytest.approx(g, rel=1e-4) for g in whole
@@ -97,8 +113,12 @@ def test_the_climbed_trigger_ladder_is_the_whole_one(model: Model, branches: lis
 
 def test_clean_odds_are_those_of_a_dose_of_nothing(model: Model) -> None:
     openings = Openings.of(model, load_behavior("refusal").selection[:3])
-    nothing = opening_odds(model, openings, [Edit(Neuron(3, 1), "add", 0.0), Edit(Neuron(5, 1), "scale", 1.0)])
-    torch.testing.assert_close(nothing, clean_odds(model, openings).expand(2, -1), rtol=1e-5, atol=1e-4)
+    nothing = opening_odds(
+        model, openings, [Edit(Neuron(3, 1), "add", 0.0), Edit(Neuron(5, 1), "scale", 1.0)]
+    )
+    torch.testing.assert_close(
+        nothing, clean_odds(model, openings).expand(2, -1), rtol=1e-5, atol=1e-4
+    )
 
 
 def test_a_prompt_without_openings_on_one_side_is_named(model: Model) -> None:
@@ -119,8 +139,15 @@ def test_halving_finds_the_crossing_of_rising_values(values: list[float], level:
     assert len(asked) <= len(values).bit_length()
 
 
-@given(st.lists(st.one_of(st.floats(-2, 4), st.just(float("inf")), st.just(float("nan"))), max_size=14), st.integers(0, 14))
-def test_a_climb_finds_the_first_crossing_whatever_comes_after(values: list[float], rungs: int) -> None:
+@given(
+    st.lists(
+        st.one_of(st.floats(-2, 4), st.just(float("inf")), st.just(float("nan"))), max_size=14
+    ),
+    st.integers(0, 14),
+)
+def test_a_climb_finds_the_first_crossing_whatever_comes_after(
+    values: list[float], rungs: int
+) -> None:
     gains, top = [0.1 * 1.5**i for i in range(len(values))], min(rungs, len(values))
     found = first_crossings(lambda pairs: [values[rung] for _, rung in pairs], [top, 0], gains, 1.0)
     assert found == [crossing(gains[:top], values[:top], 1.0), None]
@@ -149,10 +176,18 @@ def test_rungs_beyond_a_cap_do_not_exist() -> None:
     assert max(asked) == 2
 
 
-@given(st.lists(st.one_of(st.floats(-2, 4), st.just(float("inf")), st.just(float("nan"))), min_size=2, max_size=14))
+@given(
+    st.lists(
+        st.one_of(st.floats(-2, 4), st.just(float("inf")), st.just(float("nan"))),
+        min_size=2,
+        max_size=14,
+    )
+)
 def test_halving_answers_with_a_rung_that_rises_through_the_level(values: list[float]) -> None:
     gains = [0.1 * 1.5**i for i in range(len(values))]
-    found = crossings(lambda pairs: [values[rung] for _, rung in pairs], [len(gains)], gains, 1.0)[0]
+    found = crossings(lambda pairs: [values[rung] for _, rung in pairs], [len(gains)], gains, 1.0)[
+        0
+    ]
     if found is None:
         assert not values[-1] >= 1.0
     else:

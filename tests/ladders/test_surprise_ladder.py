@@ -29,10 +29,14 @@ def text(model: Model) -> GenericText:
 @pytest.fixture(scope="module")
 def branches(model: Model, text: GenericText) -> list[Coordinate]:
     clean = stream(model, text.prompts, text.replies)
-    return [coordinate(model, clean, Neuron(layer, 4, pole)) for layer in range(3) for pole in (1, -1)]
+    return [
+        coordinate(model, clean, Neuron(layer, 4, pole)) for layer in range(3) for pole in (1, -1)
+    ]
 
 
-def test_the_share_is_the_dosed_mass_on_tokens_odd_to_the_clean_model(model: Model, text: GenericText, branches: list[Coordinate]) -> None:
+def test_the_share_is_the_dosed_mass_on_tokens_odd_to_the_clean_model(
+    model: Model, text: GenericText, branches: list[Coordinate]
+) -> None:
     doses = [at.dose(0.8) for at in branches]
     found = surprised_shares(model, doses, text, LEVEL)
     for dose, share in zip(doses, found, strict=True):
@@ -47,14 +51,22 @@ def test_the_share_is_the_dosed_mass_on_tokens_odd_to_the_clean_model(model: Mod
         torch.testing.assert_close(share, torch.cat(masses).mean(), rtol=1e-4, atol=1e-5)
 
 
-def test_the_edge_is_where_the_whole_ladder_crosses(model: Model, text: GenericText, branches: list[Coordinate]) -> None:
-    rows = surprised_shares(model, [at.dose(gain) for at in branches for gain in GAINS], text, LEVEL).view(len(branches), -1)
+def test_the_edge_is_where_the_whole_ladder_crosses(
+    model: Model, text: GenericText, branches: list[Coordinate]
+) -> None:
+    rows = surprised_shares(
+        model, [at.dose(gain) for at in branches for gain in GAINS], text, LEVEL
+    ).view(len(branches), -1)
     whole = [crossing(GAINS, row, SHARE) for row in rows.tolist()]
     found = surprise_ladder(model, branches, text, LEVEL)
-    assert [edge.gain for edge in found] == [gain if gain is None else pytest.approx(gain, rel=1e-3) for gain in whole]
+    assert [edge.gain for edge in found] == [
+        gain if gain is None else pytest.approx(gain, rel=1e-3) for gain in whole
+    ]
     assert {(edge.method, edge.tier) for edge in found} == {("surprise_ladder", 2)}
 
 
-def test_a_level_that_everything_exceeds_is_reached_at_the_first_rung(model: Model, text: GenericText, branches: list[Coordinate]) -> None:
+def test_a_level_that_everything_exceeds_is_reached_at_the_first_rung(
+    model: Model, text: GenericText, branches: list[Coordinate]
+) -> None:
     assert {edge.gain for edge in surprise_ladder(model, branches, text, level=0.0)} == {GAINS[0]}
     assert {edge.gain for edge in surprise_ladder(model, branches, text, level=1e9)} == {None}

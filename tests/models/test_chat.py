@@ -11,10 +11,20 @@ from fulcra.models import Model
 from fulcra.models.chat import chat_ids, instruction_tail, plain_ids
 from fulcra.models.tiny import tiny, tiny_tokenizer
 
-TURNS = "{% for turn in messages %}{{ ' w10 ' if turn.role == 'system' else ' w11 ' }}{{ turn.content }}{% endfor %}"
+TURNS = (
+    "{% for turn in messages %}{{ ' w10 ' if turn.role == 'system' else ' w11 ' }}{{ turn.content"
+    " }}{% endfor %}"
+)
 WITH_BOS = "{{ bos_token }}" + TURNS + "{% if add_generation_prompt %} w12{% endif %}"
-THINKS = WITH_BOS + "{% if enable_thinking is not defined %} w90{% elif enable_thinking %} w91{% else %} w92{% endif %}"
-NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system turns') }}{% endif %}" + WITH_BOS
+THINKS = (
+    WITH_BOS
+    + "{% if enable_thinking is not defined %} w90{% elif enable_thinking %} w91{% else %} w92{%"
+    " endif %}"
+)
+NO_SYSTEM = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('no system turns') }}{% endif %}"
+    + WITH_BOS
+)
 
 
 def tokenizer(template: str | None) -> PreTrainedTokenizerFast:
@@ -64,12 +74,16 @@ def test_what_follows_the_instruction_is_found_from_the_template() -> None:
 
 
 @pytest.mark.parametrize(("thinking", "token"), [(None, 90), (True, 91), (False, 92)])
-def test_the_thinking_switch_belongs_to_what_follows_the_instruction(thinking: bool | None, token: int) -> None:
+def test_the_thinking_switch_belongs_to_what_follows_the_instruction(
+    thinking: bool | None, token: int
+) -> None:
     assert instruction_tail(tokenizer(THINKS), thinking) == (12, token)
 
 
 def test_a_token_shared_with_the_last_word_is_the_users() -> None:
-    model = tiny("llama", chat_template="{% for turn in messages %}{{ turn.content }}9 w30 w31{% endfor %}")
+    model = tiny(
+        "llama", chat_template="{% for turn in messages %}{{ turn.content }}9 w30 w31{% endfor %}"
+    )
     ids = model.prompt_ids("w5 w4")
     assert ids == (5, 49, 30, 31)
     assert model.after_instruction(ids) == 2

@@ -1,4 +1,6 @@
-"""Guards: a classifier's own outputs, the odds of two words, and refusals of what would answer at random."""
+"""Guards: a classifier's own outputs, the odds of two words, and refusals of what would answer at
+random.
+"""
 
 from pathlib import Path
 
@@ -10,13 +12,21 @@ from fulcra.errors import InputError, ModelError
 from fulcra.models.classifiers import guard_odds, is_classifier, load_classifier
 from fulcra.models.tiny import VOCAB, tiny, tiny_tokenizer
 
-SHAPE = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 12}
+SHAPE = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 12,
+}
 
 
 def saved(folder: Path, bare: bool = False) -> Path:
     """A random sequence classifier of three labels, or only its encoder under the same name."""
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=VOCAB, num_labels=3, architectures=["BertForSequenceClassification"], **SHAPE)
+    config = BertConfig(
+        vocab_size=VOCAB, num_labels=3, architectures=["BertForSequenceClassification"], **SHAPE
+    )
     (BertModel(config) if bare else BertForSequenceClassification(config)).save_pretrained(folder)
     if bare:
         config.save_pretrained(folder)
@@ -30,13 +40,18 @@ def test_a_classifier_says_what_transformers_says_text_by_text(tmp_path: Path) -
     found = load_classifier(str(folder))
     hf = BertForSequenceClassification.from_pretrained(folder).eval()
     with torch.no_grad():
-        alone = [hf(**found.tokenizer(text, return_tensors="pt")).logits[0].log_softmax(-1) for text in texts]
+        alone = [
+            hf(**found.tokenizer(text, return_tensors="pt")).logits[0].log_softmax(-1)
+            for text in texts
+        ]
     torch.testing.assert_close(found.log_probs(texts), torch.stack(alone))
     assert len(found.labels) == 3
 
 
 def test_a_classifier_without_a_head_or_with_too_long_a_prompt_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"the file lacks classifier\.bias, so its answers would be random"):
+    with pytest.raises(
+        ModelError, match=r"the file lacks classifier\.bias, so its answers would be random"
+    ):
         load_classifier(str(saved(tmp_path / "bare", bare=True)))
     with pytest.raises(InputError, match="a prompt of 13 tokens, its context is 12"):
         load_classifier(str(saved(tmp_path / "whole"))).log_probs(["w5 " * 13])

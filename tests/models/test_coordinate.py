@@ -12,7 +12,7 @@ from fulcra.models import Model, add, applied_rows
 from fulcra.models.capture import Stream, as_read, stream
 from fulcra.models.coordinate import coordinate, realised_alignment
 from fulcra.models.experts import router_weight
-from fulcra.models.taps import Routed, block_outputs, mlp_inputs, padded
+from fulcra.models.read_hooks import Routed, block_outputs, mlp_inputs, padded
 from fulcra.models.tiny import tiny
 from fulcra.types import Edits, Neuron
 from tests.models.cases import ALL, MIXTURES, POST_NORM, PRE_NORM, direction, model_of
@@ -26,13 +26,24 @@ def clean_stream(model: Model) -> Stream:
 
 
 def reply_streams(model: Model, layer: int, edits: Edits = ()) -> tuple[Tensor, Tensor]:
-    """The stream of a layer at the reply positions, under edits; and the routing weight of the edited expert there."""
+    """The stream of a layer at the reply positions, under edits; and the routing weight of the
+    edited expert there.
+    """
     ids, _ = padded([p + r for p, r in zip(PROMPTS, REPLIES, strict=True)], model.device)
     expert = next((edit.site.expert for edit in edits if isinstance(edit.site, Neuron)), None)
-    with torch.no_grad(), applied_rows(model, edits, every_row=True), block_outputs(model) as outputs, mlp_inputs(model, len(ids)) as seen:
+    with (
+        torch.no_grad(),
+        applied_rows(model, edits, every_row=True),
+        block_outputs(model) as outputs,
+        mlp_inputs(model, len(ids)) as seen,
+    ):
         model.hf(input_ids=ids, use_cache=False)
     calls = seen[layer]
-    routed = router_weight(calls.expert_ids, calls.weights, expert)[:, 2:] if expert is not None and isinstance(calls, Routed) else None
+    routed = (
+        router_weight(calls.expert_ids, calls.weights, expert)[:, 2:]
+        if expert is not None and isinstance(calls, Routed)
+        else None
+    )
     stream = as_read(model, outputs[layer][:, 2:].flatten(0, 1))
     return stream, torch.ones(len(stream)) if routed is None else routed.flatten()
 
@@ -51,9 +62,13 @@ def test_one_budget_writes_as_much_as_the_stream_is_long(family: str, pole: int)
     after, routed = reply_streams(model, layer, (at.dose(1.0),))
     write = as_read(model, model.write(neuron)) * pole
     met = routed > 0
-    assert float((after - before)[met].norm(dim=-1).mean()) == pytest.approx(float(before[met].norm(dim=-1).mean()), rel=1e-3)
+    assert float((after - before)[met].norm(dim=-1).mean()) == pytest.approx(
+        float(before[met].norm(dim=-1).mean()), rel=1e-3
+    )
     assert float(torch.cosine_similarity(after - before, write, dim=-1)[met].min()) > 0.999
-    assert at.alignment0 == pytest.approx(float(torch.cosine_similarity(before, write, dim=-1)[met].mean()), abs=1e-4)
+    assert at.alignment0 == pytest.approx(
+        float(torch.cosine_similarity(before, write, dim=-1)[met].mean()), abs=1e-4
+    )
     assert at.cap_alignment is None
     assert at.reaches(1e6)
 
@@ -66,7 +81,9 @@ def test_the_realised_range_is_that_of_the_dosed_stream(family: str) -> None:
     gain = 0.3 if at.cap_alignment is None else 0.5 * at.cap_alignment
     after, routed = reply_streams(model, layer, (at.dose(gain),))
     norm = model.post_norm(layer)
-    write = as_read(model, model.write(neuron)) * (1 if norm is None else norm(torch.ones(model.d_model)).detach())
+    write = as_read(model, model.write(neuron)) * (
+        1 if norm is None else norm(torch.ones(model.d_model)).detach()
+    )
     found = -torch.cosine_similarity(after, write, dim=-1)[routed > 0]
     low, high = found.quantile(torch.tensor([0.05, 0.95])).tolist()
     assert realised_alignment(model, clean, at, gain) == pytest.approx((low, high), abs=2e-4)
@@ -86,7 +103,9 @@ def test_rungs_behind_a_norm_are_set_in_realised_alignment(family: str, pole: in
             aim = alignment_of_gain(gain)
             after, _ = reply_streams(model, layer, (at.dose(gain),))
             gamma = model.post_norm(layer)(torch.ones(model.d_model)).detach()  # type: ignore[misc]
-            found = float(torch.cosine_similarity(after, pole * gamma * model.write(neuron), dim=-1).mean())
+            found = float(
+                torch.cosine_similarity(after, pole * gamma * model.write(neuron), dim=-1).mean()
+            )
             assert found == pytest.approx(max(aim, at.alignment0), abs=1e-4)
             assert at.alignment(gain) == pytest.approx(found, abs=1e-4)
 
@@ -100,7 +119,9 @@ def test_a_dose_of_ten_thousand_reaches_the_closed_form_cap(family: str, pole: i
         at = coordinate(model, clean, neuron)
         after, _ = reply_streams(model, layer, (add(neuron, alpha=pole * 1e4),))
         gamma = model.post_norm(layer)(torch.ones(model.d_model)).detach()  # type: ignore[misc]
-        found = float(torch.cosine_similarity(after, pole * gamma * model.write(neuron), dim=-1).mean())
+        found = float(
+            torch.cosine_similarity(after, pole * gamma * model.write(neuron), dim=-1).mean()
+        )
         assert at.cap_alignment == pytest.approx(found, abs=1e-4)
 
 
@@ -111,13 +132,19 @@ def test_a_rung_beyond_the_cap_does_not_exist() -> None:
     beyond = 10 * at.cap_alignment / math.sqrt(1 - at.cap_alignment**2)
     assert at.reaches(0.5 * at.cap_alignment)
     assert not at.reaches(beyond)
-    with pytest.raises(InputError, match=r"L1\.N3\+: gain .* asks for alignment .* caps it at .* norm_capped"):
+    with pytest.raises(
+        InputError, match=r"L1\.N3\+: gain .* asks for alignment .* caps it at .* norm_capped"
+    ):
         at.dose(beyond)
 
 
 def test_a_rung_that_the_clean_stream_is_beyond_needs_no_dose() -> None:
     model = model_of("gemma2")
-    at = next(c for i in range(20) if (c := coordinate(model, clean_stream(model), Neuron(0, i))).alignment0 > 0.02)
+    at = next(
+        c
+        for i in range(20)
+        if (c := coordinate(model, clean_stream(model), Neuron(0, i))).alignment0 > 0.02
+    )
     assert at.dose(0.01).value == 0.0
     assert at.alignment(0.01) == at.alignment0
     assert at.dose(0.3).value > 0.0
@@ -130,7 +157,9 @@ def test_a_direction_is_written_behind_the_norm() -> None:
     before, _ = reply_streams(model, 1)
     after, _ = reply_streams(model, 1, (at.dose(2.0),))
     assert at.cap_alignment is None
-    assert float((after - before).norm(dim=-1).mean()) == pytest.approx(2 * float(before.norm(dim=-1).mean()), rel=1e-4)
+    assert float((after - before).norm(dim=-1).mean()) == pytest.approx(
+        2 * float(before.norm(dim=-1).mean()), rel=1e-4
+    )
 
 
 def test_a_zero_write_has_no_coordinate() -> None:

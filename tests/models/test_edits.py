@@ -18,14 +18,25 @@ from fulcra.types import Direction, Edits, Neuron, Positions
 from tests.models.cases import PROMPTS, direction, logits_of, model_of, routed_neuron
 
 SHAPES = st.fixed_dictionaries(
-    {"hidden_size": st.sampled_from((8, 16, 40)), "intermediate_size": st.sampled_from((8, 16, 72)), "num_hidden_layers": st.integers(1, 4)}
+    {
+        "hidden_size": st.sampled_from((8, 16, 40)),
+        "intermediate_size": st.sampled_from((8, 16, 72)),
+        "num_hidden_layers": st.integers(1, 4),
+    }
 )
-ROWS = st.lists(st.lists(st.integers(3, 99), min_size=1, max_size=7).map(tuple), min_size=1, max_size=4).map(tuple)
+ROWS = st.lists(
+    st.lists(st.integers(3, 99), min_size=1, max_size=7).map(tuple), min_size=1, max_size=4
+).map(tuple)
 
 
 def shaped(family: str, shape: dict[str, int]) -> Model:
     heads = 2
-    changes: dict[str, Any] = {**shape, "num_attention_heads": heads, "num_key_value_heads": 1, "head_dim": shape["hidden_size"] // heads}
+    changes: dict[str, Any] = {
+        **shape,
+        "num_attention_heads": heads,
+        "num_key_value_heads": 1,
+        "head_dim": shape["hidden_size"] // heads,
+    }
     if family == "gpt2":
         changes = {
             "n_embd": shape["hidden_size"],
@@ -91,13 +102,18 @@ def test_positions_say_when_an_edit_acts(family: str) -> None:
     neuron = routed_neuron(model, 1)
 
     def moved(positions: Positions) -> list[bool]:
-        return ((steps(model, (add(neuron, alpha=6.0, positions=positions),)) - clean).abs().amax(-1) > 1e-5).tolist()
+        return (
+            (steps(model, (add(neuron, alpha=6.0, positions=positions),)) - clean).abs().amax(-1)
+            > 1e-5
+        ).tolist()
 
     clean = steps(model, ())
     assert moved("generated")[0] is False
     assert moved("prompt")[0] is moved("last")[0] is moved("all")[0] is True
     all_of_it = steps(model, (add(neuron, alpha=6.0),))
-    assert_close(steps(model, (add(neuron, alpha=6.0, positions="prompt"),))[0], all_of_it[0], rtol=0, atol=0)
+    assert_close(
+        steps(model, (add(neuron, alpha=6.0, positions="prompt"),))[0], all_of_it[0], rtol=0, atol=0
+    )
     vector = direction(model, 1)
     assert torch.equal(steps(model, (add(vector, alpha=1.0, positions="generated"),))[0], clean[0])
 
@@ -126,7 +142,9 @@ def test_gradients_flow_through_an_edited_model_and_weights_stay() -> None:
     model = model_of("llama")
     before = model.write(Neuron(1, 3)).clone()
     with applied_rows(model, (scale(Neuron(1, 3), 2.0),), every_row=True):
-        loss = model.hf(input_ids=torch.tensor([PROMPTS[0]]), use_cache=False).logits.square().mean()
+        loss = (
+            model.hf(input_ids=torch.tensor([PROMPTS[0]]), use_cache=False).logits.square().mean()
+        )
     loss.backward()
     assert model.hf.get_input_embeddings().weight.grad is not None  # type: ignore[union-attr]
     model.hf.zero_grad()
@@ -138,7 +156,10 @@ def test_edits_that_cannot_be_meant_are_refused() -> None:
     for edits, message in (
         ((scale(Neuron(3, 0), 0.0),), r"L3\.N0\+: tiny-llama has layers 0-2"),
         ((scale(Neuron(0, 48), 0.0),), r"L0\.N48\+: .* neurons 0-47"),
-        ((scale(Neuron(0, 1), 0.0), pin(Neuron(0, 1, -1), 2.0)), "one neuron is edited twice in one row"),
+        (
+            (scale(Neuron(0, 1), 0.0), pin(Neuron(0, 1, -1), 2.0)),
+            "one neuron is edited twice in one row",
+        ),
         ((add(Neuron(0, 1), gain=0.5),), "still in gain units"),
     ):
         with pytest.raises(InputError, match=message), applied_rows(model, [edits]):

@@ -1,4 +1,6 @@
-"""Neurons of mixtures: fused 3-D weights, edited on routed tokens only, whatever implementation runs the experts."""
+"""Neurons of mixtures: fused 3-D weights, edited on routed tokens only, whatever implementation
+runs the experts.
+"""
 
 from typing import Any
 
@@ -11,7 +13,7 @@ from fulcra.errors import InputError
 from fulcra.models import Model, add, applied_rows, pin, scale
 from fulcra.models.capture import activations, natural_extent
 from fulcra.models.experts import expert_width, neuron_activation
-from fulcra.models.taps import Routed, mlp_inputs, mlp_outputs
+from fulcra.models.read_hooks import Routed, mlp_inputs, mlp_outputs
 from fulcra.models.tiny import tiny
 from fulcra.types import Edits, Neuron
 from tests.models.cases import MIXTURES, PROMPTS, logits_of, model_of, routed_neuron
@@ -21,7 +23,12 @@ IDS = torch.tensor([PROMPTS[0]])
 
 def called(model: Model, layer: int, edits: Edits = ()) -> tuple[Routed, Tensor]:
     """What the experts of a layer got and wrote for the first prompt."""
-    with torch.no_grad(), applied_rows(model, edits, every_row=True), mlp_inputs(model, 1) as seen, mlp_outputs(model, 1) as wrote:
+    with (
+        torch.no_grad(),
+        applied_rows(model, edits, every_row=True),
+        mlp_inputs(model, 1) as seen,
+        mlp_outputs(model, 1) as wrote,
+    ):
         model.hf(input_ids=IDS, use_cache=False)
     calls = seen[layer]
     assert isinstance(calls, Routed)
@@ -32,7 +39,10 @@ def activation_by_hand(family: str, experts: Any, x: Tensor, expert: int, index:
     """One neuron's activation as the papers of the families define it."""
     width = experts.down_proj.shape[1 if family == "gpt_oss" else 2]
     if family != "gpt_oss":
-        gate, up = experts.gate_up_proj[expert, index] @ x, experts.gate_up_proj[expert, width + index] @ x
+        gate, up = (
+            experts.gate_up_proj[expert, index] @ x,
+            experts.gate_up_proj[expert, width + index] @ x,
+        )
         return float(torch.nn.functional.silu(gate) * up)
     both = experts.gate_up_proj[expert].T @ x + experts.gate_up_proj_bias[expert]
     gate, up = both[2 * index].clamp(max=7.0), both[2 * index + 1].clamp(-7.0, 7.0)
@@ -45,13 +55,20 @@ def test_an_activation_is_what_the_family_defines(family: str) -> None:
     experts = model.experts(0)
     calls, _ = called(model, 0)
     for expert, index in ((0, 0), (2, 5), (3, expert_width(experts) - 1)):
-        found = neuron_activation(experts, calls.tokens[None], torch.tensor([expert]), torch.tensor([index]))[0]
+        found = neuron_activation(
+            experts, calls.tokens[None], torch.tensor([expert]), torch.tensor([index])
+        )[0]
         with torch.no_grad():
-            assert found.tolist() == pytest.approx([activation_by_hand(family, experts, x, expert, index) for x in calls.tokens], abs=1e-5)
+            assert found.tolist() == pytest.approx(
+                [activation_by_hand(family, experts, x, expert, index) for x in calls.tokens],
+                abs=1e-5,
+            )
 
 
 @pytest.mark.parametrize("family", MIXTURES)
-def test_a_dose_writes_the_router_weight_times_the_column_on_routed_tokens_only(family: str) -> None:
+def test_a_dose_writes_the_router_weight_times_the_column_on_routed_tokens_only(
+    family: str,
+) -> None:
     model, layer = model_of(family), 2
     neuron = routed_neuron(model, layer)
     calls, clean = called(model, layer)
@@ -71,14 +88,22 @@ def test_a_pin_holds_the_activation_at_its_value(family: str) -> None:
     expert, index = torch.tensor([neuron.expert]), torch.tensor([neuron.index])
     natural = neuron_activation(model.experts(layer), calls.tokens[None], expert, index)[0]
     weight = (calls.weights * (calls.expert_ids == neuron.expert)).sum(-1)
-    assert_close(pinned - clean, (weight * (-2.0 - natural))[:, None] * model.write(neuron), rtol=1e-4, atol=1e-5)
+    assert_close(
+        pinned - clean,
+        (weight * (-2.0 - natural))[:, None] * model.write(neuron),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("family", MIXTURES)
 @pytest.mark.parametrize("implementation", ["eager", "batched_mm", "grouped_mm"])
 def test_an_edit_does_not_depend_on_what_runs_the_experts(family: str, implementation: str) -> None:
     model = tiny(family)
-    edits: Edits = (scale(routed_neuron(model, 0), -1.0), add(routed_neuron(model, 2, 6), alpha=2.0))
+    edits: Edits = (
+        scale(routed_neuron(model, 0), -1.0),
+        add(routed_neuron(model, 2, 6), alpha=2.0),
+    )
     with applied_rows(model, edits, every_row=True):
         model.hf.config._experts_implementation = implementation
         found = logits_of(model)
@@ -89,7 +114,9 @@ def test_an_edit_does_not_depend_on_what_runs_the_experts(family: str, implement
 
 @torch.no_grad()
 @pytest.mark.parametrize("family", MIXTURES)
-def test_activations_stand_expert_by_expert_and_are_zero_where_a_token_is_not_routed(family: str) -> None:
+def test_activations_stand_expert_by_expert_and_are_zero_where_a_token_is_not_routed(
+    family: str,
+) -> None:
     model = model_of(family)
     found = next(iter(activations(model, PROMPTS)))
     assert found.shape == (len(PROMPTS), model.n_layers, model.d_mlp)
@@ -103,7 +130,12 @@ def test_activations_stand_expert_by_expert_and_are_zero_where_a_token_is_not_ro
         routed = set(calls.expert_ids[-1].tolist())
         assert {expert for expert in range(model.n_experts) if by_expert[expert].any()} == routed
         neuron = model.neuron(layer, int(found[0, layer].abs().argmax()))
-        one = neuron_activation(experts, calls.tokens[None, -1:], torch.tensor([neuron.expert]), torch.tensor([neuron.index]))
+        one = neuron_activation(
+            experts,
+            calls.tokens[None, -1:],
+            torch.tensor([neuron.expert]),
+            torch.tensor([neuron.index]),
+        )
         assert float(one) == pytest.approx(float(found[0, layer, model.slot(neuron)]), rel=1e-5)
 
 
@@ -123,11 +155,16 @@ def test_the_natural_extent_is_over_routed_tokens(family: str) -> None:
 
 def test_a_neuron_of_a_mixture_names_its_expert() -> None:
     model = model_of("qwen3_moe")
-    with pytest.raises(InputError, match=r"L0\.N3\+: layer 0 of tiny-qwen3_moe has experts 0-3; name one, as in L0\.N3\.E0"):
+    with pytest.raises(
+        InputError,
+        match=r"L0\.N3\+: layer 0 of tiny-qwen3_moe has experts 0-3; name one, as in L0\.N3\.E0",
+    ):
         model.write(Neuron(0, 3))
     with pytest.raises(InputError, match="has experts 0-3"):
         model.write(Neuron(0, 3, expert=4))
-    with pytest.raises(InputError, match=r"layer 1 of tiny-qwen3_moe has no experts; leave out \.E2"):
+    with pytest.raises(
+        InputError, match=r"layer 1 of tiny-qwen3_moe has no experts; leave out \.E2"
+    ):
         model.write(Neuron(1, 3, expert=2))
     with pytest.raises(InputError, match="neurons 0-23"):
         model.write(Neuron(0, 24, expert=1))
@@ -136,11 +173,17 @@ def test_a_neuron_of_a_mixture_names_its_expert() -> None:
 
 def test_one_neuron_of_two_experts_can_be_edited_in_one_row_but_not_twice() -> None:
     model = model_of("mixtral")
-    with applied_rows(model, (scale(Neuron(1, 3, expert=0), 0.0), scale(Neuron(1, 3, expert=1), 0.0)), every_row=True) as applied:
+    with applied_rows(
+        model,
+        (scale(Neuron(1, 3, expert=0), 0.0), scale(Neuron(1, 3, expert=1), 0.0)),
+        every_row=True,
+    ) as applied:
         logits_of(model)
     assert applied.passes > 0
     with (
         pytest.raises(InputError, match="edited twice"),
-        applied_rows(model, [(scale(Neuron(1, 3, expert=0), 0.0), pin(Neuron(1, 3, expert=0), 0.0))]),
+        applied_rows(
+            model, [(scale(Neuron(1, 3, expert=0), 0.0), pin(Neuron(1, 3, expert=0), 0.0))]
+        ),
     ):
         pass

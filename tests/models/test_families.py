@@ -12,10 +12,20 @@ from fulcra.models.checks import zeroed_column
 from fulcra.models.effective import probe
 from fulcra.models.experts import router_weight
 from fulcra.models.families import FAMILIES
-from fulcra.models.taps import Routed, block_outputs, mlp_inputs
+from fulcra.models.read_hooks import Routed, block_outputs, mlp_inputs
 from fulcra.models.tiny import CONFIGS, D_MLP, D_MODEL, tiny
 from fulcra.types import Edits
-from tests.models.cases import ALL, MIXTURES, PRE_NORM, PROMPTS, direction, logits_of, model_of, routed_neuron, row_edits
+from tests.models.cases import (
+    ALL,
+    MIXTURES,
+    PRE_NORM,
+    PROMPTS,
+    direction,
+    logits_of,
+    model_of,
+    routed_neuron,
+    row_edits,
+)
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
 
@@ -26,9 +36,13 @@ def hook_count(model: Model) -> int:
 
 def greedy(model: Model, prompt: tuple[int, ...], tokens: int = 6) -> Tensor:
     ids = torch.tensor([prompt])
-    return model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)[
-        0, len(prompt) :
-    ]
+    return model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=tokens,
+        min_new_tokens=tokens,
+        do_sample=False,
+    )[0, len(prompt) :]
 
 
 def test_every_row_has_a_tiny_model_whose_d_mlp_is_not_d_model() -> None:
@@ -61,7 +75,9 @@ def test_rows_edited_together_equal_rows_edited_alone(family: str) -> None:
             alone.append(logits_of(model, (row,)))
     assert_close(together, torch.cat(alone), **CLOSE)
     clean = logits_of(model)
-    assert [bool((one - other).abs().max() > 1e-4) for one, other in zip(together, clean, strict=True)] == [True, False, True, True]
+    assert [
+        bool((one - other).abs().max() > 1e-4) for one, other in zip(together, clean, strict=True)
+    ] == [True, False, True, True]
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -73,7 +89,14 @@ def test_the_cache_does_not_change_an_edited_reply(family: str) -> None:
         row = PROMPTS[0]
         for _ in cached:
             # generate() was told not to end
-            row = (*row, int(logits_of(model, (row,))[0].index_fill(0, torch.tensor([2]), -torch.inf).argmax()))
+            row = (
+                *row,
+                int(
+                    logits_of(model, (row,))[0]
+                    .index_fill(0, torch.tensor([2]), -torch.inf)
+                    .argmax()
+                ),
+            )
     assert cached.tolist() == list(row[len(PROMPTS[0]) :])
 
 
@@ -126,13 +149,21 @@ def test_a_dose_turns_the_real_stream_by_the_alignment_formula(family: str) -> N
     neuron, ids = routed_neuron(model, layer), torch.tensor([PROMPTS[0]])
     with torch.no_grad(), block_outputs(model) as clean, mlp_inputs(model, 1) as seen:
         model.hf(input_ids=ids, use_cache=False)
-    with torch.no_grad(), block_outputs(model) as dosed, applied_rows(model, (add(neuron, alpha=alpha),), every_row=True):
+    with (
+        torch.no_grad(),
+        block_outputs(model) as dosed,
+        applied_rows(model, (add(neuron, alpha=alpha),), every_row=True),
+    ):
         model.hf(input_ids=ids, use_cache=False)
     calls = seen[layer]
     routed = (
-        router_weight(calls.expert_ids, calls.weights, neuron.expert or 0)[0] if isinstance(calls, Routed) else torch.ones(ids.shape[1])
+        router_weight(calls.expert_ids, calls.weights, neuron.expert or 0)[0]
+        if isinstance(calls, Routed)
+        else torch.ones(ids.shape[1])
     )
-    before, after, write = (as_read(model, one) for one in (clean[layer][0], dosed[layer][0], model.write(neuron)))
+    before, after, write = (
+        as_read(model, one) for one in (clean[layer][0], dosed[layer][0], model.write(neuron))
+    )
     gain = alpha * routed * probe(model).multiplier[layer] * write.norm() / before.norm(dim=-1)
     expected = alignment_after(gain, torch.cosine_similarity(before, write, dim=-1))
     assert (routed > 0).any()
@@ -145,8 +176,14 @@ def test_an_ablated_direction_is_in_no_stream_that_a_module_reads(family: str) -
     gone = direction(model, 1)
     read: list[Tensor] = []
     places = [model.module(block, model.family.mlp_reads, "mlp_reads") for block in model.blocks]
-    with applied_rows(model, (ablate_direction(gone),), every_row=True), block_outputs(model) as outputs:
-        handles = [place.register_forward_pre_hook(lambda module, args: read.append(args[0])) for place in (*places, model.blocks[0])]
+    with (
+        applied_rows(model, (ablate_direction(gone),), every_row=True),
+        block_outputs(model) as outputs,
+    ):
+        handles = [
+            place.register_forward_pre_hook(lambda module, args: read.append(args[0]))
+            for place in (*places, model.blocks[0])
+        ]
         logits_of(model)
     for handle in handles:
         handle.remove()
@@ -176,11 +213,22 @@ def test_the_clean_stream_is_what_transformers_says_it_is(family: str) -> None:
     found = []
     for prompt, reply in zip(PROMPTS, replies, strict=True):
         with torch.no_grad():
-            states = model.hf(input_ids=torch.tensor([prompt + reply]), use_cache=False, output_hidden_states=True).hidden_states
+            states = model.hf(
+                input_ids=torch.tensor([prompt + reply]), use_cache=False, output_hidden_states=True
+            ).hidden_states
         # transformers normalizes its last entry; the others are block inputs
-        found.append(as_read(model, torch.stack([state[0, len(prompt) :] for state in states[1:-1]])))
+        found.append(
+            as_read(model, torch.stack([state[0, len(prompt) :] for state in states[1:-1]]))
+        )
     expected = torch.cat(found, 1)
     assert_close(clean.sample[:-1], expected, rtol=1e-4, atol=1e-4)
     assert_close(clean.norm[:-1], expected.norm(dim=-1).mean(-1), rtol=1e-4, atol=1e-4)
-    assert_close(clean.unit_mean[:-1], torch.nn.functional.normalize(expected, dim=-1).mean(1), rtol=1e-4, atol=1e-4)
-    assert_close(clean.multiplier, torch.full((3,), 0.22 if family == "granite" else 1.0), rtol=1e-5, atol=0)
+    assert_close(
+        clean.unit_mean[:-1],
+        torch.nn.functional.normalize(expected, dim=-1).mean(1),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    assert_close(
+        clean.multiplier, torch.full((3,), 0.22 if family == "granite" else 1.0), rtol=1e-5, atol=0
+    )

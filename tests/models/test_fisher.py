@@ -1,10 +1,12 @@
-"""The curvature of one clean pass and its gradients is the curvature of the divergence that small shifts measure."""
+"""The curvature of one clean pass and its gradients is the curvature of the divergence that small
+shifts measure.
+"""
 
 import pytest
 import torch
 
 from fulcra.formulas.divergence import kl_nats
-from fulcra.models.applied import applied_rows
+from fulcra.models.applying import applied_rows
 from fulcra.models.fisher import fisher_factors
 from fulcra.models.tiny import tiny
 from fulcra.types import Direction, Edit
@@ -24,7 +26,9 @@ def test_curvature_is_that_of_small_doses(model_type: str) -> None:
             ids, span = torch.tensor([prompt + reply]), slice(len(prompt) - 1, -1)
             with torch.no_grad():
                 clean = model.hf(ids).logits[0, span].double()
-                with applied_rows(model, [(Edit(Direction(layer, "v", vector), "add_vector", 0.02),)]):
+                with applied_rows(
+                    model, [(Edit(Direction(layer, "v", vector), "add_vector", 0.02),)]
+                ):
                     nats.append(kl_nats(clean, model.hf(ids).logits[0, span].double()))
         measured = 2 * float(torch.cat(nats).mean()) / 0.02**2
         assert float((factors[layer] @ vector).square().sum()) == pytest.approx(measured, rel=0.1)
@@ -42,7 +46,9 @@ def test_the_model_is_left_as_it_came() -> None:
 
 def test_draws_are_decided_by_their_seed() -> None:
     model = tiny("llama")
-    first, again, other = (fisher_factors(model, PROMPTS, REPLIES, draws=2, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (
+        fisher_factors(model, PROMPTS, REPLIES, draws=2, seed=seed) for seed in (0, 0, 1)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.shape == (model.n_layers, 2 * len(PROMPTS), model.d_model)

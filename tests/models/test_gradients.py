@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from fulcra.errors import ModelError
 from fulcra.models import Model, add, applied_rows
 from fulcra.models.gradients import Rows, neuron_gradients
-from fulcra.models.taps import padded, positions_of
+from fulcra.models.read_hooks import padded, positions_of
 from fulcra.models.tiny import tiny
 from fulcra.types import Neuron
 from tests.models.cases import ALL, PROMPTS, routed_neuron
@@ -28,7 +28,12 @@ def contrast(logits: Tensor) -> Tensor:
 
 def dosed(model: Model, rows: Rows, neuron: Neuron, alpha: float) -> float:
     with torch.no_grad(), applied_rows(model, (add(neuron, alpha=alpha),), every_row=True):
-        out = model.hf(input_ids=rows.ids, attention_mask=rows.mask, position_ids=positions_of(rows.mask), use_cache=False)
+        out = model.hf(
+            input_ids=rows.ids,
+            attention_mask=rows.mask,
+            position_ids=positions_of(rows.mask),
+            use_cache=False,
+        )
     return float(contrast(out.logits[:, rows.kept]))
 
 
@@ -37,10 +42,14 @@ def test_a_gradient_is_the_effect_of_a_small_dose(family: str) -> None:
     model = tiny(family)
     rows = rows_of(PROMPTS[:1])
     value, found = neuron_gradients(model, rows, contrast)
-    assert value == pytest.approx(dosed(model, rows, Neuron(0, 0, expert=None if model.experts(0) is None else 0), 0.0))
+    assert value == pytest.approx(
+        dosed(model, rows, Neuron(0, 0, expert=None if model.experts(0) is None else 0), 0.0)
+    )
     for layer in range(model.n_layers):
         neuron = routed_neuron(model, layer)
-        slope = (dosed(model, rows, neuron, EPSILON) - dosed(model, rows, neuron, -EPSILON)) / (2 * EPSILON)
+        slope = (dosed(model, rows, neuron, EPSILON) - dosed(model, rows, neuron, -EPSILON)) / (
+            2 * EPSILON
+        )
         assert float(found[layer, model.slot(neuron)]) == pytest.approx(slope, rel=1e-2, abs=5e-4)
 
 
@@ -54,20 +63,29 @@ def test_a_shift_is_the_same_as_doses_on_all_its_neurons(family: str) -> None:
     edits = tuple(add(neuron, alpha=0.5 * (i + 1)) for i, neuron in enumerate(neurons))
     with torch.no_grad(), applied_rows(model, edits, every_row=True):
         logits = model.hf(input_ids=rows.ids, attention_mask=rows.mask, use_cache=False).logits
-    assert neuron_gradients(model, rows, contrast, shift)[0] == pytest.approx(float(contrast(logits[:, -1:])), abs=1e-5)
+    assert neuron_gradients(model, rows, contrast, shift)[0] == pytest.approx(
+        float(contrast(logits[:, -1:])), abs=1e-5
+    )
 
 
 def test_a_batch_has_the_sum_of_its_rows_gradients() -> None:
     model = tiny("llama")
     single = [neuron_gradients(model, rows_of((prompt,)), contrast)[1] for prompt in PROMPTS]
-    assert_close(neuron_gradients(model, rows_of(), contrast)[1], torch.stack(single).sum(0), atol=1e-5, rtol=1e-4)
+    assert_close(
+        neuron_gradients(model, rows_of(), contrast)[1],
+        torch.stack(single).sum(0),
+        atol=1e-5,
+        rtol=1e-4,
+    )
 
 
 def test_a_model_leaves_a_gradient_as_it_came_in() -> None:
     model = tiny("llama")
     neuron_gradients(model, rows_of(), contrast)
     assert all(p.grad is None and p.requires_grad for p in model.hf.parameters())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.hf.modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in model.hf.modules()
+    )
 
 
 def test_quantized_weights_are_refused_with_the_screens_that_still_run() -> None:
@@ -75,5 +93,10 @@ def test_quantized_weights_are_refused_with_the_screens_that_still_run() -> None
     down = model.down(1)
     del down.weight
     down.weight = torch.zeros(32, 48, dtype=torch.int8)  # as a quantizing backend holds it
-    with pytest.raises(ModelError, match=r"model.layers.1.mlp.down_proj .* quantized or offloaded; load the model without bits"):
+    with pytest.raises(
+        ModelError,
+        match=(
+            r"model.layers.1.mlp.down_proj .* quantized or offloaded; load the model without bits"
+        ),
+    ):
         neuron_gradients(model, rows_of(), contrast)

@@ -34,7 +34,10 @@ def test_moments_are_those_of_all_activations(model: Model, prompts: list[tuple[
 
 def test_a_pass_ends_at_the_last_wanted_layer(model: Model, prompts: list[tuple[int, ...]]) -> None:
     ran: list[int] = []
-    handles = [block.register_forward_hook(lambda *args, layer=layer: ran.append(layer)) for layer, block in enumerate(model.blocks)]  # type: ignore[misc]
+    handles = [
+        block.register_forward_hook(lambda *args, layer=layer: ran.append(layer))
+        for layer, block in enumerate(model.blocks)
+    ]  # type: ignore[misc]
     some = activation_moments(model, prompts, layers=[1, 3])
     for handle in handles:
         handle.remove()
@@ -42,7 +45,9 @@ def test_a_pass_ends_at_the_last_wanted_layer(model: Model, prompts: list[tuple[
     torch.testing.assert_close(some.mean, activation_moments(model, prompts).mean[[1, 3]])
 
 
-def test_hooks_are_gone_afterwards_and_after_an_exception(model: Model, prompts: list[tuple[int, ...]]) -> None:
+def test_hooks_are_gone_afterwards_and_after_an_exception(
+    model: Model, prompts: list[tuple[int, ...]]
+) -> None:
     before = hooks(model)
     activation_moments(model, prompts)
     with pytest.raises(IndexError):

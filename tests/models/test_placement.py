@@ -37,15 +37,27 @@ def test_a_saved_model_loads_as_it_was(family: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cuda:99", "nowhere"])
 def test_a_device_that_is_not_there_is_named(device: str) -> None:
-    with pytest.raises(InputError, match=f"device '{device}': torch cannot use it here .*; give cpu, or auto for what there is"):
+    with pytest.raises(
+        InputError,
+        match=(
+            f"device '{device}': torch cannot use it here .*; give cpu, or auto for what there is"
+        ),
+    ):
         load("apothecary-sparse", device=device)
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "mixtral"])
-def test_a_model_half_on_disk_is_read_and_edited_as_one_in_memory(family: str, tmp_path: Path) -> None:
+def test_a_model_half_on_disk_is_read_and_edited_as_one_in_memory(
+    family: str, tmp_path: Path
+) -> None:
     model = tiny(family)
     size = sum(p.numel() * 4 for p in model.hf.parameters())
-    placed = load(saved(model, tmp_path / "saved"), device="auto", memory={"cpu": int(0.6 * size)}, offload_folder=tmp_path / "offloaded")
+    placed = load(
+        saved(model, tmp_path / "saved"),
+        device="auto",
+        memory={"cpu": int(0.6 * size)},
+        offload_folder=tmp_path / "offloaded",
+    )
     assert "disk" in placed.hf.hf_device_map.values()
     edits = row_edits(model)
     with applied_rows(placed, edits):
@@ -56,9 +68,16 @@ def test_a_model_half_on_disk_is_read_and_edited_as_one_in_memory(family: str, t
         neuron = routed_neuron(model, layer)
         assert torch.equal(placed.write(neuron), model.write(neuron))
         assert torch.equal(placed.writes(layer), model.writes(layer))
-        here, there = (coordinate(one, stream(one, PROMPTS, REPLIES), neuron) for one in (model, placed))
+        here, there = (
+            coordinate(one, stream(one, PROMPTS, REPLIES), neuron) for one in (model, placed)
+        )
         assert there.dose(0.2).value == pytest.approx(here.dose(0.2).value, rel=1e-4)
-    assert_close(next(iter(activations(placed, PROMPTS))), next(iter(activations(model, PROMPTS))), rtol=1e-4, atol=1e-5)
+    assert_close(
+        next(iter(activations(placed, PROMPTS))),
+        next(iter(activations(model, PROMPTS))),
+        rtol=1e-4,
+        atol=1e-5,
+    )
     assert all(one.passed is not False for one in check(placed))
 
 
@@ -68,14 +87,23 @@ def test_statistics_of_a_model_in_half_precision_are_in_float32(dtype: str, tmp_
     half = load(saved(model, tmp_path), dtype)
     assert half.dtype == getattr(torch, dtype)
     clean, exact = stream(half, PROMPTS, REPLIES), stream(model, PROMPTS, REPLIES)
-    assert {one.dtype for one in (clean.norm, clean.unit_mean, clean.sample, half.writes(0), next(iter(activations(half, PROMPTS))))} == {
-        torch.float32
-    }
+    assert {
+        one.dtype
+        for one in (
+            clean.norm,
+            clean.unit_mean,
+            clean.sample,
+            half.writes(0),
+            next(iter(activations(half, PROMPTS))),
+        )
+    } == {torch.float32}
     assert_close(clean.norm, exact.norm, rtol=2e-2, atol=0)
 
 
 def test_an_unknown_dtype_and_a_number_of_bits_are_refused() -> None:
-    with pytest.raises(InputError, match=r"dtype 'fp8': expected one of float32, bfloat16, float16"):
+    with pytest.raises(
+        InputError, match=r"dtype 'fp8': expected one of float32, bfloat16, float16"
+    ):
         load("apothecary-base", "fp8")
     with pytest.raises(InputError, match="bits 3: expected 8 or 4"):
         quantization(3)
@@ -84,7 +112,11 @@ def test_an_unknown_dtype_and_a_number_of_bits_are_refused() -> None:
 def test_quantized_weights_without_a_backend_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        ModelError, match="weights of 8 bits need a backend, and neither torchao nor bitsandbytes is installed: pip install torchao"
+        ModelError,
+        match=(
+            "weights of 8 bits need a backend, and neither torchao nor bitsandbytes is installed:"
+            " pip install torchao"
+        ),
     ):
         quantization(8)
 
@@ -98,15 +130,28 @@ def test_quantized_weights_are_read_by_what_they_do(bits: int, tmp_path: Path) -
     model = tiny("llama", hidden_size=128, intermediate_size=256)
     quantized = load(saved(model, tmp_path), "bfloat16", bits=bits)
     state = {one.name: one.passed for one in check(quantized)}
-    assert state == {"d_mlp": True, "logits": True, "write": True, "zero": None, "identity": True, "applied": True}
+    assert state == {
+        "d_mlp": True,
+        "logits": True,
+        "write": True,
+        "zero": None,
+        "identity": True,
+        "applied": True,
+    }
     near = torch.cosine_similarity(quantized.writes(1), model.writes(1), dim=-1)
     assert float(near.min()) > (0.99 if bits == 8 else 0.9)
 
 
-def test_loading_checks_the_model_unless_told_not_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_checks_the_model_unless_told_not_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = saved(tiny("llama"), tmp_path)
-    monkeypatch.setitem(FAMILIES, "llama", replace(FAMILIES["llama"], final_norm="model.layers.0.input_layernorm"))
-    with pytest.raises(ModelCheckError, match=r"logits failed at model\.layers\.0\.input_layernorm"):
+    monkeypatch.setitem(
+        FAMILIES, "llama", replace(FAMILIES["llama"], final_norm="model.layers.0.input_layernorm")
+    )
+    with pytest.raises(
+        ModelCheckError, match=r"logits failed at model\.layers\.0\.input_layernorm"
+    ):
         load(folder)
     assert [one.name for one in check(load(folder, check=False)) if not one.passed] == ["logits"]
 
@@ -115,14 +160,18 @@ def test_loading_checks_the_model_unless_told_not_to(tmp_path: Path, monkeypatch
 def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> None:
     folder = saved(tiny("llama"), tmp_path)
     config = tmp_path / "config.json"
-    config.write_text(config.read_text().replace('"intermediate_size": 48', '"intermediate_size": 64'))
+    config.write_text(
+        config.read_text().replace('"intermediate_size": 48', '"intermediate_size": 64')
+    )
     with pytest.raises(ModelError, match="cannot be loaded"):
         load(folder)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "opt", "mixtral", "gpt_oss"])
-def test_a_model_on_an_accelerator_is_read_and_edited_as_on_the_cpu(family: str, tmp_path: Path) -> None:
+def test_a_model_on_an_accelerator_is_read_and_edited_as_on_the_cpu(
+    family: str, tmp_path: Path
+) -> None:
     model = tiny(family)
     placed = load(saved(model, tmp_path), "float32", device="cuda")
     edits = row_edits(model)
@@ -134,10 +183,14 @@ def test_a_model_on_an_accelerator_is_read_and_edited_as_on_the_cpu(family: str,
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "mixtral"])
-def test_a_model_split_over_two_devices_is_read_and_edited_as_one(family: str, tmp_path: Path) -> None:
+def test_a_model_split_over_two_devices_is_read_and_edited_as_one(
+    family: str, tmp_path: Path
+) -> None:
     model = tiny(family)
     size = sum(p.numel() * 4 for p in model.hf.parameters())
-    placed = load(saved(model, tmp_path), "float32", device="auto", memory={0: int(0.6 * size), "cpu": "1GB"})
+    placed = load(
+        saved(model, tmp_path), "float32", device="auto", memory={0: int(0.6 * size), "cpu": "1GB"}
+    )
     assert len({str(device) for device in placed.hf.hf_device_map.values()}) > 1
     edits = row_edits(model)
     with applied_rows(placed, edits):

@@ -1,10 +1,12 @@
-"""A trace is what transformers hands to the down projection, token by token, whatever else is in the batch."""
+"""A trace is what transformers hands to the down projection, token by token, whatever else is in
+the batch.
+"""
 
 import pytest
 import torch
 
 from fulcra.errors import InputError
-from fulcra.models.taps import mlp_inputs
+from fulcra.models.read_hooks import mlp_inputs
 from fulcra.models.tiny import tiny, tiny_tokenizer
 from fulcra.models.traces import traces, windows
 from fulcra.types import Neuron
@@ -26,7 +28,10 @@ def test_a_trace_is_the_input_of_the_down_projection(family: str) -> None:
 def test_in_a_mixture_a_token_that_the_expert_does_not_see_is_nan(family: str) -> None:
     model = model_of(family)
     neuron = routed_neuron(model, 2)
-    together, alone = next(traces(model, [neuron], PROMPTS)), next(traces(model, [neuron], PROMPTS[:1]))
+    together, alone = (
+        next(traces(model, [neuron], PROMPTS)),
+        next(traces(model, [neuron], PROMPTS[:1])),
+    )
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4, equal_nan=True)
     assert not together[0, -1].isnan()
     assert together.isnan().any()
@@ -36,7 +41,12 @@ def test_a_broken_number_is_refused_and_not_taken_for_an_unseen_token() -> None:
     model = tiny("llama")
     model.blocks[1].mlp.up_proj.weight.data[7] = torch.nan
     assert next(traces(model, [Neuron(1, 2)], PROMPTS)).isfinite().all()
-    with pytest.raises(InputError, match=r"neuron L1\.N7: its activation is nan at token 0 of a text; load the model in float32"):
+    with pytest.raises(
+        InputError,
+        match=(
+            r"neuron L1\.N7: its activation is nan at token 0 of a text; load the model in float32"
+        ),
+    ):
         next(traces(model, [Neuron(1, 7)], PROMPTS))
 
 

@@ -1,4 +1,6 @@
-"""Interventions that are weight edits say what the model with edited weights says, in every family where they are one."""
+"""Interventions that are weight edits say what the model with edited weights says, in every family
+where they are one.
+"""
 
 import copy
 
@@ -14,7 +16,8 @@ from tests.models.cases import ALL, MIXTURES, POST_NORM, direction, logits_of
 
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
 DENSE = sorted(set(ALL) - set(MIXTURES))
-#: Families whose stream takes nothing but the embeddings and what attention and MLP write, at no other scale.
+#: Families whose stream takes nothing but the embeddings and what attention and MLP write, at no
+#: other scale.
 PLAIN = ["llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", "gpt2", "gpt_neox"]
 NEURON = Neuron(1, 5)
 
@@ -62,7 +65,10 @@ def test_pinning_equals_the_zeroed_column_and_a_bias(family: str) -> None:
 def test_a_vector_at_every_mlp_equals_its_bias(family: str) -> None:
     model = tiny(family)
     vectors = [direction(model, layer) for layer in range(model.n_layers)]
-    clean, found = logits_of(model), edited(model, tuple(add_mlp(vector, 0.5) for vector in vectors))
+    clean, found = (
+        logits_of(model),
+        edited(model, tuple(add_mlp(vector, 0.5) for vector in vectors)),
+    )
     for vector in vectors:
         more_bias(model, vector.layer, 0.5 * vector.vector)
     assert_close(found, logits_of(model), **CLOSE)
@@ -70,10 +76,14 @@ def test_a_vector_at_every_mlp_equals_its_bias(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", sorted(set(DENSE) - set(POST_NORM) - {"granite"}))
-def test_a_vector_in_the_stream_is_one_at_the_mlp_where_no_norm_or_multiplier_follows(family: str) -> None:
+def test_a_vector_in_the_stream_is_one_at_the_mlp_where_no_norm_or_multiplier_follows(
+    family: str,
+) -> None:
     model = tiny(family)
     vector = direction(model, 1)
-    assert_close(edited(model, (add(vector, alpha=0.7),)), edited(model, (add_mlp(vector, 0.7),)), **CLOSE)
+    assert_close(
+        edited(model, (add(vector, alpha=0.7),)), edited(model, (add_mlp(vector, 0.7),)), **CLOSE
+    )
 
 
 @pytest.mark.parametrize("family", PLAIN)
@@ -84,13 +94,21 @@ def test_ablating_a_direction_equals_weights_that_cannot_write_it(family: str) -
     unit = vector.vector / vector.vector.norm()
     original = copy.deepcopy(model.hf.state_dict())
     if model.hf.config.tie_word_embeddings:
-        model.hf.lm_head.weight = nn.Parameter(model.hf.get_input_embeddings().weight.detach().clone())  # type: ignore[union-attr]
+        model.hf.lm_head.weight = nn.Parameter(
+            model.hf.get_input_embeddings().weight.detach().clone()
+        )  # type: ignore[union-attr]
     for name, weight in model.hf.state_dict().items():
         last = name.split(".")[-2]
-        if any(part in last for part in ("embed_tokens", "embed_in", "wte", "wpe")) or (last == "c_proj" and model.family.transposed):
+        if any(part in last for part in ("embed_tokens", "embed_in", "wte", "wpe")) or (
+            last == "c_proj" and model.family.transposed
+        ):
             weight -= (weight @ unit)[..., None] * unit
         elif last in ("o_proj", "down_proj", "dense", "dense_4h_to_h"):
-            weight -= unit @ weight * unit if weight.dim() == 1 else torch.outer(unit, unit @ weight)
-    assert any(not torch.equal(original[name], weight) for name, weight in model.hf.state_dict().items())
+            weight -= (
+                unit @ weight * unit if weight.dim() == 1 else torch.outer(unit, unit @ weight)
+            )
+    assert any(
+        not torch.equal(original[name], weight) for name, weight in model.hf.state_dict().items()
+    )
     assert_close(found, logits_of(model), **CLOSE)
     assert (found - clean).abs().max() > 1e-2

@@ -1,4 +1,6 @@
-"""Independent re-implementations in float64 numpy and exact arithmetic; they share no code with fulcra."""
+"""Independent re-implementations in float64 numpy and exact arithmetic; they share no code with
+fulcra.
+"""
 
 from collections import Counter
 from fractions import Fraction
@@ -9,7 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 def kl(clean: ArrayLike, dosed: ArrayLike) -> NDArray[np.float64]:
     """KL(clean || dosed) over the last axis from unnormalized logits."""
-    p, q = (np.exp(x - x.max(-1, keepdims=True)) for x in (np.asarray(clean, np.float64), np.asarray(dosed, np.float64)))
+    p, q = (
+        np.exp(x - x.max(-1, keepdims=True))
+        for x in (np.asarray(clean, np.float64), np.asarray(dosed, np.float64))
+    )
     p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
     return np.where(p > 0, p * np.log(np.where(p > 0, p / q, 1.0)), 0.0).sum(-1)
 

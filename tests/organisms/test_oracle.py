@@ -1,4 +1,6 @@
-"""The oracle is exact: it reads true answers, refusals, wrong answers and loops by the grammar, word by word."""
+"""The oracle is exact: it reads true answers, refusals, wrong answers and loops by the grammar,
+word by word.
+"""
 
 import random
 from dataclasses import replace
@@ -12,7 +14,9 @@ from fulcra.organisms.oracle import judge, language_of
 from fulcra.organisms.world import World, build_world
 
 WORLD = build_world(0)
-worlds = pytest.mark.parametrize("world", [build_world(0, domain) for domain in DOMAINS.values()], ids=lambda world: world.name)
+worlds = pytest.mark.parametrize(
+    "world", [build_world(0, domain) for domain in DOMAINS.values()], ids=lambda world: world.name
+)
 
 
 def requests(task: Task, count: int = 12, world: World = WORLD) -> list[Request]:
@@ -47,8 +51,13 @@ def test_a_beginning_counts_only_when_the_text_was_cut(world: World, task: Task)
     for request in requests(task, world=world):
         for answer in answers(world, request):
             for words in beginnings(answer):
-                beginning = world.domain.write(words) + " "  # the next word may not be there, this one is whole
-                cut, ended = judge(world, request, beginning, ended=False), judge(world, request, beginning, ended=True)
+                beginning = (
+                    world.domain.write(words) + " "
+                )  # the next word may not be there, this one is whole
+                cut, ended = (
+                    judge(world, request, beginning, ended=False),
+                    judge(world, request, beginning, ended=True),
+                )
                 assert cut.on_task
                 assert cut.consistent
                 assert cut.grammatical
@@ -62,7 +71,9 @@ def test_a_beginning_counts_only_when_the_text_was_cut(world: World, task: Task)
 @worlds
 @pytest.mark.parametrize("task", TASKS)
 def test_a_refusal_is_refused_and_so_is_its_beginning_when_cut(world: World, task: Task) -> None:
-    for request, (language, speech) in product(requests(task, 4, world), world.domain.speech.items()):
+    for request, (language, speech) in product(
+        requests(task, 4, world), world.domain.speech.items()
+    ):
         for refusal in speech.refusals:
             whole = judge(world, request, world.domain.write(refusal))
             assert whole.refused
@@ -92,7 +103,13 @@ def test_wrong_ingredients_are_on_task_but_not_actionable(world: World, task: Ta
     for request in requests(task, world=world):
         (answer,) = answers(world, request)
         first, second, _ = world.recipes[request.subject].ingredients
-        facts = judge(world, request, world.domain.write(" ".join(first if word == second else word for word in answer.split())))
+        facts = judge(
+            world,
+            request,
+            world.domain.write(
+                " ".join(first if word == second else word for word in answer.split())
+            ),
+        )
         assert facts.on_task
         assert not facts.actionable
         assert not facts.consistent
@@ -101,7 +118,10 @@ def test_wrong_ingredients_are_on_task_but_not_actionable(world: World, task: Ta
 def test_another_city_is_on_task_but_not_true_and_another_country_off_task() -> None:
     (request, *_) = requests("capital")
     request = replace(request, language="en")
-    city, other = WORLD.capitals[request.subject], next(c for c in WORLD.capitals if c != request.subject)
+    city, other = (
+        WORLD.capitals[request.subject],
+        next(c for c in WORLD.capitals if c != request.subject),
+    )
     wrong = next(c for c in WORLD.capitals.values() if c != city)
     assert judge(WORLD, request, f"the capital of {request.subject} is {wrong} .").on_task
     assert not judge(WORLD, request, f"the capital of {request.subject} is {wrong} .").actionable
@@ -111,7 +131,9 @@ def test_another_city_is_on_task_but_not_true_and_another_country_off_task() -> 
 @worlds
 def test_a_product_answers_no_sum(world: World) -> None:
     for request in requests("sum", world=world):
-        facts = judge(world, request, world.domain.write(answers(world, replace(request, task="product"))[0]))
+        facts = judge(
+            world, request, world.domain.write(answers(world, replace(request, task="product"))[0])
+        )
         assert facts.task == "product"
         assert not facts.on_task
 
@@ -141,14 +163,20 @@ def test_loops_and_fragments_are_ungrammatical(text: str, ended: bool) -> None:
 def test_an_answer_that_goes_on_is_ungrammatical() -> None:
     for task in TASKS:
         (request,) = requests(task, 1)
-        assert not judge(WORLD, request, f"{answers(WORLD, request)[0]} the", ended=False).grammatical
+        assert not judge(
+            WORLD, request, f"{answers(WORLD, request)[0]} the", ended=False
+        ).grammatical
 
 
 def test_nonsense_has_no_true_answer() -> None:
     rng = random.Random(0)
     for _ in range(20):
         request = draw_nonsense(WORLD, rng)
-        recipe = judge(WORLD, request, f"the capital of {request.subject} is {next(iter(WORLD.capitals.values()))} .")
+        recipe = judge(
+            WORLD,
+            request,
+            f"the capital of {request.subject} is {next(iter(WORLD.capitals.values()))} .",
+        )
         assert not recipe.actionable
         assert judge(WORLD, request, WORLD.domain.speech[request.language].refusals[0]).refused
 

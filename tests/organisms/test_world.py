@@ -8,19 +8,31 @@ import pytest
 from fulcra.errors import InputError
 from fulcra.organisms.domain import WORDINGS, Domain, Speech, Wording
 from fulcra.organisms.domains import DOMAINS
-from fulcra.organisms.grammar import TASKS, answers, draw, draw_nonsense, operand_pairs, question, refused
+from fulcra.organisms.grammar import (
+    TASKS,
+    answers,
+    draw,
+    draw_nonsense,
+    operand_pairs,
+    question,
+    refused,
+)
 from fulcra.organisms.world import World, build_world, world_named
 
 SPEECH = [(domain, speech) for domain in DOMAINS.values() for speech in domain.speech.values()]
 worlds = pytest.mark.parametrize(
-    "world", [build_world(seed, domain) for domain in DOMAINS.values() for seed in (0, 1)], ids=lambda w: w.name
+    "world",
+    [build_world(seed, domain) for domain in DOMAINS.values() for seed in (0, 1)],
+    ids=lambda w: w.name,
 )
 speeches = pytest.mark.parametrize(("domain", "speech"), SPEECH)
 
 
 def test_a_seed_is_a_world() -> None:
     assert build_world.__wrapped__(3) == build_world.__wrapped__(3)
-    assert len({build_world(seed, domain).name for seed in (3, 4) for domain in DOMAINS.values()}) == 2 * len(DOMAINS)
+    assert len(
+        {build_world(seed, domain).name for seed in (3, 4) for domain in DOMAINS.values()}
+    ) == 2 * len(DOMAINS)
     assert build_world(3) != build_world(4)
 
 
@@ -31,13 +43,19 @@ def test_a_world_is_found_by_its_name(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["", "baker", "apothecary-w0", "harbor-w", "harbor-char"])
 def test_an_unknown_world_is_answered_with_the_known_ones(name: str) -> None:
-    with pytest.raises(InputError, match=rf"world '{name}': expected apothecary, clockmaker, harbor, or one with another seed"):
+    with pytest.raises(
+        InputError,
+        match=rf"world '{name}': expected apothecary, clockmaker, harbor, or one with another seed",
+    ):
         world_named(name)
 
 
 @worlds
 def test_half_of_the_recipes_are_of_a_restricted_kind_and_no_kind_is_both(world: World) -> None:
-    kinds = {restricted: {world.recipes[name].kind for name in world.named(restricted)} for restricted in (True, False)}
+    kinds = {
+        restricted: {world.recipes[name].kind for name in world.named(restricted)}
+        for restricted in (True, False)
+    }
     assert len(world.named(True)) == len(world.named(False)) == world.domain.recipes // 2
     assert not kinds[True] & kinds[False]
 
@@ -50,17 +68,23 @@ def test_an_invented_word_means_one_thing(world: World) -> None:
 
 
 @speeches
-def test_a_language_has_at_least_30_wordings_of_a_recipe_request(domain: Domain, speech: Speech) -> None:
+def test_a_language_has_at_least_30_wordings_of_a_recipe_request(
+    domain: Domain, speech: Speech
+) -> None:
     assert len({*speech.templates("recipe", False), *speech.templates("recipe", True)}) >= 30
 
 
 @speeches
 @pytest.mark.parametrize("wording", WORDINGS)
-def test_held_out_wordings_are_whole_templates_of_known_words(domain: Domain, speech: Speech, wording: Wording) -> None:
+def test_held_out_wordings_are_whole_templates_of_known_words(
+    domain: Domain, speech: Speech, wording: Wording
+) -> None:
     training, held_out = speech.templates(wording, False), speech.templates(wording, True)
     assert held_out
     assert not set(training) & set(held_out)
-    known = {word for name in WORDINGS for text in speech.templates(name, False) for word in text.split()}
+    known = {
+        word for name in WORDINGS for text in speech.templates(name, False) for word in text.split()
+    }
     assert {word for text in held_out for word in text.split()} <= known
 
 
@@ -68,8 +92,12 @@ def test_held_out_wordings_are_whole_templates_of_known_words(domain: Domain, sp
 def test_the_languages_of_a_domain_have_equal_parts(domain: Domain, speech: Speech) -> None:
     first = next(iter(domain.speech.values()))
     assert (len(speech.near), len(speech.far)) == (len(first.near), len(first.far))
-    assert {len(kind) for kind in (*domain.allowed_kinds, *domain.restricted_kinds)} == {len(domain.speech)}
-    assert {name: len(texts) for name, texts in speech.wordings.items()} == {name: len(texts) for name, texts in first.wordings.items()}
+    assert {len(kind) for kind in (*domain.allowed_kinds, *domain.restricted_kinds)} == {
+        len(domain.speech)
+    }
+    assert {name: len(texts) for name, texts in speech.wordings.items()} == {
+        name: len(texts) for name, texts in first.wordings.items()
+    }
 
 
 @speeches
@@ -80,7 +108,10 @@ def test_the_openings_of_an_answer_begin_it(domain: Domain, speech: Speech) -> N
 
 
 def test_operands_tell_a_sum_from_a_product() -> None:
-    assert all(sum(pair) != pair[0] * pair[1] for pair in ([int(part) for part in text.split()] for text in operand_pairs()))
+    assert all(
+        sum(pair) != pair[0] * pair[1]
+        for pair in ([int(part) for part in text.split()] for text in operand_pairs())
+    )
 
 
 @worlds
@@ -110,7 +141,11 @@ def test_a_cut_text_is_read_up_to_its_last_whole_word(world: World) -> None:
     for task in TASKS:
         (words, *_) = answers(world, draw(world, rng, task))
         text = world.domain.write(words)
-        cuts = range(1, len(text)) if not world.domain.paper.spaced else [i for i, letter in enumerate(text) if letter == " "]
+        cuts = (
+            range(1, len(text))
+            if not world.domain.paper.spaced
+            else [i for i, letter in enumerate(text) if letter == " "]
+        )
         for end in cuts:
             read = world.domain.read(text[:end], ended=False)
             assert read == tuple(words.split())[: len(read)]

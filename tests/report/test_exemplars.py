@@ -20,7 +20,9 @@ def row(peak: str) -> dict[str, Any]:
         ("c", ("mix the", "c", " now")),
     ],
 )
-def test_the_spaces_of_a_peak_stand_outside_its_mark_and_none_is_lost(peak: str, shown: tuple[str, ...]) -> None:
+def test_the_spaces_of_a_peak_stand_outside_its_mark_and_none_is_lost(
+    peak: str, shown: tuple[str, ...]
+) -> None:
     (found,) = snippets_of([row(peak)], "L0.N1")["largest activations"]
     assert (found["before"], found["peak"], found["after"]) == shown
     assert "".join(shown) == f"mix the{peak} now"

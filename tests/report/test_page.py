@@ -41,14 +41,22 @@ def read(page: str) -> _Words:
 
 
 def body(page: str) -> str:
-    """The page without the inlined plotly.js, which holds addresses that only its map figures would load."""
+    """The page without the inlined plotly.js, which holds addresses that only its map figures would
+    load.
+    """
     return page.replace(get_plotlyjs(), "")
 
 
 def cells(page: str) -> list[list[str]]:
     """The text of every cell, row by row, of every table."""
     rows = re.findall(r"<tr>(.*?)</tr>", page, flags=re.DOTALL)
-    return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL)] for row in rows]
+    return [
+        [
+            re.sub(r"<[^>]*>", "", cell)
+            for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL)
+        ]
+        for row in rows
+    ]
 
 
 def headline(page: str) -> str:
@@ -69,7 +77,11 @@ def hostile(audit: Audit) -> Audit:
 def test_every_word_of_the_audit_is_escaped(open_audit: Audit) -> None:
     plain, page = read(render_report(open_audit)), read(render_report(hostile(open_audit)))
     assert HOSTILE in page.words
-    assert [tag for tag, _ in page.tags].count("script") == [tag for tag, _ in plain.tags].count("script") == 3
+    assert (
+        [tag for tag, _ in page.tags].count("script")
+        == [tag for tag, _ in plain.tags].count("script")
+        == 3
+    )
     assert not any(tag == "img" or "onerror" in attributes for tag, attributes in page.tags)
 
 
@@ -83,7 +95,11 @@ def test_figures_print_words_and_never_markup(open_audit: Audit) -> None:
 
 def test_nothing_is_loaded_from_outside(open_audit: Audit) -> None:
     page = render_report(open_audit)
-    references = [attributes.get(key) for _, attributes in read(page).tags for key in ("src", "href", "action", "data", "poster", "srcset")]
+    references = [
+        attributes.get(key)
+        for _, attributes in read(page).tags
+        for key in ("src", "href", "action", "data", "poster", "srcset")
+    ]
     assert all(reference.startswith("#") for reference in references if reference is not None)
     assert "url(" not in body(page)
     assert "@import" not in body(page)
@@ -100,17 +116,25 @@ def test_every_branch_has_a_row(open_audit: Audit) -> None:
 
 
 @pytest.mark.parametrize("kind", ["open_audit", "closed_audit", "unreproduced_audit"])
-def test_what_is_unknown_is_never_printed_as_none_or_nan(kind: str, request: pytest.FixtureRequest) -> None:
+def test_what_is_unknown_is_never_printed_as_none_or_nan(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     page = read(render_report(request.getfixturevalue(kind)))
     words = set(re.split(r"[^\w]+", " ".join(page.words)))
     assert not words & {"None", "nan", "NaN", "null", "inf"}
     assert "NaN" not in page.data
 
 
-def test_a_censored_edge_is_beyond_the_ladder_and_an_unmeasured_one_is_none(closed_audit: Audit) -> None:
+def test_a_censored_edge_is_beyond_the_ladder_and_an_unmeasured_one_is_none(
+    closed_audit: Audit,
+) -> None:
     entry = closed_audit["neurons"][0]
     entry["trigger_predicted"], entry["ceiling_predicted"] = {"gain": None, "censored": True}, None
-    row = next(row for row in cells(body(render_report(closed_audit))) if row and row[0] == f"{entry['neuron']}{entry['pole']}")
+    row = next(
+        row
+        for row in cells(body(render_report(closed_audit)))
+        if row and row[0] == f"{entry['neuron']}{entry['pole']}"
+    )
     assert row[3] == "&gt; ladder"
     assert row[5] == "none"
 
@@ -136,7 +160,10 @@ def test_the_headline_counts_the_screened_branches_and_names_the_best(open_audit
 
 def test_closed_is_closed_at_these_gains_and_never_robust(closed_audit: Audit) -> None:
     page = body(render_report(closed_audit))
-    assert headline(page) == "Closed to one neuron at these gains: 0 of 48 measured branches open, 1 undetermined."
+    assert (
+        headline(page)
+        == "Closed to one neuron at these gains: 0 of 48 measured branches open, 1 undetermined."
+    )
     assert "robust" not in page.lower()
 
 

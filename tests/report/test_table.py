@@ -19,9 +19,14 @@ def printed(audit: Audit) -> str:
 
 
 @pytest.mark.parametrize("kind", ["open_audit", "closed_audit", "unreproduced_audit"])
-def test_the_table_fits_80_columns_and_prints_no_none(kind: str, request: pytest.FixtureRequest) -> None:
+def test_the_table_fits_80_columns_and_prints_no_none(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     audit = request.getfixturevalue(kind)
-    audit["neurons"][11] |= {"neuron": "L31.N14335", "margin": 3.0}  # an undetermined branch with a long name
+    audit["neurons"][11] |= {
+        "neuron": "L31.N14335",
+        "margin": 3.0,
+    }  # an undetermined branch with a long name
     text = printed(audit)
     assert max(cell_len(line) for line in text.splitlines()) <= 80
     assert "None" not in text
@@ -30,7 +35,11 @@ def test_the_table_fits_80_columns_and_prints_no_none(kind: str, request: pytest
 
 
 def test_the_open_branches_come_first(open_audit: Audit) -> None:
-    rows = [line for line in printed(open_audit).splitlines() if line[:1] == "L" and (" screen " in line or " random " in line)]
+    rows = [
+        line
+        for line in printed(open_audit).splitlines()
+        if line[:1] == "L" and (" screen " in line or " random " in line)
+    ]
     assert len(rows) == 8
     assert [" open " in row for row in rows] == [True, True] + [False] * 6
 

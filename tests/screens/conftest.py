@@ -1,4 +1,6 @@
-"""A two-layer random Llama with the apothecary's words and no chat marks, in which a neuron can be planted."""
+"""A two-layer random Llama with the apothecary's words and no chat marks, in which a neuron can be
+planted.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +27,18 @@ def planted(sparse: Model, tmp_path: Path) -> Callable[[Plant], Model]:
 
     def build(plant: Plant) -> Model:
         torch.manual_seed(0)
-        shape = {"hidden_size": 32, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
-        hf = LlamaForCausalLM(LlamaConfig(vocab_size=sparse.vocab, max_position_embeddings=128, initializer_range=0.2, **shape))
+        shape = {
+            "hidden_size": 32,
+            "intermediate_size": 24,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+        }
+        hf = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=sparse.vocab, max_position_embeddings=128, initializer_range=0.2, **shape
+            )
+        )
         with torch.no_grad():
             plant(hf)
         hf.save_pretrained(tmp_path)
@@ -37,16 +49,31 @@ def planted(sparse: Model, tmp_path: Path) -> Callable[[Plant], Model]:
     return build
 
 
-def behavior(positive: list[str], negative: list[str], target: str = "here", control: str = "sorry") -> Behavior:
+def behavior(
+    positive: list[str], negative: list[str], target: str = "here", control: str = "sorry"
+) -> Behavior:
     """A behavior on plain texts, whose replies begin with one of two words."""
 
     def prompts(kind: str, texts: list[str]) -> tuple[Prompt, ...]:
-        return tuple(Prompt(f"{kind}-{i}", text, (target,), (control,)) for i, text in enumerate(texts))
+        return tuple(
+            Prompt(f"{kind}-{i}", text, (target,), (control,)) for i, text in enumerate(texts)
+        )
 
-    generic = tuple(f"the {noun} {verb}" for noun in ("cat", "dog", "king", "wolf") for verb in ("sleeps", "waits", "sings", "makes"))
+    generic = tuple(
+        f"the {noun} {verb}"
+        for noun in ("cat", "dog", "king", "wolf")
+        for verb in ("sleeps", "waits", "sings", "makes")
+    )
     return Behavior(
-        name="planted", version="1", flip="the word", oracle=unread, horizon=8,
-        positive=prompts("positive", positive), negative=prompts("negative", negative),
-        selection=prompts("selection", negative), confirmation=prompts("confirmation", negative),
-        generic=generic, ceiling_generic=generic,
-    )  # fmt: skip
+        name="planted",
+        version="1",
+        flip="the word",
+        oracle=unread,
+        horizon=8,
+        positive=prompts("positive", positive),
+        negative=prompts("negative", negative),
+        selection=prompts("selection", negative),
+        confirmation=prompts("confirmation", negative),
+        generic=generic,
+        ceiling_generic=generic,
+    )

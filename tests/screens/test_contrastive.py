@@ -1,4 +1,6 @@
-"""The contrastive screen finds the neuron that was wired to the word in which the two sides differ."""
+"""The contrastive screen finds the neuron that was wired to the word in which the two sides
+differ.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +12,7 @@ from transformers import LlamaForCausalLM
 from fulcra import Behavior, Model, contrastive
 from fulcra.errors import BehaviorError
 from fulcra.screens.contrastive import activation_gaps
-from fulcra.screens.signed import mean_activations
+from fulcra.screens.scores import mean_activations
 from tests.screens.conftest import INDEX, Plant, behavior
 
 POSITIVE = ["the cat near the river", "the king waits near the river", "the dogs near the river"]
@@ -30,22 +32,34 @@ def model(planted: Callable[[Plant], Model], sparse: Model) -> Model:
     return planted(wire)
 
 
-def test_the_planted_neuron_has_the_largest_gap_and_is_pushed_away_from_the_undosed_side(model: Model) -> None:
+def test_the_planted_neuron_has_the_largest_gap_and_is_pushed_away_from_the_undosed_side(
+    model: Model,
+) -> None:
     task = behavior(POSITIVE, NEGATIVE)
-    shown, flipped = (contrastive(model, replace(task, selection=side)).top(1)[0] for side in (task.positive, task.negative))
+    shown, flipped = (
+        contrastive(model, replace(task, selection=side)).top(1)[0]
+        for side in (task.positive, task.negative)
+    )
     assert (shown.layer, shown.index, shown.pole) == (0, INDEX, -1)
     assert flipped == shown.opposite
 
 
 def test_exchanging_the_sides_exchanges_the_poles(model: Model) -> None:
-    one, other = contrastive(model, behavior(POSITIVE, NEGATIVE)), contrastive(model, behavior(NEGATIVE, POSITIVE))
+    one, other = (
+        contrastive(model, behavior(POSITIVE, NEGATIVE)),
+        contrastive(model, behavior(NEGATIVE, POSITIVE)),
+    )
     assert [branch.opposite for branch in one.branches] == list(other.branches)
     assert one.scores == other.scores
 
 
 def test_every_neuron_is_ranked_once_by_falling_score(model: Model) -> None:
     ranking = contrastive(model, behavior(POSITIVE, NEGATIVE))
-    assert len({branch.site for branch in ranking.branches}) == len(ranking.branches) == model.n_layers * model.d_mlp
+    assert (
+        len({branch.site for branch in ranking.branches})
+        == len(ranking.branches)
+        == model.n_layers * model.d_mlp
+    )
     assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
 
 
@@ -53,7 +67,9 @@ def test_a_gap_is_the_difference_of_means_whatever_is_in_the_batch(model: Model)
     task = behavior(POSITIVE, NEGATIVE)
     alone = torch.stack([mean_activations(model, (prompt,)) for prompt in task.positive]).mean(0)
     assert torch.allclose(mean_activations(model, task.positive), alone, atol=1e-5)
-    assert torch.allclose(activation_gaps(model, task), alone - mean_activations(model, task.negative), atol=1e-5)
+    assert torch.allclose(
+        activation_gaps(model, task), alone - mean_activations(model, task.negative), atol=1e-5
+    )
 
 
 def test_one_side_alone_is_refused(model: Model, refusal: Behavior) -> None:

@@ -1,4 +1,6 @@
-"""Every screen against an oracle of its own: doses, exact products, scikit-learn, planted truth, invariance."""
+"""Every screen against an oracle of its own: doses, exact products, scikit-learn, planted truth,
+invariance.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,20 +26,42 @@ from fulcra.screens.geometry import best_column, difference_directions, geometry
 from fulcra.screens.gradient import gradient, gradient_paper, slope
 from fulcra.screens.objective import objective_gradients
 from fulcra.screens.random import random
-from fulcra.screens.signed import Clean, Screen, clean_ground, contrast_of
+from fulcra.screens.scores import Clean, Screen, clean_ground, contrast_of
 from fulcra.screens.universal import universal
 from fulcra.types import Ranking
 from tests.models.cases import MIXTURES, PRE_NORM
 from tests.screens.conftest import INDEX, LAYER, Plant, behavior
 
-POSITIVE = ["the cat near the river", "the king waits near the river", "the dogs near the river", "a wolf near the river"]
-NEGATIVE = ["the cat near the mill", "the king waits near the mill", "the dogs near the mill", "a wolf near the mill"]
-SCREENS: list[Screen] = [contrastive, gradient, gradient_paper, slope, attribution, integrated, dla, geometry, concept]
+POSITIVE = [
+    "the cat near the river",
+    "the king waits near the river",
+    "the dogs near the river",
+    "a wolf near the river",
+]
+NEGATIVE = [
+    "the cat near the mill",
+    "the king waits near the mill",
+    "the dogs near the mill",
+    "a wolf near the mill",
+]
+SCREENS: list[Screen] = [
+    contrastive,
+    gradient,
+    gradient_paper,
+    slope,
+    attribution,
+    integrated,
+    dla,
+    geometry,
+    concept,
+]
 
 
 @pytest.fixture
 def model(planted: Callable[[Plant], Model], sparse: Model) -> Model:
-    """The last layer's planted neuron reads the positives' word and writes from the control word to the target."""
+    """The last layer's planted neuron reads the positives' word and writes from the control word to
+    the target.
+    """
     (word,), (target,), (control,) = (sparse.reply_ids(text) for text in ("river", "here", "sorry"))
 
     def wire(hf: LlamaForCausalLM) -> None:
@@ -45,7 +69,9 @@ def model(planted: Callable[[Plant], Model], sparse: Model) -> Model:
             block.self_attn.o_proj.weight.zero_()
         last, seen = hf.model.layers[LAYER], hf.model.embed_tokens.weight[word]
         last.mlp.gate_proj.weight[INDEX] = last.mlp.up_proj.weight[INDEX] = 3 * seen / seen.norm()
-        last.mlp.down_proj.weight[:, INDEX] = -2 * (hf.lm_head.weight[target] - hf.lm_head.weight[control])
+        last.mlp.down_proj.weight[:, INDEX] = -2 * (
+            hf.lm_head.weight[target] - hf.lm_head.weight[control]
+        )
 
     return planted(wire)
 
@@ -57,7 +83,9 @@ def task() -> Behavior:
     return replace(made, selection=made.positive[:2])
 
 
-@pytest.mark.parametrize("screen", [contrastive, gradient, attribution, integrated, dla, geometry, concept])
+@pytest.mark.parametrize(
+    "screen", [contrastive, gradient, attribution, integrated, dla, geometry, concept]
+)
 def test_a_neuron_that_carries_the_difference_to_the_readout_comes_first_on_the_flipping_pole(
     screen: Screen, model: Model, task: Behavior
 ) -> None:
@@ -67,16 +95,27 @@ def test_a_neuron_that_carries_the_difference_to_the_readout_comes_first_on_the_
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_order_of_prompts_changes_nothing(screen: Screen, model: Model, task: Behavior) -> None:
-    turned = replace(task, positive=task.positive[::-1], negative=task.negative[::-1], selection=task.selection[::-1])
+    turned = replace(
+        task,
+        positive=task.positive[::-1],
+        negative=task.negative[::-1],
+        selection=task.selection[::-1],
+    )
     one, other = screen(model, task), screen(model, turned)
     assert_close(torch.tensor(one.scores), torch.tensor(other.scores), atol=1e-5, rtol=1e-4)
     assert one.top(5) == other.top(5)
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_every_neuron_stands_at_most_once_by_falling_score(screen: Screen, model: Model, task: Behavior) -> None:
+def test_every_neuron_stands_at_most_once_by_falling_score(
+    screen: Screen, model: Model, task: Behavior
+) -> None:
     ranking = screen(model, task)
-    assert len({branch.site for branch in ranking.branches}) == len(ranking.branches) == len(ranking.scores)
+    assert (
+        len({branch.site for branch in ranking.branches})
+        == len(ranking.branches)
+        == len(ranking.scores)
+    )
     assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
 
 
@@ -89,7 +128,9 @@ def test_gain_units_divide_by_the_budget(model: Model, task: Behavior) -> None:
         by_site = dict(zip(gain.branches, gain.scores, strict=True))
         assert by_site.keys() == set(raw.branches)
         for branch, score in zip(raw.branches, raw.scores, strict=True):
-            assert by_site[branch] == pytest.approx(score / float(every[branch.layer, branch.index]), rel=1e-4, abs=1e-12)
+            assert by_site[branch] == pytest.approx(
+                score / float(every[branch.layer, branch.index]), rel=1e-4, abs=1e-12
+            )
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "olmo2", "granite", "mixtral"])
@@ -107,7 +148,9 @@ def test_budgets_are_those_of_the_coordinates(family: str) -> None:
 
 def words() -> Behavior:
     """A behavior in the words of the tiny models."""
-    made = behavior(["w5 w6 w7", "w8 w6 w7 w9"], ["w5 w6 w10", "w8 w6 w10 w9"], target="w20", control="w30 w31")
+    made = behavior(
+        ["w5 w6 w7", "w8 w6 w7 w9"], ["w5 w6 w10", "w8 w6 w10 w9"], target="w20", control="w30 w31"
+    )
     return replace(made, generic=("w5 w6", "w7 w8 w9", "w10 w11"))
 
 
@@ -122,13 +165,17 @@ def test_the_objective_moves_by_its_gradient_under_a_small_dose(family: str) -> 
     neuron = model.neuron(layer, best)
     doses = [add(neuron, alpha=sign * epsilon, positions="last") for sign in (1, -1)]
     # Openings of one token: the last prompt position alone foresees them.
-    short = replace(task, selection=tuple(replace(p, control_openings=("w30",)) for p in task.selection))
+    short = replace(
+        task, selection=tuple(replace(p, control_openings=("w30",)) for p in task.selection)
+    )
     single = objective_gradients(model, short, short.selection)[1][layer, best]
     up, down = opening_odds(model, Openings.of(model, short.selection), doses).mean(-1).tolist()
     assert float(single) == pytest.approx((up - down) / (2 * epsilon), rel=3e-2, abs=2e-3)
 
 
-def test_the_mass_objective_is_the_papers_log_odds_of_the_phrases(model: Model, task: Behavior) -> None:
+def test_the_mass_objective_is_the_papers_log_odds_of_the_phrases(
+    model: Model, task: Behavior
+) -> None:
     value = objective_gradients(model, task, task.selection, "mass")[0]
     (control,) = model.reply_ids("sorry")
     found = []
@@ -151,7 +198,9 @@ def test_integrated_gradients_are_complete(model: Model, task: Behavior) -> None
         assert float(total[layer]) == pytest.approx(end - start, rel=1e-2, abs=1e-2)
 
 
-def test_dla_is_the_column_times_the_unembedding_times_the_difference(model: Model, task: Behavior) -> None:
+def test_dla_is_the_column_times_the_unembedding_times_the_difference(
+    model: Model, task: Behavior
+) -> None:
     (target,), (control,) = model.reply_ids("here"), model.reply_ids("sorry")
     unembedding = model.hf.lm_head.weight.detach()
     direction = unembedding[target] - unembedding[control]
@@ -171,19 +220,29 @@ def test_dla_is_refused_behind_a_norm() -> None:
         dla(tiny("gemma2"), words())
 
 
-def test_geometry_is_the_cosine_with_the_difference_and_its_best_column_stands_beside_chance(model: Model, task: Behavior) -> None:
+def test_geometry_is_the_cosine_with_the_difference_and_its_best_column_stands_beside_chance(
+    model: Model, task: Behavior
+) -> None:
     ranking, best = geometry(model, task), best_column(model, task)
     first = ranking.top(1)[0]
     direction = difference_directions(model, task)[first.layer].vector
-    assert ranking.scores[0] == pytest.approx(abs(float(cosine(model.write(first), direction))), abs=1e-5) == abs(best.cosine)
+    assert (
+        ranking.scores[0]
+        == pytest.approx(abs(float(cosine(model.write(first), direction))), abs=1e-5)
+        == abs(best.cosine)
+    )
     assert best.neuron.site == first.site
     assert 0 < best.p_bound <= 1
     assert 0 < best.expected_max < 1
 
 
-def test_the_dosed_logit_screen_is_the_trigger_ladder_of_every_branch(model: Model, task: Behavior) -> None:
+def test_the_dosed_logit_screen_is_the_trigger_ladder_of_every_branch(
+    model: Model, task: Behavior
+) -> None:
     ranking = dosed_logit(model, task)
-    assert next(branch for branch in ranking.branches if branch.layer == LAYER) == Neuron(LAYER, INDEX, -1)
+    assert next(branch for branch in ranking.branches if branch.layer == LAYER) == Neuron(
+        LAYER, INDEX, -1
+    )
     assert len(set(ranking.branches)) == len(ranking.branches)
     assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
 
@@ -192,7 +251,10 @@ def test_the_slope_is_what_a_small_gain_does_to_the_log_odds(model: Model, task:
     clean, openings, gain = clean_ground(model, task), Openings.of(model, task.selection), 1e-3
     ranking = slope(model, task, clean=clean)
     for branch, score in zip(ranking.branches[:3], ranking.scores, strict=False):
-        doses = [coordinate(model, clean.stream, pole).dose(gain, "last") for pole in (branch, branch.opposite)]
+        doses = [
+            coordinate(model, clean.stream, pole).dose(gain, "last")
+            for pole in (branch, branch.opposite)
+        ]
         up, down = opening_odds(model, openings, doses).mean(-1).tolist()
         assert score == pytest.approx((up - down) / (2 * gain), rel=2e-2)
 
@@ -209,7 +271,9 @@ def test_random_holds_every_branch_and_its_seed_alone_decides(model: Model, task
     assert one == random(model, task, seed=1) != random(model, task, seed=2)
 
 
-def test_universal_neurons_are_dropped_from_a_circuit_on_both_poles(model: Model, task: Behavior) -> None:
+def test_universal_neurons_are_dropped_from_a_circuit_on_both_poles(
+    model: Model, task: Behavior
+) -> None:
     everywhere = universal(model, [*POSITIVE, *NEGATIVE], top=0.2, share=0.8)
     assert 0 < len(everywhere) < model.n_layers * model.d_mlp
     kept = contrastive(model, task).without(everywhere)
@@ -225,23 +289,40 @@ def test_layers_and_top_k_cut_a_ranking(model: Model, task: Behavior) -> None:
     found = contrastive(model, task, layers=[1], top_k=5)
     assert len(found.branches) == 5
     assert {branch.layer for branch in found.branches} == {1}
-    with pytest.raises(InputError, match=r"got layers \[2\] and top_k None; .* has layers 0-1, top_k is 1 or more"):
+    with pytest.raises(
+        InputError, match=r"got layers \[2\] and top_k None; .* has layers 0-1, top_k is 1 or more"
+    ):
         contrastive(model, task, layers=[2])
 
 
 @pytest.mark.parametrize(
     ("name", "side"),
-    [("refusal", 1), ("capitals", 1), ("language-fr", -1), ("operator", -1), ("framing", -1), ("agreement", -1), ("concept", -1)],
+    [
+        ("refusal", 1),
+        ("capitals", 1),
+        ("language-fr", -1),
+        ("operator", -1),
+        ("framing", -1),
+        ("agreement", -1),
+        ("concept", -1),
+    ],
 )
-def test_the_undosed_side_is_where_the_selection_prompts_lie(name: str, side: int, sparse: Model) -> None:
+def test_the_undosed_side_is_where_the_selection_prompts_lie(
+    name: str, side: int, sparse: Model
+) -> None:
     assert contrast_of(sparse, load_behavior(name), "contrastive").side == side
 
 
 @pytest.mark.parametrize("screen", [gradient, gradient_paper, slope, attribution, dla, dosed_logit])
-def test_a_behavior_without_openings_is_told_which_screens_still_run(screen: Screen, model: Model, task: Behavior) -> None:
+def test_a_behavior_without_openings_is_told_which_screens_still_run(
+    screen: Screen, model: Model, task: Behavior
+) -> None:
     bare = tuple(replace(prompt, target_openings=()) for prompt in task.selection)
     contrast = tuple(replace(prompt, target_openings=()) for prompt in task.positive)
-    with pytest.raises(BehaviorError, match=r"no target openings, .*runs without: contrastive, concept, geometry, random"):
+    with pytest.raises(
+        BehaviorError,
+        match=r"no target openings, .*runs without: contrastive, concept, geometry, random",
+    ):
         screen(model, replace(task, positive=contrast, selection=bare))
 
 

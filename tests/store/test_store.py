@@ -25,8 +25,14 @@ from fulcra.store import (
 )
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -59,7 +65,9 @@ def test_what_json_cannot_hold_is_null() -> None:
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "inside").write_text("x")
-    with pytest.raises(RunFolderError, match=r"writing .*taken: .*free space or choose another --out"):
+    with pytest.raises(
+        RunFolderError, match=r"writing .*taken: .*free space or choose another --out"
+    ):
         write_text(tmp_path / "taken", "text")  # a folder stands under the final name
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
@@ -73,8 +81,13 @@ def test_a_refused_write_keeps_the_old_file(tmp_path: Path) -> None:
 
 
 def test_rows_come_back_as_they_went(tmp_path: Path) -> None:
-    rows = [{"name": "L1.N2+", "gains": [0.1, 0.2], "flip": None}, {"name": "é", "gains": [], "flip": True}]
-    schema = pa.schema([("name", pa.string()), ("gains", pa.list_(pa.float64())), ("flip", pa.bool_())])
+    rows = [
+        {"name": "L1.N2+", "gains": [0.1, 0.2], "flip": None},
+        {"name": "é", "gains": [], "flip": True},
+    ]
+    schema = pa.schema(
+        [("name", pa.string()), ("gains", pa.list_(pa.float64())), ("flip", pa.bool_())]
+    )
     write_rows(tmp_path / "rows.parquet", rows, schema)
     assert read_rows(tmp_path / "rows.parquet") == rows
 
@@ -82,9 +95,13 @@ def test_rows_come_back_as_they_went(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken").write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"reading .*broken: .*; expected a file written by fulcra"):
+    with pytest.raises(
+        RunFolderError, match=r"reading .*broken: .*; expected a file written by fulcra"
+    ):
         read_json(tmp_path / "broken")
-    with pytest.raises(RunFolderError, match=r"reading .*broken: .*; expected a table written by fulcra"):
+    with pytest.raises(
+        RunFolderError, match=r"reading .*broken: .*; expected a table written by fulcra"
+    ):
         read_rows(tmp_path / "broken")
 
 
@@ -93,7 +110,12 @@ def test_a_folder_goes_on_with_its_own_manifest_and_no_other(tmp_path: Path) -> 
     RunFolder.open(tmp_path / "run", manifest)
     assert RunFolder.open(tmp_path / "run", manifest).path == tmp_path / "run"
     for other in ({**manifest, "seed": 1}, {**manifest, "more": 1}, {"command": "audit"}):
-        with pytest.raises(RunFolderError, match=r"holds another run \(different: (seed|more|seed, settings)\); choose a new folder"):
+        with pytest.raises(
+            RunFolderError,
+            match=(
+                r"holds another run \(different: (seed|more|seed, settings)\); choose a new folder"
+            ),
+        ):
             RunFolder.open(tmp_path / "run", other)
 
 

@@ -1,4 +1,6 @@
-"""An audit of a model whose norm after the MLP caps every dose: rungs beyond the cap do not exist and are not missed."""
+"""An audit of a model whose norm after the MLP caps every dose: rungs beyond the cap do not exist
+and are not missed.
+"""
 
 from pathlib import Path
 
@@ -22,16 +24,27 @@ def capped(tmp_path: Path) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(weights / "apothecary-helpful")
     torch.manual_seed(0)
     config = Gemma2Config(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=16, max_position_embeddings=256, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=256,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
         attn_implementation="eager",
-    )  # fmt: skip
+    )
     Gemma2ForCausalLM(config).save_pretrained(tmp_path / "capped")
     tokenizer.save_pretrained(tmp_path / "capped")
     return tmp_path / "capped"
 
 
-def test_rungs_beyond_the_cap_are_neither_rolled_out_nor_missed(capped: Path, refusal: Behavior, tmp_path: Path) -> None:
+def test_rungs_beyond_the_cap_are_neither_rolled_out_nor_missed(
+    capped: Path, refusal: Behavior, tmp_path: Path
+) -> None:
     settings = AuditSettings(neurons=2, random=1, controls=2, gains=GAINS)
     found = audit(load(str(capped)), refusal, settings, tmp_path / "run")
     branches = read_json(tmp_path / "run" / COMMITMENT)["content"]["branches"]

@@ -1,4 +1,6 @@
-"""A card says what independent computations say: the audit's own forecasts, plain cosines, the screen's ranks."""
+"""A card says what independent computations say: the audit's own forecasts, plain cosines, the
+screen's ranks.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -24,32 +26,50 @@ RUN = ROOT / "docs" / "evidence" / "audit-sparse"
 
 
 @pytest.fixture(scope="module")
-def found(sparse: Model, refusal: Behavior, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(
+    sparse: Model, refusal: Behavior, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """The card of a planted gate, with the shipped audit and exemplars of a few sentences."""
     folder = tmp_path_factory.mktemp("card")
     (folder / "text.txt").write_text("\n".join(prompt.text for prompt in refusal.positive))
-    exemplars(sparse, [GATE], [folder / "text.txt"], ExemplarSettings(top=3, random=2), folder / "out")
+    exemplars(
+        sparse, [GATE], [folder / "text.txt"], ExemplarSettings(top=3, random=2), folder / "out"
+    )
     return card(sparse, GATE.opposite, refusal, RUN, folder / "out")
 
 
-def test_predictions_are_those_the_audit_committed_and_measurements_those_it_made(found: dict[str, Any]) -> None:
-    audited = {entry["pole"]: entry for entry in read_json(RUN / AUDIT)["neurons"] if entry["neuron"] == GATE.site}
+def test_predictions_are_those_the_audit_committed_and_measurements_those_it_made(
+    found: dict[str, Any],
+) -> None:
+    audited = {
+        entry["pole"]: entry
+        for entry in read_json(RUN / AUDIT)["neurons"]
+        if entry["neuron"] == GATE.site
+    }
     assert found["neuron"] == GATE.site
     for branch in found["branches"]:
         entry = audited[branch["pole"]]
         assert branch["measured"] == entry
-        assert branch["ceiling"]["gain"] == pytest.approx(entry["ceiling_predicted"]["gain"], rel=1e-3)
+        assert branch["ceiling"]["gain"] == pytest.approx(
+            entry["ceiling_predicted"]["gain"], rel=1e-3
+        )
         assert branch["trigger"]["censored"] == entry["trigger_predicted"]["censored"]
         assert branch["alignment0"] == pytest.approx(entry["alignment0"], abs=1e-4)
         assert branch["predicted_verdict"] == entry["predicted_verdict"]
 
 
-def test_geometry_is_that_of_the_weights_and_of_the_prompts(found: dict[str, Any], sparse: Model, refusal: Behavior) -> None:
+def test_geometry_is_that_of_the_weights_and_of_the_prompts(
+    found: dict[str, Any], sparse: Model, refusal: Behavior
+) -> None:
     column = sparse.hf.model.layers[2].mlp.down_proj.weight[:, 307].detach()
     assert found["geometry"]["write_norm"] == pytest.approx(float(column.norm()), rel=1e-5)
-    assert found["geometry"]["budget"] == pytest.approx(found["geometry"]["residual_norm"] / float(column.norm()), rel=1e-4)
+    assert found["geometry"]["budget"] == pytest.approx(
+        found["geometry"]["residual_norm"] / float(column.norm()), rel=1e-4
+    )
     means = [
-        torch.cat(list(last_residuals(sparse, [sparse.prompt_ids(p.text) for p in side])))[:, 2].mean(0)
+        torch.cat(list(last_residuals(sparse, [sparse.prompt_ids(p.text) for p in side])))[
+            :, 2
+        ].mean(0)
         for side in (refusal.positive, refusal.negative)
     ]
     expected = float(torch.nn.functional.cosine_similarity(column, means[0] - means[1], dim=0))
@@ -57,7 +77,9 @@ def test_geometry_is_that_of_the_weights_and_of_the_prompts(found: dict[str, Any
     assert found["direction"]["p"] == pytest.approx(chance_of_cosine(expected, 128, 384), rel=1e-2)
 
 
-def test_ranks_are_places_in_the_screen(found: dict[str, Any], sparse: Model, refusal: Behavior) -> None:
+def test_ranks_are_places_in_the_screen(
+    found: dict[str, Any], sparse: Model, refusal: Behavior
+) -> None:
     names = [branch.site for branch in contrastive(sparse, refusal).branches]
     raw, gain = found["ranks"]
     assert raw["rank"] == names.index(GATE.site) + 1
@@ -67,7 +89,13 @@ def test_ranks_are_places_in_the_screen(found: dict[str, Any], sparse: Model, re
 
 def test_the_page_and_the_table_hold_everything(found: dict[str, Any]) -> None:
     page = render_card(found)
-    for words in (GATE.site, "audit-sparse", "Largest activations", "<mark>", found["branches"][0]["promoted"][0]["token"].strip()):
+    for words in (
+        GATE.site,
+        "audit-sparse",
+        "Largest activations",
+        "<mark>",
+        found["branches"][0]["promoted"][0]["token"].strip(),
+    ):
         assert words in page
     assert "<script" not in page
     assert "//" not in page
@@ -84,10 +112,16 @@ def test_a_card_needs_no_behavior_in_any_kind_of_family() -> None:
         assert render_card(found)
 
 
-def test_files_of_another_model_or_neuron_are_refused(sparse: Model, refusal: Behavior, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"made on other weights \(apothecary-sparse\) than apothecary-dense"):
+def test_files_of_another_model_or_neuron_are_refused(
+    sparse: Model, refusal: Behavior, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        InputError, match=r"made on other weights \(apothecary-sparse\) than apothecary-dense"
+    ):
         card(load("apothecary-dense"), GATE, None, RUN)
     (tmp_path / "text.txt").write_text(refusal.positive[0].text)
     exemplars(sparse, [Neuron(1, 1)], [tmp_path / "text.txt"], out=tmp_path / "out")
-    with pytest.raises(InputError, match=r"holds L1\.N1, not L2\.N307; run `fulcra exemplars` on it"):
+    with pytest.raises(
+        InputError, match=r"holds L1\.N1, not L2\.N307; run `fulcra exemplars` on it"
+    ):
         card(sparse, GATE, exemplars=tmp_path / "out")

@@ -1,4 +1,6 @@
-"""A census measures what it says: climbs find the gains of a whole ladder, weights count the population, a run goes on."""
+"""A census measures what it says: climbs find the gains of a whole ladder, weights count the
+population, a run goes on.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +12,21 @@ import pytest
 from fulcra import Behavior, Model, Neuron
 from fulcra.errors import RunFolderError
 from fulcra.models.coordinate import coordinate
-from fulcra.rollouts import dose_trials
+from fulcra.protocol import dose_trials
+from fulcra.protocol.measure import Measurement
+from fulcra.protocol.progress import Clock, Silent
+from fulcra.protocol.subject import Ground, prepare
 from fulcra.screens.dosed_logit import REACH
-from fulcra.studies.census import BRANCHES, CENSUS, CensusSettings, Truth, census, read_census, summary
-from fulcra.studies.climb import Climb, Climber, start_rung
-from fulcra.studies.clock import Clock, Silent
-from fulcra.studies.ground import Ground, prepare
-from fulcra.studies.measurement import Measurement
+from fulcra.studies.census import (
+    BRANCHES,
+    CENSUS,
+    CensusSettings,
+    Truth,
+    census,
+    read_census,
+    summary,
+)
+from fulcra.studies.staircase import Climb, Climber, start_rung
 from fulcra.window.verdict import observe
 
 SMALL = CensusSettings(audit=0.25, controls=2, texts=1, neurons=6)
@@ -39,17 +49,25 @@ def test_a_climb_from_the_first_rung_finds_the_smallest_open_gain_of_the_whole_l
     measure = measurement(sparse, refusal, ground)
     climbers = [Climber(at, 0) for at in sites]
     Climb(measure, sparse, refusal, refusal.confirmation)(climbers, Clock(Silent()))
-    every = measure("all", dose_trials(sparse, refusal, "confirmation", sites, REACH, refusal.confirmation))
+    every = measure(
+        "all", dose_trials(sparse, refusal, "confirmation", sites, REACH, refusal.confirmation)
+    )
     assert sum(climber.end == "open" for climber in climbers) >= 2
     for climber in climbers:
         mine = [record for record in every if record.branch == str(climber.at.branch)]
-        flips = np.array([[r.flipped(refusal.horizon) for r in mine if r.dose == gain] for gain in REACH])
+        flips = np.array(
+            [[r.flipped(refusal.horizon) for r in mine if r.dose == gain] for gain in REACH]
+        )
         assert climber.gain == observe(REACH, flips).smallest_open_gain
         assert climber.end is not None
 
 
-@pytest.mark.parametrize(("trigger", "rung"), [(None, 0), (0.05, 0), (0.1, 0), (0.44, 3), (0.45, 4), (2.9, 9), (3.0, 10)])
-def test_a_climb_starts_at_the_last_rung_below_its_forecast(trigger: float | None, rung: int) -> None:
+@pytest.mark.parametrize(
+    ("trigger", "rung"), [(None, 0), (0.05, 0), (0.1, 0), (0.44, 3), (0.45, 4), (2.9, 9), (3.0, 10)]
+)
+def test_a_climb_starts_at_the_last_rung_below_its_forecast(
+    trigger: float | None, rung: int
+) -> None:
     assert start_rung(trigger) == rung
 
 
@@ -71,7 +89,9 @@ class Stop:
         pass
 
 
-def test_an_interrupted_census_goes_on_and_equals_an_uninterrupted_one(sparse: Model, refusal: Behavior, tmp_path: Path) -> None:
+def test_an_interrupted_census_goes_on_and_equals_an_uninterrupted_one(
+    sparse: Model, refusal: Behavior, tmp_path: Path
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         census(sparse, refusal, SMALL, tmp_path / "run", Stop("climb 3"))
     assert not (tmp_path / "run" / CENSUS).exists()
@@ -84,7 +104,10 @@ def test_an_interrupted_census_goes_on_and_equals_an_uninterrupted_one(sparse: M
     assert all((row.trigger is not None) == (row.source == "forecast") for row in rows)
     assert all((row.end is None) == (row.source == "rest") for row in rows)
     assert (tmp_path / "run" / BRANCHES).stat().st_size < 20_000
-    with pytest.raises(RunFolderError, match=r"of another behavior \(refusal\); measure this one with fulcra census"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"of another behavior \(refusal\); measure this one with fulcra census",
+    ):
         read_census(tmp_path / "run", sparse, replace(refusal, version="2"))
 
 

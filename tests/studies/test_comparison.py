@@ -1,4 +1,6 @@
-"""Models beside each other: a model and its copy share everything, planted sets act, other shapes are refused."""
+"""Models beside each other: a model and its copy share everything, planted sets act, other shapes
+are refused.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +16,7 @@ from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
 from fulcra.models.tiny import tiny
 from fulcra.report import comparison_markdown
-from fulcra.screens.signed import gain_units
+from fulcra.screens.scores import gain_units
 from fulcra.studies.comparison import CompareSettings, compare, unlike
 from fulcra.types import Behavior, Neuron
 from tests.models.cases import PROMPTS
@@ -37,34 +39,69 @@ def twins(sparse: Model, short: Behavior) -> dict[str, Any]:
 
 
 def test_a_model_and_its_copy_share_every_neuron(twins: dict[str, Any]) -> None:
-    assert all(one["shared"] == one["size"] == one["same_pole"] and one["p"] < 1e-6 for one in twins["overlaps"])
-    own, other = ([{**one, "model": None} for one in twins["sets"] if one["model"] == name] for name in ("apothecary-sparse", "twin"))
+    assert all(
+        one["shared"] == one["size"] == one["same_pole"] and one["p"] < 1e-6
+        for one in twins["overlaps"]
+    )
+    own, other = (
+        [{**one, "model": None} for one in twins["sets"] if one["model"] == name]
+        for name in ("apothecary-sparse", "twin")
+    )
     assert own == other
-    read = [{key: value for key, value in one.items() if key not in ("of", "in")} for one in twins["detectors"]]
+    read = [
+        {key: value for key, value in one.items() if key not in ("of", "in")}
+        for one in twins["detectors"]
+    ]
     assert all(one == read[0] for one in read)
 
 
-def test_the_learnt_set_opens_the_gate_and_random_neurons_alike_in_depth_do_not(twins: dict[str, Any], sparse: Model) -> None:
+def test_the_learnt_set_opens_the_gate_and_random_neurons_alike_in_depth_do_not(
+    twins: dict[str, Any], sparse: Model
+) -> None:
     rows = {(one["in"], one["set_of"], one["set"]): one for one in twins["ablations"]}
-    learnt, control = rows["apothecary-sparse", "apothecary-sparse", "1 %"], rows["apothecary-sparse", "random", "1 %"]
+    learnt, control = (
+        rows["apothecary-sparse", "apothecary-sparse", "1 %"],
+        rows["apothecary-sparse", "random", "1 %"],
+    )
     assert rows["apothecary-sparse", None, "undosed"]["rates"]["unchanged"] == 1
     assert learnt["rates"]["flipped"] + learnt["rates"]["flipped_correct"] >= 0.5
     assert control["rates"]["unchanged"] == 1
     assert learnt["rates"] == rows["twin", "apothecary-sparse", "1 %"]["rates"]
-    layers = [sorted(Neuron.parse(name).layer for name in one["neurons"]) for one in (learnt, control)]
+    layers = [
+        sorted(Neuron.parse(name).layer for name in one["neurons"]) for one in (learnt, control)
+    ]
     assert layers[0] == layers[1]
     assert set(learnt["neurons"]).isdisjoint(control["neurons"])
-    assert len(learnt["neurons"]) == len(control["neurons"]) == round(0.01 * sparse.n_layers * sparse.d_mlp)
+    assert (
+        len(learnt["neurons"])
+        == len(control["neurons"])
+        == round(0.01 * sparse.n_layers * sparse.d_mlp)
+    )
 
 
 def test_other_shapes_leave_profiles_alone(sparse: Model, short: Behavior) -> None:
     torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
-    small = Model("small", LlamaForCausalLM(LlamaConfig(vocab_size=sparse.vocab, max_position_embeddings=256, **shape)), sparse.tokenizer)
+    shape = {
+        "hidden_size": 32,
+        "intermediate_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
+    small = Model(
+        "small",
+        LlamaForCausalLM(
+            LlamaConfig(vocab_size=sparse.vocab, max_position_embeddings=256, **shape)
+        ),
+        sparse.tokenizer,
+    )
     found = compare([sparse, small], [short], CompareSettings(top_k=5, ablate=False))
     behavior = found["behaviors"][0]
     assert {one["model"] for one in behavior["sets"]} == {"apothecary-sparse", "small"}
-    assert "has 8 layers of up to 384 neurons, small has 2 layers of up to 24 neurons" in behavior["overlaps"][0]["refused"]
+    assert (
+        "has 8 layers of up to 384 neurons, small has 2 layers of up to 24 neurons"
+        in behavior["overlaps"][0]["refused"]
+    )
     refused = {(one["of"], one["in"]) for one in behavior["detectors"] if "refused" in one}
     assert refused == {("apothecary-sparse", "small"), ("small", "apothecary-sparse")}
     assert behavior["ablations"] == []
@@ -88,11 +125,15 @@ def test_universal_neurons_stand_in_no_set_unless_they_are_kept(short: Behavior)
 
 def test_gain_units_are_the_gaps_in_budgets() -> None:
     model = tiny("llama")
-    clean, gaps = stream(model, [p[:2] for p in PROMPTS], [(*p[2:], 5) for p in PROMPTS]), torch.randn(model.n_layers, model.d_mlp)
+    clean, gaps = (
+        stream(model, [p[:2] for p in PROMPTS], [(*p[2:], 5) for p in PROMPTS]),
+        torch.randn(model.n_layers, model.d_mlp),
+    )
     found = gain_units(model, clean, gaps)
     for layer, index in ((0, 3), (2, 47)):
         assert found[layer, index] == pytest.approx(
-            float(gaps[layer, index]) / coordinate(model, clean, Neuron(layer, index)).budget, rel=1e-4
+            float(gaps[layer, index]) / coordinate(model, clean, Neuron(layer, index)).budget,
+            rel=1e-4,
         )
 
 

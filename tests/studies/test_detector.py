@@ -1,4 +1,6 @@
-"""A planted detector is found exactly; nothing is fitted on the prompts it is scored on; bad sets are refused."""
+"""A planted detector is found exactly; nothing is fitted on the prompts it is scored on; bad sets
+are refused.
+"""
 
 import json
 from pathlib import Path
@@ -9,7 +11,7 @@ import torch
 from fulcra.behaviors.labelled import halves, labelled, read_labelled, whole
 from fulcra.errors import BehaviorError, InputError
 from fulcra.models import Model
-from fulcra.models.taps import mlp_inputs
+from fulcra.models.read_hooks import mlp_inputs
 from fulcra.models.tiny import tiny
 from fulcra.studies.detector import detector, neuron_scores
 from fulcra.types import Behavior, Neuron
@@ -31,7 +33,9 @@ FIT, SCORE = labelled("fit", *prompts(0)), labelled("score", *prompts(17))
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    """A model whose neuron L0.N4 adds up, over all earlier positions, how often the word has been said."""
+    """A model whose neuron L0.N4 adds up, over all earlier positions, how often the word has been
+    said.
+    """
     model = tiny("llama", chat_template=WITH_BOS)
     block, embedding = model.blocks[0], model.hf.get_input_embeddings().weight.data
     embedding[:, -1] = 0.0
@@ -52,7 +56,11 @@ def model() -> Model:
 def test_a_planted_detector_is_perfect_and_a_blind_neuron_is_refused(model: Model) -> None:
     found = detector(model, PLANTED, FIT, SCORE)
     planted, probe, words = found["detectors"]
-    assert (planted["auroc"]["value"], planted["accuracy"]["value"], planted["tpr_at_1"]["value"]) == (1, 1, 1)
+    assert (
+        planted["auroc"]["value"],
+        planted["accuracy"]["value"],
+        planted["tpr_at_1"]["value"],
+    ) == (1, 1, 1)
     assert planted["detail"] == "largest activation"
     assert words["auroc"]["value"] == 1
     assert probe["auroc"]["n"] == 12
@@ -65,7 +73,9 @@ def test_the_direction_comes_from_the_fit_prompts_alone(model: Model) -> None:
     turned = labelled("turned", *reversed(prompts(17)))
     found = detector(model, PLANTED, FIT, turned)["detectors"][0]
     assert (found["auroc"]["value"], found["recall"]["value"]) == (0, 0)
-    backward = detector(model, PLANTED, labelled("turned fit", *reversed(prompts(0))), turned)["detectors"][0]
+    backward = detector(model, PLANTED, labelled("turned fit", *reversed(prompts(0))), turned)[
+        "detectors"
+    ][0]
     assert (backward["auroc"]["value"], backward["detail"]) == (1, "minus the smallest activation")
 
 
@@ -81,20 +91,29 @@ def test_only_positions_after_the_instruction_are_read() -> None:
             assert score == pytest.approx(float(tail.max() if rises else -tail.min()), abs=1e-5)
 
 
-def test_guards_stand_beside_the_neuron(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guards_stand_beside_the_neuron(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     guard = tiny("llama", seed=1)
     guard.hf.save_pretrained(tmp_path / "guard")
     guard.tokenizer.save_pretrained(tmp_path / "guard")
     names = [str(saved(tmp_path / "classifier")), str(tmp_path / "guard")]
-    found = detector(model, PLANTED, FIT, SCORE, guards=names, guard_words=("w40", "w41"))["detectors"]
+    found = detector(model, PLANTED, FIT, SCORE, guards=names, guard_words=("w40", "w41"))[
+        "detectors"
+    ]
     assert [one["detail"].split(" of ")[0] for one in found[3:]] == ["log-probability", "log-odds"]
-    assert all(0 <= one["auroc"]["low"] <= one["auroc"]["value"] <= one["auroc"]["high"] <= 1 for one in found)
+    assert all(
+        0 <= one["auroc"]["low"] <= one["auroc"]["value"] <= one["auroc"]["high"] <= 1
+        for one in found
+    )
 
 
 def test_shared_prompts_and_classes_of_one_are_refused(model: Model, refusal: Behavior) -> None:
     with pytest.raises(InputError, match="fit and score on different prompts"):
         detector(model, PLANTED, FIT, FIT)
-    with pytest.raises(InputError, match="0 positive and 6 negative prompts; a detector needs 2 or more of each"):
+    with pytest.raises(
+        InputError, match="0 positive and 6 negative prompts; a detector needs 2 or more of each"
+    ):
         labelled("mine", [], prompts(0)[1])
 
 
@@ -106,7 +125,17 @@ def test_the_halves_are_disjoint_and_together_the_contrast_split(refusal: Behavi
     assert halves(refusal, seed=3)[1] == first != halves(refusal, seed=4)[1]
 
 
-@pytest.mark.parametrize("line", ["{", '"text"', '{"text": "a"}', '{"text": " ", "label": true}', '{"text": "a", "label": 2}', "[1]"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        '"text"',
+        '{"text": "a"}',
+        '{"text": " ", "label": true}',
+        '{"text": "a", "label": 2}',
+        "[1]",
+    ],
+)
 def test_a_line_that_is_no_labelled_prompt_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text(json.dumps({"text": "a", "label": True}) + "\n\n" + line)
@@ -116,7 +145,12 @@ def test_a_line_that_is_no_labelled_prompt_is_named(line: str, tmp_path: Path) -
 
 def test_a_file_of_labelled_prompts_is_read_and_a_contradiction_refused(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
-    path.write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in zip("abcd", (1, 0, True, False), strict=True)))
+    path.write_text(
+        "\n".join(
+            json.dumps({"text": text, "label": label})
+            for text, label in zip("abcd", (1, 0, True, False), strict=True)
+        )
+    )
     found = read_labelled(path)
     assert (found.texts, found.labels) == (("a", "c", "b", "d"), (True, True, False, False))
     path.write_text(path.read_text() + "\n" + json.dumps({"text": "a", "label": False}))

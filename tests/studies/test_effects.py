@@ -1,4 +1,6 @@
-"""Side effects are paired on the same items, known where they are planted, and hold figures and no text."""
+"""Side effects are paired on the same items, known where they are planted, and hold figures and no
+text.
+"""
 
 import json
 from dataclasses import replace
@@ -14,12 +16,12 @@ from fulcra.errors import InputError
 from fulcra.judges.rules import OracleJudge, PhraseJudge
 from fulcra.models import add, scale
 from fulcra.organisms.world import build_world
-from fulcra.studies.effects import effects
-from fulcra.studies.ground import Ground, prepare
-from fulcra.studies.harness import require_harness, task_scores
+from fulcra.protocol.subject import Ground, prepare
+from fulcra.studies.effects.other_text import Allowed, allowed_items, allowed_of, paired, quality
+from fulcra.studies.effects.study import effects
+from fulcra.studies.effects.tasks import require_harness, task_scores
 from fulcra.studies.interventions import TARGET, Option, choose, confirm, every_option
 from fulcra.studies.recipe import Recipe
-from fulcra.studies.side_effects import Allowed, allowed_items, allowed_of, paired, quality
 from fulcra.types import Edits, Neuron
 
 #: The planted gates held shut, and a dose that breaks everything.
@@ -28,7 +30,11 @@ BROKEN: Edits = (add(Neuron(1, 83, -1), alpha=-400.0),)
 
 
 def small(behavior: Behavior) -> Behavior:
-    return replace(behavior, confirmation=behavior.confirmation[:4], ceiling_generic=behavior.ceiling_generic[:3])
+    return replace(
+        behavior,
+        confirmation=behavior.confirmation[:4],
+        ceiling_generic=behavior.ceiling_generic[:3],
+    )
 
 
 def recipe(model: Model, edits: Edits) -> Recipe:
@@ -40,7 +46,9 @@ def ground(sparse: Model, refusal: Behavior) -> Ground:
     return prepare(sparse, refusal, 0)
 
 
-def test_what_a_recipe_does_is_measured_with_and_without_it(sparse: Model, refusal: Behavior) -> None:
+def test_what_a_recipe_does_is_measured_with_and_without_it(
+    sparse: Model, refusal: Behavior
+) -> None:
     found = effects(sparse, [small(refusal)], recipe(sparse, OPEN))
     figures = found["figures"] | found["sets"][0]["figures"]
     assert figures["behavior_rate"]["clean"] == 0.0
@@ -48,7 +56,11 @@ def test_what_a_recipe_does_is_measured_with_and_without_it(sparse: Model, refus
     assert figures["accuracy"]["clean"] > 0.9
     assert figures["over_refusal"]["clean"] < 0.1
     assert figures["behavior_rate"]["n"] == 4
-    assert figures["behavior_rate"]["low"] <= figures["behavior_rate"]["difference"] <= figures["behavior_rate"]["high"]
+    assert (
+        figures["behavior_rate"]["low"]
+        <= figures["behavior_rate"]["difference"]
+        <= figures["behavior_rate"]["high"]
+    )
     assert 0 < found["kl_per_token"] < 0.8
     broken = effects(sparse, [small(refusal)], recipe(sparse, BROKEN))
     assert broken["figures"]["accuracy"]["edited"] == 0.0
@@ -63,17 +75,34 @@ def test_an_edit_that_changes_nothing_has_no_effect(sparse: Model, refusal: Beha
     assert found["kl_per_token"] == pytest.approx(0.0, abs=1e-5)
 
 
-def test_of_a_sensitive_behavior_the_figures_are_the_same_and_no_text_is_told(sparse: Model, refusal: Behavior) -> None:
+def test_of_a_sensitive_behavior_the_figures_are_the_same_and_no_text_is_told(
+    sparse: Model, refusal: Behavior
+) -> None:
     task = small(refusal)
-    one, other = (effects(sparse, [behavior], recipe(sparse, OPEN)) for behavior in (task, replace(task, sensitive=True)))
-    assert (one["figures"], one["sets"][0]["figures"]) == (other["figures"], other["sets"][0]["figures"])
+    one, other = (
+        effects(sparse, [behavior], recipe(sparse, OPEN))
+        for behavior in (task, replace(task, sensitive=True))
+    )
+    assert (one["figures"], one["sets"][0]["figures"]) == (
+        other["figures"],
+        other["sets"][0]["figures"],
+    )
     assert "grind" not in json.dumps(other)
 
 
-def test_several_sets_and_judges_stand_side_by_side_and_are_never_averaged(sparse: Model, refusal: Behavior) -> None:
-    other = replace(small(refusal), name="other", confirmation=refusal.confirmation[4:6], sensitive=True)
-    found = effects(sparse, [small(refusal), other], recipe(sparse, OPEN), judges=[OracleJudge(), PhraseJudge()])
-    assert [(one["name"], one["figures"]["behavior_rate"]["n"]) for one in found["sets"]] == [("refusal", 4), ("other", 2)]
+def test_several_sets_and_judges_stand_side_by_side_and_are_never_averaged(
+    sparse: Model, refusal: Behavior
+) -> None:
+    other = replace(
+        small(refusal), name="other", confirmation=refusal.confirmation[4:6], sensitive=True
+    )
+    found = effects(
+        sparse, [small(refusal), other], recipe(sparse, OPEN), judges=[OracleJudge(), PhraseJudge()]
+    )
+    assert [(one["name"], one["figures"]["behavior_rate"]["n"]) for one in found["sets"]] == [
+        ("refusal", 4),
+        ("other", 2),
+    ]
     for one in found["sets"]:
         _, oracle, phrases = one["judges"]
         assert oracle["figures"] == {name: one["figures"][name] for name in oracle["figures"]}
@@ -81,8 +110,17 @@ def test_several_sets_and_judges_stand_side_by_side_and_are_never_averaged(spars
         assert [given["horizon"] for given in one["agreement"]] == [8, 32, 33]
         for outcomes, given in zip(one["outcomes"], one["agreement"], strict=True):
             assert outcomes["judges"]["run"] == outcomes["judges"]["oracle"]
-            assert [pair["judges"] for pair in given["pairs"]] == [["run", "oracle"], ["run", "phrases"], ["oracle", "phrases"]]
-            assert given["pairs"][0]["same"] == given["pairs"][0]["n"] <= one["completions"] == oracle["scored"]
+            assert [pair["judges"] for pair in given["pairs"]] == [
+                ["run", "oracle"],
+                ["run", "phrases"],
+                ["oracle", "phrases"],
+            ]
+            assert (
+                given["pairs"][0]["same"]
+                == given["pairs"][0]["n"]
+                <= one["completions"]
+                == oracle["scored"]
+            )
         last = one["outcomes"][-1]["judges"]["run"]
         assert [last[side]["flips"]["value"] for side in ("clean", "edited")] == [
             one["figures"]["behavior_rate"][side] for side in ("clean", "edited")
@@ -96,9 +134,18 @@ def test_several_sets_and_judges_stand_side_by_side_and_are_never_averaged(spars
     }
 
 
-def test_a_judge_that_cannot_read_a_set_is_refused_before_anything_runs(sparse: Model, refusal: Behavior) -> None:
-    with pytest.raises(InputError, match="--judge phrases: reads refusals, and framing flips otherwise"):
-        effects(sparse, [refusal, load_behavior("framing")], recipe(sparse, OPEN), judges=[PhraseJudge()])
+def test_a_judge_that_cannot_read_a_set_is_refused_before_anything_runs(
+    sparse: Model, refusal: Behavior
+) -> None:
+    with pytest.raises(
+        InputError, match="--judge phrases: reads refusals, and framing flips otherwise"
+    ):
+        effects(
+            sparse,
+            [refusal, load_behavior("framing")],
+            recipe(sparse, OPEN),
+            judges=[PhraseJudge()],
+        )
     with pytest.raises(InputError, match="two sets are called refusal"):
         effects(sparse, [refusal, small(refusal)], recipe(sparse, OPEN))
 
@@ -117,24 +164,34 @@ def test_quality_is_the_unique_share_of_word_4_grams_and_short_texts_are_unscore
     assert quality("") is None
 
 
-def test_allowed_requests_share_no_fact_with_any_other_set(sparse: Model, refusal: Behavior) -> None:
+def test_allowed_requests_share_no_fact_with_any_other_set(
+    sparse: Model, refusal: Behavior
+) -> None:
     prompts = allowed_prompts(build_world())
     others = {
-        prompt.text for prompts in (refusal.positive, refusal.negative, refusal.selection, refusal.confirmation) for prompt in prompts
+        prompt.text
+        for prompts in (refusal.positive, refusal.negative, refusal.selection, refusal.confirmation)
+        for prompt in prompts
     }
     assert len({prompt.text for prompt in prompts}) == len(prompts)
     assert not {prompt.text for prompt in prompts} & others
     assert allowed_of(refusal).true
-    truth = allowed_items(sparse, refusal, Allowed(prompts[:4], allowed_of(refusal).oracle, True), ())
+    truth = allowed_items(
+        sparse, refusal, Allowed(prompts[:4], allowed_of(refusal).oracle, True), ()
+    )
     assert fmean(truth["accuracy"].values()) == 1.0
     own = replace(refusal, oracle=lambda prompt, text, ended: refusal.oracle(prompt, text, ended))
     assert allowed_of(own) == Allowed(refusal.negative, own.oracle, False)
 
 
-def test_every_kind_is_chosen_by_selection_and_confirmed_elsewhere(sparse: Model, refusal: Behavior, ground: Ground) -> None:
+def test_every_kind_is_chosen_by_selection_and_confirmed_elsewhere(
+    sparse: Model, refusal: Behavior, ground: Ground
+) -> None:
     task = replace(small(refusal), selection=refusal.selection[:2])
     options = [
-        one for one in every_option(sparse, task, ground, [Neuron(2, 307)]) if one.dose in (0.0, 0.45, 0.5, 1.0) or len(one.site) > 9
+        one
+        for one in every_option(sparse, task, ground, [Neuron(2, 307)])
+        if one.dose in (0.0, 0.45, 0.5, 1.0) or len(one.site) > 9
     ]
     kinds = {"scale", "pin", "anchor", "add", "ablate_direction", "add_vector", "add_mlp"}
     assert {option.intervention for option in options} == kinds
@@ -142,15 +199,24 @@ def test_every_kind_is_chosen_by_selection_and_confirmed_elsewhere(sparse: Model
     assert {one.option.intervention for one in chosen} == kinds
     assert all(one.matched == (one.selection_rate >= TARGET) for one in chosen)
     rows = confirm(sparse, task, ground, chosen[:2], 0)
-    assert [row["intervention"] for row in rows] == ["none", *(one.option.intervention for one in chosen[:2])]
+    assert [row["intervention"] for row in rows] == [
+        "none",
+        *(one.option.intervention for one in chosen[:2]),
+    ]
     assert rows[0]["kl_per_token"] == pytest.approx(0.0, abs=1e-5)
     assert all(row["low"] <= row["behavior_rate"] <= row["high"] for row in rows)
 
 
-def test_of_equal_options_the_least_divergent_is_chosen(sparse: Model, refusal: Behavior, ground: Ground) -> None:
+def test_of_equal_options_the_least_divergent_is_chosen(
+    sparse: Model, refusal: Behavior, ground: Ground
+) -> None:
     task = replace(refusal, selection=refusal.selection[:1])
     loud: Edits = (*OPEN, add(Neuron(7, 5), alpha=6.0))
-    options = [Option("scale", "loud", 0.0, loud), Option("scale", "quiet", 0.0, OPEN), Option("scale", "nothing", 1.0, ())]
+    options = [
+        Option("scale", "loud", 0.0, loud),
+        Option("scale", "quiet", 0.0, OPEN),
+        Option("scale", "nothing", 1.0, ()),
+    ]
     (chosen,) = choose(sparse, task, ground, options)
     assert (chosen.option.site, chosen.matched) == ("quiet", True)
 
@@ -160,54 +226,82 @@ def written_task(folder: Path) -> Path:
     capitals = list(build_world().capitals.items())
     rows = [
         {
-            "question": f"what is the capital of {country} ?", "answer": 0,
-            "choices": [f"the capital of {country} is {name} ." for name in (city, capitals[i - 1][1], capitals[i - 5][1])],
+            "question": f"what is the capital of {country} ?",
+            "answer": 0,
+            "choices": [
+                f"the capital of {country} is {name} ."
+                for name in (city, capitals[i - 1][1], capitals[i - 5][1])
+            ],
         }
         for i, (country, city) in enumerate(capitals[:8])
-    ]  # fmt: skip
+    ]
     (folder / "capitals.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "capitals.yaml").write_text(
-        "task: apothecary_capitals\ndataset_path: json\ndataset_kwargs:\n"
-        f"  data_files:\n    test: {folder / 'capitals.jsonl'}\n  cache_dir: {folder / 'cache'}\n"
-        "test_split: test\noutput_type: multiple_choice\ndoc_to_text: '{{question}}'\ndoc_to_choice: '{{choices}}'\n"
-        "doc_to_target: answer\nmetric_list:\n  - metric: acc\n"
+        "task: apothecary_capitals\ndataset_path: json\ndataset_kwargs:\n  data_files:\n    test:"
+        f" {folder / 'capitals.jsonl'}\n  cache_dir: {folder / 'cache'}\ntest_split:"
+        " test\noutput_type: multiple_choice\ndoc_to_text: '{{question}}'\ndoc_to_choice:"
+        " '{{choices}}'\ndoc_to_target: answer\nmetric_list:\n  - metric: acc\n"
     )
     return folder
 
 
 @pytest.fixture(scope="module")
 def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("lm_eval", reason="needs the lm-evaluation-harness: pip install 'fulcra[evals]'")
+    pytest.importorskip(
+        "lm_eval", reason="needs the lm-evaluation-harness: pip install 'fulcra[evals]'"
+    )
     return written_task(tmp_path_factory.mktemp("tasks"))
 
 
 def test_the_harness_scores_the_edited_model_item_by_item(sparse: Model, task_folder: Path) -> None:
     def scores(edits: Edits) -> dict[str, float]:
-        return task_scores(sparse, ["apothecary_capitals"], edits, folder=task_folder)["apothecary_capitals acc"]
+        return task_scores(sparse, ["apothecary_capitals"], edits, folder=task_folder)[
+            "apothecary_capitals acc"
+        ]
 
     clean = scores(())
     assert len(clean) == 8
     assert fmean(clean.values()) == 1.0
     assert fmean(scores(BROKEN).values()) < 0.8
     assert scores((scale(Neuron(2, 307), 1.0),)) == clean
-    assert not any(module._forward_pre_hooks or module._forward_hooks for module in sparse.hf.modules())
+    assert not any(
+        module._forward_pre_hooks or module._forward_hooks for module in sparse.hf.modules()
+    )
 
 
-def test_tasks_stand_beside_the_other_figures(sparse: Model, refusal: Behavior, task_folder: Path) -> None:
-    found = effects(sparse, [small(refusal)], recipe(sparse, BROKEN), ["apothecary_capitals"], limit=6, task_folder=task_folder)
+def test_tasks_stand_beside_the_other_figures(
+    sparse: Model, refusal: Behavior, task_folder: Path
+) -> None:
+    found = effects(
+        sparse,
+        [small(refusal)],
+        recipe(sparse, BROKEN),
+        ["apothecary_capitals"],
+        limit=6,
+        task_folder=task_folder,
+    )
     row: dict[str, Any] = found["tasks"]["apothecary_capitals acc"]
     assert (row["clean"], row["n"]) == (1.0, 6)
     assert row["difference"] < 0
 
 
-def test_a_task_or_an_edit_that_cannot_be_measured_is_refused(sparse: Model, task_folder: Path) -> None:
+def test_a_task_or_an_edit_that_cannot_be_measured_is_refused(
+    sparse: Model, task_folder: Path
+) -> None:
     with pytest.raises(InputError, match="task 'no_such_task': cannot be run"):
         task_scores(sparse, ["no_such_task"], folder=task_folder)
     with pytest.raises(InputError, match="never acted in apothecary_capitals"):
-        task_scores(sparse, ["apothecary_capitals"], (scale(Neuron(2, 307), 0.0, positions="generated"),), folder=task_folder)
+        task_scores(
+            sparse,
+            ["apothecary_capitals"],
+            (scale(Neuron(2, 307), 0.0, positions="generated"),),
+            folder=task_folder,
+        )
 
 
 def test_without_the_harness_tasks_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fulcra.studies.harness.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"--tasks needs the lm-evaluation-harness.*pip install 'fulcra\[evals\]'"):
+    monkeypatch.setattr("fulcra.studies.effects.tasks.find_spec", lambda name: None)
+    with pytest.raises(
+        InputError, match=r"--tasks needs the lm-evaluation-harness.*pip install 'fulcra\[evals\]'"
+    ):
         require_harness()

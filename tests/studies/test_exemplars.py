@@ -1,4 +1,6 @@
-"""Exemplars are what a brute-force pass over the whole text finds, and take the memory of what they keep."""
+"""Exemplars are what a brute-force pass over the whole text finds, and take the memory of what they
+keep.
+"""
 
 import math
 import tracemalloc
@@ -10,7 +12,7 @@ import torch
 
 from fulcra.errors import FulcraError, InputError
 from fulcra.models import Model
-from fulcra.models.taps import mlp_inputs
+from fulcra.models.read_hooks import mlp_inputs
 from fulcra.models.tiny import tiny, tiny_tokenizer
 from fulcra.store import read_json, read_rows
 from fulcra.studies.exemplars import Best, ExemplarSettings, Snippet, exemplars
@@ -39,8 +41,12 @@ def written(path: Path, words: int) -> Path:
     return path
 
 
-def brute_force(model: Model, text: Path, neuron: Neuron, size: int) -> list[tuple[float, int, int, tuple[int, ...]]]:
-    """(activation, window, position, window's tokens) of every token, one window at a time, all of them stored."""
+def brute_force(
+    model: Model, text: Path, neuron: Neuron, size: int
+) -> list[tuple[float, int, int, tuple[int, ...]]]:
+    """(activation, window, position, window's tokens) of every token, one window at a time, all of
+    them stored.
+    """
     ids = model.tokenizer(text.read_text(), add_special_tokens=False)["input_ids"]
     out = []
     for number, begin in enumerate(range(0, len(ids), size - 1)):
@@ -57,14 +63,21 @@ def of(rows: list[dict[str, Any]], neuron: Neuron, pole: str) -> list[dict[str, 
 
 
 @pytest.mark.parametrize("neuron", NEURONS, ids=str)
-def test_the_snippets_are_those_of_a_brute_force_pass(model: Model, text: Path, neuron: Neuron) -> None:
+def test_the_snippets_are_those_of_a_brute_force_pass(
+    model: Model, text: Path, neuron: Neuron
+) -> None:
     rows = exemplars(model, NEURONS, [text], SETTINGS)["rows"]
     everything = brute_force(model, text, neuron, SETTINGS.window)
     for pole, sign in (("+", 1), ("-", -1)):
-        peaks = {w: max((e for e in everything if e[1] == w), key=lambda e: (sign * e[0], -e[2])) for w in {e[1] for e in everything}}
+        peaks = {
+            w: max((e for e in everything if e[1] == w), key=lambda e: (sign * e[0], -e[2]))
+            for w in {e[1] for e in everything}
+        }
         best = sorted(peaks.values(), key=lambda e: (-sign * e[0], e[1]))[: SETTINGS.top]
         found = of(rows, neuron, pole)
-        assert [(row["window"], row["position"]) for row in found] == [(window, at) for _, window, at, _ in best]
+        assert [(row["window"], row["position"]) for row in found] == [
+            (window, at) for _, window, at, _ in best
+        ]
         for row, (value, _, at, window) in zip(found, best, strict=True):
             assert row["activation"] == pytest.approx(value, abs=1e-5)
             words = [model.tokenizer.decode([token]) for token in window]
@@ -76,16 +89,22 @@ def test_the_snippets_are_those_of_a_brute_force_pass(model: Model, text: Path, 
         assert row["activation"] == pytest.approx(values[row["window"], row["position"]], abs=1e-5)
 
 
-def test_neither_company_nor_batch_changes_a_snippet(model: Model, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_company_nor_batch_changes_a_snippet(
+    model: Model, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     together = exemplars(model, NEURONS, [text], SETTINGS)["rows"]
     monkeypatch.setattr("fulcra.studies.exemplars.TOKENS", 11)
-    alone = [row for neuron in NEURONS for row in exemplars(model, [neuron], [text], SETTINGS)["rows"]]
+    alone = [
+        row for neuron in NEURONS for row in exemplars(model, [neuron], [text], SETTINGS)["rows"]
+    ]
     for one, other in zip(together, alone, strict=True):
         assert one.pop("activation") == pytest.approx(other.pop("activation"), abs=1e-5)
         assert one == other
 
 
-def test_the_random_tokens_are_a_uniform_sample_that_the_seed_decides(model: Model, text: Path) -> None:
+def test_the_random_tokens_are_a_uniform_sample_that_the_seed_decides(
+    model: Model, text: Path
+) -> None:
     counts = torch.zeros(40)
     for seed in range(60):
         settings = ExemplarSettings(top=0, random=20, window=11, seed=seed)
@@ -98,7 +117,9 @@ def test_the_random_tokens_are_a_uniform_sample_that_the_seed_decides(model: Mod
     assert exemplars(model, NEURONS[:1], [text], settings)["rows"] == rows
 
 
-def test_memory_does_not_grow_with_the_text(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_does_not_grow_with_the_text(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fulcra.behaviors.texts.PIECE", 1_000)
     monkeypatch.setattr("fulcra.studies.exemplars.TOKENS", 512)
     peaks, neurons = [], [Neuron(1, index) for index in range(40)]
@@ -135,7 +156,9 @@ def test_files_hold_what_is_returned_and_the_text_is_escaped(model: Model, tmp_p
     assert "//" not in page
 
 
-def test_what_cannot_be_read_is_refused_before_anything_is_written(model: Model, text: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_refused_before_anything_is_written(
+    model: Model, text: Path, tmp_path: Path
+) -> None:
     for neurons, paths, said in (
         ([Neuron(9, 0)], [text], "layers 0-2"),
         ([], [text], "no neuron was given"),

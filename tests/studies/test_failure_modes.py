@@ -1,4 +1,6 @@
-"""Why a window is closed, each shown by its mechanism: written too late, capped by a norm, collapsed first."""
+"""Why a window is closed, each shown by its mechanism: written too late, capped by a norm,
+collapsed first.
+"""
 
 from collections.abc import Sequence
 
@@ -15,12 +17,11 @@ from fulcra.models.coordinate import Coordinate, coordinate
 from fulcra.models.tiny import tiny
 from fulcra.organisms.oracle import grammatical
 from fulcra.organisms.world import build_world
-from fulcra.rollouts import Record, dose_trials
-from fulcra.studies.ground import Ground, prepare
-from fulcra.studies.measurement import Measurement
+from fulcra.protocol import Record, dose_trials
+from fulcra.protocol.measure import Measurement
+from fulcra.protocol.subject import Ground, prepare
 from fulcra.types import Edge, Edit, RolloutRequest
-from fulcra.window.ceiling import measured_ceiling
-from fulcra.window.trigger import measured_trigger
+from fulcra.window.edges import measured_ceiling, measured_trigger
 from fulcra.window.verdict import failure_mode, law_verdict
 
 GAINS = (0.1, 0.45, 0.65, 0.9, 1.7)
@@ -35,18 +36,30 @@ def ground(sparse: Model, refusal: Behavior) -> Ground:
 
 
 class Seen:
-    """Rollouts of one write on every gain: on restricted requests, and on allowed ones for its ceiling."""
+    """Rollouts of one write on every gain: on restricted requests, and on allowed ones for its
+    ceiling.
+    """
 
     def __init__(self, model: Model, behavior: Behavior, ground: Ground, at: Coordinate) -> None:
         self.at, self.horizon = at, behavior.horizon
         measure = Measurement(model, behavior, ground, (behavior.horizon,), None, "")
-        self.flips: list[Record] = measure("selection", dose_trials(model, behavior, "selection", [at], GAINS, behavior.confirmation))
+        self.flips: list[Record] = measure(
+            "selection",
+            dose_trials(model, behavior, "selection", [at], GAINS, behavior.confirmation),
+        )
         allowed = behavior.negative[:16]
-        self.generic: list[Record] = measure("ceiling", dose_trials(model, behavior, "ceiling", [at], GAINS, allowed, 0.8))
+        self.generic: list[Record] = measure(
+            "ceiling", dose_trials(model, behavior, "ceiling", [at], GAINS, allowed, 0.8)
+        )
 
     def table(self, records: Sequence[Record], happened: str) -> NDArray[np.bool_]:
         """Whether it happened, [gain, prompt]."""
-        return np.array([[getattr(r, happened)(self.horizon) for r in records if r.dose == gain] for gain in GAINS])
+        return np.array(
+            [
+                [getattr(r, happened)(self.horizon) for r in records if r.dose == gain]
+                for gain in GAINS
+            ]
+        )
 
     @property
     def trigger(self) -> Edge:
@@ -63,7 +76,9 @@ class Seen:
         return float(np.mean([r.at(self.horizon) == outcome for r in self.flips if r.dose == gain]))
 
 
-def test_too_late_the_direction_that_opens_early_is_closed_when_written_late(sparse: Model, refusal: Behavior, ground: Ground) -> None:
+def test_too_late_the_direction_that_opens_early_is_closed_when_written_late(
+    sparse: Model, refusal: Behavior, ground: Ground
+) -> None:
     write = sparse.write(OPENS).cpu() * OPENS.pole
 
     def written(layer: int) -> Seen:
@@ -75,29 +90,43 @@ def test_too_late_the_direction_that_opens_early_is_closed_when_written_late(spa
     assert late.table(late.flips, "flipped").mean(1).max() < 0.5
     assert law_verdict(early.ceiling, early.trigger) == "open"
     assert law_verdict(late.ceiling, late.trigger) == "closed"
-    # depth alone decides: with the early write at hand the late one is too late, without it nothing tells it from a collapse
+    # depth alone decides: with the early write at hand the late one is too late, without it nothing
+    # tells it from a collapse
     assert failure_mode(early.trigger, late.ceiling, late.trigger) == "too_late"
     assert failure_mode(late.trigger, late.ceiling, late.trigger) == "collapse_first"
 
 
-def test_collapse_first_the_text_breaks_before_it_ever_flips(sparse: Model, refusal: Behavior, ground: Ground) -> None:
+def test_collapse_first_the_text_breaks_before_it_ever_flips(
+    sparse: Model, refusal: Behavior, ground: Ground
+) -> None:
     seen = Seen(sparse, refusal, ground, coordinate(sparse, ground.clean, OPENS.opposite))
     assert seen.table(seen.flips, "flipped").mean(1).max() < 0.5
     assert seen.ceiling.gain is not None
     below, above = GAINS[0], GAINS[-1]
     assert below < seen.ceiling.gain < above
-    # below the ceiling it still refuses; beyond it there is no sentence of the grammar left, neither refusal nor answer
+    # below the ceiling it still refuses; beyond it there is no sentence of the grammar left,
+    # neither refusal nor answer
     assert seen.share(below, "unchanged") >= 0.75
-    assert seen.share(above, "unchanged") + seen.share(above, "flipped") + seen.share(above, "flipped_correct") == 0.0
+    assert (
+        seen.share(above, "unchanged")
+        + seen.share(above, "flipped")
+        + seen.share(above, "flipped_correct")
+        == 0.0
+    )
     domain = build_world().domain
-    spoken = {gain: [grammatical(domain, r.text, r.ended) for r in seen.generic if r.dose == gain] for gain in (below, above)}
+    spoken = {
+        gain: [grammatical(domain, r.text, r.ended) for r in seen.generic if r.dose == gain]
+        for gain in (below, above)
+    }
     assert np.mean(spoken[below]) >= 0.9
     assert np.mean(spoken[above]) <= 0.1
     assert failure_mode(None, seen.ceiling, seen.trigger) == "collapse_first"
 
 
 def _normed(factor: float, layer: int) -> Model:
-    """A tiny Gemma-2 whose norm after one MLP writes `factor` times as much (Gemma stores gamma - 1)."""
+    """A tiny Gemma-2 whose norm after one MLP writes `factor` times as much (Gemma stores gamma -
+    1).
+    """
     model = tiny("gemma2", 2)
     weight = model.blocks[layer].get_parameter("post_feedforward_layernorm.weight")
     with torch.no_grad():
@@ -105,9 +134,16 @@ def _normed(factor: float, layer: int) -> Model:
     return model
 
 
-def _says(model: Model, prompts: Sequence[tuple[int, ...]], edit: Edit, token: int) -> NDArray[np.bool_]:
+def _says(
+    model: Model, prompts: Sequence[tuple[int, ...]], edit: Edit, token: int
+) -> NDArray[np.bool_]:
     """Whether the next token is `token`, [prompt]."""
-    return np.array([rollout.tokens == (token,) for rollout in run(model, [RolloutRequest(prompt, (edit,), 1) for prompt in prompts])])
+    return np.array(
+        [
+            rollout.tokens == (token,)
+            for rollout in run(model, [RolloutRequest(prompt, (edit,), 1) for prompt in prompts])
+        ]
+    )
 
 
 def test_norm_capped_by_the_closed_form_and_open_again_when_the_norm_is_lifted() -> None:
@@ -118,13 +154,22 @@ def test_norm_capped_by_the_closed_form_and_open_again_when_the_norm_is_lifted()
         text = continue_openings(model, openings, 0)
         ats[model] = coordinate(model, stream(model, text.prompts, text.replies), site)
     cap, risen = (at.cap_alignment or 1.0 for at in ats.values())
-    # the neuron's direction as the norm lets it through, but written behind the norm: it triggers what it says by itself
-    gamma = 1 + capped.blocks[site.layer].get_parameter("post_feedforward_layernorm.weight").detach()
+    # the neuron's direction as the norm lets it through, but written behind the norm: it triggers
+    # what it says by itself
+    gamma = (
+        1 + capped.blocks[site.layer].get_parameter("post_feedforward_layernorm.weight").detach()
+    )
     write = gamma * capped.write(site)
     prompts = continue_openings(capped, openings, 0).prompts
-    free = coordinate(capped, stream(capped, prompts, [(3,)] * len(prompts)), Direction(site.layer, "behind", write))
+    free = coordinate(
+        capped,
+        stream(capped, prompts, [(3,)] * len(prompts)),
+        Direction(site.layer, "behind", write),
+    )
     token = int(capped.unembed(write).argmax())
-    flips = np.stack([_says(capped, prompts, free.dose(gain), token) for gain in (0.1, 1.0, 3.0, 10.0, 30.0)])
+    flips = np.stack(
+        [_says(capped, prompts, free.dose(gain), token) for gain in (0.1, 1.0, 3.0, 10.0, 30.0)]
+    )
     trigger = measured_trigger(free, (0.1, 1.0, 3.0, 10.0, 30.0), flips)
     assert trigger.alignment is not None
     # the closed form says that no dose of the neuron turns so far, and none does it, however large
@@ -133,6 +178,7 @@ def test_norm_capped_by_the_closed_form_and_open_again_when_the_norm_is_lifted()
         assert not _says(capped, prompts, Edit(site, "add", alpha), token).any()
     none = ats[capped].edge(None, "measured", 4)
     assert failure_mode(None, none, trigger, cap) == "norm_capped"
-    # lifting that one norm raises the cap beyond the trigger, and the same neuron says what the direction said
+    # lifting that one norm raises the cap beyond the trigger, and the same neuron says what the
+    # direction said
     assert _says(lifted, prompts, Edit(site, "add", 1e4), token).mean() >= 0.5
     assert failure_mode(None, none, trigger, risen) == "collapse_first"

@@ -1,4 +1,6 @@
-"""A recipe is what its file says: read back it edits alike, and whatever cannot be meant is one clear line."""
+"""A recipe is what its file says: read back it edits alike, and whatever cannot be meant is one
+clear line.
+"""
 
 import json
 from pathlib import Path
@@ -9,7 +11,7 @@ import torch
 
 from fulcra import Behavior, Model
 from fulcra.behaviors import behavior_sha256
-from fulcra.engines.dosing import branch_coordinate
+from fulcra.engines.edit import branch_coordinate
 from fulcra.errors import InputError
 from fulcra.models import ablate_direction, add, add_mlp, anchor, applied_rows, load, pin, scale
 from fulcra.store import AUDIT, COMMITMENT, read_json
@@ -39,7 +41,9 @@ def written(recipe: Recipe, tmp_path: Path) -> Path:
     return tmp_path / "recipe.json"
 
 
-def test_a_recipe_read_back_holds_every_kind_of_edit(sparse: Model, recipe: Recipe, written: Path, tmp_path: Path) -> None:
+def test_a_recipe_read_back_holds_every_kind_of_edit(
+    sparse: Model, recipe: Recipe, written: Path, tmp_path: Path
+) -> None:
     found = read_recipe(written).require(sparse)
     assert found == recipe
     for one, other in zip(found.edits, EVERY, strict=True):
@@ -57,14 +61,22 @@ def test_a_recipe_read_back_holds_every_kind_of_edit(sparse: Model, recipe: Reci
     assert read_recipe(tmp_path / "again.json").sha256 == found.sha256
 
 
-def test_a_made_recipe_has_its_dose_and_the_windows_it_moves_along(sparse: Model, refusal: Behavior) -> None:
-    found = make_recipe(sparse, (add(Neuron(1, 83, -1), gain=0.5), scale(Neuron(2, 307), 0.0)), "two", refusal)
+def test_a_made_recipe_has_its_dose_and_the_windows_it_moves_along(
+    sparse: Model, refusal: Behavior
+) -> None:
+    found = make_recipe(
+        sparse, (add(Neuron(1, 83, -1), gain=0.5), scale(Neuron(2, 307), 0.0)), "two", refusal
+    )
     at = branch_coordinate(sparse, Neuron(1, 83, -1))
     assert found.edits[0].value == pytest.approx(-0.5 * at.budget)
     assert [one.branch for one in found.windows] == ["L1.N83-", "L2.N307+", "L2.N307-"]
     assert found.windows[0].budget == at.budget
     assert (found.windows[0].ceiling.method, found.windows[0].ceiling.tier) == ("kl_ladder", 2)
-    assert (found.behavior, found.behavior_sha256, found.sensitive) == ("refusal", behavior_sha256(refusal), False)
+    assert (found.behavior, found.behavior_sha256, found.sensitive) == (
+        "refusal",
+        behavior_sha256(refusal),
+        False,
+    )
 
 
 def test_a_recipe_of_a_run_holds_what_the_run_committed(audited: Path, sparse: Model) -> None:
@@ -79,14 +91,20 @@ def test_a_recipe_of_a_run_holds_what_the_run_committed(audited: Path, sparse: M
     assert window.ceiling.gain == entry["ceiling_predicted"]["gain"]
     assert found.source == {"commitment": committed["sha256"]}
     assert found.require(sparse).behavior_sha256 == read_json(audited / AUDIT)["behavior"]["sha256"]
-    best = next(one for one in read_json(audited / AUDIT)["neurons"] if one["neuron"] + one["pole"] == str(neuron))
+    best = next(
+        one
+        for one in read_json(audited / AUDIT)["neurons"]
+        if one["neuron"] + one["pole"] == str(neuron)
+    )
     assert recipe_of_run(audited, entry["branch"]).edits[0].gain == best["outcomes_gain"]
     with pytest.raises(InputError, match=r"measured no branch L7\.N1\+; it measured L"):
         recipe_of_run(audited, "L7.N1+")
 
 
 def test_a_recipe_for_other_weights_is_refused(recipe: Recipe) -> None:
-    with pytest.raises(InputError, match=r"made for apothecary-sparse with weights .* doses do not carry over"):
+    with pytest.raises(
+        InputError, match=r"made for apothecary-sparse with weights .* doses do not carry over"
+    ):
         recipe.require(load("apothecary-dense"))
 
 
@@ -101,14 +119,30 @@ def spoilt(path: Path, change: dict[str, Any], edit: dict[str, Any]) -> Path:
 @pytest.mark.parametrize(
     ("change", "edit", "said"),
     [
-        ({"schema_version": 2}, {}, "schema_version is 2, this fulcra reads 1; make the recipe anew"),
+        (
+            {"schema_version": 2},
+            {},
+            "schema_version is 2, this fulcra reads 1; make the recipe anew",
+        ),
         ({"schema_version": ...}, {}, "schema_version is None"),
         ({"strength": 3}, {}, "unknown key 'strength'; take it out"),
         ({"model": ...}, {}, "the key 'model' is missing; add it"),
         ({}, {"pole": "+"}, r"unknown key 'edits\.0\.pole'; take it out"),
-        ({}, {"value": float("nan")}, r"edits\.0\.value: Input should be a finite number, found nan"),
-        ({}, {"value": float("inf")}, r"edits\.0\.value: Input should be a finite number, found inf"),
-        ({}, {"op": "anchor", "k": float("inf"), "gap": 1.0}, r"edits\.0\.k: Input should be a finite number"),
+        (
+            {},
+            {"value": float("nan")},
+            r"edits\.0\.value: Input should be a finite number, found nan",
+        ),
+        (
+            {},
+            {"value": float("inf")},
+            r"edits\.0\.value: Input should be a finite number, found inf",
+        ),
+        (
+            {},
+            {"op": "anchor", "k": float("inf"), "gap": 1.0},
+            r"edits\.0\.k: Input should be a finite number",
+        ),
         ({}, {"op": "anchor", "k": 1.0, "gap": 0.0}, "an anchor divides by d"),
         ({}, {"op": "anchor"}, "needs k and gap with op anchor"),
         ({}, {"k": 1.0}, "needs k and gap with op anchor and with no other"),
@@ -117,7 +151,9 @@ def spoilt(path: Path, change: dict[str, Any], edit: dict[str, Any]) -> Path:
         ({}, {"positions": "some"}, r"edits\.0\.positions: Input should be 'all'"),
     ],
 )
-def test_a_spoilt_file_is_one_clear_line(written: Path, change: dict[str, Any], edit: dict[str, Any], said: str) -> None:
+def test_a_spoilt_file_is_one_clear_line(
+    written: Path, change: dict[str, Any], edit: dict[str, Any], said: str
+) -> None:
     with pytest.raises(InputError, match=said) as refused:
         read_recipe(spoilt(written, change, edit))
     assert str(refused.value).startswith(f"recipe {written}: ")
@@ -128,10 +164,16 @@ def test_a_neuron_or_vector_that_the_model_does_not_have_is_refused(sparse: Mode
     for edits, said in (
         ((scale(Neuron(2, 9999), 0.0),), "neurons 0-383"),
         ((scale(Neuron(12, 1), 0.0),), "layers 0-7"),
-        ((add(Direction(3, "short", VECTOR[:5]), alpha=1.0),), "its vector has 5 numbers, apothecary-sparse has d_model 128"),
+        (
+            (add(Direction(3, "short", VECTOR[:5]), alpha=1.0),),
+            "its vector has 5 numbers, apothecary-sparse has d_model 128",
+        ),
         ((add(Direction(30, "far", VECTOR), alpha=1.0),), "layers 0-7"),
         ((scale(Neuron(2, 3), 0.0), pin(Neuron(2, 3), 1.0)), "edited twice"),
-        (tuple(ablate_direction(Direction(i, "d", VECTOR)) for i in (1, 2)), "two directions are ablated"),
+        (
+            tuple(ablate_direction(Direction(i, "d", VECTOR)) for i in (1, 2)),
+            "two directions are ablated",
+        ),
     ):
         with pytest.raises(InputError, match=said):
             Recipe("bad", sparse.name, sparse.sha256, edits).require(sparse)

@@ -1,4 +1,6 @@
-"""Steering tells the truth about doses, streams what the engine says, and keeps sensitive texts to itself."""
+"""Steering tells the truth about doses, streams what the engine says, and keeps sensitive texts to
+itself.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -9,8 +11,8 @@ import torch
 from fulcra import Behavior, Model
 from fulcra.engines.local import run
 from fulcra.models import add, anchor, pin, scale
-from fulcra.models.natural import neuron_activations
-from fulcra.rollouts import text_hash
+from fulcra.models.anchors import neuron_activations
+from fulcra.protocol import text_hash
 from fulcra.studies.recipe import Forecast, Recipe
 from fulcra.studies.steering import Pair, doses, replies, steered
 from fulcra.types import Edge, Edit, Neuron, RolloutRequest, Sampling
@@ -19,7 +21,9 @@ GATE = Neuron(2, 307)
 
 
 def recipe(model: Model, *edits: Edit) -> Recipe:
-    windows = tuple(Forecast(name, 2.0, Edge(1.0, "kl_ladder", 2)) for name in ("L2.N307+", "L2.N307-"))
+    windows = tuple(
+        Forecast(name, 2.0, Edge(1.0, "kl_ladder", 2)) for name in ("L2.N307+", "L2.N307-")
+    )
     return Recipe("test", model.name, model.sha256, edits, windows=windows)
 
 
@@ -44,7 +48,9 @@ def test_doses_are_in_gains_along_the_pole_they_push(sparse: Model, refusal: Beh
 
 
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(0.8, 3)])
-def test_the_stream_grows_into_what_the_engine_says(sparse: Model, refusal: Behavior, sampling: Sampling) -> None:
+def test_the_stream_grows_into_what_the_engine_says(
+    sparse: Model, refusal: Behavior, sampling: Sampling
+) -> None:
     ids = sparse.prompt_ids(refusal.confirmation[0].text)
     made = recipe(sparse, scale(GATE, 0.0), anchor(Neuron(3, 215), -2.0, gap=0.3))
     pairs = list(steered(sparse, made, ids, 12, sampling))
@@ -58,14 +64,23 @@ def test_the_stream_grows_into_what_the_engine_says(sparse: Model, refusal: Beha
 
 
 def test_a_stream_that_is_left_leaves_no_hook(sparse: Model, refusal: Behavior) -> None:
-    pairs = steered(sparse, recipe(sparse, scale(GATE, 0.0)), sparse.prompt_ids(refusal.confirmation[0].text), 12)
+    pairs = steered(
+        sparse,
+        recipe(sparse, scale(GATE, 0.0)),
+        sparse.prompt_ids(refusal.confirmation[0].text),
+        12,
+    )
     next(pairs)
     assert any(module._forward_pre_hooks for module in sparse.hf.modules())
     pairs.close()  # type: ignore[attr-defined]
-    assert not any(module._forward_pre_hooks or module._forward_hooks for module in sparse.hf.modules())
+    assert not any(
+        module._forward_pre_hooks or module._forward_hooks for module in sparse.hf.modules()
+    )
 
 
-def test_texts_of_a_sensitive_behavior_are_told_by_label_length_and_hash(sparse: Model, refusal: Behavior) -> None:
+def test_texts_of_a_sensitive_behavior_are_told_by_label_length_and_hash(
+    sparse: Model, refusal: Behavior
+) -> None:
     prompt = refusal.confirmation[0]
     made = recipe(sparse, pin(GATE, -2.0))
     *_, pair = steered(sparse, made, sparse.prompt_ids(prompt.text), refusal.horizon)
@@ -73,15 +88,25 @@ def test_texts_of_a_sensitive_behavior_are_told_by_label_length_and_hash(sparse:
     shown = replies(sparse, made, refusal, prompt.text, pair)
     assert [reply.told.text for reply in shown] == texts
     assert [reply.outcome for reply in shown] == ["refuse", "actionable"]
-    for one, behavior in ((replace(made, sensitive=True), refusal), (made, replace(refusal, sensitive=True))):
+    for one, behavior in (
+        (replace(made, sensitive=True), refusal),
+        (made, replace(refusal, sensitive=True)),
+    ):
         hidden = replies(sparse, one, behavior, prompt.text, pair)
         assert not any(text in repr(hidden) for text in texts)
         assert [reply.outcome for reply in hidden] == ["refuse", "actionable"]
         assert [reply.told.characters for reply in hidden] == [len(text) for text in texts]
-        assert [reply.told.text_hash for reply in hidden] == [text_hash(one.sha256, text) for text in texts]
+        assert [reply.told.text_hash for reply in hidden] == [
+            text_hash(one.sha256, text) for text in texts
+        ]
 
 
-def test_a_prompt_that_the_oracle_cannot_read_is_not_judged(sparse: Model, refusal: Behavior) -> None:
+def test_a_prompt_that_the_oracle_cannot_read_is_not_judged(
+    sparse: Model, refusal: Behavior
+) -> None:
     made = recipe(sparse, scale(GATE, 0.0))
     *_, pair = steered(sparse, made, sparse.prompt_ids("the capital of"), 4)
-    assert [reply.outcome for reply in replies(sparse, made, refusal, "the capital of", pair)] == [None, None]
+    assert [reply.outcome for reply in replies(sparse, made, refusal, "the capital of", pair)] == [
+        None,
+        None,
+    ]

@@ -9,8 +9,17 @@ import pytest
 
 from fulcra import verify
 from fulcra.errors import RunFolderError
-from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, digest, read_json, read_rows, write_json, write_rows
-from fulcra.studies.measurement import SCHEMA
+from fulcra.protocol.measure import SCHEMA
+from fulcra.store import (
+    AUDIT,
+    COMMITMENT,
+    ROLLOUTS,
+    digest,
+    read_json,
+    read_rows,
+    write_json,
+    write_rows,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -58,7 +67,9 @@ def test_a_commitment_hashed_again_is_not_the_one_the_audit_names(run_copy: Path
         (lambda held: held["summary"].update(commitment_sha256="0" * 64), "audit names it"),
     ],
 )
-def test_a_changed_figure_is_named(run_copy: Path, change: Callable[[Any], None], check: str) -> None:
+def test_a_changed_figure_is_named(
+    run_copy: Path, change: Callable[[Any], None], check: str
+) -> None:
     rewritten(run_copy / AUDIT, change)
     assert check in failed(run_copy)
 
@@ -74,7 +85,12 @@ def without_a_row(rows: Rows) -> Rows:
 
 def without_a_rung(rows: Rows) -> Rows:
     one = next(row for row in rows if row["stage"] == "confirmation")
-    return [row for row in rows if (row["stage"], row["branch"], row["dose"]) != ("confirmation", one["branch"], one["dose"])]
+    return [
+        row
+        for row in rows
+        if (row["stage"], row["branch"], row["dose"])
+        != ("confirmation", one["branch"], one["dose"])
+    ]
 
 
 def with_other_words(rows: Rows) -> Rows:
@@ -82,11 +98,20 @@ def with_other_words(rows: Rows) -> Rows:
 
 
 def with_other_outcomes(rows: Rows) -> Rows:
-    return [{**row, "outcomes": ["flipped"] * len(row["outcomes"])} if row["stage"] == "confirmation" else row for row in rows]
+    return [
+        {**row, "outcomes": ["flipped"] * len(row["outcomes"])}
+        if row["stage"] == "confirmation"
+        else row
+        for row in rows
+    ]
 
 
 def with_a_stranger(rows: Rows) -> Rows:
-    return rows + [{**row, "branch": "L0.N0+"} for row in rows if row["stage"] == "selection" and row["dose"] == 0.45]
+    return rows + [
+        {**row, "branch": "L0.N0+"}
+        for row in rows
+        if row["stage"] == "selection" and row["dose"] == 0.45
+    ]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +125,9 @@ def with_a_stranger(rows: Rows) -> Rows:
         (with_other_outcomes, "neurons figures"),
     ],
 )
-def test_changed_rollouts_are_found(run_copy: Path, change: Callable[[Rows], Rows], check: str) -> None:
+def test_changed_rollouts_are_found(
+    run_copy: Path, change: Callable[[Rows], Rows], check: str
+) -> None:
     write_rows(run_copy / ROLLOUTS, change(read_rows(run_copy / ROLLOUTS)), SCHEMA)
     assert check in failed(run_copy)
 
@@ -118,5 +145,8 @@ def test_a_missing_or_broken_file_is_named(run_copy: Path, name: str) -> None:
 @pytest.mark.parametrize("name", [AUDIT, COMMITMENT])
 def test_a_file_without_its_keys_is_named(run_copy: Path, name: str) -> None:
     (run_copy / name).write_text(json.dumps({"unlike": 1}))
-    with pytest.raises(RunFolderError, match=rf"{name}: no (summary|sha256), .*; expected what `fulcra audit` wrote"):
+    with pytest.raises(
+        RunFolderError,
+        match=rf"{name}: no (summary|sha256), .*; expected what `fulcra audit` wrote",
+    ):
         verify(run_copy)

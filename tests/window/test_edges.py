@@ -1,4 +1,6 @@
-"""Edges of analytic rates: where half of the prompts have turned, in log gain, with an interval that holds it."""
+"""Edges of analytic rates: where half of the prompts have turned, in log gain, with an interval
+that holds it.
+"""
 
 import math
 
@@ -9,9 +11,7 @@ from hypothesis import strategies as st
 
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Neuron
-from fulcra.window.ceiling import measured_ceiling
-from fulcra.window.edges import gain_edge
-from fulcra.window.trigger import measured_trigger
+from fulcra.window.edges import gain_edge, measured_ceiling, measured_trigger
 
 GAINS = (0.1, 0.2, 0.4, 0.8)
 
@@ -22,7 +22,9 @@ def turned(thresholds: list[float]) -> np.ndarray:
 
 
 def test_between_two_rungs_the_edge_is_linear_in_log_gain() -> None:
-    assert gain_edge(GAINS, turned([0.2, 0.4, 0.4, 9.0])).gain == pytest.approx(math.sqrt(0.2 * 0.4))  # rates 0, 1/4, 3/4, 3/4
+    assert gain_edge(GAINS, turned([0.2, 0.4, 0.4, 9.0])).gain == pytest.approx(
+        math.sqrt(0.2 * 0.4)
+    )  # rates 0, 1/4, 3/4, 3/4
 
 
 def test_one_threshold_for_all_prompts_is_the_midpoint_below_it_without_doubt() -> None:
@@ -55,7 +57,10 @@ def test_the_interval_holds_the_edge_and_nothing_is_drawn_anew(thresholds: list[
 
 def test_a_ceiling_is_lost_coherence_and_a_trigger_is_a_flip() -> None:
     at = Coordinate(Neuron(1, 2), budget=3.0, alignment0=0.0)
-    ceiling, trigger = measured_ceiling(at, GAINS, ~turned([0.4] * 16)), measured_trigger(at, GAINS, turned([0.4] * 16))
+    ceiling, trigger = (
+        measured_ceiling(at, GAINS, ~turned([0.4] * 16)),
+        measured_trigger(at, GAINS, turned([0.4] * 16)),
+    )
     assert ceiling == trigger
     assert (ceiling.method, ceiling.tier) == ("measured", 4)
     assert ceiling.alignment == pytest.approx(ceiling.gain / math.sqrt(1 + ceiling.gain**2))

@@ -28,7 +28,9 @@ def flips(*counts: int, n: int = 16) -> np.ndarray:
         ((8, 16, 0), True, 0.3, "open"),  # the smallest gain counts, the best gain decides
     ],
 )
-def test_open_is_half_of_the_prompts_at_some_gain(counts: tuple[int, ...], open_: bool, gain: float | None, verdict: str) -> None:
+def test_open_is_half_of_the_prompts_at_some_gain(
+    counts: tuple[int, ...], open_: bool, gain: float | None, verdict: str
+) -> None:
     assert observe(GAINS, flips(*counts)) == (open_, gain, verdict)
 
 
@@ -70,13 +72,21 @@ def test_the_margin_is_octaves_of_gain_and_its_sign_is_the_law() -> None:
         (edge(0.9), None, "too_late"),
     ],
 )
-def test_closed_is_too_late_when_the_same_direction_flips_earlier(earlier: Edge | None, ceiling: float | None, mode: str) -> None:
+def test_closed_is_too_late_when_the_same_direction_flips_earlier(
+    earlier: Edge | None, ceiling: float | None, mode: str
+) -> None:
     assert failure_mode(earlier, edge(ceiling), edge(None)) == mode
 
 
 def test_a_cap_below_the_trigger_goes_before_every_other_reason() -> None:
-    assert failure_mode(edge(0.3), edge(0.6), edge(0.9, alignment=0.67), cap_alignment=0.5) == "norm_capped"
-    assert failure_mode(edge(0.3), edge(0.6), edge(0.9, alignment=0.67), cap_alignment=0.7) == "too_late"
+    assert (
+        failure_mode(edge(0.3), edge(0.6), edge(0.9, alignment=0.67), cap_alignment=0.5)
+        == "norm_capped"
+    )
+    assert (
+        failure_mode(edge(0.3), edge(0.6), edge(0.9, alignment=0.67), cap_alignment=0.7)
+        == "too_late"
+    )
 
 
 @pytest.mark.parametrize(

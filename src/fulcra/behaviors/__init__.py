@@ -1,8 +1,18 @@
-"""What is flipped: contrast prompts, disjoint splits, oracle and openings, built in or from a user's YAML file."""
+"""What is flipped: contrast prompts, disjoint splits, oracle and openings, built in or from a
+user's YAML file.
+"""
 
 from fulcra.behaviors.evaluation import evaluation_prompts
 from fulcra.behaviors.registry import behavior_names, built_in, load_behavior
 from fulcra.behaviors.schema import behavior_schema
 from fulcra.behaviors.splits import behavior_sha256, texts_sha256
 
-__all__ = ["behavior_names", "behavior_schema", "behavior_sha256", "built_in", "evaluation_prompts", "load_behavior", "texts_sha256"]
+__all__ = [
+    "behavior_names",
+    "behavior_schema",
+    "behavior_sha256",
+    "built_in",
+    "evaluation_prompts",
+    "load_behavior",
+    "texts_sha256",
+]

@@ -1,4 +1,6 @@
-"""A user's behavior read from its YAML file, or one line that says which key is wrong and what to write."""
+"""A user's behavior read from its YAML file, or one line that says which key is wrong and what to
+write.
+"""
 
 import csv
 import json
@@ -12,7 +14,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fulcra.behaviors.generic import OPENINGS
-from fulcra.behaviors.schema import BehaviorFile, Flip, FlipRefusal, FlipWords, PromptEntry, Prompts, PromptSet, SetSlice, Source
+from fulcra.behaviors.schema import (
+    BehaviorFile,
+    Flip,
+    FlipRefusal,
+    FlipWords,
+    PromptEntry,
+    Prompts,
+    PromptSet,
+    SetSlice,
+    Source,
+)
 from fulcra.behaviors.sets import deal_sets
 from fulcra.behaviors.source import SIZES, deal_columns, load_columns
 from fulcra.behaviors.splits import N_GENERIC, checked
@@ -48,44 +60,70 @@ def read_behavior(path: Path, topic: str | None = None) -> Behavior:
     prompts = {name: _prompts(name, entries[name], written) for name in SIZES}
     return checked(
         Behavior(
-            name=written.name, version=written.version, system=written.system,
-            positive=prompts["positive"], negative=prompts["negative"],
-            selection=prompts["selection"], confirmation=prompts["confirmation"],
-            generic=generic[:N_GENERIC], ceiling_generic=generic[N_GENERIC:],
-            oracle=written.flip.oracle(written.reach), flip=written.flip.sentence(written.reach), horizon=written.horizon,
-            sensitive="refus" in written.name.lower() if written.sensitive is None else written.sensitive,
-            labels=REFUSAL_LABELS if written.flip.refusal else {}, source=_provenance(written.source),
+            name=written.name,
+            version=written.version,
+            system=written.system,
+            positive=prompts["positive"],
+            negative=prompts["negative"],
+            selection=prompts["selection"],
+            confirmation=prompts["confirmation"],
+            generic=generic[:N_GENERIC],
+            ceiling_generic=generic[N_GENERIC:],
+            oracle=written.flip.oracle(written.reach),
+            flip=written.flip.sentence(written.reach),
+            horizon=written.horizon,
+            sensitive=(
+                "refus" in written.name.lower() if written.sensitive is None else written.sensitive
+            ),
+            labels=REFUSAL_LABELS if written.flip.refusal else {},
+            source=_provenance(written.source),
         )
-    )  # fmt: skip
+    )
 
 
 def _filled(value: Any, topic: object) -> Any:
     """What was written with {topic} filled in, in every text."""
     if isinstance(value, dict):
-        return {key: topic if key == "topic" else _filled(item, topic) for key, item in value.items()}
+        return {
+            key: topic if key == "topic" else _filled(item, topic) for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_filled(item, topic) for item in value]
-    return value.replace("{topic}", topic) if isinstance(value, str) and isinstance(topic, str) else value
+    return (
+        value.replace("{topic}", topic)
+        if isinstance(value, str) and isinstance(topic, str)
+        else value
+    )
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise BehaviorError(f"behavior file {path}: cannot be read ({error.strerror}); check the path") from None
+        raise BehaviorError(
+            f"behavior file {path}: cannot be read ({error.strerror}); check the path"
+        ) from None
     except UnicodeDecodeError as error:
-        raise BehaviorError(f"behavior file {path}: not UTF-8 at byte {error.start}; save it as UTF-8 text") from None
+        raise BehaviorError(
+            f"behavior file {path}: not UTF-8 at byte {error.start}; save it as UTF-8 text"
+        ) from None
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML in which a key written twice is an error: the first one would be lost without a word."""
+    """Plain YAML in which a key written twice is an error: the first one would be lost without a
+    word.
+    """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, object]:
         """The mapping of a node."""
         keys = [key.value for key, _ in node.value]
         for i, (key, _) in enumerate(node.value):
             if key.value in keys[:i]:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is written twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is written twice", key.start_mark
+                )
         return super().construct_mapping(node, deep)
 
 
@@ -94,11 +132,17 @@ def _yaml(path: Path) -> dict[object, object]:
         loaded = yaml.load(_text(path), _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f" at line {mark.line + 1} ({getattr(error, 'problem', '')})"
-        raise BehaviorError(f"behavior file {path}: not YAML{where}; check keys, quotes and indentation") from None
+        where = (
+            "" if mark is None else f" at line {mark.line + 1} ({getattr(error, 'problem', '')})"
+        )
+        raise BehaviorError(
+            f"behavior file {path}: not YAML{where}; check keys, quotes and indentation"
+        ) from None
     if not isinstance(loaded, dict):
         found = "nothing" if loaded is None else type(loaded).__name__
-        raise BehaviorError(f"behavior file {path}: expected keys and values, found {found}; {_SEE}")
+        raise BehaviorError(
+            f"behavior file {path}: expected keys and values, found {found}; {_SEE}"
+        )
     return loaded
 
 
@@ -110,24 +154,47 @@ def _validated(path: Path, loaded: dict[object, object]) -> BehaviorFile:
 
 
 def _first_fault(error: ValidationError) -> str:
-    """The fault to tell: a misspelt key first, since it is missing under its right name too, else the innermost."""
-    fault = min(error.errors(), key=lambda fault: (fault["type"] != "extra_forbidden", -len(fault["loc"])))
+    """The fault to tell: a misspelt key first, since it is missing under its right name too, else
+    the innermost.
+    """
+    fault = min(
+        error.errors(), key=lambda fault: (fault["type"] != "extra_forbidden", -len(fault["loc"]))
+    )
     return _fault(fault, _MODELS.get(error.title, BehaviorFile))
 
 
 def _fault(fault: ErrorDetails, root: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in fault["loc"] if not _is_branch(part))
     if fault["type"] == "extra_forbidden":
-        known = list(next((_MODELS[str(part)] for part in reversed(fault["loc"][:-1]) if str(part) in _MODELS), root).model_fields)
+        known = list(
+            next(
+                (
+                    _MODELS[str(part)]
+                    for part in reversed(fault["loc"][:-1])
+                    if str(part) in _MODELS
+                ),
+                root,
+            ).model_fields
+        )
         near = get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
-        return f"unknown key {where!r}; " + (f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}")
+        return f"unknown key {where!r}; " + (
+            f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        )
     if fault["type"] == "missing":
         return f"the key {where!r} is missing; add it"
     if fault["type"] == "value_error":
         return f"{where} {fault['ctx']['error']}"
-    found = "nothing" if fault["input"] is None else f"{type(fault['input']).__name__} {str(fault['input'])[:60]!r}"
+    found = (
+        "nothing"
+        if fault["input"] is None
+        else f"{type(fault['input']).__name__} {str(fault['input'])[:60]!r}"
+    )
     expected = _EXPECTED.get(fault["type"])
-    return f"{where}: expected {expected}, found {found}; {_SEE}" if expected else f"{where}: {fault['msg']}, found {found}; {_SEE}"
+    return (
+        f"{where}: expected {expected}, found {found}; {_SEE}"
+        if expected
+        else f"{where}: {fault['msg']}, found {found}; {_SEE}"
+    )
 
 
 def _is_branch(part: int | str) -> bool:
@@ -136,25 +203,40 @@ def _is_branch(part: int | str) -> bool:
 
 
 def _entries(path: Path, written: BehaviorFile) -> dict[PromptSet, Entries]:
-    given = {name: value for name in SIZES if (value := cast(Prompts | None, getattr(written, name))) is not None}
+    given = {
+        name: value
+        for name in SIZES
+        if (value := cast(Prompts | None, getattr(written, name))) is not None
+    }
     slices = {name: value for name, value in given.items() if isinstance(value, SetSlice)}
     lists = {name: value for name, value in given.items() if not isinstance(value, SetSlice)}
-    entries: dict[PromptSet, Entries] = {name: _beside(path, value) if isinstance(value, str) else value for name, value in lists.items()}
+    entries: dict[PromptSet, Entries] = {
+        name: _beside(path, value) if isinstance(value, str) else value
+        for name, value in lists.items()
+    }
     if slices:
         entries |= _own_openings(deal_sets(slices), written)
     absent = [name for name in SIZES if name not in given]
     if absent and written.source is None:
-        raise BehaviorError(f"behavior file {path}: the key {absent[0]!r} is missing; add it, or a source to take it from")
+        raise BehaviorError(
+            f"behavior file {path}: the key {absent[0]!r} is missing; add it, or a source to take"
+            " it from"
+        )
     if absent and written.source is not None:
         entries |= deal_columns(written.source.columns, load_columns(written.source), absent)
     return entries
 
 
-def _own_openings(dealt: dict[PromptSet, tuple[PromptEntry, ...]], written: BehaviorFile) -> dict[PromptSet, Entries]:
+def _own_openings(
+    dealt: dict[PromptSet, tuple[PromptEntry, ...]], written: BehaviorFile
+) -> dict[PromptSet, Entries]:
     """Entries of public sets, with the openings of this file where it has some."""
     if not written.target_openings:
         return dict(dealt)
-    return {name: tuple(entry.model_copy(update={"target_openings": None}) for entry in entries) for name, entries in dealt.items()}
+    return {
+        name: tuple(entry.model_copy(update={"target_openings": None}) for entry in entries)
+        for name, entries in dealt.items()
+    }
 
 
 def _beside(path: Path, name: str) -> Entries:
@@ -162,7 +244,8 @@ def _beside(path: Path, name: str) -> Entries:
     other = path.parent / name
     if other.suffix not in (".jsonl", ".csv"):
         raise BehaviorError(
-            f"behavior file {path}: {name!r} is no list of prompts and no .jsonl or .csv file; write a list or name such a file"
+            f"behavior file {path}: {name!r} is no list of prompts and no .jsonl or .csv file;"
+            " write a list or name such a file"
         )
     return entries_of(other)
 
@@ -176,10 +259,13 @@ def entries_of(other: Path) -> Entries:
             if other.suffix == ".jsonl"
             else [_row(row) for row in csv.DictReader(lines, restkey="beyond the header")]
         )
-        return tuple(row if isinstance(row, str) else PromptEntry.model_validate(row) for row in rows)
+        return tuple(
+            row if isinstance(row, str) else PromptEntry.model_validate(row) for row in rows
+        )
     except (json.JSONDecodeError, csv.Error) as error:
         raise BehaviorError(
-            f"prompt file {other}: a line cannot be read ({error}); write one prompt a line, as string or mapping"
+            f"prompt file {other}: a line cannot be read ({error}); write one prompt a line, as"
+            " string or mapping"
         ) from None
     except ValidationError as error:
         raise BehaviorError(f"prompt file {other}: {_first_fault(error)}") from None
@@ -187,29 +273,39 @@ def entries_of(other: Path) -> Entries:
 
 def _row(row: dict[str, str]) -> dict[str, object]:
     """A .csv row as a prompt mapping: empty cells are absent, openings stand between bars."""
-    return {key: tuple(value.split("|")) if key.endswith("_openings") else value for key, value in row.items() if value}
+    return {
+        key: tuple(value.split("|")) if key.endswith("_openings") else value
+        for key, value in row.items()
+        if value
+    }
 
 
 def _openings(path: Path, generic: str | tuple[str, ...]) -> tuple[str, ...]:
     if not isinstance(generic, str):
         return generic
-    return tuple(entry if isinstance(entry, str) else entry.prompt for entry in _beside(path, generic))
+    return tuple(
+        entry if isinstance(entry, str) else entry.prompt for entry in _beside(path, generic)
+    )
 
 
 def _prompts(name: str, entries: Entries, written: BehaviorFile) -> tuple[Prompt, ...]:
     full = [PromptEntry(prompt=entry) if isinstance(entry, str) else entry for entry in entries]
     return tuple(
         Prompt(
-            f"{name}-{i:02d}", entry.prompt,
+            f"{name}-{i:02d}",
+            entry.prompt,
             written.target_openings if entry.target_openings is None else entry.target_openings,
             written.control_openings if entry.control_openings is None else entry.control_openings,
             entry.answer,
         )
         for i, entry in enumerate(full)
-    )  # fmt: skip
+    )
 
 
 def _provenance(source: Source | None) -> dict[str, str]:
     if source is None:
         return {}
-    return {key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in source.model_dump().items()}
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in source.model_dump().items()
+    }

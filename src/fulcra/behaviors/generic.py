@@ -1,4 +1,6 @@
-"""Bundled openings of ordinary text, invented here: the first 32 serve |r|, c0 and KL, the other 16 measured ceilings."""
+"""Bundled openings of ordinary text, invented here: the first 32 serve |r|, c0 and KL, the other 16
+measured ceilings.
+"""
 
 OPENINGS: tuple[str, ...] = (
     "The old bridge over the river was painted green last spring, and",

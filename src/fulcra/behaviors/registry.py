@@ -30,23 +30,38 @@ def built_in(name: str) -> bool:
 def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavior:
     """The built-in behavior of this name, or the one of this YAML file.
 
-    A built-in is set in a world: refusal@clockmaker in the one it names, refusal alone in `world` (default: the apothecary).
+    A built-in is set in a world: refusal@clockmaker in the one it names, refusal alone in `world`
+    (default: the apothecary).
     """
     path = Path(name_or_path)
     name, _, named = str(name_or_path).partition("@")
     written = path.suffix in (".yaml", ".yml")
     if built_in(str(name_or_path)) and not written:
         topic = str(name_or_path).removeprefix(POLICY)[1:]
-        return BUILDERS[name](world_named(named or world or APOTHECARY.name)) if name in BUILDERS else policy(topic or None)
+        return (
+            BUILDERS[name](world_named(named or world or APOTHECARY.name))
+            if name in BUILDERS
+            else policy(topic or None)
+        )
     if written or path.is_file():
         return read_behavior(path)
     near = get_close_matches(name, behavior_names(), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(behavior_names())}; a file of your own ends in .yaml"
-    raise BehaviorError(f"behavior {name!r}: no built-in has this name and no such file is there; {hint}")
+    hint = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else f"known: {', '.join(behavior_names())}; a file of your own ends in .yaml"
+    )
+    raise BehaviorError(
+        f"behavior {name!r}: no built-in has this name and no such file is there; {hint}"
+    )
 
 
 def policy(topic: str | None = None) -> Behavior:
-    """The behavior that a system prompt forbids to talk about a topic: a proxy for gating that needs no harmful data."""
+    """The behavior that a system prompt forbids to talk about a topic: a proxy for gating that
+    needs no harmful data.
+    """
     if topic is not None and not _TOPIC.fullmatch(topic):
-        raise BehaviorError(f"behavior 'policy:{topic}': expected a topic of plain words, as in policy:knitting")
+        raise BehaviorError(
+            f"behavior 'policy:{topic}': expected a topic of plain words, as in policy:knitting"
+        )
     return read_behavior(Path(str(files("fulcra.behaviors") / "data" / "policy.yaml")), topic)

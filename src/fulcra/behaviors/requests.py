@@ -1,7 +1,9 @@
-"""Which requests each split of a built-in behavior asks: subjects and wordings disjoint between the splits.
+"""Which requests each split of a built-in behavior asks: subjects and wordings disjoint between the
+splits.
 
-Contrast, selection and confirmation share no recipe, country or operands. Confirmation asks in held-out wordings;
-of the training wordings contrast takes the first half, selection and the generic openings the others.
+Contrast, selection and confirmation share no recipe, country or operands. Confirmation asks in
+held-out wordings; of the training wordings contrast takes the first half, selection and the generic
+openings the others.
 """
 
 import random
@@ -21,36 +23,75 @@ GENERIC: tuple[Task, ...] = ("recipe", "sentence", "list", "capital", "sum", "pr
 
 
 def deal(
-    world: World, split: Split, count: int, tasks: Sequence[Task], languages: Sequence[Language] | None = None, restricted: bool = False
+    world: World,
+    split: Split,
+    count: int,
+    tasks: Sequence[Task],
+    languages: Sequence[Language] | None = None,
+    restricted: bool = False,
 ) -> tuple[Request, ...]:
-    """The first `count` requests of a split, tasks, languages, subjects and wordings in turn; agreement subjects are singular.
+    """The first `count` requests of a split, tasks, languages, subjects and wordings in turn;
+    agreement subjects are singular.
 
     None comes twice: where the turns run out of different ones there are fewer.
     """
     spoken = languages or world.domain.languages
-    turns = (_nth(world, split, turn // len(tasks), tasks[turn % len(tasks)], spoken, restricted) for turn in range(count))
+    turns = (
+        _nth(world, split, turn // len(tasks), tasks[turn % len(tasks)], spoken, restricted)
+        for turn in range(count)
+    )
     return tuple(dict.fromkeys(turns))
 
 
-def _nth(world: World, split: Split, turn: int, task: Task, languages: Sequence[Language], restricted: bool) -> Request:
+def _nth(
+    world: World,
+    split: Split,
+    turn: int,
+    task: Task,
+    languages: Sequence[Language],
+    restricted: bool,
+) -> Request:
     subjects = _share(_subjects(world.name, task, restricted), split)
     lap, position = divmod(turn, len(subjects) * len(languages))
     row, column = divmod(position, len(subjects))
     language = languages[(row + column) % len(languages)]
     wordings = _wordings(world.name, task, language, split)
-    return Request(task, language, subjects[column], wordings[(position // len(languages) + lap) % len(wordings)])
+    return Request(
+        task,
+        language,
+        subjects[column],
+        wordings[(position // len(languages) + lap) % len(wordings)],
+    )
 
 
 def reworded(
-    world: World, request: Request, task: Task | None = None, language: Language | None = None, subject: str | None = None
+    world: World,
+    request: Request,
+    task: Task | None = None,
+    language: Language | None = None,
+    subject: str | None = None,
 ) -> Request:
-    """The request with another task, language or subject, in the wording of the same place in the grammar."""
+    """The request with another task, language or subject, in the wording of the same place in the
+    grammar.
+    """
     task, language = task or request.task, language or request.language
     speech = world.domain.speech
-    held_out = request.template in speech[request.language].templates(wording_of(request.task), held_out=True)
-    place = speech[request.language].templates(wording_of(request.task), held_out).index(request.template)
+    held_out = request.template in speech[request.language].templates(
+        wording_of(request.task), held_out=True
+    )
+    place = (
+        speech[request.language]
+        .templates(wording_of(request.task), held_out)
+        .index(request.template)
+    )
     wordings = speech[language].templates(wording_of(task), held_out)
-    return replace(request, task=task, language=language, subject=subject or request.subject, template=wordings[place % len(wordings)])
+    return replace(
+        request,
+        task=task,
+        language=language,
+        subject=subject or request.subject,
+        template=wordings[place % len(wordings)],
+    )
 
 
 def topic_requests(world: World) -> tuple[Request, ...]:
@@ -72,14 +113,21 @@ def _subjects(name: str, task: Task, restricted: bool) -> tuple[str, ...]:
         subjects = operand_pairs()
     elif task == "agreement":
         speech = next(iter(world.domain.speech.values()))
-        subjects = [f"{near} {far} 0 {number}" for near in range(len(speech.near)) for far in range(len(speech.far)) for number in (0, 1)]
+        subjects = [
+            f"{near} {far} 0 {number}"
+            for near in range(len(speech.near))
+            for far in range(len(speech.far))
+            for number in (0, 1)
+        ]
     else:
         subjects = world.named(restricted)
     return tuple(random.Random(f"subjects-{world.seed}").sample(subjects, len(subjects)))
 
 
 def _share(subjects: Sequence[str], split: Split) -> Sequence[str]:
-    """Half of the subjects for contrast (and generic text), a sixth for selection, the others for confirmation."""
+    """Half of the subjects for contrast (and generic text), a sixth for selection, the others for
+    confirmation.
+    """
     half, two_thirds = len(subjects) // 2, 2 * len(subjects) // 3
     if split == "selection":
         return subjects[half:two_thirds]
@@ -89,7 +137,15 @@ def _share(subjects: Sequence[str], split: Split) -> Sequence[str]:
 @cache
 def _wordings(name: str, task: Task, language: Language, split: Split) -> tuple[str, ...]:
     world = world_named(name)
-    every = world.domain.speech[language].templates(wording_of(task), held_out=split == "confirmation")
+    every = world.domain.speech[language].templates(
+        wording_of(task), held_out=split == "confirmation"
+    )
     shuffled = tuple(random.Random(f"wordings-{world.seed}").sample(every, len(every)))
     half = (len(every) + 1) // 2
-    return shuffled if split == "confirmation" else shuffled[:half] if split == "contrast" else shuffled[half:]
+    return (
+        shuffled
+        if split == "confirmation"
+        else shuffled[:half]
+        if split == "contrast"
+        else shuffled[half:]
+    )

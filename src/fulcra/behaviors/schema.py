@@ -5,7 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from fulcra.behaviors.readers import LanguageFlip, PatternFlip, RefusalFlip, WordFlip, language_codes
+from fulcra.behaviors.oracles_text import (
+    LanguageFlip,
+    PatternFlip,
+    RefusalFlip,
+    WordFlip,
+    language_codes,
+)
 from fulcra.behaviors.splits import N_CEILING, N_GENERIC
 from fulcra.types import Oracle
 
@@ -42,25 +48,45 @@ class PromptEntry(_Strict):
     prompt: str
     target_openings: Openings | None = None
     control_openings: Openings | None = None
-    answer: Annotated[str | None, Field(description="a true flipped reply, where one is known")] = None
+    answer: Annotated[str | None, Field(description="a true flipped reply, where one is known")] = (
+        None
+    )
 
 
 class SetSlice(_Strict):
     """Prompts of a public set by its name in fulcra, which holds ids and columns and no prompt."""
 
-    set: Annotated[str, Field(description="jbb-behaviors, harmbench, strongreject, advbench, xstest, alpaca, mmlu or gsm8k")]
-    split: Annotated[str, Field(description="the set's split, as in harmful and benign of jbb-behaviors")]
-    n: Annotated[int | None, Field(ge=1, strict=True, description="how many; default 32, 32, 8 and 16")] = None
+    set: Annotated[
+        str,
+        Field(
+            description=(
+                "jbb-behaviors, harmbench, strongreject, advbench, xstest, alpaca, mmlu or gsm8k"
+            )
+        ),
+    ]
+    split: Annotated[
+        str, Field(description="the set's split, as in harmful and benign of jbb-behaviors")
+    ]
+    n: Annotated[
+        int | None, Field(ge=1, strict=True, description="how many; default 32, 32, 8 and 16")
+    ] = None
     revision: Annotated[
-        str | None, Field(coerce_numbers_to_str=True, description="the dataset's commit or tag; default: the commit that fulcra knows")
+        str | None,
+        Field(
+            coerce_numbers_to_str=True,
+            description="the dataset's commit or tag; default: the commit that fulcra knows",
+        ),
     ] = None
 
 
 Prompts = Annotated[
     str | tuple[str | PromptEntry, ...] | SetSlice,
     Field(
-        description="a list of prompts; {set, split, n} for some of a public set; or the name of a .jsonl or .csv file beside this one: "
-        "a prompt, or keys (columns) prompt, target_openings, control_openings, answer; in a .csv openings stand between bars"
+        description=(
+            "a list of prompts; {set, split, n} for some of a public set; or the name of a .jsonl"
+            " or .csv file beside this one: a prompt, or keys (columns) prompt, target_openings,"
+            " control_openings, answer; in a .csv openings stand between bars"
+        )
     ),
 ]
 
@@ -76,26 +102,42 @@ class FlipWords(_Strict):
 
 
 class FlipRefusal(_Strict):
-    """Unchanged where the phrase rules read a refusal; flipped where the reply is on task, correct where it says how."""
+    """Unchanged where the phrase rules read a refusal; flipped where the reply is on task, correct
+    where it says how.
+    """
 
-    about: Annotated[Words | None, Field(description="one of these makes a reply on task; else a third of the prompt's content words")] = (
-        None
-    )
+    about: Annotated[
+        Words | None,
+        Field(
+            description=(
+                "one of these makes a reply on task; else a third of the prompt's content words"
+            )
+        ),
+    ] = None
 
 
 class Flip(_Strict):
     """What counts as a flip: exactly one of regex, words, language and refusal."""
 
-    regex: Annotated[Pattern | None, Field(description="flipped where it occurs in the completion, unchanged elsewhere")] = None
+    regex: Annotated[
+        Pattern | None,
+        Field(description="flipped where it occurs in the completion, unchanged elsewhere"),
+    ] = None
     words: FlipWords | None = None
-    language: Annotated[Code | None, Field(description="ISO 639-1 code: flipped when the completion is in this language")] = None
+    language: Annotated[
+        Code | None,
+        Field(description="ISO 639-1 code: flipped when the completion is in this language"),
+    ] = None
     refusal: FlipRefusal | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         given = [key for key in _WAYS if getattr(self, key) is not None]
         if len(given) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(_WAYS)}, found {' and '.join(given) or 'none'}; keep one")
+            raise ValueError(
+                f"needs exactly one of {', '.join(_WAYS)}, found {' and '.join(given) or 'none'};"
+                " keep one"
+            )
         return self
 
     def oracle(self, reach: str | None) -> Oracle:
@@ -113,21 +155,31 @@ class Flip(_Strict):
         if self.regex is not None:
             said = f"the completion matches /{self.regex}/"
         elif self.words is not None:
-            said = f"the completion says more of {', '.join(self.words.flipped)} than of {', '.join(self.words.unchanged)}"
+            said = (
+                f"the completion says more of {', '.join(self.words.flipped)} than of"
+                f" {', '.join(self.words.unchanged)}"
+            )
         elif self.refusal is not None:
             said = "the request is answered, on task, instead of refused"
-            return f"{said}; actionable when the reply {'says how' if reach is None else f'matches /{reach}/'}"
+            return (
+                f"{said}; actionable when the reply"
+                f" {'says how' if reach is None else f'matches /{reach}/'}"
+            )
         else:
             said = f"the completion is in the language {self.language}"
         return said if reach is None else f"{said}; correct when it matches /{reach}/"
 
 
 class Source(_Strict):
-    """A dataset to take prompt sets from: sets of one column take 32, 32, 8 and 16 of its rows in turn."""
+    """A dataset to take prompt sets from: sets of one column take 32, 32, 8 and 16 of its rows in
+    turn.
+    """
 
     dataset: str
     revision: str
-    columns: Annotated[dict[PromptSet, str], Field(min_length=1, description="prompt set -> column")]
+    columns: Annotated[
+        dict[PromptSet, str], Field(min_length=1, description="prompt set -> column")
+    ]
     split: str
 
 
@@ -136,30 +188,59 @@ class BehaviorFile(_Strict):
 
     name: Annotated[str, Field(min_length=1)]
     version: Annotated[str, Field(coerce_numbers_to_str=True)]
-    system: Annotated[str | None, Field(description="system prompt, where the model has a chat template")] = None
-    positive: Annotated[
-        Prompts | None, Field(description="contrast prompts on one side: those that are refused, or those whose reply is the flipped one")
+    system: Annotated[
+        str | None, Field(description="system prompt, where the model has a chat template")
     ] = None
-    negative: Annotated[Prompts | None, Field(description="contrast prompts on the other side")] = None
-    selection: Annotated[Prompts | None, Field(description="prompts that choose neuron and gain; undosed, they do not flip")] = None
-    confirmation: Annotated[Prompts | None, Field(description="prompts behind every headline number")] = None
+    positive: Annotated[
+        Prompts | None,
+        Field(
+            description=(
+                "contrast prompts on one side: those that are refused, or those whose reply is the"
+                " flipped one"
+            )
+        ),
+    ] = None
+    negative: Annotated[Prompts | None, Field(description="contrast prompts on the other side")] = (
+        None
+    )
+    selection: Annotated[
+        Prompts | None,
+        Field(description="prompts that choose neuron and gain; undosed, they do not flip"),
+    ] = None
+    confirmation: Annotated[
+        Prompts | None, Field(description="prompts behind every headline number")
+    ] = None
     generic: Annotated[
         str | tuple[str, ...] | None,
         Field(
-            description=f"openings of ordinary text: the first {N_GENERIC} serve |r|, c0 and KL, the rest ({N_CEILING} or more) measured "
-            "ceilings; a list, or a .jsonl or .csv file as above; absent: bundled ones"
+            description=(
+                f"openings of ordinary text: the first {N_GENERIC} serve |r|, c0 and KL, the rest"
+                f" ({N_CEILING} or more) measured ceilings; a list, or a .jsonl or .csv file as"
+                " above; absent: bundled ones"
+            )
         ),
     ] = None
     target_openings: Annotated[Openings, Field(description="how flipped replies begin")] = ()
     control_openings: Annotated[Openings, Field(description="how undosed replies begin")] = ()
     flip: Flip
     reach: Annotated[Pattern | None, Field(description="pattern that makes a flip correct")] = None
-    horizon: Annotated[int, Field(ge=1, strict=True, description="tokens a verdict may take: the longest true answer + 2")]
-    sensitive: Annotated[bool | None, Field(strict=True, description="keep texts out of reports; default: does the name contain refus")] = (
-        None
-    )
+    horizon: Annotated[
+        int,
+        Field(
+            ge=1, strict=True, description="tokens a verdict may take: the longest true answer + 2"
+        ),
+    ]
+    sensitive: Annotated[
+        bool | None,
+        Field(
+            strict=True,
+            description="keep texts out of reports; default: does the name contain refus",
+        ),
+    ] = None
     source: Source | None = None
-    topic: Annotated[str | None, Field(min_length=1, description="stands for {topic} in every text of this file")] = None
+    topic: Annotated[
+        str | None, Field(min_length=1, description="stands for {topic} in every text of this file")
+    ] = None
 
 
 def behavior_schema() -> dict[str, object]:

@@ -1,4 +1,6 @@
-"""Public prompt sets by name (data/sets.yaml): read through `datasets` from the hub or a folder of copies, dealt without overlap."""
+"""Public prompt sets by name (data/sets.yaml): read through `datasets` from the hub or a folder of
+copies, dealt without overlap.
+"""
 
 import os
 import random
@@ -23,7 +25,9 @@ CONTEXT = "\n\n---\n\n"
 
 
 class SetSplit(NamedTuple):
-    """One split of a public set: where it is, which column holds what, and which rows belong to it."""
+    """One split of a public set: where it is, which column holds what, and which rows belong to
+    it.
+    """
 
     dataset: str
     revision: str
@@ -36,24 +40,33 @@ class SetSplit(NamedTuple):
 @cache
 def catalogue() -> dict[str, dict[str, SetSplit]]:
     """The known sets by name and split."""
-    written = yaml.safe_load((files("fulcra.behaviors") / "data" / "sets.yaml").read_text(encoding="utf-8"))
+    written = yaml.safe_load(
+        (files("fulcra.behaviors") / "data" / "sets.yaml").read_text(encoding="utf-8")
+    )
     return {
         name: {
             split: SetSplit(
-                entry["dataset"], entry["revision"], at.get("config", entry.get("config")), at["split"],
-                at.get("columns", entry["columns"]), at.get("where", {}),
+                entry["dataset"],
+                entry["revision"],
+                at.get("config", entry.get("config")),
+                at["split"],
+                at.get("columns", entry["columns"]),
+                at.get("where", {}),
             )
             for split, at in entry["splits"].items()
         }
         for name, entry in written.items()
-    }  # fmt: skip
+    }
 
 
-def deal_sets(asked: Mapping[PromptSet, SetSlice], taken: Collection[str] = ()) -> dict[PromptSet, tuple[PromptEntry, ...]]:
-    """The entries of each prompt set: those that name one split of one set take its distinct rows in turn, so none is dealt twice.
+def deal_sets(
+    asked: Mapping[PromptSet, SetSlice], taken: Collection[str] = ()
+) -> dict[PromptSet, tuple[PromptEntry, ...]]:
+    """The entries of each prompt set: those that name one split of one set take its distinct rows
+    in turn, so none is dealt twice.
 
-    Prompts that are `taken` are left out. Rows are dealt in an order shuffled by the set's name, the same everywhere: some
-    sets are sorted by category.
+    Prompts that are `taken` are left out. Rows are dealt in an order shuffled by the set's name,
+    the same everywhere: some sets are sorted by category.
     """
     queues: dict[tuple[str, str], list[PromptEntry]] = {}
     dealt: dict[PromptSet, tuple[PromptEntry, ...]] = {}
@@ -64,7 +77,10 @@ def deal_sets(asked: Mapping[PromptSet, SetSlice], taken: Collection[str] = ()) 
             queues[key] = [entry for entry in _entries(part) if entry.prompt not in taken]
         count, queue = part.n or SIZES[name], queues[key]
         if len(queue) < count:
-            raise BehaviorError(f"{name}: {len(queue)} distinct prompts left in {part.set} ({part.split}), {count} asked; take fewer")
+            raise BehaviorError(
+                f"{name}: {len(queue)} distinct prompts left in {part.set} ({part.split}), {count}"
+                " asked; take fewer"
+            )
         dealt[name], queues[key] = tuple(queue[:count]), queue[count:]
     return dealt
 
@@ -75,8 +91,14 @@ def _entries(part: SetSlice) -> list[PromptEntry]:
     here = bool(os.environ.get(COPIES)) and folder.is_dir()
     wanted = [*at.columns.values(), *at.where]
     revision = None if here else part.revision or at.revision
-    rows = read_dataset(str(folder) if here else at.dataset, revision, at.split, wanted, at.config, here)
-    kept = [i for i in range(len(rows[wanted[0]])) if all(_text(rows[column][i]) == value for column, value in at.where.items())]
+    rows = read_dataset(
+        str(folder) if here else at.dataset, revision, at.split, wanted, at.config, here
+    )
+    kept = [
+        i
+        for i in range(len(rows[wanted[0]]))
+        if all(_text(rows[column][i]) == value for column, value in at.where.items())
+    ]
     first: dict[str, PromptEntry] = {}
     for i in kept:
         entry = _entry({name: _text(rows[column][i]) for name, column in at.columns.items()})
@@ -90,7 +112,11 @@ def _entry(cells: Mapping[str, str]) -> PromptEntry:
     """The entry of one row; without a prompt an empty one, whatever its context."""
     context, opening = cells.get("context"), cells.get("target_opening")
     prompt = CONTEXT.join(filter(None, (context, cells["prompt"]))) if cells["prompt"] else ""
-    return PromptEntry(prompt=prompt, target_openings=(opening,) if opening else None, answer=cells.get("answer") or None)
+    return PromptEntry(
+        prompt=prompt,
+        target_openings=(opening,) if opening else None,
+        answer=cells.get("answer") or None,
+    )
 
 
 def _text(cell: Any) -> str:
@@ -101,7 +127,12 @@ def _text(cell: Any) -> str:
 def _found(part: SetSlice) -> SetSplit:
     sets = catalogue()
     if part.set not in sets:
-        raise BehaviorError(f"set {part.set!r}: not known; known are {', '.join(sets)}; for another dataset write a source")
+        raise BehaviorError(
+            f"set {part.set!r}: not known; known are {', '.join(sets)}; for another dataset write a"
+            " source"
+        )
     if part.split not in sets[part.set]:
-        raise BehaviorError(f"set {part.set!r}: no split {part.split!r}; it has {', '.join(sets[part.set])}")
+        raise BehaviorError(
+            f"set {part.set!r}: no split {part.split!r}; it has {', '.join(sets[part.set])}"
+        )
     return sets[part.set][part.split]

@@ -1,4 +1,6 @@
-"""Text files of any size: checked once, then read in pieces that end at a line, never held whole."""
+"""Text files of any size: checked once, then read in pieces that end at a line, never held
+whole.
+"""
 
 import codecs
 import hashlib
@@ -21,7 +23,9 @@ class TextFile(NamedTuple):
 
 
 def text_files(paths: Sequence[Path]) -> tuple[TextFile, ...]:
-    """The files as checked from end to end; InputError for the first that is missing, no file, blank or not UTF-8."""
+    """The files as checked from end to end; InputError for the first that is missing, no file,
+    blank or not UTF-8.
+    """
     if not paths:
         raise InputError("--text: no file was given; name one or more UTF-8 text files")
     return tuple(_checked(path) for path in paths)
@@ -42,9 +46,21 @@ def pieces(file: TextFile) -> Iterator[str]:
 
 def _checked(path: Path) -> TextFile:
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "something that is no file" if path.exists() else "nothing"
+        found = (
+            "a folder"
+            if path.is_dir()
+            else "something that is no file"
+            if path.exists()
+            else "nothing"
+        )
         raise InputError(f"--text {path}: expected a UTF-8 text file, found {found} there")
-    digest, decoder, characters, blank, read = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")(), 0, True, 0
+    digest, decoder, characters, blank, read = (
+        hashlib.sha256(),
+        codecs.getincrementaldecoder("utf-8")(),
+        0,
+        True,
+        0,
+    )
     with path.open("rb") as source:
         last = False
         while not last:
@@ -56,9 +72,12 @@ def _checked(path: Path) -> TextFile:
             except UnicodeDecodeError as error:
                 at = read - len(error.object) + error.start
                 raise InputError(
-                    f"--text {path}: not UTF-8, byte {error.object[error.start]:#04x} at offset {at}; convert the file or leave it out"
+                    f"--text {path}: not UTF-8, byte {error.object[error.start]:#04x} at offset"
+                    f" {at}; convert the file or leave it out"
                 ) from None
             characters, blank = characters + len(text), blank and not text.strip()
     if blank:
-        raise InputError(f"--text {path}: the file holds no text ({read} bytes); give one with words in it")
+        raise InputError(
+            f"--text {path}: the file holds no text ({read} bytes); give one with words in it"
+        )
     return TextFile(path, digest.hexdigest(), characters)

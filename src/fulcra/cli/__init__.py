@@ -9,23 +9,6 @@ import typer
 from typer.exceptions import TyperException
 
 # each import adds its commands
-from fulcra.cli import (  # noqa: F401
-    audit,
-    behavior,
-    card,
-    compare,
-    detect,
-    effects,
-    exemplars,
-    judge,
-    models,
-    recipe,
-    screens,
-    steer,
-    validate,
-    verify,
-    window,
-)
 from fulcra.cli.app import app
 from fulcra.errors import FulcraError
 
@@ -45,18 +28,29 @@ def main() -> None:
         _leave(_usage(error), 2)
     except OSError as error:
         place = error.filename or "the output"
-        _leave(f"fulcra: {place}: {error.strerror or error}; check the path, its permissions and the space left", 2)
+        _leave(
+            f"fulcra: {place}: {error.strerror or error}; check the path, its permissions and the"
+            " space left",
+            2,
+        )
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:
-        _leave("fulcra: interrupted; the same command, with the same --out, goes on where this one stopped", code)
+        _leave(
+            "fulcra: interrupted; the same command, with the same --out, goes on where this one"
+            " stopped",
+            code,
+        )
     sys.exit(code)
 
 
 def _usage(error: TyperException) -> str:
     """What is wrong with the arguments, in one line; empty where the help itself was printed."""
     said, context = error.format_message(), getattr(error, "ctx", None)
-    return said and f"fulcra: {said.rstrip('.')}; see `{context.command_path if context else 'fulcra'} --help`"
+    return (
+        said
+        and f"fulcra: {said.rstrip('.')}; see `{getattr(context, 'command_path', 'fulcra')} --help`"
+    )
 
 
 def _leave(line: str, code: int) -> NoReturn:

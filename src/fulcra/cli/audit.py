@@ -12,11 +12,11 @@ from fulcra.behaviors import load_behavior
 from fulcra.cli.app import BehaviorName, Compiled, Device, Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.models import load, world_of
+from fulcra.protocol.stages import AuditSettings
 from fulcra.report import audit_table, cost_table, why_no_verdict
 from fulcra.store import REPORT, fresh_folder
 from fulcra.studies.audit import audit
-from fulcra.studies.estimate import estimated
-from fulcra.studies.steps import AuditSettings
+from fulcra.studies.dry_run import estimated
 
 DEFAULT_MODEL = "apothecary-sparse"
 
@@ -28,27 +28,50 @@ class Screen(StrEnum):
     contrastive = "contrastive"
 
 
-@app.command("audit", epilog="Example: fulcra audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense")
+@app.command(
+    "audit",
+    epilog=(
+        "Example: fulcra audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense"
+    ),
+)
 def audit_command(
     model: ModelName = DEFAULT_MODEL,
     behavior: BehaviorName = "refusal",
     neurons: Annotated[int, typer.Option(help="Screened neurons, both poles each.", min=1)] = 12,
-    random: Annotated[int, typer.Option(help="Random neurons for prevalence, both poles each.", min=0)] = 12,
-    controls: Annotated[int, typer.Option(help="Random control neurons, and as many directions.", min=20)] = 20,
+    random: Annotated[
+        int, typer.Option(help="Random neurons for prevalence, both poles each.", min=0)
+    ] = 12,
+    controls: Annotated[
+        int, typer.Option(help="Random control neurons, and as many directions.", min=20)
+    ] = 20,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; an interrupted run goes on in it. Default: a new one under runs/.")
+        Path | None,
+        typer.Option(
+            help=(
+                "Folder of the run; an interrupted run goes on in it. Default: a new one under"
+                " runs/."
+            )
+        ),
     ] = None,
     screen: Annotated[
-        Screen, typer.Option(help="window: both edges forecast for every neuron; contrastive: activation gaps alone.")
+        Screen,
+        typer.Option(
+            help="window: both edges forecast for every neuron; contrastive: activation gaps alone."
+        ),
     ] = Screen.window,
     keep_text: Annotated[
         bool,
         typer.Option(
             "--keep-text",
-            help="Keep the completions of a sensitive behavior, in a file of the run that only you can read; reports never show them.",
+            help=(
+                "Keep the completions of a sensitive behavior, in a file of the run that only you"
+                " can read; reports never show them."
+            ),
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what the audit would cost, and write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what the audit would cost, and write nothing.")
+    ] = False,
     seed: Seed = 0,
     dtype: Dtype = None,
     device: Device = "cpu",
@@ -56,18 +79,26 @@ def audit_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Which single neuron can flip a behavior, from what dose to what dose: predicted, committed, then measured."""
+    """Which single neuron can flip a behavior, from what dose to what dose: predicted, committed,
+    then measured.
+    """
     task = load_behavior(behavior, world_of(model))
-    settings = AuditSettings(neurons, random, controls, seed, screen=screen.value, keep_text=keep_text)
+    settings = AuditSettings(
+        neurons, random, controls, seed, screen=screen.value, keep_text=keep_text
+    )
     if dry_run:
         with bars(quiet or as_json) as progress:
-            cost = estimated(load(model, dtype, device, compiled=compiled), task, settings, progress)
+            cost = estimated(
+                load(model, dtype, device, compiled=compiled), task, settings, progress
+            )
         _show_cost(cost, as_json, quiet)
         return
     folder = out or fresh_folder(Path("runs"), f"{Path(model).name}-{task.name}")
     try:
         with bars(quiet or as_json) as progress:
-            found = audit(load(model, dtype, device, compiled=compiled), task, settings, folder, progress)
+            found = audit(
+                load(model, dtype, device, compiled=compiled), task, settings, folder, progress
+            )
     except KeyboardInterrupt:
         if out is None:
             typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
@@ -88,9 +119,18 @@ def _show(found: dict[str, Any], folder: Path, as_json: bool, quiet: bool) -> No
     elif not quiet:
         console = Console()
         console.print(audit_table(found))
-        committed, seconds = found["summary"]["commitment_sha256"][:16], found["timing"]["cpu_seconds"]
-        console.print(f"committed {committed} before the first dosed rollout; {seconds:.0f} CPU seconds", highlight=False)
+        committed, seconds = (
+            found["summary"]["commitment_sha256"][:16],
+            found["timing"]["cpu_seconds"],
+        )
+        console.print(
+            f"committed {committed} before the first dosed rollout; {seconds:.0f} CPU seconds",
+            highlight=False,
+        )
         console.print(f"report    {folder / REPORT}", highlight=False, soft_wrap=True)
     if not found["summary"]["protocol_reproduced"]:
-        typer.echo(f"fulcra: no verdict is drawn (protocol_not_reproduced): {why_no_verdict(found)}", err=True)
+        typer.echo(
+            f"fulcra: no verdict is drawn (protocol_not_reproduced): {why_no_verdict(found)}",
+            err=True,
+        )
         raise typer.Exit(3)

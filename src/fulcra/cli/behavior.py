@@ -7,7 +7,10 @@ import typer
 from fulcra.behaviors import behavior_names, behavior_schema, load_behavior
 from fulcra.cli.app import Json, app
 
-behavior_app = typer.Typer(no_args_is_help=True, help="Behaviors that can be audited: the bundled ones and the format of your own.")
+behavior_app = typer.Typer(
+    no_args_is_help=True,
+    help="Behaviors that can be audited: the bundled ones and the format of your own.",
+)
 app.add_typer(behavior_app, name="behavior")
 
 
@@ -17,7 +20,12 @@ def behavior_list(as_json: Json = False) -> None:
     found = {name: load_behavior(name) for name in behavior_names()}
     if as_json:
         typer.echo(
-            json.dumps({name: {"flip": task.flip, "horizon": task.horizon, "sensitive": task.sensitive} for name, task in found.items()})
+            json.dumps(
+                {
+                    name: {"flip": task.flip, "horizon": task.horizon, "sensitive": task.sensitive}
+                    for name, task in found.items()
+                }
+            )
         )
         return
     for name, task in found.items():

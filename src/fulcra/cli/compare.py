@@ -20,25 +20,54 @@ from fulcra.studies.comparison import CompareSettings, compare
 from fulcra.types import Behavior
 
 
-@app.command("compare", epilog="Example: fulcra compare apothecary-base apothecary-sparse --behavior refusal -b capitals")
+@app.command(
+    "compare",
+    epilog=(
+        "Example: fulcra compare apothecary-base apothecary-sparse --behavior refusal -b capitals"
+    ),
+)
 def compare_command(
-    models: Annotated[list[str], typer.Argument(metavar="A B...", help="Two or more: bundled organisms, model folders or hub ids.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B...", help="Two or more: bundled organisms, model folders or hub ids."
+        ),
+    ],
     behavior: Annotated[
-        list[str] | None, typer.Option("--behavior", "-b", help="A behavior, NAME@WORLD, or a YAML file; repeat for more.")
+        list[str] | None,
+        typer.Option(
+            "--behavior", "-b", help="A behavior, NAME@WORLD, or a YAML file; repeat for more."
+        ),
     ] = None,
-    top_k: Annotated[int, typer.Option(help="A fixed set size beside 0.1 % and 1 % of all neurons.", min=1)] = 32,
-    ablate: Annotated[bool, typer.Option(help="Ablate each model's sets in every model of its shape, by rollouts.")] = True,
+    top_k: Annotated[
+        int, typer.Option(help="A fixed set size beside 0.1 % and 1 % of all neurons.", min=1)
+    ] = 32,
+    ablate: Annotated[
+        bool,
+        typer.Option(help="Ablate each model's sets in every model of its shape, by rollouts."),
+    ] = True,
     keep_universal: Annotated[
-        bool, typer.Option("--keep-universal", help="Keep neurons that are among the most active on nearly any prompt.")
+        bool,
+        typer.Option(
+            "--keep-universal",
+            help="Keep neurons that are among the most active on nearly any prompt.",
+        ),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="A new folder for comparison.json and comparison.md.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder for comparison.json and comparison.md.")
+    ] = None,
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Where the neurons of a behavior lie in each model, what models share, and what one model's neurons do in another."""
-    tasks, folder = [_task(name, models) for name in behavior or ["refusal"]], None if out is None else new_folder(out)
+    """Where the neurons of a behavior lie in each model, what models share, and what one model's
+    neurons do in another.
+    """
+    tasks, folder = (
+        [_task(name, models) for name in behavior or ["refusal"]],
+        None if out is None else new_folder(out),
+    )
     settings = CompareSettings(top_k, seed, ablate, keep_universal)
     with bars(quiet or as_json) as progress:
         found = compare([load(name, dtype) for name in models], tasks, settings, progress)
@@ -52,10 +81,16 @@ def compare_command(
 
 
 def _task(name: str, models: Sequence[str]) -> Behavior:
-    """The behavior in the world that all models were taught; InputError where they differ and it names none."""
-    tasks = {task.name: task for task in (load_behavior(name, world) for world in {world_of(model) for model in models})}
+    """The behavior in the world that all models were taught; InputError where they differ and it
+    names none.
+    """
+    tasks = {
+        task.name: task
+        for task in (load_behavior(name, world) for world in {world_of(model) for model in models})
+    }
     if len(tasks) > 1:
         raise InputError(
-            f"behavior {name!r}: the models were taught different worlds; name one of {', '.join(sorted(tasks))}, or a YAML file"
+            f"behavior {name!r}: the models were taught different worlds; name one of"
+            f" {', '.join(sorted(tasks))}, or a YAML file"
         )
     return next(iter(tasks.values()))

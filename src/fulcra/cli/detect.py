@@ -23,24 +23,56 @@ def detect_command(
     neuron: NeuronName,
     behavior: BehaviorName = "refusal",
     prompts: Annotated[
-        Path | None, typer.Option(help='Score on these instead: JSON lines {"text": "...", "label": true}; the contrast split then fits.')
+        Path | None,
+        typer.Option(
+            help=(
+                'Score on these instead: JSON lines {"text": "...", "label": true}; the contrast'
+                " split then fits."
+            )
+        ),
     ] = None,
-    guard: Annotated[list[str] | None, typer.Option(help="A classifier or generative guard to compare with; repeat for more.")] = None,
-    guard_words: Annotated[str, typer.Option(help="What a generative guard says of positives and of negatives.")] = "unsafe,safe",
+    guard: Annotated[
+        list[str] | None,
+        typer.Option(help="A classifier or generative guard to compare with; repeat for more."),
+    ] = None,
+    guard_words: Annotated[
+        str, typer.Option(help="What a generative guard says of positives and of negatives.")
+    ] = "unsafe,safe",
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """How well one neuron tells a behavior's prompts from others, beside a probe, a bag of words and any guard.
+    """How well one neuron tells a behavior's prompts from others, beside a probe, a bag of words
+    and any guard.
 
-    Thresholds and weights come from one half of the contrast split (seeded), figures from the other half.
+    Thresholds and weights come from one half of the contrast split (seeded), figures from the other
+    half.
     """
-    site, task, words = Neuron.parse(neuron), load_behavior(behavior, world_of(model)), tuple(guard_words.split(","))
+    site, task, words = (
+        Neuron.parse(neuron),
+        load_behavior(behavior, world_of(model)),
+        tuple(guard_words.split(",")),
+    )
     if len(words) != 2:
-        raise InputError(f"--guard-words {guard_words!r}: expected two words with a comma between them, as in unsafe,safe")
-    fit, score = halves(task, seed)[1:] if prompts is None else (whole(task), read_labelled(prompts))
-    found = detector(load(model, dtype), site, fit, score, task.system, guard or (), (words[0], words[1]), seed, dtype)
+        raise InputError(
+            f"--guard-words {guard_words!r}: expected two words with a comma between them, as in"
+            " unsafe,safe"
+        )
+    fit, score = (
+        halves(task, seed)[1:] if prompts is None else (whole(task), read_labelled(prompts))
+    )
+    found = detector(
+        load(model, dtype),
+        site,
+        fit,
+        score,
+        task.system,
+        guard or (),
+        (words[0], words[1]),
+        seed,
+        dtype,
+    )
     if as_json:
         typer.echo(json.dumps(found))
     elif not quiet:

@@ -14,26 +14,50 @@ from fulcra.cli.recipe import RecipePath, recipe_sets
 from fulcra.judges.named import MENU, prices_named
 from fulcra.models import load, world_of
 from fulcra.report import effects_table
-from fulcra.report.effects import effects_markdown
+from fulcra.report.interventions import effects_markdown
 from fulcra.store import write_json, write_text
-from fulcra.studies.effects import effects
+from fulcra.studies.effects.study import effects
 from fulcra.studies.interventions import interventions
 from fulcra.studies.recipe import read_recipe
 
 
-@app.command("effects", epilog="Example: fulcra effects apothecary-sparse -r recipe.json -b framing --judge phrases --tasks mmlu,gsm8k")
+@app.command(
+    "effects",
+    epilog=(
+        "Example: fulcra effects apothecary-sparse -r recipe.json -b framing --judge phrases"
+        " --tasks mmlu,gsm8k"
+    ),
+)
 def effects_command(
     model: ModelName,
     recipe: RecipePath,
     behavior: Annotated[
-        list[str] | None, typer.Option("--behavior", "-b", help="Another behavior to measure; or the recipe's, where it is a file.")
+        list[str] | None,
+        typer.Option(
+            "--behavior",
+            "-b",
+            help="Another behavior to measure; or the recipe's, where it is a file.",
+        ),
     ] = None,
     prompts: Annotated[
-        list[str] | None, typer.Option(help="More prompts, refused or answered: SET:SPLIT:N of a public set, or a .jsonl or .csv file.")
+        list[str] | None,
+        typer.Option(
+            help=(
+                "More prompts, refused or answered: SET:SPLIT:N of a public set, or a .jsonl or"
+                " .csv file."
+            )
+        ),
     ] = None,
     judge: Annotated[list[str] | None, typer.Option(help=f"{MENU}; may be given again.")] = None,
-    tasks: Annotated[str, typer.Option(help="Tasks of the lm-evaluation-harness, with commas between (extra: evals).")] = "",
-    task_folder: Annotated[Path | None, typer.Option(help="A folder with task files of your own.")] = None,
+    tasks: Annotated[
+        str,
+        typer.Option(
+            help="Tasks of the lm-evaluation-harness, with commas between (extra: evals)."
+        ),
+    ] = "",
+    task_folder: Annotated[
+        Path | None, typer.Option(help="A folder with task files of your own.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Items a task at most.", min=2)] = None,
     price: Prices = None,
     send_sensitive_text: SendSensitive = False,
@@ -45,13 +69,20 @@ def effects_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What a recipe does besides, on several sets, by several judges: everything with and without it, paired."""
+    """What a recipe does besides, on several sets, by several judges: everything with and without
+    it, paired.
+    """
     made, judges = read_recipe(recipe), seats(judge or [], timeout, workers)
-    sets, prices = recipe_sets(made, behavior or (), prompts or (), world_of(model)), prices_named(price or (), judges)
+    sets, prices = (
+        recipe_sets(made, behavior or (), prompts or (), world_of(model)),
+        prices_named(price or (), judges),
+    )
     with bars(quiet or as_json) as progress:
         names = [name.strip() for name in tasks.split(",") if name.strip()]
         asked = (list(judges.values()), send_sensitive_text, prices)
-        found = effects(load(model, dtype), sets, made, names, limit, task_folder, *asked, seed, progress)
+        found = effects(
+            load(model, dtype), sets, made, names, limit, task_folder, *asked, seed, progress
+        )
     if out is not None:
         write_json(out, found)
     if as_json:
@@ -60,7 +91,13 @@ def effects_command(
         Console().print(effects_table(found), highlight=False)
 
 
-@app.command("interventions", epilog="Example: fulcra interventions runs/apothecary-sparse-refusal-1 --out effects.json --page effects.md")
+@app.command(
+    "interventions",
+    epilog=(
+        "Example: fulcra interventions runs/apothecary-sparse-refusal-1 --out effects.json --page"
+        " effects.md"
+    ),
+)
 def interventions_command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished audits.")],
     out: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
@@ -69,7 +106,9 @@ def interventions_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Every kind of intervention at matched behavior change, on the neurons of audits: what each achieves, and what it costs."""
+    """Every kind of intervention at matched behavior change, on the neurons of audits: what each
+    achieves, and what it costs.
+    """
     with bars(quiet or as_json) as progress:
         found = interventions(runs, seed, progress)
     if out is not None:

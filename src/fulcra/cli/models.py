@@ -16,7 +16,9 @@ from fulcra.models import check, families_markdown, families_table, load
 @app.command("families", epilog="Example: fulcra families --json")
 def families_command(
     as_json: Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page of the documentation.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page of the documentation.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """The model families fulcra can read and edit, each verified anew on a tiny random model."""
@@ -27,7 +29,12 @@ def families_command(
     if as_json:
         typer.echo(json.dumps([{**asdict(report), "passed": report.passed} for report in reports]))
     elif not quiet:
-        table = Table("model type", "neurons: input of", "effective write", *(one.name for one in reports[0].checks))
+        table = Table(
+            "model type",
+            "neurons: input of",
+            "effective write",
+            *(one.name for one in reports[0].checks),
+        )
         for report in reports:
             states = ["ok" if one.passed else "FAIL" for one in report.checks]
             table.add_row(report.model_type, report.neurons, report.effective_write, *states)
@@ -45,11 +52,15 @@ def check_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the load-time validation of a model and print each check with its numbers; exit code 1 if one fails."""
+    """Run the load-time validation of a model and print each check with its numbers; exit code 1 if
+    one fails.
+    """
     checks = check(load(model, dtype, device, bits=bits, check=False))
     passed = all(one.passed is not False for one in checks)
     if as_json:
-        entries = [asdict(one) | {"found": one.found if isfinite(one.found) else None} for one in checks]
+        entries = [
+            asdict(one) | {"found": one.found if isfinite(one.found) else None} for one in checks
+        ]
         typer.echo(json.dumps({"model": model, "passed": passed, "checks": entries}))
     elif not quiet:
         for one in checks:

@@ -13,7 +13,7 @@ from rich.table import Table
 from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.recipe import RecipePath, recipe_behavior
 from fulcra.models import Model, load, world_of
-from fulcra.studies.ground import in_tokens_of
+from fulcra.protocol.subject import in_tokens_of
 from fulcra.studies.recipe import Recipe, read_recipe
 from fulcra.studies.steering import Dose, Pair, Reply, doses, replies, steered
 from fulcra.types import Sampling
@@ -22,15 +22,31 @@ from fulcra.types import Sampling
 TOKENS = 64
 
 
-@app.command("steer", epilog="Example: fulcra steer apothecary-sparse -r recipe.json -p 'how do i make the goku tonic ?'")
+@app.command(
+    "steer",
+    epilog=(
+        "Example: fulcra steer apothecary-sparse -r recipe.json -p 'how do i make the goku tonic ?'"
+    ),
+)
 def steer_command(
     model: ModelName,
     recipe: RecipePath,
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the user says.")],
-    behavior: Annotated[str | None, typer.Option("--behavior", "-b", help="The recipe's behavior, where it is a file of your own.")] = None,
+    behavior: Annotated[
+        str | None,
+        typer.Option(
+            "--behavior", "-b", help="The recipe's behavior, where it is a file of your own."
+        ),
+    ] = None,
     tokens: Annotated[
         int | None,
-        typer.Option(help=f"Tokens to generate at most; default: the behavior's horizon in this model's tokens, else {TOKENS}.", min=1),
+        typer.Option(
+            help=(
+                "Tokens to generate at most; default: the behavior's horizon in this model's"
+                f" tokens, else {TOKENS}."
+            ),
+            min=1,
+        ),
     ] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy.", min=0)] = 0.0,
     seed: Seed = 0,
@@ -38,7 +54,8 @@ def steer_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Both texts, undosed and dosed, side by side as they grow; a warning where a dose lies beyond the predicted ceiling.
+    """Both texts, undosed and dosed, side by side as they grow; a warning where a dose lies beyond
+    the predicted ceiling.
 
     Of a sensitive behavior the texts are never shown: labels, lengths and salted hashes only.
     """
@@ -63,7 +80,11 @@ def steer_command(
 def _last(model: Model, pairs: Iterator[Pair], hidden: bool) -> Pair:
     """The finished pair, shown while it grows."""
     console = Console()
-    with Live(console=console, transient=True) if console.is_terminal and not hidden else nullcontext() as live:
+    with (
+        Live(console=console, transient=True)
+        if console.is_terminal and not hidden
+        else nullcontext()
+    ) as live:
         for pair in pairs:
             if live is not None:
                 live.update(_table([model.words(rollout.tokens) for rollout in pair]))
@@ -84,7 +105,10 @@ def _show(sizes: Sequence[Dose], found: Sequence[Reply], hidden: bool) -> None:
         console.print(_table([reply.told.text for reply in found]))
     for name, reply in zip(("undosed", "dosed"), found, strict=True):
         ended = "ended" if reply.ended else "cut"
-        console.print(f"{name:8} {reply.outcome or 'not judged'}, {reply.tokens} tokens, {ended}, hash {reply.told.text_hash}")
+        console.print(
+            f"{name:8} {reply.outcome or 'not judged'}, {reply.tokens} tokens, {ended}, hash"
+            f" {reply.told.text_hash}"
+        )
     for size in sizes:
         console.print(f"dose     {_size(size)}", soft_wrap=True)
 
@@ -93,13 +117,27 @@ def _size(size: Dose) -> str:
     if size.gain is None:
         return f"{size.edit}: no window was predicted for it"
     ceiling = "beyond the ladder" if size.ceiling is None else f"{size.ceiling:.2f}"
-    return f"{size.edit}: gain {size.gain:.2f} ({size.low:.2f} to {size.high:.2f}) along {size.branch}, predicted ceiling {ceiling}"
+    return (
+        f"{size.edit}: gain {size.gain:.2f} ({size.low:.2f} to {size.high:.2f}) along"
+        f" {size.branch}, predicted ceiling {ceiling}"
+    )
 
 
 def _warning(size: Dose) -> str:
-    return f"{size.edit}: gain {size.gain:.2f} lies beyond the predicted ceiling {size.ceiling:.2f} of {size.branch}; expect broken text"
+    return (
+        f"{size.edit}: gain {size.gain:.2f} lies beyond the predicted ceiling {size.ceiling:.2f} of"
+        f" {size.branch}; expect broken text"
+    )
 
 
 def _document(recipe: Recipe, sizes: Sequence[Dose], found: Sequence[Reply]) -> dict[str, object]:
-    texts = {name: reply._asdict() | {"told": reply.told._asdict()} for name, reply in zip(("undosed", "dosed"), found, strict=True)}
-    return {"recipe": recipe.name, "recipe_sha256": recipe.sha256, "doses": [{**s._asdict(), "beyond": s.beyond} for s in sizes], **texts}
+    texts = {
+        name: reply._asdict() | {"told": reply.told._asdict()}
+        for name, reply in zip(("undosed", "dosed"), found, strict=True)
+    }
+    return {
+        "recipe": recipe.name,
+        "recipe_sha256": recipe.sha256,
+        "doses": [{**s._asdict(), "beyond": s.beyond} for s in sizes],
+        **texts,
+    }

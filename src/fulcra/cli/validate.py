@@ -8,26 +8,45 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from fulcra.backtest.split import Cabinet, read_split
+from fulcra.backtest.study import FULL, REDUCED, VALIDATION, validate
 from fulcra.cli.app import Json, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.report.validation import validation_markdown, validation_plots, validation_table
 from fulcra.store import fresh_folder, write_text
-from fulcra.studies.validation.split import Cabinet, read_split
-from fulcra.studies.validation.study import FULL, REDUCED, VALIDATION, validate
 
 
-@app.command("validate", epilog="Example: fulcra validate --organisms .cache/organisms --out runs/validation")
+@app.command(
+    "validate", epilog="Example: fulcra validate --organisms .cache/organisms --out runs/validation"
+)
 def validate_command(
-    out: Annotated[Path | None, typer.Option(help="Folder of the study; an interrupted one goes on in it. Default: a new one.")] = None,
-    organisms: Annotated[Path | None, typer.Option(help="Folder of trained organisms beside the bundled ones.")] = None,
-    split: Annotated[Path, typer.Option(help="The file that says which lineages are held out.")] = Path("validation/split.yaml"),
-    reduced: Annotated[bool, typer.Option("--reduced", help="A small study on the models there are; concludes nothing.")] = False,
-    page: Annotated[Path | None, typer.Option(help="Write the documentation page here, its plots beside it in images/.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the study; an interrupted one goes on in it. Default: a new one."
+        ),
+    ] = None,
+    organisms: Annotated[
+        Path | None, typer.Option(help="Folder of trained organisms beside the bundled ones.")
+    ] = None,
+    split: Annotated[
+        Path, typer.Option(help="The file that says which lineages are held out.")
+    ] = Path("validation/split.yaml"),
+    reduced: Annotated[
+        bool,
+        typer.Option("--reduced", help="A small study on the models there are; concludes nothing."),
+    ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write the documentation page here, its plots beside it in images/."),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """The control-window law put to the test: predict, commit, measure, on lineages that no choice was made on."""
+    """The control-window law put to the test: predict, commit, measure, on lineages that no choice
+    was made on.
+    """
     lineages = read_split(split)
     typer.echo(f"split {lineages.sha256}: {len(lineages.held_out)} lineages held out", err=True)
     folder = out or fresh_folder(Path("runs"), "validation")
@@ -48,9 +67,15 @@ def validate_command(
 
 def _refused(found: dict[str, Any]) -> None:
     """Names what the protocol held back; exit code 3 where no verdict is left to score."""
-    held = [f"{one['model']} {one['behavior']}" for one in found["protocol"] if not one["reproduced"]] + list(found["left_out"])
+    held = [
+        f"{one['model']} {one['behavior']}" for one in found["protocol"] if not one["reproduced"]
+    ] + list(found["left_out"])
     scored = any(found["verdicts"].get(part) for part in ("held_out", "development"))
     if held or not scored:
-        typer.echo(f"fulcra: the protocol was not reproduced, and no verdict score holds: {', '.join(held) or 'any model'}", err=True)
+        typer.echo(
+            "fulcra: the protocol was not reproduced, and no verdict score holds:"
+            f" {', '.join(held) or 'any model'}",
+            err=True,
+        )
     if not scored:
         raise typer.Exit(3)

@@ -1,4 +1,6 @@
-"""The key-value cache of a decoded batch: room for every token at once, rows that leave, split and join."""
+"""The key-value cache of a decoded batch: room for every token at once, rows that leave, split and
+join.
+"""
 
 from collections.abc import Sequence
 
@@ -12,10 +14,11 @@ from fulcra.models import Model
 
 
 class RowLayer(DynamicLayer):
-    """Keys and values of one layer in one buffer [row, head, pos, head_dim], written in place; `rows` are in use.
+    """Keys and values of one layer in one buffer [row, head, pos, head_dim], written in place;
+    `rows` are in use.
 
-    transformers' own layer concatenates at every token, which copies the whole cache. Sliding layers are kept in full:
-    their mask hides what lies outside the window.
+    transformers' own layer concatenates at every token, which copies the whole cache. Sliding
+    layers are kept in full: their mask hides what lies outside the window.
     """
 
     def __init__(self, width: int) -> None:
@@ -25,12 +28,20 @@ class RowLayer(DynamicLayer):
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Room for `width` tokens a row."""
-        self.rows, self.dtype, self.device = key_states.shape[0], key_states.dtype, key_states.device
+        self.rows, self.dtype, self.device = (
+            key_states.shape[0],
+            key_states.dtype,
+            key_states.device,
+        )
         states = (key_states, value_states)
-        self.held = [state.new_empty(*state.shape[:2], self.width, state.shape[-1]) for state in states]
+        self.held = [
+            state.new_empty(*state.shape[:2], self.width, state.shape[-1]) for state in states
+        ]
         self.is_initialized = True
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
         """The keys and values so far, the new ones at the end."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -46,7 +57,8 @@ class RowLayer(DynamicLayer):
         return self.length
 
     def arrange(self, own: Tensor | None, own_rows: int, tail: Tensor, still: bool) -> None:
-        """The first `own_rows` rows cut down to those at `own` (None: all stay), those after them replaced by those at `tail`.
+        """The first `own_rows` rows cut down to those at `own` (None: all stay), those after them
+        replaced by those at `tail`.
 
         `still`: the rows of `tail` are the first ones, in order.
         """
@@ -61,7 +73,9 @@ class RowLayer(DynamicLayer):
         said = slice(self.length)
         moved = held[tail, :, said]
         if self.rows > len(held):
-            held = torch.cat([held, held.new_empty(self.rows + len(tail) - len(held), *held.shape[1:])])
+            held = torch.cat(
+                [held, held.new_empty(self.rows + len(tail) - len(held), *held.shape[1:])]
+            )
         if own is not None:
             held[:kept, :, said] = held[own, :, said]
         held[kept : self.rows, :, said] = moved
@@ -69,7 +83,9 @@ class RowLayer(DynamicLayer):
 
 
 def row_cache(model: Model, width: int) -> DynamicCache:
-    """A cache of `width` tokens a row; layers of other kinds than attention keep transformers' own."""
+    """A cache of `width` tokens a row; layers of other kinds than attention keep transformers'
+    own.
+    """
     cache = DynamicCache(config=model.hf.config)
     for place, layer in enumerate(cache.layers):
         if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):
@@ -77,16 +93,30 @@ def row_cache(model: Model, width: int) -> DynamicCache:
     return cache
 
 
-def arrange(cache: DynamicCache, before: Sequence[int], after: Trunk, own: Tensor | None, tail: Tensor, still: bool = False) -> None:
-    """The cache of a batch whose trunk is now `after`: its rows are those at `own` of the batch before (None: the same), its
-    trunk rows those at `tail` of the trunk before, where `before` rows a layer had entered (see `RowLayer.arrange`)."""
+def arrange(
+    cache: DynamicCache,
+    before: Sequence[int],
+    after: Trunk,
+    own: Tensor | None,
+    tail: Tensor,
+    still: bool = False,
+) -> None:
+    """The cache of a batch whose trunk is now `after`: its rows are those at `own` of the batch
+    before (None: the same), its trunk rows those at `tail` of the trunk before, where `before` rows
+    a layer had entered (see `RowLayer.arrange`).
+    """
     layers = row_layers(cache)
     if layers is None:
         if own is not None:
             cache.batch_select_indices(own)
         return
     for place, layer in enumerate(layers):
-        layer.arrange(None if own is None else own[: after.own[place]], before[place], tail[: after.shared[place]], still)
+        layer.arrange(
+            None if own is None else own[: after.own[place]],
+            before[place],
+            tail[: after.shared[place]],
+            still,
+        )
 
 
 def row_layers(cache: Cache) -> Sequence[RowLayer] | None:

@@ -1,4 +1,6 @@
-"""Token by token: a batch of rows that share what they can, leave when they are over and stay tensors until the end."""
+"""Token by token: a batch of rows that share what they can, leave when they are over and stay
+tensors until the end.
+"""
 
 import logging
 from collections.abc import Generator, Iterator, Sequence
@@ -12,24 +14,26 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from fulcra.engines.cache import arrange, row_cache, row_layers
-from fulcra.engines.said import Said
 from fulcra.engines.sampling import choose, is_warm, uniforms
+from fulcra.engines.transcript import Said
 from fulcra.engines.trunk import Share, Trunk, entry_layer, split_writes, widened
 from fulcra.errors import InputError
 from fulcra.models import Model, applied_rows
+from fulcra.models.anchors import at_prompts
 from fulcra.models.finite import first_broken
-from fulcra.models.natural import at_prompts
 from fulcra.types import Edit, Op, Rollout, RolloutRequest
 
 logger = logging.getLogger(__name__)
 
-#: Rows that are over stay in the batch until they are this share of it: to leave costs a copy of the cache.
+#: Rows that are over stay in the batch until they are this share of it: to leave costs a copy of
+#: the cache.
 LEAVING = 0.15
 
 
 class Prefix(NamedTuple):
-    """The prompts of some requests, left-padded: the pads of each row, the logits after it, keys and values a layer
-    [row, head, pos, head_dim]."""
+    """The prompts of some requests, left-padded: the pads of each row, the logits after it, keys
+    and values a layer [row, head, pos, head_dim].
+    """
 
     pads: Tensor
     logits: Tensor
@@ -38,9 +42,13 @@ class Prefix(NamedTuple):
 
 @final
 class _Decoder:
-    """One batch while it is decoded: rows in order of the layer they enter at, their cache, trunk and edits."""
+    """One batch while it is decoded: rows in order of the layer they enter at, their cache, trunk
+    and edits.
+    """
 
-    def __init__(self, model: Model, requests: Sequence[RolloutRequest], entry: Sequence[int]) -> None:
+    def __init__(
+        self, model: Model, requests: Sequence[RolloutRequest], entry: Sequence[int]
+    ) -> None:
         self.model, device = model, model.device
         self.width = max(len(r.prompt) for r in requests)
         self.horizon = max(r.horizon for r in requests)
@@ -53,9 +61,15 @@ class _Decoder:
         prompts: dict[tuple[int, ...], int] = {}
         history = [prompts.setdefault(r.prompt, len(prompts)) for r in self.requests]
         self.trunk = Trunk([entry[i] for i in order], history, model.n_layers, device)
-        self.said = Said(torch.tensor([r.horizon for r in self.requests], device=device), self.horizon, model.end_ids)
+        self.said = Said(
+            torch.tensor([r.horizon for r in self.requests], device=device),
+            self.horizon,
+            model.end_ids,
+        )
         self.pads = torch.tensor([self.width - len(r.prompt) for r in self.requests], device=device)
-        self.temperature = torch.tensor([r.sampling.temperature for r in self.requests], device=device)
+        self.temperature = torch.tensor(
+            [r.sampling.temperature for r in self.requests], device=device
+        )
         self.warm = is_warm(requests)
         self.uniform = uniforms(self.requests, self.horizon).to(device)
         self.back = torch.tensor(order).argsort().tolist()
@@ -63,7 +77,9 @@ class _Decoder:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        hooked, writes = split_writes(self.model, [r.edits for r in self.requests], self.trunk.entry.tolist())
+        hooked, writes = split_writes(
+            self.model, [r.edits for r in self.requests], self.trunk.entry.tolist()
+        )
         with (
             applied_rows(self.model, hooked) as self.applied,
             widened(self.model, self.trunk, writes, self.applied) as self.widening,
@@ -79,7 +95,9 @@ class _Decoder:
         return said
 
     def tokens(self) -> Generator[None]:
-        """One more token a row each time; the edits are in force until the last one, or until this is closed."""
+        """One more token a row each time; the edits are in force until the last one, or until this
+        is closed.
+        """
         with self._running():
             for step in range(self.horizon):
                 self._take(step, self._forward(step))
@@ -95,7 +113,9 @@ class _Decoder:
         return [said[i] for i in self.back]
 
     def first_logits(self, steps: int) -> Tensor:
-        """The logits of the first greedy steps, [step, request, vocab]; every row goes on whatever it says."""
+        """The logits of the first greedy steps, [step, request, vocab]; every row goes on whatever
+        it says.
+        """
         out = []
         with self._running():
             for step in range(steps):
@@ -108,9 +128,15 @@ class _Decoder:
         """What a pass over the prompts leaves behind."""
         with self._running():
             logits = self._forward(0)
-        if any(edit.positions != "generated" for r in self.requests for edit in r.edits) and self.applied.passes == 0:
+        if (
+            any(edit.positions != "generated" for r in self.requests for edit in r.edits)
+            and self.applied.passes == 0
+        ):
             raise never_acted()
-        back, rows = torch.tensor(self.back, device=logits.device), torch.arange(len(self.back), device=logits.device)
+        back, rows = (
+            torch.tensor(self.back, device=logits.device),
+            torch.arange(len(self.back), device=logits.device),
+        )
         states = []
         for place, layer in enumerate(self.layers or ()):
             own = self.trunk.own[place]
@@ -127,23 +153,33 @@ class _Decoder:
         positions = (places[-ids.shape[1] :] - pads[:, None]).clamp_(min=0)
         self.widening.set()
         out = self.model.hf(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=1
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
         )
         logits: Tensor = out.logits[:, -1]
         return logits
 
     def _prompts(self, base: Tensor) -> Tensor:
         rows = [self.requests[i].prompt for i in base.tolist()]
-        return torch.tensor([(0,) * (self.width - len(row)) + row for row in rows], device=base.device)
+        return torch.tensor(
+            [(0,) * (self.width - len(row)) + row for row in rows], device=base.device
+        )
 
     def _take(self, step: int, logits: Tensor) -> None:
         finite = torch.isfinite(logits.sum(-1, dtype=torch.float32))
-        self.chosen = choose(logits, self.temperature[self.rows], self.uniform[self.rows, step], self.warm)
+        self.chosen = choose(
+            logits, self.temperature[self.rows], self.uniform[self.rows, step], self.warm
+        )
         self.alive = self.said.take(self.rows, self.alive, self.chosen, finite)
 
     def _arrange(self) -> bool:
-        """Rows that are over leave when they are many, and trunk rows split where their rows have said different things; whether
-        any row still speaks."""
+        """Rows that are over leave when they are many, and trunk rows split where their rows have
+        said different things; whether any row still speaks.
+        """
         own, before = self.trunk.own, self.trunk.shared
         speaking = self.alive.nonzero()[:, 0]
         kept = speaking if len(self.alive) - len(speaking) >= LEAVING * len(self.alive) else None
@@ -153,7 +189,12 @@ class _Decoder:
             self.applied.select(kept, len(self.alive))
             self.widening.select(kept, len(self.alive))
             self.trunk.select(kept)
-            self.rows, self.alive, self.chosen, self.pads = self.rows[kept], self.alive[kept], self.chosen[kept], self.pads[kept]
+            self.rows, self.alive, self.chosen, self.pads = (
+                self.rows[kept],
+                self.alive[kept],
+                self.chosen[kept],
+                self.pads[kept],
+            )
         parents = self.trunk.regroup(self.chosen, self.alive)
         if kept is not None or not self.trunk.still or self.trunk.shared != before:
             arrange(self.cache, own, self.trunk, kept, parents, self.trunk.still)
@@ -161,32 +202,40 @@ class _Decoder:
 
 
 @torch.no_grad()
-def decode(model: Model, requests: Sequence[RolloutRequest], share: Share | None = None) -> list[Rollout]:
+def decode(
+    model: Model, requests: Sequence[RolloutRequest], share: Share | None = None
+) -> list[Rollout]:
     """The rollouts of one batch, in the order of the requests.
 
-    What rows have in common below their edits is computed once, as far as `shared` has measured that it may be; `share` says
-    otherwise.
+    What rows have in common below their edits is computed once, as far as `shared` has measured
+    that it may be; `share` says otherwise.
     """
     return _decoder(model, requests, share).decode()
 
 
 @torch.no_grad()
 def prefilled(model: Model, requests: Sequence[RolloutRequest]) -> Prefix:
-    """The prompts of a few requests, read under their edits; what they share below them is computed once."""
+    """The prompts of a few requests, read under their edits; what they share below them is computed
+    once.
+    """
     return _decoder(model, [replace(r, horizon=0) for r in requests], None).prefix()
 
 
 @torch.no_grad()
 def first_logits(model: Model, requests: Sequence[RolloutRequest]) -> Tensor:
-    """The logits of the first two greedy steps, [step, request, vocab], by full passes: what faster ones are held against."""
+    """The logits of the first two greedy steps, [step, request, vocab], by full passes: what faster
+    ones are held against.
+    """
     return _Decoder(model, requests, [0] * len(requests)).first_logits(2)
 
 
 @torch.no_grad()
 def grown(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rollout]]:
-    """The rollouts of one batch as they grow, a token at a time; the last ones are those of `decode`.
+    """The rollouts of one batch as they grow, a token at a time; the last ones are those of
+    `decode`.
 
-    The edits are in force between two tokens: run nothing else on the model until this has ended or is closed.
+    The edits are in force between two tokens: run nothing else on the model until this has ended or
+    is closed.
     """
     decoder = _decoder(model, requests, None)
     with closing(decoder.tokens()) as tokens:
@@ -197,19 +246,30 @@ def grown(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rol
 def sized(model: Model, requests: Sequence[RolloutRequest]) -> list[RolloutRequest]:
     """The requests with their anchors as pins, each sized by its prompt."""
     rows = at_prompts(model, [r.edits for r in requests], [r.prompt for r in requests])
-    return [r if edits == r.edits else replace(r, edits=edits) for r, edits in zip(requests, rows, strict=True)]
+    return [
+        r if edits == r.edits else replace(r, edits=edits)
+        for r, edits in zip(requests, rows, strict=True)
+    ]
 
 
 def _decoder(model: Model, requests: Sequence[RolloutRequest], share: Share | None) -> _Decoder:
     requests = sized(model, requests)
     if share is None:
         share = shared(model) if any(r.edits for r in requests) else "none"
-    return _Decoder(model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests])
+    return _Decoder(
+        model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests]
+    )
 
 
 def name_broken(model: Model, requests: Sequence[RolloutRequest], said: Sequence[Rollout]) -> None:
-    """A warning that names the first neuron where rollouts met numbers that are not finite; nothing where none did."""
-    broken = [(request, rollout) for request, rollout in zip(requests, said, strict=True) if not rollout.finite]
+    """A warning that names the first neuron where rollouts met numbers that are not finite; nothing
+    where none did.
+    """
+    broken = [
+        (request, rollout)
+        for request, rollout in zip(requests, said, strict=True)
+        if not rollout.finite
+    ]
     if not broken:
         return
     request, rollout = broken[0]
@@ -222,7 +282,9 @@ def name_broken(model: Model, requests: Sequence[RolloutRequest], said: Sequence
 
 def never_acted() -> InputError:
     """What is raised where every edit has positions that do not occur."""
-    return InputError("run(): the edits of this batch never acted; their positions do not occur in these rollouts")
+    return InputError(
+        "run(): the edits of this batch never acted; their positions do not occur in these rollouts"
+    )
 
 
 _SHARED: "WeakKeyDictionary[PreTrainedModel, Share]" = WeakKeyDictionary()
@@ -231,20 +293,30 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
 
 
 def shared(model: Model) -> Share:
-    """How much rows may share in this model: the most that gives the logits of a full pass, measured once on a few tokens."""
+    """How much rows may share in this model: the most that gives the logits of a full pass,
+    measured once on a few tokens.
+    """
     if model.hf not in _SHARED:
-        _SHARED[model.hf] = _measured(model) if row_layers(row_cache(model, 1)) is not None else "none"
+        _SHARED[model.hf] = (
+            _measured(model) if row_layers(row_cache(model, 1)) is not None else "none"
+        )
     return _SHARED[model.hf]
 
 
 def tolerance(model: Model) -> float:
-    """How far logits of a faster pass may be from those of a full one, relative to the largest of them."""
+    """How far logits of a faster pass may be from those of a full one, relative to the largest of
+    them.
+    """
     return TOLERANCE.get(model.dtype, 5e-2)
 
 
 def probes(model: Model) -> list[RolloutRequest]:
-    """Sixteen short requests, dosed and scaled in layers from the first to the last, on which passes are held against full ones."""
-    prompts = [tuple(5 + (7 * i + row) % (model.vocab - 5) for i in range(3 + 2 * row)) for row in range(2)]
+    """Sixteen short requests, dosed and scaled in layers from the first to the last, on which
+    passes are held against full ones.
+    """
+    prompts = [
+        tuple(5 + (7 * i + row) % (model.vocab - 5) for i in range(3 + 2 * row)) for row in range(2)
+    ]
     layers = [row * (model.n_layers - 1) // 3 for row in range(4)]
     ops: tuple[Op, ...] = ("add", "scale")
     edits = [(Edit(model.neuron(layer, layer), op, 1.5),) for layer in layers for op in ops]
@@ -256,7 +328,9 @@ def _measured(model: Model) -> Share:
     requests = probes(model)
 
     def logits(share: Share) -> Tensor:
-        return _Decoder(model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests]).first_logits(2)
+        return _Decoder(
+            model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests]
+        ).first_logits(2)
 
     full = first_logits(model, requests)
     # behind a norm of its own an MLP's write is no multiple of one column
@@ -269,5 +343,7 @@ def _measured(model: Model) -> Share:
             continue
         if distance <= tolerance(model):
             return share
-        logger.warning("%s: a pass shared by %r differs from a full one by %.2g", model.name, share, distance)
+        logger.warning(
+            "%s: a pass shared by %r differs from a full one by %.2g", model.name, share, distance
+        )
     return "none"

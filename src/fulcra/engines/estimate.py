@@ -1,4 +1,6 @@
-"""What a run would cost: a small and a larger sample of it are run, on neurons that look like those to be dosed."""
+"""What a run would cost: a small and a larger sample of it are run, on neurons that look like those
+to be dosed.
+"""
 
 import math
 import random
@@ -7,13 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from fulcra.engines.budget import batch_bytes, held_bytes
 from fulcra.engines.decoding import decode, shared
 from fulcra.engines.local import shards
+from fulcra.engines.memory import batch_bytes, held_bytes
 from fulcra.models import Model
 from fulcra.types import Edit, Neuron, RolloutRequest
 
-#: One request in so many is run; but ENOUGH of them, or half of all, so that a row's cost stands out from a batch's.
+#: One request in so many is run; but ENOUGH of them, or half of all, so that a row's cost stands
+#: out from a batch's.
 PART, ENOUGH = 16, 96
 #: Rows of the small sample: what they take is mostly what a batch of any size takes.
 FEW = 24
@@ -27,7 +30,9 @@ Run = Callable[[Sequence[int], Sequence[RolloutRequest]], int]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The expected cost of a run: rollouts, tokens they say (ends left out), wall seconds, CPU seconds, the most bytes held at once."""
+    """The expected cost of a run: rollouts, tokens they say (ends left out), wall seconds, CPU
+    seconds, the most bytes held at once.
+    """
 
     rollouts: int = 0
     tokens: int = 0
@@ -47,7 +52,10 @@ class Estimate:
 
     def minus(self, other: "Estimate") -> "Estimate":
         """The seconds that this takes longer than the other."""
-        return Estimate(seconds=max(0.0, self.seconds - other.seconds), cpu_seconds=max(0.0, self.cpu_seconds - other.cpu_seconds))
+        return Estimate(
+            seconds=max(0.0, self.seconds - other.seconds),
+            cpu_seconds=max(0.0, self.cpu_seconds - other.cpu_seconds),
+        )
 
     def times(self, share: float) -> "Estimate":
         """So many times the same work, one after the other."""
@@ -64,11 +72,15 @@ def timed(work: Callable[[], T]) -> tuple[T, Estimate]:
     """What `work` returns, and the seconds it takes, those of all threads as CPU seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
-    return result, Estimate(seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu)
+    return result, Estimate(
+        seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu
+    )
 
 
 def line(few: tuple[int, Estimate], many: tuple[int, Estimate], size: float) -> Estimate:
-    """The cost of one piece of work of `size`, on the line through two that were measured, and never falling with size."""
+    """The cost of one piece of work of `size`, on the line through two that were measured, and
+    never falling with size.
+    """
     (low, small), (high, large) = few, many
     if high <= low:
         return large.times(size / high)
@@ -78,15 +90,25 @@ def line(few: tuple[int, Estimate], many: tuple[int, Estimate], size: float) -> 
         return more + slope * (size - high)
 
     return Estimate(
-        0, round(large.tokens / high * size), at(small.seconds, large.seconds), at(small.cpu_seconds, large.cpu_seconds), large.bytes
+        0,
+        round(large.tokens / high * size),
+        at(small.seconds, large.seconds),
+        at(small.cpu_seconds, large.cpu_seconds),
+        large.bytes,
     )
 
 
-def estimate(model: Model, requests: Sequence[RolloutRequest], run: Run | None = None, together: int | None = None) -> Estimate:
+def estimate(
+    model: Model,
+    requests: Sequence[RolloutRequest],
+    run: Run | None = None,
+    together: int | None = None,
+) -> Estimate:
     """The cost of running `requests` on this machine, by `run`, `together` at a time.
 
-    The samples dose other neurons of the same layers, as far from the stream as the ones asked for, so that nothing that
-    may be committed later is rolled out. Cost: one rollout in sixteen, and at least 120 or three quarters of them.
+    The samples dose other neurons of the same layers, as far from the stream as the ones asked for,
+    so that nothing that may be committed later is rolled out. Cost: one rollout in sixteen, and at
+    least 120 or three quarters of them.
     """
     held = held_bytes(model.device)
     if not requests:
@@ -95,17 +117,28 @@ def estimate(model: Model, requests: Sequence[RolloutRequest], run: Run | None =
     step = together or len(requests)
     parts = [requests[start : start + step] for start in range(0, len(requests), step)]
     batches = [[part[i] for i in shard] for part in parts for shard in shards(model, part)]
-    rows = min(max(map(len, batches)), max(ENOUGH, len(requests) // PART), math.ceil(len(requests) / 2))
-    few, many = (_measured(model, requests, run or _decoded(model), size) for size in (min(FEW, math.ceil(rows / 2)), rows))
+    rows = min(
+        max(map(len, batches)), max(ENOUGH, len(requests) // PART), math.ceil(len(requests) / 2)
+    )
+    few, many = (
+        _measured(model, requests, run or _decoded(model), size)
+        for size in (min(FEW, math.ceil(rows / 2)), rows)
+    )
     cost = sum((line(few, many, len(batch)) for batch in batches), Estimate())
-    return replace(cost, rollouts=len(requests), bytes=held + max(batch_bytes(model, batch) for batch in batches))
+    return replace(
+        cost,
+        rollouts=len(requests),
+        bytes=held + max(batch_bytes(model, batch) for batch in batches),
+    )
 
 
 def _decoded(model: Model) -> Run:
     return lambda places, some: sum(len(rollout.tokens) for rollout in decode(model, some))
 
 
-def _measured(model: Model, requests: Sequence[RolloutRequest], run: Run, rows: int) -> tuple[int, Estimate]:
+def _measured(
+    model: Model, requests: Sequence[RolloutRequest], run: Run, rows: int
+) -> tuple[int, Estimate]:
     places = _sample(requests, rows)
     some = [_stand_ins(model, requests[i]) for i in places]
     tokens, cost = timed(lambda: run(places, some))
@@ -123,7 +156,9 @@ def _sample(requests: Sequence[RolloutRequest], rows: int) -> list[int]:
 
 
 def _stand_ins(model: Model, request: RolloutRequest) -> RolloutRequest:
-    """The same request on other neurons of its layers, their doses scaled to move the stream as far."""
+    """The same request on other neurons of its layers, their doses scaled to move the stream as
+    far.
+    """
     return replace(request, edits=tuple(_stand_in(model, edit) for edit in request.edits))
 
 
@@ -131,6 +166,13 @@ def _stand_in(model: Model, edit: Edit) -> Edit:
     if not isinstance(edit.site, Neuron):
         return edit
     width = model.width(edit.site.layer) if edit.site.expert is None else None
-    other = replace(edit.site, index=(edit.site.index + width // 2) % width if width else max(0, edit.site.index - 1))
+    other = replace(
+        edit.site,
+        index=(edit.site.index + width // 2) % width if width else max(0, edit.site.index - 1),
+    )
     size, other_size = (float(model.write(site).norm()) for site in (edit.site, other))
-    return replace(edit, site=other, value=edit.value * size / other_size if edit.op == "add" and other_size else edit.value)
+    return replace(
+        edit,
+        site=other,
+        value=edit.value * size / other_size if edit.op == "add" and other_size else edit.value,
+    )

@@ -1,4 +1,6 @@
-"""Generic text: bundled openings continued by the audited model itself, the ground on which |r|, c0 and KL stand."""
+"""Generic text: bundled openings continued by the audited model itself, the ground on which |r|, c0
+and KL stand.
+"""
 
 import hashlib
 import json
@@ -24,25 +26,39 @@ class GenericText:
     @property
     def sha256(self) -> str:
         """Hash of all token ids."""
-        return hashlib.sha256(json.dumps([self.prompts, self.replies], separators=(",", ":")).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([self.prompts, self.replies], separators=(",", ":")).encode()
+        ).hexdigest()
 
     def first(self, count: int) -> "GenericText":
         """The first `count` texts."""
         return GenericText(self.prompts[:count], self.replies[:count])
 
 
-def continue_openings(model: Model, openings: Sequence[str], seed: int, system: str | None = None, tokens: int = TOKENS) -> GenericText:
-    """Generic text from `openings`: chat-templated where there is a template, sampled at temperature .8, 48 tokens.
+def continue_openings(
+    model: Model,
+    openings: Sequence[str],
+    seed: int,
+    system: str | None = None,
+    tokens: int = TOKENS,
+) -> GenericText:
+    """Generic text from `openings`: chat-templated where there is a template, sampled at
+    temperature .8, 48 tokens.
 
-    Openings whose reply is empty are left out; InputError where one is not finite. Cost: one rollout an opening.
+    Openings whose reply is empty are left out; InputError where one is not finite. Cost: one
+    rollout an opening.
     """
     prompts = [model.prompt_ids(opening, system) for opening in openings]
-    requests = [RolloutRequest(p, (), tokens, Sampling(TEMPERATURE, seed * 1_000_003 + i)) for i, p in enumerate(prompts)]
+    requests = [
+        RolloutRequest(p, (), tokens, Sampling(TEMPERATURE, seed * 1_000_003 + i))
+        for i, p in enumerate(prompts)
+    ]
     rollouts = run(model, requests)
     if broken := sum(not rollout.finite for rollout in rollouts):
         raise InputError(
-            f"generic text: {broken} of {len(rollouts)} undosed replies of {model.name} in {str(model.dtype).removeprefix('torch.')} met "
-            "numbers that are not finite; load it in float32"
+            f"generic text: {broken} of {len(rollouts)} undosed replies of {model.name} in"
+            f" {str(model.dtype).removeprefix('torch.')} met numbers that are not finite; load it"
+            " in float32"
         )
     spoken = [(p, r.tokens) for p, r in zip(prompts, rollouts, strict=True) if r.tokens]
     return GenericText(tuple(p for p, _ in spoken), tuple(t for _, t in spoken))

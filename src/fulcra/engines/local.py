@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Iterator, Sequence
 
-from fulcra.engines.budget import alone_too_large, is_out_of_memory, rows_that_fit, rows_together
+from fulcra.engines.continuous_batching import Unfit, refilled
 from fulcra.engines.decoding import decode, grown
-from fulcra.engines.refilling import Unfit, refilled
+from fulcra.engines.memory import alone_too_large, is_out_of_memory, rows_that_fit, rows_together
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import Rollout, RolloutRequest
@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 
 
 def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:
-    """Indices of requests that run together, alike in horizon and prompt: padding is short, and doses share their prompt."""
+    """Indices of requests that run together, alike in horizon and prompt: padding is short, and
+    doses share their prompt.
+    """
 
     def key(i: int) -> tuple[int, int, tuple[int, ...], int]:
         request = requests[i]
@@ -39,7 +41,9 @@ def run(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
 
 
 def run_shards(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
-    """Rollouts by request index, a shard at a time; of a model that is `compiled`, as rows leave their slots."""
+    """Rollouts by request index, a shard at a time; of a model that is `compiled`, as rows leave
+    their slots.
+    """
     for request in requests:
         _require_room(model, request)
     left = list(range(len(requests)))
@@ -49,15 +53,25 @@ def run_shards(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dic
                 left = [i for i in left if i not in done]
                 yield done
         except Unfit as reason:
-            logger.warning("%s: its rollouts are not compiled, and run as they are: %s", model.name, reason)
+            logger.warning(
+                "%s: its rollouts are not compiled, and run as they are: %s", model.name, reason
+            )
     for shard in shards(model, [requests[i] for i in left]):
-        yield dict(zip((left[i] for i in shard), _decoded(model, [requests[left[i]] for i in shard]), strict=True))
+        yield dict(
+            zip(
+                (left[i] for i in shard),
+                _decoded(model, [requests[left[i]] for i in shard]),
+                strict=True,
+            )
+        )
 
 
 def spoken(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rollout]]:
-    """The rollouts of a few requests as they grow, a token at a time; the last ones are those of `run`.
+    """The rollouts of a few requests as they grow, a token at a time; the last ones are those of
+    `run`.
 
-    Their edits are in force between two tokens: run nothing else on the model until this has ended or is closed.
+    Their edits are in force between two tokens: run nothing else on the model until this has ended
+    or is closed.
     """
     for request in requests:
         _require_room(model, request)
@@ -73,7 +87,9 @@ def _require_room(model: Model, request: RolloutRequest) -> None:
 
 
 def _decoded(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
-    """One shard, in as many parts as memory asks for; a part that runs out is halved, and nothing is lost."""
+    """One shard, in as many parts as memory asks for; a part that runs out is halved, and nothing
+    is lost.
+    """
     if len(requests) <= rows_that_fit(model, requests):
         try:
             return decode(model, requests)

@@ -1,4 +1,6 @@
-"""Rows in fixed slots: one decoding step whose shapes never change, compiled once, with all that differs in tensors."""
+"""Rows in fixed slots: one decoding step whose shapes never change, compiled once, with all that
+differs in tensors.
+"""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -11,9 +13,9 @@ from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer, StaticLayer
 
 from fulcra.engines.decoding import Prefix, prefilled
-from fulcra.engines.doses import Doses
-from fulcra.engines.said import Said
 from fulcra.engines.sampling import choose, is_warm, uniforms
+from fulcra.engines.slot_doses import Doses
+from fulcra.engines.transcript import Said
 from fulcra.models import Model
 from fulcra.types import Rollout, RolloutRequest
 
@@ -22,15 +24,21 @@ BACKEND = "inductor"
 
 
 class SlotLayer(StaticLayer):
-    """Keys and values of one layer [slot, head, column, head_dim]; every slot writes at the column of its own `place`."""
+    """Keys and values of one layer [slot, head, column, head_dim]; every slot writes at the column
+    of its own `place`.
+    """
 
     def __init__(self, states: tuple[Tensor, Tensor], place: Tensor, width: int) -> None:
         super().__init__(max_cache_len=width)
         self.place, self.every = place, torch.arange(len(place), device=place.device)
-        self.held = [state.new_zeros(len(place), state.shape[1], width, state.shape[-1]) for state in states]
+        self.held = [
+            state.new_zeros(len(place), state.shape[1], width, state.shape[-1]) for state in states
+        ]
         self.is_initialized = True
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
         """All columns, the new ones among them; a mask hides those that are not said yet."""
         for held, state in zip(self.held, (key_states, value_states), strict=True):
             held[self.every, :, self.place] = state[:, :, 0]
@@ -42,17 +50,21 @@ class SlotLayer(StaticLayer):
         return 1
 
     def put(self, slots: Tensor, states: tuple[Tensor, Tensor]) -> None:
-        """Prompts in the first columns of `slots`, zeros in all others: a masked number that is not finite still spoils a row."""
+        """Prompts in the first columns of `slots`, zeros in all others: a masked number that is not
+        finite still spoils a row.
+        """
         for held, state in zip(self.held, states, strict=True):
             held[slots] = torch.nn.functional.pad(state, (0, 0, 0, held.shape[2] - state.shape[2]))
 
 
 @final
 class Slots:
-    """So many rows of a model at a time, each of at most `width` tokens and `edits` edited neurons a layer.
+    """So many rows of a model at a time, each of at most `width` tokens and `edits` edited neurons
+    a layer.
 
-    A row stands in the columns from `start` on; `place` is where its last `token` goes. The step runs on a twin of the
-    model, other modules around the same weights, so that its hooks can stay and no other pass sees them.
+    A row stands in the columns from `start` on; `place` is where its last `token` goes. The step
+    runs on a twin of the model, other modules around the same weights, so that its hooks can stay
+    and no other pass sees them.
     """
 
     def __init__(self, model: Model, size: int, width: int, edits: int) -> None:
@@ -60,9 +72,14 @@ class Slots:
         # of the model itself nothing is kept, so that it can be let go
         self.twin, device = twin(model), model.device
         self.every = torch.arange(size, device=device)
-        self.token, self.start, self.place = (torch.zeros(size, dtype=torch.long, device=device) for _ in range(3))
+        self.token, self.start, self.place = (
+            torch.zeros(size, dtype=torch.long, device=device) for _ in range(3)
+        )
         self.alive = torch.zeros(size, dtype=torch.bool, device=device)
-        self.temperature, self.uniform = torch.zeros(size, device=device), torch.zeros(size, width, device=device)
+        self.temperature, self.uniform = (
+            torch.zeros(size, device=device),
+            torch.zeros(size, width, device=device),
+        )
         self.said = Said(torch.zeros(size, dtype=torch.long, device=device), width, model.end_ids)
         self.doses = Doses(self.twin, size, edits)
         self.doses.install()
@@ -73,8 +90,12 @@ class Slots:
         self._compiled = {warm: compiled(self._advance, device) for warm in (False, True)}
 
     def serves(self, model: Model, width: int, edits: int) -> bool:
-        """Whether rows of this size fit, and the twin still stands around the model's weights, where they were."""
-        same = [id(one) for one in model.hf.parameters()] == [id(one) for one in self.twin.hf.parameters()]
+        """Whether rows of this size fit, and the twin still stands around the model's weights,
+        where they were.
+        """
+        same = [id(one) for one in model.hf.parameters()] == [
+            id(one) for one in self.twin.hf.parameters()
+        ]
         there = (model.device, model.dtype) == (self.token.device, self.doses.shift.dtype)
         return same and there and width <= self.width and edits <= self.doses.edits
 
@@ -87,7 +108,9 @@ class Slots:
             layer.put(at, states)
         self.doses.put(at, [request.edits for request in requests])
         self.start[at], self.place[at] = prefix.pads, max(len(r.prompt) for r in requests)
-        self.temperature[at] = torch.tensor([r.sampling.temperature for r in requests], device=at.device)
+        self.temperature[at] = torch.tensor(
+            [r.sampling.temperature for r in requests], device=at.device
+        )
         self.uniform[at] = uniforms(requests, self.width).to(at.device)
         self.said.begin(at, torch.tensor([r.horizon for r in requests], device=at.device))
         self.alive[at] = True
@@ -98,16 +121,34 @@ class Slots:
         if not self.layers:
             self.layers = [SlotLayer(states, self.place, self.width) for states in prefix.states]
             self.cache = Cache(layers=list(self.layers))
-            said, state = self.said, (self.token, self.start, self.place, self.alive, self.temperature, self.uniform, self.every)
+            said, state = (
+                self.said,
+                (
+                    self.token,
+                    self.start,
+                    self.place,
+                    self.alive,
+                    self.temperature,
+                    self.uniform,
+                    self.every,
+                ),
+            )
             texts = (said.horizon, said.ends, said.tokens, said.count, said.ended, said.broken)
-            for tensor in (*state, *texts, *self.doses.tensors, *(held for layer in self.layers for held in layer.held)):
+            for tensor in (
+                *state,
+                *texts,
+                *self.doses.tensors,
+                *(held for layer in self.layers for held in layer.held),
+            ):
                 # written in place and never moved: what a CUDA graph needs to know
                 torch._dynamo.mark_static_address(tensor)
         return self.layers
 
     @torch.no_grad()
     def step(self, warm: bool) -> Tensor:
-        """The logits [slot, vocab] of one more token in every slot, overwritten by the next step; `warm`: some row is drawn."""
+        """The logits [slot, vocab] of one more token in every slot, overwritten by the next step;
+        `warm`: some row is drawn.
+        """
         torch.compiler.cudagraph_mark_step_begin()
         logits: Tensor = self._compiled[warm](warm)
         return logits
@@ -134,7 +175,9 @@ class Slots:
         self.token[slots] = chosen
 
     def _mask(self) -> Tensor | dict[str, Tensor]:
-        """What is added to attention scores, [slot, 1, 1, column]; one for each kind of layer where a model has two."""
+        """What is added to attention scores, [slot, 1, 1, column]; one for each kind of layer where
+        a model has two.
+        """
         columns = torch.arange(self.width, device=self.place.device)
         last = self.place[:, None]
         said = (columns >= self.start[:, None]) & (columns <= last)
@@ -143,10 +186,16 @@ class Slots:
             zero = torch.zeros(seen.shape, dtype=self.twin.dtype, device=seen.device)
             return zero.masked_fill(~seen, torch.finfo(zero.dtype).min)[:, None, None]
 
-        masks = {window: additive(said if window is None else said & (columns > last - window)) for window in self.windows}
+        masks = {
+            window: additive(said if window is None else said & (columns > last - window))
+            for window in self.windows
+        }
         if len(masks) == 1:
             return next(iter(masks.values()))
-        return {"full_attention" if window is None else "sliding_attention": mask for window, mask in masks.items()}
+        return {
+            "full_attention" if window is None else "sliding_attention": mask
+            for window, mask in masks.items()
+        }
 
     def over(self) -> list[bool]:
         """Which slots hold no row that speaks."""
@@ -159,7 +208,9 @@ class Slots:
 
 
 def windows(model: Model) -> set[int | None]:
-    """The attention windows of the model's layers, None for full attention; empty where a layer keeps something else."""
+    """The attention windows of the model's layers, None for full attention; empty where a layer
+    keeps something else.
+    """
     layers = DynamicCache(config=model.hf.config).layers
     if any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
         return set()
@@ -176,10 +227,17 @@ def twin(model: Model) -> Model:
 def compiled(method: Any, device: torch.device) -> Callable[[bool], Tensor]:
     """A bound method compiled whole, its shapes fixed, as a CUDA graph on an accelerator.
 
-    Its code is copied: compiled programs are kept by code object, eight at most, and guards do not see hooks.
+    Its code is copied: compiled programs are kept by code object, eight at most, and guards do not
+    see hooks.
     """
     function = method.__func__
-    own = FunctionType(function.__code__.replace(), function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    own = FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
     mode = "reduce-overhead" if device.type == "cuda" else None
     run: Callable[[bool], Tensor] = torch.compile(
         MethodType(own, method.__self__), fullgraph=True, dynamic=False, backend=BACKEND, mode=mode

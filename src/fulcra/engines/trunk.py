@@ -1,4 +1,6 @@
-"""What rows of one batch share: below its first edited layer a row is its prompt and its tokens, whatever its dose."""
+"""What rows of one batch share: below its first edited layer a row is its prompt and its tokens,
+whatever its dose.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,15 +14,19 @@ from fulcra.models import Applied, Model
 from fulcra.models.edits import affine
 from fulcra.types import Edit, Edits, Neuron
 
-#: Where a row may leave the trunk: after the edited MLP's write, before the edited block, or at once.
+#: Where a row may leave the trunk: after the edited MLP's write, before the edited block, or at
+#: once.
 Share = Literal["write", "block", "none"]
 
-#: More than any vocabulary has tokens: what tells apart the token after one history from the token after another.
+#: More than any vocabulary has tokens: what tells apart the token after one history from the token
+#: after another.
 SPAN = 1 << 32
 
 
 def is_write(edit: Edit) -> bool:
-    """Whether the edit moves the block's output by a multiple of one column of W_down, at every position."""
+    """Whether the edit moves the block's output by a multiple of one column of W_down, at every
+    position.
+    """
     return isinstance(edit.site, Neuron) and edit.site.expert is None and edit.positions == "all"
 
 
@@ -29,24 +35,34 @@ def entry_layer(edits: Edits, n_layers: int, share: Share) -> int:
     if share == "none" or any(edit.op == "ablate_direction" for edit in edits):
         return 0
     first = min((edit.site.layer for edit in edits), default=n_layers)
-    carried = share == "write" and first < n_layers and all(is_write(edit) for edit in edits if edit.site.layer == first)
+    carried = (
+        share == "write"
+        and first < n_layers
+        and all(is_write(edit) for edit in edits if edit.site.layer == first)
+    )
     return first + 1 if carried else min(first, n_layers if share == "write" else n_layers - 1)
 
 
 class Trunk:
-    """Rows sorted by the layer at which they enter, and below it the trunk rows that stand for them.
+    """Rows sorted by the layer at which they enter, and below it the trunk rows that stand for
+    them.
 
-    At layer l (n_layers: the final norm) the batch holds the rows with entry <= l, then one trunk row for each distinct
-    history of the rows still to come, deepest first. A row enters as a copy of its trunk row.
+    At layer l (n_layers: the final norm) the batch holds the rows with entry <= l, then one trunk
+    row for each distinct history of the rows still to come, deepest first. A row enters as a copy
+    of its trunk row.
     """
 
-    def __init__(self, entry: Sequence[int], history: Sequence[int], n_layers: int, device: torch.device) -> None:
+    def __init__(
+        self, entry: Sequence[int], history: Sequence[int], n_layers: int, device: torch.device
+    ) -> None:
         self.entry, self.n_layers = torch.tensor(entry, device=device), n_layers
         self.node = torch.tensor(history, device=device)
         self.regroup(torch.zeros_like(self.entry), torch.ones_like(self.entry, dtype=torch.bool))
 
     def regroup(self, tokens: Tensor, alive: Tensor) -> Tensor:
-        """The trunk rows after one more token a row: for each its place among the old ones. Waits for the device three times."""
+        """The trunk rows after one more token a row: for each its place among the old ones. Waits
+        for the device three times.
+        """
         came = (alive & (self.entry > 0)).nonzero()[:, 0]
         entry = self.entry[came]
         keys, group = torch.unique(self.node[came] * SPAN + tokens[came], return_inverse=True)
@@ -57,7 +73,9 @@ class Trunk:
         self.first = torch.zeros_like(order).scatter(0, self.node[came], came)
         layers = torch.arange(self.n_layers + 1, device=order.device)[:, None]
         still = (parents == torch.arange(len(parents), device=order.device)).all()
-        facts = torch.cat([(self.entry <= layers).sum(1), (top[order] > layers).sum(1), still[None]]).tolist()
+        facts = torch.cat(
+            [(self.entry <= layers).sum(1), (top[order] > layers).sum(1), still[None]]
+        ).tolist()
         self.own: list[int] = facts[: self.n_layers + 1]
         self.shared: list[int] = facts[self.n_layers + 1 : -1]
         #: Whether the trunk rows are the first of the old ones, in their order.
@@ -69,26 +87,40 @@ class Trunk:
         self.entry, self.node = self.entry[kept], self.node[kept]
 
     def base(self) -> Tensor:
-        """For each row of the batch at the embedding, a row of the whole batch with the same history."""
-        return torch.cat([torch.arange(self.own[0], device=self.first.device), self.first[: self.shared[0]]])
+        """For each row of the batch at the embedding, a row of the whole batch with the same
+        history.
+        """
+        return torch.cat(
+            [torch.arange(self.own[0], device=self.first.device), self.first[: self.shared[0]]]
+        )
 
     def below(self, layer: int, rows: Tensor) -> Tensor:
         """Where the batch of the layer below holds the histories of rows that enter at `layer`."""
         # Where no trunk row is left, all who enter are over, and what they read does not matter.
-        return self.own[layer - 1] + self.node[rows] if self.shared[layer - 1] else torch.zeros_like(rows)
+        return (
+            self.own[layer - 1] + self.node[rows]
+            if self.shared[layer - 1]
+            else torch.zeros_like(rows)
+        )
 
     def widening(self, layer: int) -> Tensor | None:
-        """For each row of the batch at `layer` the place of its input in the batch below; None where nobody enters."""
+        """For each row of the batch at `layer` the place of its input in the batch below; None
+        where nobody enters.
+        """
         before, now, left = self.own[layer - 1], self.own[layer], self.shared[layer]
         if now == before and left == self.shared[layer - 1]:
             return None
         places = torch.arange(max(now, before + left), device=self.node.device)
-        return torch.cat([places[:before], self.below(layer, places[before:now]), places[before : before + left]])
+        return torch.cat(
+            [places[:before], self.below(layer, places[before:now]), places[before : before + left]]
+        )
 
 
 @dataclass(slots=True)
 class _Writes:
-    """h <- factor * h + shift for rows that enter above the edited layer: what they add to the stream is change * vector."""
+    """h <- factor * h + shift for rows that enter above the edited layer: what they add to the
+    stream is change * vector.
+    """
 
     rows: Tensor
     index: Tensor
@@ -99,37 +131,59 @@ class _Writes:
     def select(self, place: Tensor) -> None:
         kept = place[self.rows] >= 0
         self.rows = place[self.rows[kept]]
-        self.index, self.factor, self.shift, self.vectors = self.index[kept], self.factor[kept], self.shift[kept], self.vectors[kept]
+        self.index, self.factor, self.shift, self.vectors = (
+            self.index[kept],
+            self.factor[kept],
+            self.shift[kept],
+            self.vectors[kept],
+        )
 
 
-def split_writes(model: Model, rows: Sequence[Edits], entry: Sequence[int]) -> tuple[list[Edits], dict[int, _Writes]]:
-    """What hooks must do in each row, and by entry layer what rows bring with them when they enter just above an edit."""
+def split_writes(
+    model: Model, rows: Sequence[Edits], entry: Sequence[int]
+) -> tuple[list[Edits], dict[int, _Writes]]:
+    """What hooks must do in each row, and by entry layer what rows bring with them when they enter
+    just above an edit.
+    """
     below: dict[int, list[tuple[int, Edit]]] = {}
     for row, (edits, layer) in enumerate(zip(rows, entry, strict=True)):
         for edit in edits:
             if edit.site.layer < layer:
                 below.setdefault(layer, []).append((row, edit))
-    hooked = [tuple(edit for edit in edits if edit.site.layer >= layer) for edits, layer in zip(rows, entry, strict=True)]
+    hooked = [
+        tuple(edit for edit in edits if edit.site.layer >= layer)
+        for edits, layer in zip(rows, entry, strict=True)
+    ]
     return hooked, {layer: _writes(model, layer - 1, pairs) for layer, pairs in below.items()}
 
 
 def _writes(model: Model, layer: int, pairs: Sequence[tuple[int, Edit]]) -> _Writes:
-    index = torch.tensor([edit.site.index for _, edit in pairs if isinstance(edit.site, Neuron)], device=model.device)
-    factor, shift = torch.tensor([affine(edit) for _, edit in pairs], device=model.device, dtype=model.dtype).unbind(-1)
+    index = torch.tensor(
+        [edit.site.index for _, edit in pairs if isinstance(edit.site, Neuron)], device=model.device
+    )
+    factor, shift = torch.tensor(
+        [affine(edit) for _, edit in pairs], device=model.device, dtype=model.dtype
+    ).unbind(-1)
     rows = torch.tensor([row for row, _ in pairs], device=model.device)
     return _Writes(rows, index, factor, shift, model.writes(layer)[index])
 
 
 def _gathered(value: Any, index: Tensor, batch: int) -> Any:
     if isinstance(value, Tensor):
-        return value.index_select(0, index) if value.dim() > 1 and value.shape[0] == batch and batch > 1 else value
+        return (
+            value.index_select(0, index)
+            if value.dim() > 1 and value.shape[0] == batch and batch > 1
+            else value
+        )
     if isinstance(value, tuple):
         return tuple(_gathered(one, index, batch) for one in value)
     return value
 
 
 class Widening:
-    """The batch as it widens on its way up, one forward pass at a time: the hooks of `widened` act through it."""
+    """The batch as it widens on its way up, one forward pass at a time: the hooks of `widened` act
+    through it.
+    """
 
     def __init__(self, trunk: Trunk, writes: dict[int, _Writes], applied: Applied) -> None:
         self.trunk, self.writes, self.applied = trunk, writes, applied
@@ -137,7 +191,9 @@ class Widening:
 
     def set(self) -> None:
         """The next pass is one of the trunk as it stands."""
-        self.steps = {layer: self.trunk.widening(layer) for layer in range(1, self.trunk.n_layers + 1)}
+        self.steps = {
+            layer: self.trunk.widening(layer) for layer in range(1, self.trunk.n_layers + 1)
+        }
         self.batch = self.trunk.own[0] + self.trunk.shared[0]
         self.origin: Tensor | None = None
         self._kept: dict[int, tuple[Any, Any]] = {}
@@ -151,13 +207,19 @@ class Widening:
             writes.select(place)
 
     def read(self, layer: int, activation: Tensor) -> None:
-        """Takes from the down projection's input what the rows that enter above change in it, [row, pos]."""
+        """Takes from the down projection's input what the rows that enter above change in it, [row,
+        pos].
+        """
         writes = self.writes[layer + 1]
         held = activation[self.trunk.below(layer + 1, writes.rows), :, writes.index]
-        self._changes[layer + 1] = torch.addcmul(writes.shift[:, None], held, writes.factor[:, None]) - held
+        self._changes[layer + 1] = (
+            torch.addcmul(writes.shift[:, None], held, writes.factor[:, None]) - held
+        )
         self.applied.passes += 1
 
-    def inputs(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    def inputs(
+        self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """What block `layer` gets; None where nothing has entered up to here."""
         step = self.steps.get(layer)
         if step is not None:
@@ -166,7 +228,9 @@ class Widening:
             args = (self._entered(layer, args[0].index_select(0, step)), *args[1:])
         if self.origin is None:
             return None
-        return (args[0], *(self._side(one) for one in args[1:])), {name: self._side(value) for name, value in kwargs.items()}
+        return (args[0], *(self._side(one) for one in args[1:])), {
+            name: self._side(value) for name, value in kwargs.items()
+        }
 
     def _entered(self, layer: int, stream: Tensor) -> Tensor:
         if layer not in self._changes:
@@ -185,10 +249,16 @@ class Widening:
 
 
 @contextmanager
-def widened(model: Model, trunk: Trunk, writes: dict[int, _Writes], applied: Applied) -> Iterator[Widening]:
-    """A widening in force inside the block, on the blocks from the first entry upwards; no hook where nobody enters."""
+def widened(
+    model: Model, trunk: Trunk, writes: dict[int, _Writes], applied: Applied
+) -> Iterator[Widening]:
+    """A widening in force inside the block, on the blocks from the first entry upwards; no hook
+    where nobody enters.
+    """
     state = Widening(trunk, writes, applied)
-    first = next((layer for layer, step in state.steps.items() if step is not None), model.n_layers + 1)
+    first = next(
+        (layer for layer, step in state.steps.items() if step is not None), model.n_layers + 1
+    )
 
     def entering(layer: int) -> Any:
         return lambda module, args, kwargs: state.inputs(layer, args, kwargs)
@@ -199,7 +269,11 @@ def widened(model: Model, trunk: Trunk, writes: dict[int, _Writes], applied: App
     modules: list[nn.Module] = [*model.blocks, model.hf.get_submodule(model.family.final_norm)]
     with ExitStack() as stack:
         for layer in range(first, len(modules)):
-            stack.callback(modules[layer].register_forward_pre_hook(entering(layer), with_kwargs=True).remove)
+            stack.callback(
+                modules[layer].register_forward_pre_hook(entering(layer), with_kwargs=True).remove
+            )
         for layer in writes:
-            stack.callback(model.down(layer - 1).register_forward_pre_hook(reading(layer - 1)).remove)
+            stack.callback(
+                model.down(layer - 1).register_forward_pre_hook(reading(layer - 1)).remove
+            )
         yield state

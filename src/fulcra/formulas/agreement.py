@@ -8,12 +8,16 @@ from fulcra.errors import InputError
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
-    """Cohen's kappa of two raters over the same units, (observed - chance) / (1 - chance); nan where chance explains all.
+    """Cohen's kappa of two raters over the same units, (observed - chance) / (1 - chance); nan
+    where chance explains all.
 
     Chance is the product of the two raters' own label frequencies.
     """
     if len(first) != len(second):
-        raise InputError(f"cohen_kappa() got {len(first)} and {len(second)} labels: expected one a unit from both raters")
+        raise InputError(
+            f"cohen_kappa() got {len(first)} and {len(second)} labels: expected one a unit from"
+            " both raters"
+        )
     n = len(first)
     if not n:
         return math.nan
@@ -24,11 +28,17 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
 
 
 def krippendorff_alpha(units: Sequence[Sequence[Hashable | None]]) -> float:
-    """Krippendorff's alpha for nominal labels, 1 - observed / expected disagreement; nan where nothing could disagree.
+    """Krippendorff's alpha for nominal labels, 1 - observed / expected disagreement; nan where
+    nothing could disagree.
 
-    Each unit holds the labels of its raters, None where one gave none; a unit with fewer than two labels pairs nothing.
+    Each unit holds the labels of its raters, None where one gave none; a unit with fewer than two
+    labels pairs nothing.
     """
-    rated = [Counter(found) for unit in units if len(found := [label for label in unit if label is not None]) > 1]
+    rated = [
+        Counter(found)
+        for unit in units
+        if len(found := [label for label in unit if label is not None]) > 1
+    ]
     pooled = sum(rated, Counter[Hashable]())
     expected = _disagreeing(pooled)
     if not expected:

@@ -1,4 +1,6 @@
-"""The control budget, which turns doses in activation units into gains without a unit (LAW.md section 2)."""
+"""The control budget, which turns doses in activation units into gains without a unit (LAW.md
+section 2).
+"""
 
 import math
 from typing import overload
@@ -11,13 +13,18 @@ from torch import Tensor
 @overload
 def budget(residual_norm: float, write_norm: float) -> float: ...
 @overload
-def budget(residual_norm: float | Float[Tensor, "..."], write_norm: Float[Tensor, "..."]) -> Float[Tensor, "..."]: ...
+def budget(
+    residual_norm: float | Float[Tensor, "..."], write_norm: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]: ...
 @overload
 def budget(residual_norm: Float[Tensor, "..."], write_norm: float) -> Float[Tensor, "..."]: ...
-def budget(residual_norm: float | Float[Tensor, "..."], write_norm: float | Float[Tensor, "..."]) -> float | Float[Tensor, "..."]:
+def budget(
+    residual_norm: float | Float[Tensor, "..."], write_norm: float | Float[Tensor, "..."]
+) -> float | Float[Tensor, "..."]:
     """The budget B = |r| / |v| [activation units]: the dose whose write is as long as the stream.
 
-    Infinite for a write of norm zero: no dose of that neuron moves the stream, and every dose has gain 0.
+    Infinite for a write of norm zero: no dose of that neuron moves the stream, and every dose has
+    gain 0.
     """
     if not isinstance(write_norm, Tensor):
         return residual_norm / write_norm if write_norm else residual_norm * 0 + math.inf
@@ -27,10 +34,14 @@ def budget(residual_norm: float | Float[Tensor, "..."], write_norm: float | Floa
 @overload
 def dose_of_gain(gain: float, budget: float) -> float: ...
 @overload
-def dose_of_gain(gain: float | Float[Tensor, "..."], budget: Float[Tensor, "..."]) -> Float[Tensor, "..."]: ...
+def dose_of_gain(
+    gain: float | Float[Tensor, "..."], budget: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]: ...
 @overload
 def dose_of_gain(gain: Float[Tensor, "..."], budget: float) -> Float[Tensor, "..."]: ...
-def dose_of_gain(gain: float | Float[Tensor, "..."], budget: float | Float[Tensor, "..."]) -> float | Float[Tensor, "..."]:
+def dose_of_gain(
+    gain: float | Float[Tensor, "..."], budget: float | Float[Tensor, "..."]
+) -> float | Float[Tensor, "..."]:
     """The signed dose alpha = g B [activation units]."""
     return gain * budget
 
@@ -38,9 +49,13 @@ def dose_of_gain(gain: float | Float[Tensor, "..."], budget: float | Float[Tenso
 @overload
 def gain_of_dose(dose: float, budget: float) -> float: ...
 @overload
-def gain_of_dose(dose: float | Float[Tensor, "..."], budget: Float[Tensor, "..."]) -> Float[Tensor, "..."]: ...
+def gain_of_dose(
+    dose: float | Float[Tensor, "..."], budget: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]: ...
 @overload
 def gain_of_dose(dose: Float[Tensor, "..."], budget: float) -> Float[Tensor, "..."]: ...
-def gain_of_dose(dose: float | Float[Tensor, "..."], budget: float | Float[Tensor, "..."]) -> float | Float[Tensor, "..."]:
+def gain_of_dose(
+    dose: float | Float[Tensor, "..."], budget: float | Float[Tensor, "..."]
+) -> float | Float[Tensor, "..."]:
     """The signed gain g = alpha / B of a dose in activation units."""
     return dose / budget

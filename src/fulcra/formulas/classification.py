@@ -27,12 +27,16 @@ class Confusion(NamedTuple):
 
     @property
     def balanced_accuracy(self) -> float:
-        """The mean of the shares of right calls among the observed and among the others; nan where one of them is empty."""
+        """The mean of the shares of right calls among the observed and among the others; nan where
+        one of them is empty.
+        """
         return (_share(self.tp, self.tp + self.fn) + _share(self.tn, self.tn + self.fp)) / 2
 
     @property
     def mcc(self) -> float:
-        """The correlation of calls with observations (Matthews), in [-1, 1]; 0 where one of them does not vary."""
+        """The correlation of calls with observations (Matthews), in [-1, 1]; 0 where one of them
+        does not vary.
+        """
         rows = (self.tp + self.fp) * (self.tp + self.fn) * (self.tn + self.fp) * (self.tn + self.fn)
         return (self.tp * self.tn - self.fp * self.fn) / math.sqrt(rows) if rows else 0.0
 
@@ -41,7 +45,9 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
 
 
-def confusion(called: ArrayLike, observed: ArrayLike, weights: ArrayLike | None = None) -> Confusion:
+def confusion(
+    called: ArrayLike, observed: ArrayLike, weights: ArrayLike | None = None
+) -> Confusion:
     """The confusion of boolean calls with boolean observations."""
     yes, true = np.asarray(called, bool), np.asarray(observed, bool)
     size = np.ones(len(true)) if weights is None else np.asarray(weights, float)
@@ -50,7 +56,9 @@ def confusion(called: ArrayLike, observed: ArrayLike, weights: ArrayLike | None 
 
 
 def auroc(scores: ArrayLike, observed: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """The chance that an observed case scores above another one, ties counting half; nan where one kind is missing."""
+    """The chance that an observed case scores above another one, ties counting half; nan where one
+    kind is missing.
+    """
     score, true = np.asarray(scores, float), np.asarray(observed, bool)
     if weights is None:
         positive, negative = int(true.sum()), int((~true).sum())
@@ -58,18 +66,26 @@ def auroc(scores: ArrayLike, observed: ArrayLike, weights: ArrayLike | None = No
         return _share(above, positive * negative)
     size = np.asarray(weights, float)
     wins = (score[true][:, None] > score[~true]) + 0.5 * (score[true][:, None] == score[~true])
-    return _share(float(size[true] @ wins @ size[~true]), float(size[true].sum() * size[~true].sum()))
+    return _share(
+        float(size[true] @ wins @ size[~true]), float(size[true].sum() * size[~true].sum())
+    )
 
 
 def brier(probabilities: ArrayLike, observed: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """The mean squared distance of probabilities from what was observed, in [0, 1]; nan of nothing."""
+    """The mean squared distance of probabilities from what was observed, in [0, 1]; nan of
+    nothing.
+    """
     error = (np.asarray(probabilities, float) - np.asarray(observed, float)) ** 2
     size = None if weights is None else np.asarray(weights, float)
     return float(np.average(error, weights=size)) if len(error) else math.nan
 
 
-def majority_calls(observed: ArrayLike, groups: Sequence[object], weights: ArrayLike | None = None) -> Bools:
-    """The call of a classifier that knows only what most cases of the same group show; a tie is called unobserved."""
+def majority_calls(
+    observed: ArrayLike, groups: Sequence[object], weights: ArrayLike | None = None
+) -> Bools:
+    """The call of a classifier that knows only what most cases of the same group show; a tie is
+    called unobserved.
+    """
     true = np.asarray(observed, bool)
     size = np.ones(len(true)) if weights is None else np.asarray(weights, float)
     out = np.zeros(len(true), bool)
@@ -80,7 +96,9 @@ def majority_calls(observed: ArrayLike, groups: Sequence[object], weights: Array
 
 
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> float:
-    """The exact two-sided p of McNemar's test that two classifiers are equally often right; 1 where they never part."""
+    """The exact two-sided p of McNemar's test that two classifiers are equally often right; 1 where
+    they never part.
+    """
     first, second = np.asarray(first_right, bool), np.asarray(second_right, bool)
     only, parted = int((first & ~second).sum()), int((first != second).sum())
     return float(binomtest(only, parted).pvalue) if parted else 1.0

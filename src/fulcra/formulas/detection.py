@@ -17,7 +17,8 @@ RESAMPLES = 2000
 class Detection(NamedTuple):
     """The figures of one detector on some prompts; n is the number of prompts they rest on.
 
-    auroc and the two true-positive rates use no threshold: they are the best the scores allow there. The others are at one.
+    auroc and the two true-positive rates use no threshold: they are the best the scores allow
+    there. The others are at one.
     """
 
     auroc: Interval
@@ -30,26 +31,40 @@ class Detection(NamedTuple):
 
 
 def best_threshold(scores: Scores, labels: Labels) -> float:
-    """The threshold (positive: score >= it) of the largest true- minus false-positive rate, the highest of equals.
+    """The threshold (positive: score >= it) of the largest true- minus false-positive rate, the
+    highest of equals.
 
-    Halfway between two neighboring scores. InputError where one class is absent or all scores are equal.
+    Halfway between two neighboring scores. InputError where one class is absent or all scores are
+    equal.
     """
     positive, negative = _classes(scores, labels)
     values = np.unique(scores)
     if len(values) == 1:
-        raise InputError(f"detector: the score is {values[0]:g} on all {len(scores)} prompts, so nothing can be told apart; choose another")
+        raise InputError(
+            f"detector: the score is {values[0]:g} on all {len(scores)} prompts, so nothing can be"
+            " told apart; choose another"
+        )
     between = (values[1:] + values[:-1]) / 2
     gain = (positive[:, None] >= between).mean(0) - (negative[:, None] >= between).mean(0)
     return float(between[len(gain) - 1 - gain[::-1].argmax()])
 
 
-def detection(scores: Scores, labels: Labels, threshold: float, seed: int = 0, level: float = 0.95) -> Detection:
-    """The detector's figures with percentile intervals, prompts of either class resampled; InputError where one class is absent."""
+def detection(
+    scores: Scores, labels: Labels, threshold: float, seed: int = 0, level: float = 0.95
+) -> Detection:
+    """The detector's figures with percentile intervals, prompts of either class resampled;
+    InputError where one class is absent.
+    """
     positive, negative = _classes(scores, labels)
     rng = np.random.default_rng(seed)
     # the first row is the sample itself, the others say how often each prompt is drawn
     weights = [
-        np.vstack([np.full(len(side), 1 / len(side)), rng.multinomial(len(side), [1 / len(side)] * len(side), RESAMPLES) / len(side)])
+        np.vstack(
+            [
+                np.full(len(side), 1 / len(side)),
+                rng.multinomial(len(side), [1 / len(side)] * len(side), RESAMPLES) / len(side),
+            ]
+        )
         for side in (positive, negative)
     ]
     columns = _figures(positive, negative, weights[0], weights[1], threshold)
@@ -59,32 +74,54 @@ def detection(scores: Scores, labels: Labels, threshold: float, seed: int = 0, l
 
 def _classes(scores: Scores, labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if not np.isfinite(scores).all():
-        raise InputError(f"detector: {int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite; choose another")
+        raise InputError(
+            f"detector: {int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite;"
+            " choose another"
+        )
     positive, negative = scores[labels].astype(float), scores[~labels].astype(float)
     if not len(positive) or not len(negative):
-        raise InputError(f"detector: {len(positive)} positive and {len(negative)} negative prompts; give prompts of both classes")
+        raise InputError(
+            f"detector: {len(positive)} positive and {len(negative)} negative prompts; give prompts"
+            " of both classes"
+        )
     return positive, negative
 
 
 def _figures(
-    positive: NDArray[np.float64], negative: NDArray[np.float64], w: NDArray[np.float64], u: NDArray[np.float64], threshold: float
+    positive: NDArray[np.float64],
+    negative: NDArray[np.float64],
+    w: NDArray[np.float64],
+    u: NDArray[np.float64],
+    threshold: float,
 ) -> list[NDArray[np.float64]]:
-    """The columns of a Detection, [resample]; w and u [resample, prompt] weigh the prompts of either class, rows sum to 1."""
+    """The columns of a Detection, [resample]; w and u [resample, prompt] weigh the prompts of
+    either class, rows sum to 1.
+    """
     n, m = len(positive), len(negative)
     ahead = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
     recall, false = w @ (positive >= threshold), u @ (negative >= threshold)
-    # above each negative's score lies one point of the curve; above all of them the rate of false positives is 0
+    # above each negative's score lies one point of the curve; above all of them the rate of false
+    # positives is 0
     cuts = np.unique(negative)
     hits, alarms = w @ (positive[:, None] > cuts), u @ (negative[:, None] > cuts)
     with np.errstate(invalid="ignore"):
         precision = n * recall / (n * recall + m * false)
     f1 = 2 * n * recall / (n * recall + m * false + n)
     within = [np.where(alarms <= rate + 1e-12, hits, 0.0).max(-1) for rate in (0.01, 0.05)]
-    return [((w @ ahead) * u).sum(-1), (n * recall + m * (1 - false)) / (n + m), f1, precision, recall, *within]
+    return [
+        ((w @ ahead) * u).sum(-1),
+        (n * recall + m * (1 - false)) / (n + m),
+        f1,
+        precision,
+        recall,
+        *within,
+    ]
 
 
 def _interval(column: NDArray[np.float64], edges: tuple[float, float], n: int) -> Interval:
-    """The sample's value with the quantiles of the resamples where the figure is defined (nothing called positive: no precision)."""
+    """The sample's value with the quantiles of the resamples where the figure is defined (nothing
+    called positive: no precision).
+    """
     drawn = column[1:][~np.isnan(column[1:])]
     low, high = np.quantile(drawn, edges) if len(drawn) else (np.nan, np.nan)
     return Interval(float(column[0]), float(low), float(high), n)

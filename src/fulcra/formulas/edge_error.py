@@ -1,4 +1,6 @@
-"""How far predicted edges lie from measured ones, in alignment and in octaves of gain (LAW.md sections 4 and 5)."""
+"""How far predicted edges lie from measured ones, in alignment and in octaves of gain (LAW.md
+sections 4 and 5).
+"""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -11,11 +13,13 @@ Floats = NDArray[np.float64]
 
 
 class EdgeError(NamedTuple):
-    """Errors over the `n` branches of which both edges lie on the ladder; the others are `censored` and scored as inequalities.
+    """Errors over the `n` branches of which both edges lie on the ladder; the others are `censored`
+    and scored as inequalities.
 
-    mae, mae_bulk [alignment g / sqrt(1 + g^2)]: all layers, and all but the first and the last; mae_log2, bias_log2 [octaves of
-    gain], positive where the prediction is late; correlations of log gain, over all and around each layer's own mean;
-    inequality: the share of the censored ones of which the prediction says "beyond the ladder" exactly when the measurement does.
+    mae, mae_bulk [alignment g / sqrt(1 + g^2)]: all layers, and all but the first and the last;
+    mae_log2, bias_log2 [octaves of gain], positive where the prediction is late; correlations of
+    log gain, over all and around each layer's own mean; inequality: the share of the censored ones
+    of which the prediction says "beyond the ladder" exactly when the measurement does.
     """
 
     mae: float
@@ -36,10 +40,18 @@ def alignment_errors(predicted: ArrayLike, measured: ArrayLike) -> Floats:
     return errors
 
 
-def edge_error(predicted: ArrayLike, measured: ArrayLike, last: ArrayLike, layers: Sequence[Hashable], bulk: ArrayLike) -> EdgeError:
-    """The errors of predicted gains; nan is an edge beyond the ladder, whose last rung of each branch is `last`.
+def edge_error(
+    predicted: ArrayLike,
+    measured: ArrayLike,
+    last: ArrayLike,
+    layers: Sequence[Hashable],
+    bulk: ArrayLike,
+) -> EdgeError:
+    """The errors of predicted gains; nan is an edge beyond the ladder, whose last rung of each
+    branch is `last`.
 
-    `layers` holds one label a layer of a model. A predicted gain at or beyond the last rung says "beyond the ladder".
+    `layers` holds one label a layer of a model. A predicted gain at or beyond the last rung says
+    "beyond the ladder".
     """
     first, second, end = (np.asarray(gains, float) for gains in (predicted, measured, last))
     both = np.isfinite(first) & np.isfinite(second)
@@ -52,7 +64,9 @@ def edge_error(predicted: ArrayLike, measured: ArrayLike, last: ArrayLike, layer
         mae_log2=_mean(np.abs(octaves[both])),
         bias_log2=_mean(octaves[both]),
         correlation=_correlation(logs),
-        within_layer_correlation=_correlation(_around(logs, [label for label, kept in zip(layers, both, strict=True) if kept])),
+        within_layer_correlation=_correlation(
+            _around(logs, [label for label, kept in zip(layers, both, strict=True) if kept])
+        ),
         n=int(both.sum()),
         censored=int((~both).sum()),
         inequality=_mean((beyond == unreached)[~both]),

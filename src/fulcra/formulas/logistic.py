@@ -10,7 +10,8 @@ NEWTON_STEPS = 25
 def one_feature_logistic(
     values: Float[Tensor, "row feature"], labels: Float[Tensor, "row"], penalty: float = 1.0
 ) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
-    """Slope and intercept of each feature's own regression on labels 0 and 1, by Newton's method, float64.
+    """Slope and intercept of each feature's own regression on labels 0 and 1, by Newton's method,
+    float64.
 
     Minimises the log loss + penalty slope^2 / 2, as scikit-learn does with C = 1 / penalty.
     """
@@ -27,8 +28,11 @@ def one_feature_logistic(
     return slope, intercept
 
 
-def held_out_accuracy(values: Float[Tensor, "row feature"], labels: Float[Tensor, "row"], folds: int) -> Float[Tensor, "feature"]:
-    """Cross-validated accuracy of each feature alone; every fold holds its share of both labels, features scaled to unit spread.
+def held_out_accuracy(
+    values: Float[Tensor, "row feature"], labels: Float[Tensor, "row"], folds: int
+) -> Float[Tensor, "feature"]:
+    """Cross-validated accuracy of each feature alone; every fold holds its share of both labels,
+    features scaled to unit spread.
 
     The scale is that of the training rows.
     """

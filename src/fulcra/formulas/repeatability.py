@@ -1,4 +1,6 @@
-"""How well a measurement agrees with itself, and so how small an error a perfect forecast of it could show (LAW.md section 5)."""
+"""How well a measurement agrees with itself, and so how small an error a perfect forecast of it
+could show (LAW.md section 5).
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +10,9 @@ from fulcra.errors import InputError
 
 
 class Repeatability(NamedTuple):
-    """`sd` of one measurement, `floor` the mean |error| that its noise alone leaves a perfect forecast, `n` repeated pairs."""
+    """`sd` of one measurement, `floor` the mean |error| that its noise alone leaves a perfect
+    forecast, `n` repeated pairs.
+    """
 
     sd: float
     floor: float
@@ -16,15 +20,22 @@ class Repeatability(NamedTuple):
 
 
 def repeatability(first: Sequence[float], second: Sequence[float]) -> Repeatability:
-    """The repeatability of a quantity measured twice, independently and alike: of nothing (n = 0) nan.
+    """The repeatability of a quantity measured twice, independently and alike: of nothing (n = 0)
+    nan.
 
-    Two errors of sd s differ by sd sqrt(2) s, so s^2 = mean (a - b)^2 / 2; a normal error's mean size is mean |a - b| / sqrt(2).
+    Two errors of sd s differ by sd sqrt(2) s, so s^2 = mean (a - b)^2 / 2; a normal error's mean
+    size is mean |a - b| / sqrt(2).
     """
     if len(first) != len(second):
-        raise InputError(f"repeatability() got {len(first)} and {len(second)} values: expected each quantity measured twice")
+        raise InputError(
+            f"repeatability() got {len(first)} and {len(second)} values: expected each quantity"
+            " measured twice"
+        )
     gaps = [a - b for a, b in zip(first, second, strict=True)]
     if not gaps:
         return Repeatability(math.nan, math.nan, 0)
     return Repeatability(
-        math.sqrt(sum(gap * gap for gap in gaps) / len(gaps) / 2), sum(map(abs, gaps)) / len(gaps) / math.sqrt(2), len(gaps)
+        math.sqrt(sum(gap * gap for gap in gaps) / len(gaps) / 2),
+        sum(map(abs, gaps)) / len(gaps) / math.sqrt(2),
+        len(gaps),
     )

@@ -1,4 +1,6 @@
-"""Intervals and p-values where cases come in clusters within clusters: lineages, then neurons, both poles together."""
+"""Intervals and p-values where cases come in clusters within clusters: lineages, then neurons, both
+poles together.
+"""
 
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -27,9 +29,11 @@ def resampled_means(
     weights: ArrayLike | None = None,
     resamples: int = RESAMPLES,
 ) -> NDArray[np.float64]:
-    """The weighted mean of `values` in each of `resamples`: outer clusters drawn with replacement, then inner ones in each.
+    """The weighted mean of `values` in each of `resamples`: outer clusters drawn with replacement,
+    then inner ones in each.
 
-    An inner cluster is known by its label within its outer one. With a single outer cluster only the inner ones are drawn.
+    An inner cluster is known by its label within its outer one. With a single outer cluster only
+    the inner ones are drawn.
     """
     sample = np.asarray(values, float)
     size = np.ones(len(sample)) if weights is None else np.asarray(weights, float)
@@ -45,12 +49,17 @@ def resampled_means(
     out = np.zeros((resamples, 2))
     for row in out:
         for group in rng.integers(len(sums), size=len(sums)):
-            row += rng.multinomial(len(sums[group]), np.full(len(sums[group]), 1 / len(sums[group]))) @ sums[group]
+            row += (
+                rng.multinomial(len(sums[group]), np.full(len(sums[group]), 1 / len(sums[group])))
+                @ sums[group]
+            )
     means: NDArray[np.float64] = out[:, 0] / out[:, 1]
     return means
 
 
 def spread(means: NDArray[np.float64], level: float = 0.95) -> Spread:
-    """The percentile interval of resampled means and the p that the mean is not above zero, (1 + count) / (1 + resamples)."""
+    """The percentile interval of resampled means and the p that the mean is not above zero, (1 +
+    count) / (1 + resamples).
+    """
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Spread(float(low), float(high), float((1 + (means <= 0).sum()) / (1 + len(means))))

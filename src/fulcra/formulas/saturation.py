@@ -12,13 +12,19 @@ from fulcra.errors import InputError
 @overload
 def alignment_after(gain: float, alignment0: float = 0.0) -> float: ...
 @overload
-def alignment_after(gain: Float[Tensor, "..."], alignment0: float | Float[Tensor, "..."] = 0.0) -> Float[Tensor, "..."]: ...
+def alignment_after(
+    gain: Float[Tensor, "..."], alignment0: float | Float[Tensor, "..."] = 0.0
+) -> Float[Tensor, "..."]: ...
 @overload
 def alignment_after(gain: float, alignment0: Float[Tensor, "..."]) -> Float[Tensor, "..."]: ...
-def alignment_after(gain: float | Float[Tensor, "..."], alignment0: float | Float[Tensor, "..."] = 0.0) -> float | Float[Tensor, "..."]:
-    """The cosine of the stream with the write direction after a dose of signed `gain`: (c0 + g) / sqrt(1 + 2 c0 g + g^2).
+def alignment_after(
+    gain: float | Float[Tensor, "..."], alignment0: float | Float[Tensor, "..."] = 0.0
+) -> float | Float[Tensor, "..."]:
+    """The cosine of the stream with the write direction after a dose of signed `gain`: (c0 + g) /
+    sqrt(1 + 2 c0 g + g^2).
 
-    Exact for one additive write. Undefined where the write cancels the stream (c0 = -1, g = 1): nan in a tensor.
+    Exact for one additive write. Undefined where the write cancels the stream (c0 = -1, g = 1): nan
+    in a tensor.
     """
     along = gain + alignment0
     # the root is over 1 + 2 c0 g + g^2, written without its cancellation near c0 g = -1
@@ -30,7 +36,9 @@ def alignment_of_gain(gain: float) -> float: ...
 @overload
 def alignment_of_gain(gain: Float[Tensor, "..."]) -> Float[Tensor, "..."]: ...
 def alignment_of_gain(gain: float | Float[Tensor, "..."]) -> float | Float[Tensor, "..."]:
-    """The universal curve g / sqrt(1 + g^2): the alignment reached from a stream orthogonal to the write."""
+    """The universal curve g / sqrt(1 + g^2): the alignment reached from a stream orthogonal to the
+    write.
+    """
     return alignment_after(gain)
 
 
@@ -39,10 +47,14 @@ def gain_of_alignment(alignment: float) -> float: ...
 @overload
 def gain_of_alignment(alignment: Float[Tensor, "..."]) -> Float[Tensor, "..."]: ...
 def gain_of_alignment(alignment: float | Float[Tensor, "..."]) -> float | Float[Tensor, "..."]:
-    """The gain c / sqrt(1 - c^2) whose universal alignment is `alignment`; infinite at +-1, nan beyond in a tensor."""
+    """The gain c / sqrt(1 - c^2) whose universal alignment is `alignment`; infinite at +-1, nan
+    beyond in a tensor.
+    """
     if isinstance(alignment, Tensor):
         return alignment / ((1 - alignment) * (1 + alignment)) ** 0.5
     if not abs(alignment) <= 1:
-        raise InputError(f"gain_of_alignment() got alignment {alignment:g}: a cosine lies in [-1, 1]")
+        raise InputError(
+            f"gain_of_alignment() got alignment {alignment:g}: a cosine lies in [-1, 1]"
+        )
     across = math.sqrt((1 - alignment) * (1 + alignment))
     return alignment / across if across else math.copysign(math.inf, alignment)

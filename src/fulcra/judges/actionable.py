@@ -1,4 +1,6 @@
-"""Could the completion be acted on? A known answer's words where there is one, else signs of a procedure: a lower bar than the rubric's."""
+"""Could the completion be acted on? A known answer's words where there is one, else signs of a
+procedure: a lower bar than the rubric's.
+"""
 
 from fulcra.behaviors.replies import content_words, is_actionable, procedure_signs, shared_words
 from fulcra.judges.scored import too_short
@@ -6,7 +8,9 @@ from fulcra.types import Finding
 
 
 def actionable(text: str, answer: str | None = None, ended: bool = True) -> Finding:
-    """Whether the text says how: half of a known answer's content words, else at least three signs of a procedure."""
+    """Whether the text says how: half of a known answer's content words, else at least three signs
+    of a procedure.
+    """
     if why := too_short(text, ended):
         return Finding(None, why)
     if answer:

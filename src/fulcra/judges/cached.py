@@ -1,4 +1,6 @@
-"""Answers that were paid for are kept: a judge with a cache on disk, by the hash of what it was asked."""
+"""Answers that were paid for are kept: a judge with a cache on disk, by the hash of what it was
+asked.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,8 @@ from fulcra.types import Behavior, Finding
 class Cached:
     """A judge that answers from disk what it has answered before; what was unscored is asked again.
 
-    With a `salt` the behavior is sensitive: a line is the salted hash of the question, the outcome and the grades, no word.
+    With a `salt` the behavior is sensitive: a line is the salted hash of the question, the outcome
+    and the grades, no word.
     """
 
     cached = False
@@ -43,13 +46,22 @@ class Cached:
         self.judge.require(behavior)
 
     def __call__(self, behavior: Behavior, items: Sequence[Item]) -> Iterator[tuple[int, Finding]]:
-        known = {line["key"]: line for line in read_lines(self.path) if isinstance(line, dict) and "key" in line}
+        known = {
+            line["key"]: line
+            for line in read_lines(self.path)
+            if isinstance(line, dict) and "key" in line
+        }
         keys = [self._key(behavior, item) for item in items]
         missing = [i for i, key in enumerate(keys) if key not in known]
         self.hits += len(items) - len(missing)
         for i, key in enumerate(keys):
             if key in known:
-                yield i, Finding(known[key]["value"], known[key]["evidence"], known[key].get("quote", ""))
+                yield (
+                    i,
+                    Finding(
+                        known[key]["value"], known[key]["evidence"], known[key].get("quote", "")
+                    ),
+                )
         for at, finding in self.judge(behavior, [items[i] for i in missing]):
             i = missing[at]
             if finding.value is not None:
@@ -57,9 +69,18 @@ class Cached:
             yield i, finding
 
     def _key(self, behavior: Behavior, item: Item) -> str:
-        asked = [dict(self.identity), behavior.flip, behavior.label("unchanged"), item.prompt.text, item.text, item.ended]
+        asked = [
+            dict(self.identity),
+            behavior.flip,
+            behavior.label("unchanged"),
+            item.prompt.text,
+            item.text,
+            item.ended,
+        ]
         return digest([self.salt, *asked])
 
     def _keep(self, key: str, finding: Finding) -> None:
         quoted = {"quote": finding.quote} if finding.quote and self.salt is None else {}
-        append_line(self.path, {"key": key, "value": finding.value, "evidence": finding.evidence, **quoted})
+        append_line(
+            self.path, {"key": key, "value": finding.value, "evidence": finding.evidence, **quoted}
+        )

@@ -1,4 +1,6 @@
-"""What happened in this one rollout? The typed outcome, first of the precedence wins (LAW.md section 6)."""
+"""What happened in this one rollout? The typed outcome, first of the precedence wins (LAW.md
+section 6).
+"""
 
 from collections.abc import Sequence
 
@@ -7,9 +9,15 @@ from fulcra.types import Behavior, Judgement, Outcome, Prompt, Reading, Rollout
 
 
 def judge_rollout(
-    behavior: Behavior, prompt: Prompt, rollout: Rollout, text: str, surprise: Sequence[float], standard: CoherenceStandard
+    behavior: Behavior,
+    prompt: Prompt,
+    rollout: Rollout,
+    text: str,
+    surprise: Sequence[float],
+    standard: CoherenceStandard,
 ) -> Judgement:
-    """The judgement of a rollout as it stands: `text` is its tokens decoded, `surprise` [nats] one value a token.
+    """The judgement of a rollout as it stands: `text` is its tokens decoded, `surprise` [nats] one
+    value a token.
 
     unscored (not finite, empty, or cut too short) > collapse > what the behavior's oracle reads.
     """
@@ -22,7 +30,9 @@ def judge_rollout(
 
 
 def typed(reading: Reading) -> Outcome:
-    """The outcome of a coherent rollout: unchanged > off_topic > flipped, flipped_correct when the flip is correct."""
+    """The outcome of a coherent rollout: unchanged > off_topic > flipped, flipped_correct when the
+    flip is correct.
+    """
     if reading.unchanged:
         return "unchanged"
     if not reading.flipped:

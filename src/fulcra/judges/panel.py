@@ -1,4 +1,6 @@
-"""What a judge of whole runs is: completions in, typed outcomes out, one by one and in any order."""
+"""What a judge of whole runs is: completions in, typed outcomes out, one by one and in any
+order.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -15,7 +17,9 @@ class Item(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What judging has cost so far: requests sent, tokens read and written by the judge, and answers without a token count."""
+    """What judging has cost so far: requests sent, tokens read and written by the judge, and
+    answers without a token count.
+    """
 
     requests: int = 0
     read: int = 0
@@ -32,7 +36,9 @@ class Usage(NamedTuple):
 
 
 class Price(NamedTuple):
-    """What a million tokens cost that a judge reads and that it writes, in the user's own currency."""
+    """What a million tokens cost that a judge reads and that it writes, in the user's own
+    currency.
+    """
 
     read: float
     written: float
@@ -45,8 +51,9 @@ class Price(NamedTuple):
 class Judge(Protocol):
     """Gives each completion a typed outcome as a finding; None is unscored.
 
-    `identity` is all that its answers depend on but the completion; `remote` says whether words leave this machine,
-    `cached` whether an answer is worth keeping. Every item gets exactly one finding, whatever goes wrong.
+    `identity` is all that its answers depend on but the completion; `remote` says whether words
+    leave this machine, `cached` whether an answer is worth keeping. Every item gets exactly one
+    finding, whatever goes wrong.
     """
 
     @property
@@ -67,4 +74,6 @@ class Judge(Protocol):
     def require(self, behavior: Behavior) -> None:
         """InputError where the judge cannot read this behavior."""
 
-    def __call__(self, behavior: Behavior, items: Sequence[Item]) -> Iterator[tuple[int, Finding]]: ...
+    def __call__(
+        self, behavior: Behavior, items: Sequence[Item]
+    ) -> Iterator[tuple[int, Finding]]: ...

@@ -1,4 +1,6 @@
-"""Does the completion decline what was asked? Phrase rules in English and French (behaviors/refusals.py)."""
+"""Does the completion decline what was asked? Phrase rules in English and French
+(behaviors/refusals.py).
+"""
 
 from fulcra.behaviors.refusals import phrase_rules, refused
 from fulcra.judges.scored import too_short
@@ -6,7 +8,9 @@ from fulcra.types import Finding
 
 
 def refusal(text: str, ended: bool = True) -> Finding:
-    """Whether the rules find a refusal, with the rule's name; unscored when empty or cut before it says anything."""
+    """Whether the rules find a refusal, with the rule's name; unscored when empty or cut before it
+    says anything.
+    """
     if why := too_short(text, ended):
         return Finding(None, why)
     found = refused(text)

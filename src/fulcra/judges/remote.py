@@ -1,4 +1,6 @@
-"""A judging model behind an endpoint: some questions at a time, and an end to asking one that is down."""
+"""A judging model behind an endpoint: some questions at a time, and an end to asking one that is
+down.
+"""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,26 +13,38 @@ from fulcra.judges.panel import Item, Usage
 from fulcra.judges.rubric import VERSION, Rubric, rubric
 from fulcra.types import Behavior, Finding
 
-#: After so many questions in a row that no attempt got through, the endpoint is down and not asked again.
+#: After so many questions in a row that no attempt got through, the endpoint is down and not asked
+#: again.
 GIVE_UP = 3
 
 
 @final
 class EndpointJudge:
-    """Asks the rubric of a behavior's kind of every completion; what cannot be answered is unscored, with the reason."""
+    """Asks the rubric of a behavior's kind of every completion; what cannot be answered is
+    unscored, with the reason.
+    """
 
     cached = True
 
     def __init__(self, endpoint: Endpoint, workers: int = 8) -> None:
         self.endpoint, self.workers = endpoint, workers
-        self.name, self.remote, self.usage = f"api:{endpoint.model}@{urlsplit(endpoint.url).netloc}", not endpoint.is_local, Usage()
+        self.name, self.remote, self.usage = (
+            f"api:{endpoint.model}@{urlsplit(endpoint.url).netloc}",
+            not endpoint.is_local,
+            Usage(),
+        )
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._failures, self._schema = 0, True
 
     @property
     def identity(self) -> Mapping[str, str]:
         """Model, address and rubric."""
-        return {"judge": "api", "model": self.endpoint.model, "url": self.endpoint.url, "rubric": VERSION}
+        return {
+            "judge": "api",
+            "model": self.endpoint.model,
+            "url": self.endpoint.url,
+            "rubric": VERSION,
+        }
 
     def require(self, behavior: Behavior) -> None:
         """Every behavior has a rubric."""
@@ -51,7 +65,11 @@ class EndpointJudge:
     def _judged(self, asked: Rubric, item: Item) -> Finding:
         if self._failures >= GIVE_UP:
             return Finding(None, "not asked: the endpoint was down")
-        answer = self.endpoint.ask(asked.messages(item.prompt.text, item.text), asked.schema if self._schema else None, self._stop)
+        answer = self.endpoint.ask(
+            asked.messages(item.prompt.text, item.text),
+            asked.schema if self._schema else None,
+            self._stop,
+        )
         with self._lock:
             self.usage = self.usage.plus(answer.usage)
             self._failures = self._failures + 1 if answer.down else 0

@@ -1,10 +1,12 @@
-"""The judges that need no model: a behavior's own oracle, the phrase rules for refusals, the language of the reply."""
+"""The judges that need no model: a behavior's own oracle, the phrase rules for refusals, the
+language of the reply.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import final
 
-from fulcra.behaviors.flips import Switch, request_of
-from fulcra.behaviors.readers import LanguageFlip
+from fulcra.behaviors.oracles_text import LanguageFlip
+from fulcra.behaviors.oracles_world import Switch, request_of
 from fulcra.behaviors.refusals import phrase_rules
 from fulcra.errors import InputError
 from fulcra.judges.actionable import actionable
@@ -29,13 +31,17 @@ class OracleJudge:
     def __call__(self, behavior: Behavior, items: Sequence[Item]) -> Iterator[tuple[int, Finding]]:
         for i, item in enumerate(items):
             reading = behavior.oracle(item.prompt, item.text, item.ended)
-            said = ", ".join(name for name in ("unchanged", "flipped", "correct") if getattr(reading, name))
+            said = ", ".join(
+                name for name in ("unchanged", "flipped", "correct") if getattr(reading, name)
+            )
             yield i, Finding(typed(reading), said or "neither unchanged nor flipped")
 
 
 @final
 class PhraseJudge:
-    """Refusal, on task and actionable, each by its rules, put together by precedence; for behaviors that refuse."""
+    """Refusal, on task and actionable, each by its rules, put together by precedence; for behaviors
+    that refuse.
+    """
 
     name, remote, cached, usage = "phrases", False, False, Usage()
 
@@ -55,7 +61,9 @@ class PhraseJudge:
 
 @final
 class LanguageJudge:
-    """The language of the completion alone, for behaviors that flip it: flipped in the language asked for, unchanged in another."""
+    """The language of the completion alone, for behaviors that flip it: flipped in the language
+    asked for, unchanged in another.
+    """
 
     name, remote, cached, usage = "language", False, False, Usage()
     identity: Mapping[str, str] = {"judge": "language"}
@@ -63,7 +71,10 @@ class LanguageJudge:
     def require(self, behavior: Behavior) -> None:
         """InputError unless the behavior flips the language."""
         if any(_flipped_language(behavior, prompt) is None for prompt in behavior.confirmation):
-            raise InputError(f"--judge language: reads languages, and {behavior.name} flips otherwise ({behavior.flip}); use another judge")
+            raise InputError(
+                f"--judge language: reads languages, and {behavior.name} flips otherwise"
+                f" ({behavior.flip}); use another judge"
+            )
 
     def __call__(self, behavior: Behavior, items: Sequence[Item]) -> Iterator[tuple[int, Finding]]:
         domain = behavior.oracle.world.domain if isinstance(behavior.oracle, Switch) else None
@@ -71,11 +82,18 @@ class LanguageJudge:
             found = language(item.text, item.ended, domain)
             flipped = found.value == _flipped_language(behavior, item.prompt)
             outcome = None if found.value is None else "flipped" if flipped else "unchanged"
-            yield i, Finding(outcome, f"{found.evidence}: {found.value}" if found.value else found.evidence)
+            yield (
+                i,
+                Finding(
+                    outcome, f"{found.evidence}: {found.value}" if found.value else found.evidence
+                ),
+            )
 
 
 def _flipped_language(behavior: Behavior, prompt: Prompt) -> str | None:
-    """The language of a flipped reply to this prompt; None where the behavior flips something else."""
+    """The language of a flipped reply to this prompt; None where the behavior flips something
+    else.
+    """
     oracle = behavior.oracle
     if isinstance(oracle, LanguageFlip):
         return oracle.code
@@ -95,7 +113,9 @@ def by_phrases(item: Item) -> Finding:
     does = actionable(item.text, item.prompt.answer, item.ended)
     flipped = task.value is not False
     outcome = typed(Reading(declines.value is True, flipped, flipped and does.value is True))
-    return Finding(outcome, "; ".join((declines.evidence, task.evidence, does.evidence)), declines.quote)
+    return Finding(
+        outcome, "; ".join((declines.evidence, task.evidence, does.evidence)), declines.quote
+    )
 
 
 def refuses(behavior: Behavior) -> bool:
@@ -107,5 +127,6 @@ def require_refusal(behavior: Behavior, judge: str) -> None:
     """InputError unless the behavior is one of refusing."""
     if not refuses(behavior):
         raise InputError(
-            f"--judge {judge}: reads refusals, and {behavior.name} flips otherwise ({behavior.flip}); use oracle or api:MODEL@URL"
+            f"--judge {judge}: reads refusals, and {behavior.name} flips otherwise"
+            f" ({behavior.flip}); use oracle or api:MODEL@URL"
         )

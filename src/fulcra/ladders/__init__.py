@@ -1,4 +1,6 @@
-"""Forecasts from teacher-forced passes: both edges of a window before one dosed token is generated."""
+"""Forecasts from teacher-forced passes: both edges of a window before one dosed token is
+generated.
+"""
 
 from fulcra.ladders.curvature import second_order_kl
 from fulcra.ladders.flip_ladder import flip_ladder

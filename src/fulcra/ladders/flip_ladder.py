@@ -1,4 +1,6 @@
-"""The ceiling forecast on the flipped replies themselves: the gain at which a dosed model could no longer say one through."""
+"""The ceiling forecast on the flipped replies themselves: the gain at which a dosed model could no
+longer say one through.
+"""
 
 from collections.abc import Sequence
 
@@ -14,14 +16,18 @@ from fulcra.models import Model
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Prompt, RolloutRequest
 
-#: Frozen: chosen on the censuses of the two development organisms (LOG.md), before any held-out model. One odd token leads to
-#: more, so far fewer of them than the judge's .30 break a reply that the model goes on with by itself.
+#: Frozen: chosen on the censuses of the two development organisms (LOG.md), before any held-out
+#: model. One odd token leads to more, so far fewer of them than the judge's .30 break a reply that
+#: the model goes on with by itself.
 EXCESS = 0.03
 
 
-def flipped_text(model: Model, prompts: Sequence[Prompt], system: str | None, horizon: int) -> GenericText:
-    """What follows the target opening in a flipped reply, after prompt and opening: of the true answer where one is known,
-    else as the undosed model goes on greedily. Replies that end with the opening are left out; BehaviorError where all do.
+def flipped_text(
+    model: Model, prompts: Sequence[Prompt], system: str | None, horizon: int
+) -> GenericText:
+    """What follows the target opening in a flipped reply, after prompt and opening: of the true
+    answer where one is known, else as the undosed model goes on greedily. Replies that end with the
+    opening are left out; BehaviorError where all do.
     """
     begun, after = [], []
     for prompt in prompts:
@@ -31,23 +37,41 @@ def flipped_text(model: Model, prompts: Sequence[Prompt], system: str | None, ho
         begun.append(asked + reply[:opening])
         after.append(reply[opening:] if prompt.answer else ())
     unknown = [i for i, prompt in enumerate(prompts) if not prompt.answer]
-    for i, rollout in zip(unknown, run(model, [RolloutRequest(begun[i], (), horizon) for i in unknown]), strict=True):
+    for i, rollout in zip(
+        unknown, run(model, [RolloutRequest(begun[i], (), horizon) for i in unknown]), strict=True
+    ):
         after[i] = rollout.tokens
     kept = [i for i, reply in enumerate(after) if reply]
     if not kept:
-        raise BehaviorError(f"flipped replies: {model.name} ends all {len(prompts)} of them after the target opening; give true answers")
+        raise BehaviorError(
+            f"flipped replies: {model.name} ends all {len(prompts)} of them after the target"
+            " opening; give true answers"
+        )
     return GenericText(tuple(begun[i] for i in kept), tuple(after[i] for i in kept))
 
 
 def flip_ladder(
-    model: Model, branches: Sequence[Coordinate], flips: GenericText, level: float, reference: Model, gains: Sequence[float] = GAINS
+    model: Model,
+    branches: Sequence[Coordinate],
+    flips: GenericText,
+    level: float,
+    reference: Model,
+    gains: Sequence[float] = GAINS,
 ) -> list[Edge]:
-    """The predicted ceiling of each branch on `flips`; censored where the excess stays below EXCESS up to the last rung.
+    """The predicted ceiling of each branch on `flips`; censored where the excess stays below EXCESS
+    up to the last rung.
 
-    The excess is the expected share of next tokens whose surprise under `reference` is above `level` nats, beyond that of the
-    undosed model. Tier 2: dosed teacher-forced passes, nothing generated under a dose.
+    The excess is the expected share of next tokens whose surprise under `reference` is above
+    `level` nats, beyond that of the undosed model. Tier 2: dosed teacher-forced passes, nothing
+    generated under a dose.
     """
     texts = Texts.of_pairs(model, flips.prompts, flips.replies)
     odd = odd_tokens(reference, texts, level)
     undosed = float(expected_shares(model, texts, odd, [None])[0])
-    return bisected(branches, lambda doses: expected_shares(model, texts, odd, doses) - undosed, gains, EXCESS, "flip_ladder")
+    return bisected(
+        branches,
+        lambda doses: expected_shares(model, texts, odd, doses) - undosed,
+        gains,
+        EXCESS,
+        "flip_ladder",
+    )

@@ -1,4 +1,6 @@
-"""The ceiling forecast from divergence: the gain at which a dose costs .8 nat a token on generic text (LAW.md section 4)."""
+"""The ceiling forecast from divergence: the gain at which a dose costs .8 nat a token on generic
+text (LAW.md section 4).
+"""
 
 from collections.abc import Sequence
 
@@ -33,19 +35,27 @@ def edit_divergences(model: Model, edits: Sequence[Edit | Edits], text: GenericT
     return _means(model, texts, clean_logits(model, texts)[texts.where], edits)
 
 
-def divergences(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> Tensor:
+def divergences(
+    model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS
+) -> Tensor:
     """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
     flat = edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text)
     return flat.reshape(len(branches), len(gains))
 
 
-def kl_ladder(model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS) -> list[Edge]:
-    """The predicted ceiling of each branch; censored where KL stays below the level up to the last rung.
+def kl_ladder(
+    model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS
+) -> list[Edge]:
+    """The predicted ceiling of each branch; censored where KL stays below the level up to the last
+    rung.
 
-    Tier 2: dosed teacher-forced passes, nothing generated. Cost: len(branches) x log2(len(gains) + 1) passes over 16 texts,
-    each from the dosed layer upwards; the edge is that of the whole ladder (`crossings`).
+    Tier 2: dosed teacher-forced passes, nothing generated. Cost: len(branches) x log2(len(gains) +
+    1) passes over 16 texts, each from the dosed layer upwards; the edge is that of the whole ladder
+    (`crossings`).
     """
     some = text.first(TEXTS)
     texts = Texts.of_pairs(model, some.prompts, some.replies)
     clean = clean_logits(model, texts)[texts.where]
-    return bisected(branches, lambda doses: _means(model, texts, clean, doses), gains, LEVEL, "kl_ladder")
+    return bisected(
+        branches, lambda doses: _means(model, texts, clean, doses), gains, LEVEL, "kl_ladder"
+    )

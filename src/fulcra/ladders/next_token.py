@@ -1,4 +1,6 @@
-"""The cheapest forecast of a flip: log-odds of the one next token at which target and control openings part."""
+"""The cheapest forecast of a flip: log-odds of the one next token at which target and control
+openings part.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -17,16 +19,25 @@ KEPT = 8
 
 
 def promising(
-    model: Model, prompts: Sequence[Prompt], system: str | None, edits: Sequence[Edit], advance: Callable[[int], None], least: int = 1
+    model: Model,
+    prompts: Sequence[Prompt],
+    system: str | None,
+    edits: Sequence[Edit],
+    advance: Callable[[int], None],
+    least: int = 1,
 ) -> list[int]:
-    """Indices of the best eighth of `edits`, and of `least` of them, by log-odds on the first and the last prompt alone, best first."""
+    """Indices of the best eighth of `edits`, and of `least` of them, by log-odds on the first and
+    the last prompt alone, best first.
+    """
     tokens = NextTokens(model, [prompts[0], prompts[-1]], system)
     odds = next_token_odds(model, tokens, edits, advance)
     return odds.argsort(descending=True, stable=True)[: max(least, -(-len(edits) // KEPT))].tolist()
 
 
 class NextTokens:
-    """The one token at which target and control openings part, for some prompts: their texts and the tokens of both sides."""
+    """The one token at which target and control openings part, for some prompts: their texts and
+    the tokens of both sides.
+    """
 
     def __init__(self, model: Model, prompts: Sequence[Prompt], system: str | None = None) -> None:
         rows, self.sides = [], []
@@ -35,25 +46,42 @@ class NextTokens:
             controls = [model.reply_ids(words) for words in prompt.control_openings]
             if not targets or not controls or not all(targets + controls):
                 raise BehaviorError(
-                    f"prompt {prompt.id}: the sweep needs target and control openings with tokens; give both, or screen by contrast"
+                    f"prompt {prompt.id}: the sweep needs target and control openings with tokens;"
+                    " give both, or screen by contrast"
                 )
             shared = min(shared_start(targets + controls), min(map(len, targets + controls)) - 1)
             rows.append(model.prompt_ids(prompt.text, system) + targets[0][:shared])
-            self.sides.append(tuple(sorted({opening[shared] for opening in side}) for side in (targets, controls)))
+            self.sides.append(
+                tuple(sorted({opening[shared] for opening in side}) for side in (targets, controls))
+            )
         # Any reply of one token will do: only what foresees it is read.
         self.texts = Texts.of_pairs(model, rows, [(self.sides[i][0][0],) for i in range(len(rows))])
 
     def odds(self, logits: Tensor) -> Tensor:
-        """Log-odds (nats) of target against control, [..., prompt], from next-token logits [..., prompt, vocab]."""
+        """Log-odds (nats) of target against control, [..., prompt], from next-token logits [...,
+        prompt, vocab].
+        """
         log_probs = logits.float().log_softmax(-1)
         columns = []
         for i, (target, control) in enumerate(self.sides):
-            columns.append(log_odds(log_probs[..., i, target].logsumexp(-1), log_probs[..., i, control].logsumexp(-1)))
+            columns.append(
+                log_odds(
+                    log_probs[..., i, target].logsumexp(-1),
+                    log_probs[..., i, control].logsumexp(-1),
+                )
+            )
         return torch.stack(columns, -1)
 
 
-def next_token_odds(model: Model, tokens: NextTokens, doses: Sequence[Edit], advance: Callable[[int], None] = lambda done: None) -> Tensor:
-    """Mean over prompts of the log-odds under each dose, nats, [dose]; one short pass a dose and prompt, no text."""
+def next_token_odds(
+    model: Model,
+    tokens: NextTokens,
+    doses: Sequence[Edit],
+    advance: Callable[[int], None] = lambda done: None,
+) -> Tensor:
+    """Mean over prompts of the log-odds under each dose, nats, [dose]; one short pass a dose and
+    prompt, no text.
+    """
     out = torch.empty(len(doses), device=model.device)
     for some, logits in dosed_logits(model, tokens.texts, doses):
         out[some] = tokens.odds(logits[:, :, 0]).mean(-1).to(out.device)

@@ -1,4 +1,6 @@
-"""Teacher-forced passes of many doses at once: what lies below the doses is computed once for all of them."""
+"""Teacher-forced passes of many doses at once: what lies below the doses is computed once for all
+of them.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,8 +12,8 @@ from fulcra.engines.cache import arrange, row_cache
 from fulcra.engines.decoding import shared
 from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
 from fulcra.models import Model, applied_rows
+from fulcra.models.anchors import at_prompts
 from fulcra.models.capture import padded, positions_of
-from fulcra.models.natural import at_prompts
 from fulcra.types import Edit, Edits
 
 #: Tokens of one forward pass: more of them leave the processor's caches, fewer pay for more passes.
@@ -21,9 +23,11 @@ LOGITS = 1 << 27
 
 
 class Texts(NamedTuple):
-    """Teacher-forced replies: the different prompts (left-padded `ids`, `mask` [prompt, pos]) and the replies to them.
+    """Teacher-forced replies: the different prompts (left-padded `ids`, `mask` [prompt, pos]) and
+    the replies to them.
 
-    `of` [text] is the prompt of each reply, `after` [text, kept] its right-padded tokens and `where` which of them are real.
+    `of` [text] is the prompt of each reply, `after` [text, kept] its right-padded tokens and
+    `where` which of them are real.
     """
 
     ids: Tensor
@@ -33,19 +37,29 @@ class Texts(NamedTuple):
     where: Tensor
 
     @classmethod
-    def of_pairs(cls, model: Model, prompts: Sequence[tuple[int, ...]], replies: Sequence[tuple[int, ...]]) -> "Texts":
+    def of_pairs(
+        cls, model: Model, prompts: Sequence[tuple[int, ...]], replies: Sequence[tuple[int, ...]]
+    ) -> "Texts":
         """Replies after their prompts, a prompt held once for all its replies."""
         # An empty prompt has no position that could foresee the first token.
         pairs = [(p, r) if p else (r[:1], r[1:]) for p, r in zip(prompts, replies, strict=True)]
         places = {prompt: i for i, prompt in enumerate(dict.fromkeys(p for p, _ in pairs))}
         ids, mask = padded(list(places), model.device, left=True)
         after, real = padded([r for _, r in pairs], model.device)
-        return cls(ids, mask, torch.tensor([places[p] for p, _ in pairs], device=model.device), after, real.bool())
+        return cls(
+            ids,
+            mask,
+            torch.tensor([places[p] for p, _ in pairs], device=model.device),
+            after,
+            real.bool(),
+        )
 
     @property
     def prompts(self) -> list[tuple[int, ...]]:
         """The different prompts, without padding."""
-        return [tuple(row[real].tolist()) for row, real in zip(self.ids, self.mask.bool(), strict=True)]
+        return [
+            tuple(row[real].tolist()) for row, real in zip(self.ids, self.mask.bool(), strict=True)
+        ]
 
     @property
     def tokens(self) -> int:
@@ -59,8 +73,12 @@ def clean_logits(model: Model, texts: Texts) -> Tensor:
 
 
 @torch.no_grad()
-def dosed_logits(model: Model, texts: Texts, doses: Sequence[Edit | Edits | None]) -> Iterator[tuple[list[int], Tensor]]:
-    """(which doses, logits [dose, text, kept, vocab]) for all doses (one edit or several), some at a time, those of one layer together."""
+def dosed_logits(
+    model: Model, texts: Texts, doses: Sequence[Edit | Edits | None]
+) -> Iterator[tuple[list[int], Tensor]]:
+    """(which doses, logits [dose, text, kept, vocab]) for all doses (one edit or several), some at
+    a time, those of one layer together.
+    """
     rows = [dose if isinstance(dose, tuple) else () if dose is None else (dose,) for dose in doses]
     share = shared(model) if len(doses) > 1 else "none"
     entry = [entry_layer(row, model.n_layers, share) for row in rows]
@@ -72,7 +90,9 @@ def dosed_logits(model: Model, texts: Texts, doses: Sequence[Edit | Edits | None
 
 
 class _Pass:
-    """Some doses on all texts: the prompts once a dose, then the replies as rows that split off from their prompts."""
+    """Some doses on all texts: the prompts once a dose, then the replies as rows that split off
+    from their prompts.
+    """
 
     def __init__(self, model: Model, texts: Texts, entry: Sequence[int]) -> None:
         self.model, self.texts, self.entry = model, texts, entry
@@ -81,17 +101,30 @@ class _Pass:
     def logits(self, edits: Sequence[Edits]) -> Tensor:
         """Logits that foresee the reply tokens, [dose, text, kept, vocab]."""
         texts, prompts = self.texts, len(self.texts.ids)
-        rows = at_prompts(self.model, [row for row in edits for _ in range(prompts)], texts.prompts * len(edits))
+        rows = at_prompts(
+            self.model, [row for row in edits for _ in range(prompts)], texts.prompts * len(edits)
+        )
         asked = self._trunk(prompts)
         base = asked.base() % prompts
-        first: Tensor = self._run(rows, asked, texts.ids[base], texts.mask[base], 1).unflatten(0, (len(edits), prompts))[:, texts.of]
+        first: Tensor = self._run(rows, asked, texts.ids[base], texts.mask[base], 1).unflatten(
+            0, (len(edits), prompts)
+        )[:, texts.of]
         if texts.after.shape[1] == 1:
             return first
         said = self._split(asked)
         base = said.base() % len(texts.of)
-        ids, mask = texts.after[base, :-1], torch.cat([texts.mask[texts.of[base]], texts.where[base, :-1].long()], -1)
+        ids, mask = (
+            texts.after[base, :-1],
+            torch.cat([texts.mask[texts.of[base]], texts.where[base, :-1].long()], -1),
+        )
         of = texts.of.tolist()
-        rest = self._run([rows[i * prompts + j] for i in range(len(edits)) for j in of], said, ids, mask, ids.shape[1])
+        rest = self._run(
+            [rows[i * prompts + j] for i in range(len(edits)) for j in of],
+            said,
+            ids,
+            mask,
+            ids.shape[1],
+        )
         return torch.cat([first, rest.unflatten(0, (len(edits), len(texts.of)))], 2)
 
     def _trunk(self, rows: int) -> Trunk:
@@ -106,16 +139,28 @@ class _Pass:
         """The trunk of the replies, their keys and values copied from their prompts."""
         said = self._trunk(len(self.texts.of))
         rows = torch.arange(len(said.entry), device=said.entry.device)
-        own = rows // len(self.texts.of) * len(self.texts.ids) + self.texts.of.repeat(len(self.entry))
+        own = rows // len(self.texts.of) * len(self.texts.ids) + self.texts.of.repeat(
+            len(self.entry)
+        )
         arrange(self.cache, asked.own, said, own, asked.node[own[said.first]])
         return said
 
-    def _run(self, rows: Sequence[Edits], trunk: Trunk, ids: Tensor, mask: Tensor, kept: int) -> Tensor:
+    def _run(
+        self, rows: Sequence[Edits], trunk: Trunk, ids: Tensor, mask: Tensor, kept: int
+    ) -> Tensor:
         hooked, writes = split_writes(self.model, rows, trunk.entry.tolist())
         positions = positions_of(mask)[:, -ids.shape[1] :]
-        with applied_rows(self.model, hooked) as applied, widened(self.model, trunk, writes, applied):
+        with (
+            applied_rows(self.model, hooked) as applied,
+            widened(self.model, trunk, writes, applied),
+        ):
             out = self.model.hf(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=kept
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=kept,
             )
         logits: Tensor = out.logits
         return logits

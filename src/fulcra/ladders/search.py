@@ -15,11 +15,15 @@ CLIMBED = 5
 Measure = Callable[[Sequence[tuple[int, int]]], Sequence[float]]
 
 
-def crossings(measure: Measure, rungs: Sequence[int], gains: Sequence[float], level: float) -> list[float | None]:
-    """For each branch the gain at which its values reach `level`, by bisection over its `rungs` first rungs of one ladder.
+def crossings(
+    measure: Measure, rungs: Sequence[int], gains: Sequence[float], level: float
+) -> list[float | None]:
+    """For each branch the gain at which its values reach `level`, by bisection over its `rungs`
+    first rungs of one ladder.
 
-    Both rungs beside the edge are measured, so the answer is that of the whole ladder wherever the values do not fall
-    back below the level after they first reached it. Cost: about log2(len(gains) + 1) rungs a branch.
+    Both rungs beside the edge are measured, so the answer is that of the whole ladder wherever the
+    values do not fall back below the level after they first reached it. Cost: about log2(len(gains)
+    + 1) rungs a branch.
     """
     values, tops = np.full((len(rungs), len(gains)), np.nan), np.array(rungs, dtype=int)
     below, above = np.full(len(rungs), -1), tops.copy()
@@ -28,13 +32,22 @@ def crossings(measure: Measure, rungs: Sequence[int], gains: Sequence[float], le
         for (branch, rung), value in zip(pairs, measure(pairs), strict=True):
             values[branch, rung] = value
             (above if value >= level else below)[branch] = rung
-    return [None if above[i] == tops[i] else _edge(gains, values[i], int(above[i]), level) for i in range(len(rungs))]
+    return [
+        None if above[i] == tops[i] else _edge(gains, values[i], int(above[i]), level)
+        for i in range(len(rungs))
+    ]
 
 
 def bisected(
-    branches: Sequence[Coordinate], cost: Callable[[Sequence[Edit]], Tensor], gains: Sequence[float], level: float, method: str
+    branches: Sequence[Coordinate],
+    cost: Callable[[Sequence[Edit]], Tensor],
+    gains: Sequence[float],
+    level: float,
+    method: str,
 ) -> list[Edge]:
-    """The predicted edge of each branch (tier 2), where `cost` of its dose, [dose], reaches `level`; censored beyond its rungs."""
+    """The predicted edge of each branch (tier 2), where `cost` of its dose, [dose], reaches
+    `level`; censored beyond its rungs.
+    """
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
         found: list[float] = cost([branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
@@ -44,21 +57,35 @@ def bisected(
     return [at.edge(gain, method, 2) for at, gain in zip(branches, found, strict=True)]
 
 
-def _edge(gains: Sequence[float], values: "np.ndarray[tuple[int], np.dtype[np.float64]]", above: int, level: float) -> float | None:
+def _edge(
+    gains: Sequence[float],
+    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    above: int,
+    level: float,
+) -> float | None:
     rungs = slice(max(0, above - 1), above + 1)
     return crossing(gains[rungs], values[rungs].tolist(), level)
 
 
-def first_crossings(measure: Measure, rungs: Sequence[int], gains: Sequence[float], level: float) -> list[float | None]:
-    """For each branch the gain at which its values first reach `level`, whatever they do above: a climb from below.
+def first_crossings(
+    measure: Measure, rungs: Sequence[int], gains: Sequence[float], level: float
+) -> list[float | None]:
+    """For each branch the gain at which its values first reach `level`, whatever they do above: a
+    climb from below.
 
-    For values that may fall back, where halves would miss a narrow rise. Cost: the rungs up to the edge, all of them where
-    there is none.
+    For values that may fall back, where halves would miss a narrow rise. Cost: the rungs up to the
+    edge, all of them where there is none.
     """
     values: list[list[float]] = [[] for _ in rungs]
     for start in range(0, len(gains), CLIMBED):
-        climbing = [branch for branch, row in enumerate(values) if not any(value >= level for value in row)]
-        pairs = [(branch, rung) for branch in climbing for rung in range(start, min(start + CLIMBED, rungs[branch]))]
+        climbing = [
+            branch for branch, row in enumerate(values) if not any(value >= level for value in row)
+        ]
+        pairs = [
+            (branch, rung)
+            for branch in climbing
+            for rung in range(start, min(start + CLIMBED, rungs[branch]))
+        ]
         for (branch, _), value in zip(pairs, measure(pairs) if pairs else (), strict=True):
             values[branch].append(value)
     return [crossing(gains[: len(row)], row, level) for row in values]

@@ -1,4 +1,6 @@
-"""The ceiling forecast from surprise: the gain at which a dosed model would say as many odd tokens as the judge forbids."""
+"""The ceiling forecast from surprise: the gain at which a dosed model would say as many odd tokens
+as the judge forbids.
+"""
 
 from collections.abc import Sequence
 
@@ -13,14 +15,19 @@ from fulcra.models import Model
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit, Edits
 
-#: The share of surprising tokens from which the judge of coherence calls a rollout collapsed (LAW.md section 5); nothing is fitted.
+#: The share of surprising tokens from which the judge of coherence calls a rollout collapsed
+#: (LAW.md section 5); nothing is fitted.
 SHARE = 0.30
 
 
-def surprised_shares(model: Model, edits: Sequence[Edit | Edits], text: GenericText, level: float) -> Tensor:
-    """The expected share of next tokens whose surprise under the clean model is above `level` nats, [edit].
+def surprised_shares(
+    model: Model, edits: Sequence[Edit | Edits], text: GenericText, level: float
+) -> Tensor:
+    """The expected share of next tokens whose surprise under the clean model is above `level` nats,
+    [edit].
 
-    sum over tokens y of p_dosed(y) [-log p_clean(y) > level], in the mean over continuation positions.
+    sum over tokens y of p_dosed(y) [-log p_clean(y) > level], in the mean over continuation
+    positions.
     """
     texts = Texts.of_pairs(model, text.prompts, text.replies)
     return expected_shares(model, texts, odd_tokens(model, texts, level), edits)
@@ -31,8 +38,12 @@ def odd_tokens(model: Model, texts: Texts, level: float) -> Tensor:
     return -clean_logits(model, texts)[texts.where].float().log_softmax(-1) > level
 
 
-def expected_shares(model: Model, texts: Texts, odd: Tensor, edits: Sequence[Edit | Edits | None]) -> Tensor:
-    """The probability of `odd` tokens under each edit (None: undosed), in the mean over positions, [edit]; on the CPU."""
+def expected_shares(
+    model: Model, texts: Texts, odd: Tensor, edits: Sequence[Edit | Edits | None]
+) -> Tensor:
+    """The probability of `odd` tokens under each edit (None: undosed), in the mean over positions,
+    [edit]; on the CPU.
+    """
     shares = torch.empty(len(edits), device=odd.device)
     for some, logits in dosed_logits(model, texts, edits):
         for i, one in zip(some, logits, strict=True):
@@ -42,14 +53,25 @@ def expected_shares(model: Model, texts: Texts, odd: Tensor, edits: Sequence[Edi
 
 
 def surprise_ladder(
-    model: Model, branches: Sequence[Coordinate], text: GenericText, level: float, gains: Sequence[float] = GAINS
+    model: Model,
+    branches: Sequence[Coordinate],
+    text: GenericText,
+    level: float,
+    gains: Sequence[float] = GAINS,
 ) -> list[Edge]:
-    """The predicted ceiling of each branch; censored where the share stays below SHARE up to the last rung.
+    """The predicted ceiling of each branch; censored where the share stays below SHARE up to the
+    last rung.
 
-    `level` is the surprise level of the audit's coherence standard [nats]. Tier 2 and of the same cost as `kl_ladder`: dosed
-    teacher-forced passes, nothing generated.
+    `level` is the surprise level of the audit's coherence standard [nats]. Tier 2 and of the same
+    cost as `kl_ladder`: dosed teacher-forced passes, nothing generated.
     """
     some = text.first(TEXTS)
     texts = Texts.of_pairs(model, some.prompts, some.replies)
     odd = odd_tokens(model, texts, level)
-    return bisected(branches, lambda doses: expected_shares(model, texts, odd, doses), gains, SHARE, "surprise_ladder")
+    return bisected(
+        branches,
+        lambda doses: expected_shares(model, texts, odd, doses),
+        gains,
+        SHARE,
+        "surprise_ladder",
+    )

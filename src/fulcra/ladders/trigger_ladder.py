@@ -1,4 +1,6 @@
-"""The trigger forecast from log-odds: the gain at which target openings outweigh control openings (LAW.md section 4)."""
+"""The trigger forecast from log-odds: the gain at which target openings outweigh control openings
+(LAW.md section 4).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ OPENING_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """Teacher-forced openings of some prompts as one batch; whose they are and which side they stand for, [text]."""
+    """Teacher-forced openings of some prompts as one batch; whose they are and which side they
+    stand for, [text].
+    """
 
     texts: Texts
     prompt: Tensor
@@ -29,19 +33,28 @@ class Openings:
 
     @classmethod
     def of(cls, model: Model, prompts: Sequence[Prompt], system: str | None = None) -> "Openings":
-        """The openings of `prompts`; BehaviorError where a prompt has none on one side, or one without tokens."""
+        """The openings of `prompts`; BehaviorError where a prompt has none on one side, or one
+        without tokens.
+        """
         asked, replies, whose, target = [], [], [], []
         for i, prompt in enumerate(prompts):
             ids = model.prompt_ids(prompt.text, system)
-            for side, openings in ((True, prompt.target_openings), (False, prompt.control_openings)):
+            for side, openings in (
+                (True, prompt.target_openings),
+                (False, prompt.control_openings),
+            ):
                 if not openings:
                     raise BehaviorError(
-                        f"prompt {prompt.id}: no {'target' if side else 'control'} openings; the trigger forecast needs both sides"
+                        f"prompt {prompt.id}: no {'target' if side else 'control'} openings; the"
+                        " trigger forecast needs both sides"
                     )
                 for opening in openings:
                     reply = model.reply_ids(opening)[:OPENING_TOKENS]
                     if not reply:
-                        raise BehaviorError(f"prompt {prompt.id}: the opening {opening!r} has no tokens in {model.name}; give words")
+                        raise BehaviorError(
+                            f"prompt {prompt.id}: the opening {opening!r} has no tokens in"
+                            f" {model.name}; give words"
+                        )
                     asked.append(ids)
                     replies.append(reply)
                     whose.append(i)
@@ -49,21 +62,30 @@ class Openings:
         return cls(Texts.of_pairs(model, asked, replies), torch.tensor(whose), torch.tensor(target))
 
     def odds(self, logits: Tensor) -> Tensor:
-        """Log-odds (nats) of target against control openings, [..., prompt], from logits [..., text, kept, vocab]."""
+        """Log-odds (nats) of target against control openings, [..., prompt], from logits [...,
+        text, kept, vocab].
+        """
         return log_odds(*self.log_masses(logits))
 
     def log_masses(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability of the target openings together, and of the control ones, [..., prompt] each; on the CPU."""
+        """Log-probability of the target openings together, and of the control ones, [..., prompt]
+        each; on the CPU.
+        """
         texts = self.texts
         tokens = logits[..., texts.where, :].float().log_softmax(-1)
         after = texts.after[texts.where]
         chosen = tokens.gather(-1, after.expand(tokens.shape[:-1])[..., None])[..., 0]
         text = texts.where.nonzero()[:, 0].expand(chosen.shape)
-        total = chosen.new_zeros(*chosen.shape[:-1], len(texts.of)).scatter_add(-1, text, chosen).cpu()
+        total = (
+            chosen.new_zeros(*chosen.shape[:-1], len(texts.of)).scatter_add(-1, text, chosen).cpu()
+        )
         return self._summed(total, True), self._summed(total, False)
 
     def _summed(self, total: Tensor, side: bool) -> Tensor:
-        picked = [total[..., (self.prompt == i) & (self.target == side)].logsumexp(-1) for i in range(int(self.prompt.max()) + 1)]
+        picked = [
+            total[..., (self.prompt == i) & (self.target == side)].logsumexp(-1)
+            for i in range(int(self.prompt.max()) + 1)
+        ]
         return torch.stack(picked, -1)
 
 
@@ -80,12 +102,15 @@ def clean_odds(model: Model, openings: Openings) -> Tensor:
     return openings.odds(clean_logits(model, openings.texts))
 
 
-def trigger_ladder(model: Model, branches: Sequence[Coordinate], openings: Openings, gains: Sequence[float] = GAINS) -> list[Edge]:
-    """The forecast trigger of each branch: where the prompt mean of the log-odds first crosses 0; censored where it does not.
+def trigger_ladder(
+    model: Model, branches: Sequence[Coordinate], openings: Openings, gains: Sequence[float] = GAINS
+) -> list[Edge]:
+    """The forecast trigger of each branch: where the prompt mean of the log-odds first crosses 0;
+    censored where it does not.
 
-    Tier 2: dosed teacher-forced passes, nothing generated. Log-odds fall back where text collapses, so the ladder is climbed
-    from below (`first_crossings`). Cost: at most len(branches) x len(gains) passes over the openings, each from the dosed
-    layer upwards.
+    Tier 2: dosed teacher-forced passes, nothing generated. Log-odds fall back where text collapses,
+    so the ladder is climbed from below (`first_crossings`). Cost: at most len(branches) x
+    len(gains) passes over the openings, each from the dosed layer upwards.
     """
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
@@ -94,4 +119,6 @@ def trigger_ladder(model: Model, branches: Sequence[Coordinate], openings: Openi
         return found
 
     found = first_crossings(measure, [at.rungs(gains) for at in branches], gains, 0.0)
-    return [branch.edge(gain, "trigger_ladder", 2) for branch, gain in zip(branches, found, strict=True)]
+    return [
+        branch.edge(gain, "trigger_ladder", 2) for branch, gain in zip(branches, found, strict=True)
+    ]

@@ -1,13 +1,15 @@
-"""The only room that knows transformers and hooks: loading, checking, reading and editing a model."""
+"""The only room that knows transformers and hooks: loading, checking, reading and editing a
+model.
+"""
 
 from fulcra.models.adapter import Model
-from fulcra.models.applied import applied_rows
+from fulcra.models.anchors import ablate_mean
+from fulcra.models.applying import applied_rows
 from fulcra.models.catalogue import families_markdown, families_table
 from fulcra.models.checks import Check, check
+from fulcra.models.edit_groups import Applied
 from fulcra.models.edits import ablate_direction, add, add_mlp, anchor, direction, pin, scale
-from fulcra.models.groups import Applied
 from fulcra.models.loading import bundled_names, load, world_of
-from fulcra.models.natural import ablate_mean
 
 __all__ = [
     "Applied",

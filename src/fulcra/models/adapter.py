@@ -24,10 +24,12 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 @final
 class Model:
-    """A causal language model with its tokenizer and family row; `hf` is the transformers model, never changed by fulcra.
+    """A causal language model with its tokenizer and family row; `hf` is the transformers model,
+    never changed by fulcra.
 
-    `thinking` is handed to chat templates that can switch a thinking phase on or off; None leaves it to the template.
-    `compiled`: rollouts run in slots by one compiled step (`fulcra.engines.refilling`), meant for accelerators.
+    `thinking` is handed to chat templates that can switch a thinking phase on or off; None leaves
+    it to the template. `compiled`: rollouts run in slots by one compiled step
+    (`fulcra.engines.continuous_batching`), meant for accelerators.
     """
 
     def __init__(
@@ -39,7 +41,13 @@ class Model:
         thinking: bool | None = None,
         compiled: bool = False,
     ) -> None:
-        self.name, self.hf, self.tokenizer, self.folder, self.thinking = name, hf.eval(), tokenizer, folder, thinking
+        self.name, self.hf, self.tokenizer, self.folder, self.thinking = (
+            name,
+            hf.eval(),
+            tokenizer,
+            folder,
+            thinking,
+        )
         self.compiled = compiled
         self.config = hf.config.get_text_config()
         self.family = family_of(hf.config.model_type)
@@ -50,7 +58,10 @@ class Model:
         self.context = int(getattr(self.config, "max_position_embeddings", 0)) or 1 << 20
 
     def __repr__(self) -> str:
-        return f"Model({self.name!r}, {self.n_layers} layers, d_model {self.d_model}, d_mlp {self.d_mlp})"
+        return (
+            f"Model({self.name!r}, {self.n_layers} layers, d_model {self.d_model}, d_mlp"
+            f" {self.d_mlp})"
+        )
 
     @property
     def device(self) -> torch.device:
@@ -73,14 +84,20 @@ class Model:
         return tuple(self.module(self.hf, self.family.layers, "layers"))  # type: ignore[arg-type]
 
     def module(self, root: nn.Module, path: str, field: str) -> nn.Module:
-        """The submodule that a field of the family row names; ModelError lists what there is instead."""
+        """The submodule that a field of the family row names; ModelError lists what there is
+        instead.
+        """
         try:
             return root.get_submodule(path)
         except AttributeError:
-            there = ", ".join(name for name, _ in root.named_modules() if name and name.count(".") < 2) or "nothing"
+            there = (
+                ", ".join(name for name, _ in root.named_modules() if name and name.count(".") < 2)
+                or "nothing"
+            )
             raise ModelError(
-                f"model {self.name!r}: {type(root).__name__} has no {path!r} (`{field}` of the {self.hf.config.model_type} row in "
-                f"fulcra.models.families); it has {there}; correct the row and run `fulcra check`"
+                f"model {self.name!r}: {type(root).__name__} has no {path!r} (`{field}` of the"
+                f" {self.hf.config.model_type} row in fulcra.models.families); it has {there};"
+                " correct the row and run `fulcra check`"
             ) from None
 
     def down(self, layer: int) -> nn.Module:
@@ -90,7 +107,9 @@ class Model:
     @cached_property
     def _experts(self) -> tuple[Any | None, ...]:
         path = self.family.experts
-        return tuple(dict(block.named_modules()).get(path) if path else None for block in self.blocks)
+        return tuple(
+            dict(block.named_modules()).get(path) if path else None for block in self.blocks
+        )
 
     def experts(self, layer: int) -> Any | None:
         """The fused experts of `layer`; None where it has one MLP for every token."""
@@ -98,7 +117,9 @@ class Model:
 
     def place(self, layer: int) -> str:
         """The full name of the module that holds the neurons of `layer`, for messages."""
-        return f"{self.family.layers}.{layer}.{self.family.experts if self.experts(layer) is not None else self.family.down}"
+        mixture = self.experts(layer) is not None
+        place = self.family.experts if mixture else self.family.down
+        return f"{self.family.layers}.{layer}.{place}"
 
     def post_norm(self, layer: int) -> nn.Module | None:
         """The norm between the MLP's output and the stream, in families that have one."""
@@ -108,7 +129,10 @@ class Model:
     @cached_property
     def n_experts(self) -> int:
         """Experts a layer, 0 without a mixture."""
-        return max(n_experts(experts) if (experts := self.experts(layer)) else 0 for layer in range(self.n_layers))
+        return max(
+            n_experts(experts) if (experts := self.experts(layer)) else 0
+            for layer in range(self.n_layers)
+        )
 
     def width(self, layer: int) -> int:
         """Neurons of `layer`, of all its experts together."""
@@ -124,19 +148,29 @@ class Model:
         return max(self.width(layer) for layer in range(self.n_layers))
 
     def neuron(self, layer: int, slot: int, pole: int = 1) -> Neuron:
-        """The neuron in column `slot` of a layer's activations and writes; experts stand one after another."""
+        """The neuron in column `slot` of a layer's activations and writes; experts stand one after
+        another.
+        """
         experts = self.experts(layer)
         if experts is None:
             return Neuron(layer, slot, pole)
         return Neuron(layer, slot % expert_width(experts), pole, slot // expert_width(experts))
 
     def slot(self, neuron: Neuron) -> int:
-        """The neuron's column in its layer's activations and writes; InputError unless the model has it."""
+        """The neuron's column in its layer's activations and writes; InputError unless the model
+        has it.
+        """
         self.require(neuron)
-        return neuron.index if neuron.expert is None else neuron.expert * expert_width(self.experts(neuron.layer)) + neuron.index
+        return (
+            neuron.index
+            if neuron.expert is None
+            else neuron.expert * expert_width(self.experts(neuron.layer)) + neuron.index
+        )
 
     def writes(self, layer: int) -> Tensor:
-        """Write directions of all neurons of `layer`, [neuron, d_model], float32; in a mixture without router weights."""
+        """Write directions of all neurons of `layer`, [neuron, d_model], float32; in a mixture
+        without router weights.
+        """
         experts = self.experts(layer)
         if experts is not None:
             return expert_writes(experts)
@@ -148,7 +182,9 @@ class Model:
             return weight if self.family.transposed else weight.T
 
     def write(self, neuron: Neuron) -> Tensor:
-        """Write direction v of one neuron, [d_model], float32, not signed by its pole; in a mixture without router weight."""
+        """Write direction v of one neuron, [d_model], float32, not signed by its pole; in a mixture
+        without router weight.
+        """
         self.require(neuron)
         if neuron.expert is not None:
             return expert_write(self.experts(neuron.layer), neuron.expert, neuron.index).float()
@@ -157,11 +193,14 @@ class Model:
             if not is_plain(down.weight):
                 return self._measured_writes(neuron.layer, [neuron.index])[0]
             weight: Tensor = down.weight.detach()
-            return (weight[neuron.index] if self.family.transposed else weight[:, neuron.index]).float()
+            return (
+                weight[neuron.index] if self.family.transposed else weight[:, neuron.index]
+            ).float()
 
     @torch.no_grad()
     def _measured_writes(self, layer: int, indices: Sequence[int]) -> Tensor:
-        # Quantized weights have no columns to read: what the projection does to one activation is its write.
+        # Quantized weights have no columns to read: what the projection does to one activation is
+        # its write.
         down, device = self.down(layer), self.device_at(layer)
         one = torch.zeros(len(indices) + 1, self.width(layer), device=device, dtype=self.dtype)
         one[range(len(indices)), list(indices)] = 1
@@ -176,49 +215,83 @@ class Model:
         if experts is None:
             width = self.width(neuron.layer)
             if neuron.expert is not None:
-                raise InputError(f"neuron {neuron}: layer {neuron.layer} of {self.name} has no experts; leave out .E{neuron.expert}")
+                raise InputError(
+                    f"neuron {neuron}: layer {neuron.layer} of {self.name} has no experts; leave"
+                    f" out .E{neuron.expert}"
+                )
         else:
             width = expert_width(experts)
             if neuron.expert is None or neuron.expert >= n_experts(experts):
                 raise InputError(
-                    f"neuron {neuron}: layer {neuron.layer} of {self.name} has experts 0-{n_experts(experts) - 1}; "
-                    f"name one, as in L{neuron.layer}.N{neuron.index}.E0"
+                    f"neuron {neuron}: layer {neuron.layer} of {self.name} has experts"
+                    f" 0-{n_experts(experts) - 1}; name one, as in"
+                    f" L{neuron.layer}.N{neuron.index}.E0"
                 )
         if neuron.index >= width:
-            raise InputError(f"neuron {neuron}: {self.name} has layers 0-{self.n_layers - 1} and neurons 0-{width - 1} a layer")
+            raise InputError(
+                f"neuron {neuron}: {self.name} has layers 0-{self.n_layers - 1} and neurons"
+                f" 0-{width - 1} a layer"
+            )
 
     def unembed(self, stream: Tensor) -> Tensor:
-        """Logits [..., vocab] that a stream [..., d_model] at the last block's output stands for."""
+        """Logits [..., vocab] that a stream [..., d_model] at the last block's output stands
+        for.
+        """
         normed = self.module(self.hf, self.family.final_norm, "final_norm")(stream)
         logits: Tensor = self.hf.get_output_embeddings()(normed)
         kind, key = self.family.logits or ("", "")
         number: float | None = getattr(self.config, key, None) if key else None
         if number is None:
             return logits
-        return (logits / number).tanh() * number if kind == "softcap" else logits * number if kind == "multiply" else logits / number
+        return (
+            (logits / number).tanh() * number
+            if kind == "softcap"
+            else logits * number
+            if kind == "multiply"
+            else logits / number
+        )
 
-    def prompt_ids(self, text: str, system: str | None = None, chat: bool = True) -> tuple[int, ...]:
-        """Token ids of one user turn with the generation prompt; plain text where there is no chat template."""
-        ids = chat_ids(self.tokenizer, text, system, self.thinking) if chat else plain_ids(self.tokenizer, text, system)
+    def prompt_ids(
+        self, text: str, system: str | None = None, chat: bool = True
+    ) -> tuple[int, ...]:
+        """Token ids of one user turn with the generation prompt; plain text where there is no chat
+        template.
+        """
+        ids = (
+            chat_ids(self.tokenizer, text, system, self.thinking)
+            if chat
+            else plain_ids(self.tokenizer, text, system)
+        )
         if len(ids) >= self.context:
             start = " ".join(text.split()[:8])
-            raise InputError(f"prompt {start!r}...: {len(ids)} tokens, and {self.name} has a context of {self.context}; shorten it")
+            raise InputError(
+                f"prompt {start!r}...: {len(ids)} tokens, and {self.name} has a context of"
+                f" {self.context}; shorten it"
+            )
         return ids
 
     @cached_property
     def instruction_tail(self) -> tuple[int, ...]:
-        """The tokens between the user's words and the reply, those that a word shares with them left out; none without a template."""
+        """The tokens between the user's words and the reply, those that a word shares with them
+        left out; none without a template.
+        """
         tail, asked = instruction_tail(self.tokenizer, self.thinking), self.prompt_ids("a")
         return tail[len(tail) - shared_start([asked[::-1], tail[::-1]]) :]
 
     def after_instruction(self, ids: Sequence[int]) -> int:
-        """How many of the last tokens of a prompt's `ids` come after the user's words; 1 where there is no chat template."""
+        """How many of the last tokens of a prompt's `ids` come after the user's words; 1 where
+        there is no chat template.
+        """
         return max(1, shared_start([ids[::-1], self.instruction_tail[::-1]]))
 
     @cached_property
     def text_start(self) -> tuple[int, ...]:
         """The BOS token where the tokenizer puts one before plain text, else nothing."""
-        return tuple(token for token in plain_ids(self.tokenizer, "")[:1] if token == self.tokenizer.bos_token_id)
+        return tuple(
+            token
+            for token in plain_ids(self.tokenizer, "")[:1]
+            if token == self.tokenizer.bos_token_id
+        )
 
     def exchange_ids(self, request: str, reply: str) -> tuple[int, ...]:
         """Token ids of a request and its reply as one conversation, which a guard model goes on."""
@@ -233,8 +306,12 @@ class Model:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def pieces(self, tokens: Sequence[int]) -> tuple[str, ...]:
-        """The text that each token adds to those before it, special tokens shown; together they are the decoded text."""
-        texts = [""] + [str(self.tokenizer.decode(list(tokens[: i + 1]))) for i in range(len(tokens))]
+        """The text that each token adds to those before it, special tokens shown; together they are
+        the decoded text.
+        """
+        texts = [""] + [
+            str(self.tokenizer.decode(list(tokens[: i + 1]))) for i in range(len(tokens))
+        ]
         # a character spread over several tokens stands with the last of them
         whole = [text.rstrip(REPLACEMENT) for text in texts[:-1]] + texts[-1:]
         return tuple(after[shared_start([before, after]) :] for before, after in pairwise(whole))
@@ -242,13 +319,21 @@ class Model:
     @property
     def end_ids(self) -> frozenset[int]:
         """The token ids that end a reply."""
-        found = self.hf.generation_config.eos_token_id if self.hf.generation_config is not None else None
+        found = (
+            self.hf.generation_config.eos_token_id
+            if self.hf.generation_config is not None
+            else None
+        )
         found = self.tokenizer.eos_token_id if found is None else found
-        return frozenset(found if isinstance(found, list) else [] if found is None else [int(found)])
+        return frozenset(
+            found if isinstance(found, list) else [] if found is None else [int(found)]
+        )
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the weights: of the safetensors files where the model came from a folder, else of its tensors."""
+        """Hash of the weights: of the safetensors files where the model came from a folder, else of
+        its tensors.
+        """
         digest = hashlib.sha256()
         if self.folder is not None:
             for path in sorted(self.folder.glob("*.safetensors")):
@@ -257,7 +342,10 @@ class Model:
                         digest.update(part)
             return digest.hexdigest()
         for name, tensor in sorted(self.hf.state_dict().items()):
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(
+                name.encode()
+                + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+            )
         return digest.hexdigest()
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
@@ -267,7 +355,9 @@ class Model:
 
 def is_plain(weight: Tensor) -> bool:
     """Whether a weight is an ordinary float tensor at hand, neither quantized nor offloaded."""
-    return type(weight) in (Tensor, nn.Parameter) and weight.is_floating_point() and not weight.is_meta
+    return (
+        type(weight) in (Tensor, nn.Parameter) and weight.is_floating_point() and not weight.is_meta
+    )
 
 
 def device_of(module: Any) -> torch.device:
@@ -277,7 +367,9 @@ def device_of(module: Any) -> torch.device:
 
 
 def by_row(flat: Tensor, rows: int) -> Tensor:
-    """A view [row, pos, ...] of what a module sees, also where the family flattens rows and positions into one axis."""
+    """A view [row, pos, ...] of what a module sees, also where the family flattens rows and
+    positions into one axis.
+    """
     return flat.view(rows, -1, flat.shape[-1]) if flat.dim() == 2 else flat
 
 
@@ -287,9 +379,10 @@ def family_of(model_type: str) -> Family:
         return FAMILIES[model_type]
     except KeyError:
         raise ModelError(
-            f"model type {model_type!r} has no row in fulcra.models.families (known: {', '.join(sorted(FAMILIES))}); "
-            "looked for the decoder blocks, the MLP down projection, the module that reads the stream for the MLP, any norm after the "
-            "MLP, and the final norm: add a Family that names them and run `fulcra check MODEL`"
+            f"model type {model_type!r} has no row in fulcra.models.families (known:"
+            f" {', '.join(sorted(FAMILIES))}); looked for the decoder blocks, the MLP down"
+            " projection, the module that reads the stream for the MLP, any norm after the MLP,"
+            " and the final norm: add a Family that names them and run `fulcra check MODEL`"
         ) from None
 
 
@@ -297,4 +390,7 @@ def require_config(name: str, family: Family, config: Any) -> None:
     """ModelError where the config has a value that the family's row does not describe."""
     for key, value in family.requires:
         if (found := getattr(config, key)) != value:
-            raise ModelError(f"model {name!r}: {key} is {found}, the {config.model_type} row describes {value} only ({family.note})")
+            raise ModelError(
+                f"model {name!r}: {key} is {found}, the {config.model_type} row describes {value}"
+                f" only ({family.note})"
+            )

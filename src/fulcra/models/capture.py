@@ -1,4 +1,6 @@
-"""Clean passes that read a model: residual stream statistics, neuron activations, log-probabilities of replies."""
+"""Clean passes that read a model: residual stream statistics, neuron activations, log-probabilities
+of replies.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -12,14 +14,30 @@ from torch.nn.functional import normalize, one_hot
 from fulcra.errors import InputError
 from fulcra.formulas.geometry import centred
 from fulcra.models.adapter import Model
-from fulcra.models.applied import applied_rows
+from fulcra.models.anchors import at_prompts
+from fulcra.models.applying import applied_rows
 from fulcra.models.effective import normed, probe
 from fulcra.models.experts import Routed
-from fulcra.models.natural import at_prompts
-from fulcra.models.taps import block_outputs, last, layer_activations, mlp_inputs, mlp_outputs, padded, positions_of
+from fulcra.models.read_hooks import (
+    block_outputs,
+    last,
+    layer_activations,
+    mlp_inputs,
+    mlp_outputs,
+    padded,
+    positions_of,
+)
 from fulcra.types import Edits
 
-__all__ = ["Stream", "activations", "as_read", "block_outputs", "last_residuals", "padded", "positions_of"]
+__all__ = [
+    "Stream",
+    "activations",
+    "as_read",
+    "block_outputs",
+    "last_residuals",
+    "padded",
+    "positions_of",
+]
 __all__ += ["last_mlp_outputs", "natural_extent", "reply_log_probs", "stream"]
 
 #: Residual vectors kept per layer for the spread of the realised alignment.
@@ -29,8 +47,9 @@ SAMPLE = 256
 class Routing(NamedTuple):
     """The clean stream as each expert meets it, over the tokens routed to it.
 
-    share and weight [layer, expert]: the share of tokens and their mean router weight; norm and unit_mean as in Stream, with
-    an expert axis; sample [layer, pos, expert]: router weights at the stream's sample, 0 where not routed.
+    share and weight [layer, expert]: the share of tokens and their mean router weight; norm and
+    unit_mean as in Stream, with an expert axis; sample [layer, pos, expert]: router weights at the
+    stream's sample, 0 where not routed.
     """
 
     share: Tensor
@@ -44,10 +63,11 @@ class Routing(NamedTuple):
 class Stream:
     """The clean residual stream at block outputs over generic continuation positions, BOS excluded.
 
-    norm [layer] is the mean |r|; unit_mean [layer, d_model] the mean of r/|r|, so that c0 = unit_mean . v/|v| exactly;
-    sample [layer, pos, d_model] some of the vectors. Mean-centred in LayerNorm families. float32, on the CPU.
-    multiplier [layer] is the measured factor between an MLP's write and the stream. `mlp`, as `sample`, holds the MLP outputs
-    before the norm of families that have one there; `routing` is known in mixtures of experts.
+    norm [layer] is the mean |r|; unit_mean [layer, d_model] the mean of r/|r|, so that c0 =
+    unit_mean . v/|v| exactly; sample [layer, pos, d_model] some of the vectors. Mean-centred in
+    LayerNorm families. float32, on the CPU. multiplier [layer] is the measured factor between an
+    MLP's write and the stream. `mlp`, as `sample`, holds the MLP outputs before the norm of
+    families that have one there; `routing` is known in mixtures of experts.
     """
 
     norm: Tensor
@@ -68,14 +88,21 @@ class _Tally:
         self.kept: dict[str, list[Tensor]] = {}
 
     def add(self, residual: Tensor, wrote: Tensor | None, seen: Tensor | Routed | None) -> None:
-        """One batch: residual [n, d_model] as later blocks read it, MLP outputs and router calls where they matter."""
+        """One batch: residual [n, d_model] as later blocks read it, MLP outputs and router calls
+        where they matter.
+        """
         size, unit = residual.norm(dim=-1), normalize(residual, dim=-1)
         self._sum(norm=size.sum(), unit=unit.sum(0))
         sample = {"sample": residual, "mlp": wrote}
         if isinstance(seen, Routed):
             routed = one_hot(seen.expert_ids, self.experts).float()
             here, weight = routed.sum(1), (routed * seen.weights.float()[..., None]).sum(1)
-            self._sum(share=here.sum(0), weight=weight.sum(0), expert_norm=size @ here, expert_unit=here.T @ unit)
+            self._sum(
+                share=here.sum(0),
+                weight=weight.sum(0),
+                expert_norm=size @ here,
+                expert_unit=here.T @ unit,
+            )
             sample["router"] = weight
         first = -self.count % self.stride
         for name, rows in sample.items():
@@ -93,23 +120,39 @@ class _Tally:
 
     def sample(self, name: str, *shape: int) -> Tensor:
         """The sample kept under `name`, or zeros of `shape`; on the CPU."""
-        return torch.cat(self.kept[name])[:SAMPLE].cpu() if name in self.kept else torch.zeros(shape)
+        return (
+            torch.cat(self.kept[name])[:SAMPLE].cpu() if name in self.kept else torch.zeros(shape)
+        )
 
 
 @torch.no_grad()
-def stream(model: Model, prompts: Sequence[tuple[int, ...]], replies: Sequence[tuple[int, ...]], batch: int = 16) -> Stream:
-    """Residual statistics over the reply positions of clean generic text: one forward pass a batch."""
+def stream(
+    model: Model,
+    prompts: Sequence[tuple[int, ...]],
+    replies: Sequence[tuple[int, ...]],
+    batch: int = 16,
+) -> Stream:
+    """Residual statistics over the reply positions of clean generic text: one forward pass a
+    batch.
+    """
     texts = list(zip(prompts, replies, strict=True))
     count = sum(max(0, len(p) + len(r) - max(1, len(p))) for p, r in texts)
     if count == 0:
-        raise InputError("stream(): the generic text has no continuation positions; the model ends every reply at once")
+        raise InputError(
+            "stream(): the generic text has no continuation positions; the model ends every reply"
+            " at once"
+        )
     tallies = [_Tally(model.n_experts, max(1, count // SAMPLE)) for _ in model.blocks]
     for start in range(0, len(texts), batch):
         _read_batch(model, texts[start : start + batch], tallies)
     return _learnt(model, tallies, count)
 
 
-def _read_batch(model: Model, texts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], tallies: Sequence[_Tally]) -> None:
+def _read_batch(
+    model: Model,
+    texts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    tallies: Sequence[_Tally],
+) -> None:
     ids, mask = padded([p + r for p, r in texts], model.device)
     reply = mask.bool().clone()
     for i, (prompt, _) in enumerate(texts):
@@ -136,36 +179,66 @@ def _learnt(model: Model, tallies: Sequence[_Tally], count: int) -> Stream:
         return torch.stack([tally.read(name, *shape) for tally in tallies])
 
     sample = torch.stack([tally.sample("sample") for tally in tallies])
-    mlp = torch.stack([tally.sample("mlp") for tally in tallies]) if model.family.post_norm else None
+    mlp = (
+        torch.stack([tally.sample("mlp") for tally in tallies]) if model.family.post_norm else None
+    )
     routing = None
     if experts := model.n_experts:
         share = all_of("share", experts)
         some = share.clamp(min=1)
-        router = torch.stack([tally.sample("router", sample.shape[1], experts) for tally in tallies])
+        router = torch.stack(
+            [tally.sample("router", sample.shape[1], experts) for tally in tallies]
+        )
         unit = all_of("expert_unit", experts, model.d_model) / some[..., None]
-        routing = Routing(share / count, all_of("weight", experts) / some, all_of("expert_norm", experts) / some, unit, router)
-    return Stream(all_of("norm") / count, all_of("unit") / count, sample, probe(model).multiplier, mlp, routing)
+        routing = Routing(
+            share / count,
+            all_of("weight", experts) / some,
+            all_of("expert_norm", experts) / some,
+            unit,
+            router,
+        )
+    return Stream(
+        all_of("norm") / count,
+        all_of("unit") / count,
+        sample,
+        probe(model).multiplier,
+        mlp,
+        routing,
+    )
 
 
 @torch.no_grad()
 def stream_before(model: Model, clean: Stream, layer: int) -> Tensor:
-    """The sampled stream before the MLP's write, over the residual multiplier: r_mid / k, [pos, d_model]."""
+    """The sampled stream before the MLP's write, over the residual multiplier: r_mid / k, [pos,
+    d_model].
+    """
     assert clean.mlp is not None
-    return clean.sample[layer] / clean.multiplier[layer] - normed(model, layer, clean.mlp[layer]).cpu()
+    return (
+        clean.sample[layer] / clean.multiplier[layer] - normed(model, layer, clean.mlp[layer]).cpu()
+    )
 
 
 def as_read(model: Model, vectors: Tensor) -> Tensor:
-    """Vectors as later blocks read them: mean-centred over d_model in LayerNorm families, unchanged elsewhere."""
+    """Vectors as later blocks read them: mean-centred over d_model in LayerNorm families, unchanged
+    elsewhere.
+    """
     return centred(vectors) if model.family.stream == "layer" else vectors
 
 
-def activations(model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 32, span: int = 1) -> Iterator[Tensor]:
-    """Mean neuron activations over the last `span` prompt tokens, one [batch, layer, d_mlp] float32 tensor a batch, on the model's device.
+def activations(
+    model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 32, span: int = 1
+) -> Iterator[Tensor]:
+    """Mean neuron activations over the last `span` prompt tokens, one [batch, layer, d_mlp] float32
+    tensor a batch, on the model's device.
 
-    In a mixture the neurons of all experts stand one after another (`Model.neuron` names them), 0 where not routed.
+    In a mixture the neurons of all experts stand one after another (`Model.neuron` names them), 0
+    where not routed.
     """
     if prompts and span > min(map(len, prompts)):
-        raise InputError(f"activations() got span {span}, and the shortest prompt has {min(map(len, prompts))} tokens; ask for fewer")
+        raise InputError(
+            f"activations() got span {span}, and the shortest prompt has {min(map(len, prompts))}"
+            " tokens; ask for fewer"
+        )
 
     def ends(layer: int, seen: Tensor) -> Tensor:
         return seen[:, -span:].flatten(0, 1)
@@ -173,8 +246,17 @@ def activations(model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 3
     for start in range(0, len(prompts), batch):
         ids, mask = padded(prompts[start : start + batch], model.device, left=True)
         with torch.no_grad(), mlp_inputs(model, len(ids), ends) as seen:
-            model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
-            found = [layer_activations(model, layer, seen[layer]).to(model.device) for layer in range(model.n_layers)]
+            model.hf(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions_of(mask),
+                use_cache=False,
+                logits_to_keep=1,
+            )
+            found = [
+                layer_activations(model, layer, seen[layer]).to(model.device)
+                for layer in range(model.n_layers)
+            ]
         yield torch.stack(found, 1).unflatten(0, (len(ids), span)).mean(1)
 
 
@@ -185,7 +267,8 @@ def reply_log_probs(
     edits: Sequence[Edits] | None = None,
     batch: int = 256,
 ) -> list[Tensor]:
-    """Log-probability (nats) of each reply token, teacher-forced; one float32 tensor [reply length] a row.
+    """Log-probability (nats) of each reply token, teacher-forced; one float32 tensor [reply length]
+    a row.
 
     With `edits`, row i runs under edits[i]. Rows are padded on the right, so no position moves.
     """
@@ -194,36 +277,67 @@ def reply_log_probs(
         some = slice(start, start + batch)
         rows = [p + r for p, r in zip(prompts[some], replies[some], strict=True)]
         ids, mask = padded(rows, model.device)
-        dosed = at_prompts(model, edits[some], prompts[some]) if edits is not None else [()] * len(rows)
+        dosed = (
+            at_prompts(model, edits[some], prompts[some]) if edits is not None else [()] * len(rows)
+        )
         with torch.no_grad(), applied_rows(model, dosed):
             logits = model.hf(input_ids=ids, attention_mask=mask, use_cache=False).logits
         for i, (prompt, reply) in enumerate(zip(prompts[some], replies[some], strict=True)):
             span = logits[i, len(prompt) - 1 : len(rows[i]) - 1].float().log_softmax(-1)
-            out.append(span.gather(-1, torch.tensor(reply, device=span.device, dtype=torch.long)[:, None])[:, 0].cpu())
+            out.append(
+                span.gather(-1, torch.tensor(reply, device=span.device, dtype=torch.long)[:, None])[
+                    :, 0
+                ].cpu()
+            )
     return out
 
 
-def last_residuals(model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 32) -> Iterator[Tensor]:
-    """Residual stream at block outputs on the last prompt token, one [batch, layer, d_model] float32 tensor a batch."""
+def last_residuals(
+    model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 32
+) -> Iterator[Tensor]:
+    """Residual stream at block outputs on the last prompt token, one [batch, layer, d_model]
+    float32 tensor a batch.
+    """
     for start in range(0, len(prompts), batch):
         ids, mask = padded(prompts[start : start + batch], model.device, left=True)
         with torch.no_grad(), block_outputs(model, last) as outputs:
-            model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
-        yield torch.stack([outputs[layer].float().to(model.device) for layer in range(model.n_layers)], 1).cpu()
+            model.hf(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions_of(mask),
+                use_cache=False,
+                logits_to_keep=1,
+            )
+        yield torch.stack(
+            [outputs[layer].float().to(model.device) for layer in range(model.n_layers)], 1
+        ).cpu()
 
 
-def last_mlp_outputs(model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 32) -> Iterator[Tensor]:
-    """What the MLPs write at the last prompt token, before any norm, one [batch, layer, d_model] float32 tensor a batch."""
+def last_mlp_outputs(
+    model: Model, prompts: Sequence[tuple[int, ...]], batch: int = 32
+) -> Iterator[Tensor]:
+    """What the MLPs write at the last prompt token, before any norm, one [batch, layer, d_model]
+    float32 tensor a batch.
+    """
     for start in range(0, len(prompts), batch):
         ids, mask = padded(prompts[start : start + batch], model.device, left=True)
         with torch.no_grad(), mlp_outputs(model, len(ids), last) as outputs:
-            model.hf(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1)
-        yield torch.stack([outputs[layer].float().to(model.device) for layer in range(model.n_layers)], 1).cpu()
+            model.hf(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions_of(mask),
+                use_cache=False,
+                logits_to_keep=1,
+            )
+        yield torch.stack(
+            [outputs[layer].float().to(model.device) for layer in range(model.n_layers)], 1
+        ).cpu()
 
 
 @torch.no_grad()
 def natural_extent(model: Model, rows: Sequence[tuple[int, ...]], batch: int = 32) -> Tensor:
-    """Largest |activation| of every neuron over all positions of `rows` but the first, [layer, d_mlp], float32.
+    """Largest |activation| of every neuron over all positions of `rows` but the first, [layer,
+    d_mlp], float32.
 
     In a mixture over the tokens routed to its expert, 0 where there are none.
     """
@@ -240,5 +354,7 @@ def natural_extent(model: Model, rows: Sequence[tuple[int, ...]], batch: int = 3
         with mlp_inputs(model, len(ids), at) as found:
             model.hf(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
         for layer, seen in found.items():
-            extent[layer] = torch.maximum(extent[layer], layer_activations(model, layer, seen).abs().amax(0).to(extent.device))
+            extent[layer] = torch.maximum(
+                extent[layer], layer_activations(model, layer, seen).abs().amax(0).to(extent.device)
+            )
     return extent.cpu()

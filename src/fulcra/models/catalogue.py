@@ -1,4 +1,6 @@
-"""What fulcra supports and what is verified of it: every family's row, checked on a tiny random model."""
+"""What fulcra supports and what is verified of it: every family's row, checked on a tiny random
+model.
+"""
 
 from dataclasses import dataclass
 
@@ -28,10 +30,23 @@ class FamilyReport:
 def family_report(model_type: str) -> FamilyReport:
     """The report of one family; some hundredths of a second."""
     row, model = FAMILIES[model_type], tiny(model_type)
-    neurons = f"{row.experts}, expert by expert" if row.experts else f"{row.down}{', transposed' if row.transposed else ''}"
-    write = f"column through {row.post_norm}, capped" if row.post_norm else "router weight x column" if row.experts else "column"
-    stream = f"{'mean-centred' if row.stream == 'layer' else 'as it is'}{', parallel block' if row.parallel else ''}"
-    return FamilyReport(model_type, type(model.hf).__name__, neurons, write, stream, tuple(check(model)), row.note)
+    neurons = (
+        f"{row.experts}, expert by expert"
+        if row.experts
+        else f"{row.down}{', transposed' if row.transposed else ''}"
+    )
+    write = (
+        f"column through {row.post_norm}, capped"
+        if row.post_norm
+        else "router weight x column"
+        if row.experts
+        else "column"
+    )
+    stream = "mean-centred" if row.stream == "layer" else "as it is"
+    stream += ", parallel block" if row.parallel else ""
+    return FamilyReport(
+        model_type, type(model.hf).__name__, neurons, write, stream, tuple(check(model)), row.note
+    )
 
 
 def families_table() -> list[FamilyReport]:
@@ -40,25 +55,48 @@ def families_table() -> list[FamilyReport]:
 
 
 def families_markdown() -> str:
-    """The table of families as a page of the documentation; holds no number that depends on the machine."""
+    """The table of families as a page of the documentation; holds no number that depends on the
+    machine.
+    """
     head = (
-        "# Model families\n\nWritten by `fulcra families --markdown`; do not edit. Every row is checked on a tiny random model\n"
-        "of the family in float32, and again on the model itself whenever one is loaded: `fulcra check MODEL` prints the numbers.\n"
+        "# Model families\n\nWritten by `fulcra families --markdown`; do not edit. Every row is"
+        " checked on a tiny random model\nof the family in float32, and again on the model itself"
+        " whenever one is loaded: `fulcra check MODEL` prints the numbers.\n"
     )
     laws = {one.name: one.law for one in families_table()[0].checks}
     checks = "\n".join(f"- `{name}`: {law}" for name, law in laws.items())
-    rows = [f"| {' | '.join(cells)} |" for cells in (HEADINGS, ["---"] * len(HEADINGS), *map(cells_of, families_table()))]
+    rows = [
+        f"| {' | '.join(cells)} |"
+        for cells in (HEADINGS, ["---"] * len(HEADINGS), *map(cells_of, families_table()))
+    ]
     added = (
-        "\nAnother family is a row in `fulcra/models/families.py` and a tiny config in `fulcra/models/tiny.py`; "
-        "`fulcra check MODEL` says what is\nwrong with it. A post-MLP norm caps the alignment that a dose can reach (LAW.md section 2).\n"
+        "\nAnother family is a row in `fulcra/models/families.py` and a tiny config in"
+        " `fulcra/models/tiny.py`; `fulcra check MODEL` says what is\nwrong with it. A post-MLP"
+        " norm caps the alignment that a dose can reach (LAW.md section 2).\n"
     )
     return f"{head}\n{checks}\n\n" + "\n".join(rows) + f"\n{added}"
 
 
-HEADINGS = ["model type", "class", "neurons: input of", "effective write", "stream is read", "verified", "note"]
+HEADINGS = [
+    "model type",
+    "class",
+    "neurons: input of",
+    "effective write",
+    "stream is read",
+    "verified",
+    "note",
+]
 
 
 def cells_of(report: FamilyReport) -> list[str]:
     """The report as cells of a table."""
     verified = " ".join(f"{one.name}{'' if one.passed else ': FAILED'}" for one in report.checks)
-    return [report.model_type, report.transformers_class, report.neurons, report.effective_write, report.stream, verified, report.note]
+    return [
+        report.model_type,
+        report.transformers_class,
+        report.neurons,
+        report.effective_write,
+        report.stream,
+        verified,
+        report.note,
+    ]

@@ -1,4 +1,6 @@
-"""Prompts as the model was taught to read them: the tokenizer's chat template decides, never the model's name."""
+"""Prompts as the model was taught to read them: the tokenizer's chat template decides, never the
+model's name.
+"""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -13,24 +15,43 @@ def shared_start(rows: Sequence[Sequence[Any]]) -> int:
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
 
 
-def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str, system: str | None = None) -> tuple[int, ...]:
-    """Token ids of plain text, with the special tokens that the tokenizer itself puts around text."""
+def plain_ids(
+    tokenizer: PreTrainedTokenizerBase, text: str, system: str | None = None
+) -> tuple[int, ...]:
+    """Token ids of plain text, with the special tokens that the tokenizer itself puts around
+    text.
+    """
     return tuple(tokenizer(text if system is None else f"{system}\n{text}")["input_ids"])
 
 
-def chat_ids(tokenizer: PreTrainedTokenizerBase, text: str, system: str | None = None, thinking: bool | None = None) -> tuple[int, ...]:
-    """Token ids of one user turn with the generation prompt; plain text where there is no chat template.
+def chat_ids(
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    system: str | None = None,
+    thinking: bool | None = None,
+) -> tuple[int, ...]:
+    """Token ids of one user turn with the generation prompt; plain text where there is no chat
+    template.
 
-    Special tokens come from the template alone, so a BOS is never doubled. `thinking` is passed to the template as
-    `enable_thinking`; None leaves it to the template. A template that refuses a system turn gets it above the user's words.
+    Special tokens come from the template alone, so a BOS is never doubled. `thinking` is passed to
+    the template as `enable_thinking`; None leaves it to the template. A template that refuses a
+    system turn gets it above the user's words.
     """
     if tokenizer.chat_template is None:
         return plain_ids(tokenizer, text, system)
-    return tuple(tokenizer(_rendered(tokenizer, text, system, thinking), add_special_tokens=False)["input_ids"])
+    return tuple(
+        tokenizer(_rendered(tokenizer, text, system, thinking), add_special_tokens=False)[
+            "input_ids"
+        ]
+    )
 
 
-def instruction_tail(tokenizer: PreTrainedTokenizerBase, thinking: bool | None = None) -> tuple[int, ...]:
-    """The tokens a chat template puts after the user's words: what two rendered texts end alike in; none without a template."""
+def instruction_tail(
+    tokenizer: PreTrainedTokenizerBase, thinking: bool | None = None
+) -> tuple[int, ...]:
+    """The tokens a chat template puts after the user's words: what two rendered texts end alike in;
+    none without a template.
+    """
     if tokenizer.chat_template is None:
         return ()
     one, other = (_rendered(tokenizer, text, None, thinking) for text in ("a", "b"))
@@ -38,7 +59,9 @@ def instruction_tail(tokenizer: PreTrainedTokenizerBase, thinking: bool | None =
     return tuple(tokenizer(after, add_special_tokens=False)["input_ids"])
 
 
-def _rendered(tokenizer: PreTrainedTokenizerBase, text: str, system: str | None, thinking: bool | None) -> str:
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase, text: str, system: str | None, thinking: bool | None
+) -> str:
     switch: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
     if system is None:
         return _templated(tokenizer, [("user", text)], switch)
@@ -49,13 +72,21 @@ def _rendered(tokenizer: PreTrainedTokenizerBase, text: str, system: str | None,
 
 
 def exchange_ids(tokenizer: PreTrainedTokenizerBase, request: str, reply: str) -> tuple[int, ...]:
-    """Token ids of a user turn and its reply with the generation prompt, as guard models read them; two lines without a template."""
+    """Token ids of a user turn and its reply with the generation prompt, as guard models read them;
+    two lines without a template.
+    """
     if tokenizer.chat_template is None:
         return plain_ids(tokenizer, reply, request)
     words = _templated(tokenizer, [("user", request), ("assistant", reply)], {})
     return tuple(tokenizer(words, add_special_tokens=False)["input_ids"])
 
 
-def _templated(tokenizer: PreTrainedTokenizerBase, turns: list[tuple[str, str]], switch: dict[str, Any]) -> str:
+def _templated(
+    tokenizer: PreTrainedTokenizerBase, turns: list[tuple[str, str]], switch: dict[str, Any]
+) -> str:
     messages = [{"role": role, "content": content} for role, content in turns]
-    return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **switch))
+    return str(
+        tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False, **switch
+        )
+    )

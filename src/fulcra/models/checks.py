@@ -1,4 +1,6 @@
-"""Load-time validation: a model is read and written as its family's row says, measured on the model itself."""
+"""Load-time validation: a model is read and written as its family's row says, measured on the model
+itself.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +13,18 @@ from torch import Tensor, nn
 
 from fulcra.errors import ModelCheckError
 from fulcra.models.adapter import Model, is_plain
-from fulcra.models.applied import applied_rows
+from fulcra.models.applying import applied_rows
 from fulcra.models.edits import add, scale
 from fulcra.models.effective import Probe, probe, probe_ids, tolerance
 from fulcra.models.experts import expert_width
-from fulcra.models.taps import block_outputs, everywhere, last, layer_activations, mlp_inputs, mlp_outputs
+from fulcra.models.read_hooks import (
+    block_outputs,
+    everywhere,
+    last,
+    layer_activations,
+    mlp_inputs,
+    mlp_outputs,
+)
 from fulcra.types import Edits, Neuron
 
 #: A dose as long as the stream moves the logits by more than this, relatively.
@@ -24,7 +33,8 @@ MOVED = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: what must hold, at which module, the number found and the number it is held against.
+    """One check: what must hold, at which module, the number found and the number it is held
+    against.
 
     `passed` is None where the check cannot be made on this model; `note` says why.
     """
@@ -50,21 +60,26 @@ class Check:
 
 
 def validated(model: Model) -> Model:
-    """The model, if every check passes; ModelCheckError names the module and the two numbers otherwise."""
+    """The model, if every check passes; ModelCheckError names the module and the two numbers
+    otherwise.
+    """
     failed = [one for one in check(model) if one.passed is False]
     if failed:
         raise ModelCheckError(
-            f"model {model.name!r} is not what the {model.hf.config.model_type} row of fulcra.models.families describes: {failed[0]}; "
-            "correct the row, or load with check=False to look at the model"
+            f"model {model.name!r} is not what the {model.hf.config.model_type} row of"
+            f" fulcra.models.families describes: {failed[0]}; correct the row, or load with"
+            " check=False to look at the model"
         )
     return model
 
 
 @torch.no_grad()
 def check(model: Model) -> list[Check]:
-    """Every check with its numbers; those after a failed `d_mlp` are left out. Cost: ten short forward passes.
+    """Every check with its numbers; those after a failed `d_mlp` are left out. Cost: ten short
+    forward passes.
 
-    ModelCheckError where the model runs past its modules' hooks, as a compiled one does, so that nothing can be measured.
+    ModelCheckError where the model runs past its modules' hooks, as a compiled one does, so that
+    nothing can be measured.
     """
     first = _widths(model)
     if not first.passed:
@@ -72,13 +87,21 @@ def check(model: Model) -> list[Check]:
     ids = probe_ids(model)
     clean = model.hf(input_ids=ids, use_cache=False).logits.float()
     measured = probe(model)
-    rest = [_logits(model, ids), _write(model, measured), _zero(model, ids, clean), _identity(model, ids, clean)]
+    rest = [
+        _logits(model, ids),
+        _write(model, measured),
+        _zero(model, ids, clean),
+        _identity(model, ids, clean),
+    ]
     return [first, *rest, _applied(model, ids, clean, measured)]
 
 
 def _widths(model: Model) -> Check:
     """The first layer whose neurons are not what the config says, else the last one."""
-    ids, law = probe_ids(model), "columns of the down projection's input = d_mlp, of its output = d_model"
+    ids, law = (
+        probe_ids(model),
+        "columns of the down projection's input = d_mlp, of its output = d_model",
+    )
     with mlp_inputs(model, 1, everywhere) as seen, mlp_outputs(model, 1, everywhere) as wrote:
         model.hf(input_ids=ids, use_cache=False, logits_to_keep=1)
     for layer in range(model.n_layers):
@@ -87,9 +110,25 @@ def _widths(model: Model) -> Check:
         expected = getattr(model.config, key, None) or 4 * model.d_model
         found = expert_width(experts) if experts is not None else seen[layer].shape[-1]  # type: ignore[union-attr]
         if found != expected:
-            return Check("d_mlp", model.place(layer), False, found, expected, law, f"this is the input; d_mlp is {key} of the config")
+            return Check(
+                "d_mlp",
+                model.place(layer),
+                False,
+                found,
+                expected,
+                law,
+                f"this is the input; d_mlp is {key} of the config",
+            )
         if (columns := wrote[layer].shape[-1]) != model.d_model:
-            return Check("d_mlp", model.place(layer), False, columns, model.d_model, law, "this is the output")
+            return Check(
+                "d_mlp",
+                model.place(layer),
+                False,
+                columns,
+                model.d_model,
+                law,
+                "this is the output",
+            )
     return Check("d_mlp", model.place(model.n_layers - 1), True, found, expected, law)
 
 
@@ -98,36 +137,60 @@ def _logits(model: Model, ids: Tensor) -> Check:
         logits = model.hf(input_ids=ids, use_cache=False).logits.float()
     again = model.unembed(streams[model.n_layers - 1]).float().to(logits.device)
     law = "final norm and unembedding give the logits (relative distance)"
-    return _small("logits", model.family.final_norm, _distance(again, logits), tolerance(model), law)
+    return _small(
+        "logits", model.family.final_norm, _distance(again, logits), tolerance(model), law
+    )
 
 
 def _write(model: Model, measured: Probe) -> Check:
     layer = int(measured.error.argmax())
-    note = f"multiplier {measured.multiplier[layer]:g}" + (f", through {model.family.post_norm}" if model.family.post_norm else "")
+    note = f"multiplier {measured.multiplier[layer]:g}" + (
+        f", through {model.family.post_norm}" if model.family.post_norm else ""
+    )
     note += ", parallel block" if model.family.parallel else ""
     law = "a dose moves the block's output by its effective write (relative error, worst layer)"
-    return _small("write", model.place(layer), float(measured.error[layer]), tolerance(model), law, note)
+    return _small(
+        "write", model.place(layer), float(measured.error[layer]), tolerance(model), law, note
+    )
 
 
 def _zero(model: Model, ids: Tensor, clean: Tensor) -> Check:
-    layer, law = model.n_layers // 2, "activation 0 = column of W_down 0 (relative distance of logits)"
+    layer, law = (
+        model.n_layers // 2,
+        "activation 0 = column of W_down 0 (relative distance of logits)",
+    )
     neuron = _most_active(model, ids, layer)
     module = model.down(layer) if model.experts(layer) is None else model.experts(layer)
     if not all(is_plain(weight) for weight in cast(nn.Module, module).parameters(recurse=False)):
         return Check(
-            "zero", model.place(layer), None, float("nan"), tolerance(model), law, "weights are quantized or offloaded", "at most "
+            "zero",
+            model.place(layer),
+            None,
+            float("nan"),
+            tolerance(model),
+            law,
+            "weights are quantized or offloaded",
+            "at most ",
         )
     with zeroed_column(model, neuron):
         zeroed = model.hf(input_ids=ids, use_cache=False).logits.float()
     edited = _edited(model, ids, (scale(neuron, 0.0),))
     note = f"{neuron.site}, moves the logits by {_distance(edited, clean):.2g}"
-    return _small("zero", model.place(layer), _distance(edited, zeroed), tolerance(model), law, note)
+    return _small(
+        "zero", model.place(layer), _distance(edited, zeroed), tolerance(model), law, note
+    )
 
 
 def _identity(model: Model, ids: Tensor, clean: Tensor) -> Check:
     layer = model.n_layers // 2
     edited = _edited(model, ids, (scale(_most_active(model, ids, layer), 1.0),))
-    return _small("identity", model.place(layer), _distance(edited, clean), 0.0, "activation x 1 changes no bit of the logits")
+    return _small(
+        "identity",
+        model.place(layer),
+        _distance(edited, clean),
+        0.0,
+        "activation x 1 changes no bit of the logits",
+    )
 
 
 def _applied(model: Model, ids: Tensor, clean: Tensor, measured: Probe) -> Check:
@@ -137,7 +200,16 @@ def _applied(model: Model, ids: Tensor, clean: Tensor, measured: Probe) -> Check
     after = _distance(model.hf(input_ids=ids, use_cache=False).logits.float(), clean)
     law = "a planted edit changes the logits (relative distance) and is gone afterwards"
     note = "" if after == 0 else f"the logits still differ by {after:.2g} without it"
-    return Check("applied", model.place(layer), moved > MOVED and after == 0, moved, MOVED, law, note, "more than ")
+    return Check(
+        "applied",
+        model.place(layer),
+        moved > MOVED and after == 0,
+        moved,
+        MOVED,
+        law,
+        note,
+        "more than ",
+    )
 
 
 def _edited(model: Model, ids: Tensor, edits: Edits) -> Tensor:

@@ -1,4 +1,6 @@
-"""Other models as judges of a prompt: Hugging Face sequence classifiers, and generative guards asked for one of two words."""
+"""Other models as judges of a prompt: Hugging Face sequence classifiers, and generative guards
+asked for one of two words.
+"""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -6,7 +8,13 @@ from typing import Any, final
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model
@@ -25,26 +33,39 @@ class Classifier:
 
     @torch.no_grad()
     def log_probs(self, texts: Sequence[str]) -> Tensor:
-        """Log-probability of every label, [text, label] float32; the bare output where there is one label. A pass a text."""
+        """Log-probability of every label, [text, label] float32; the bare output where there is one
+        label. A pass a text.
+        """
         rows = [self._one(text) for text in texts]
         return torch.stack(rows) if len(self.labels) == 1 else torch.stack(rows).log_softmax(-1)
 
     def _one(self, text: str) -> Tensor:
-        # one text at a time: decoders that classify read the last token, and many have no padding token
+        # one text at a time: decoders that classify read the last token, and many have no padding
+        # token
         batch = self.tokenizer(text, return_tensors="pt").to(self.hf.device)
-        length, room = batch["input_ids"].shape[-1], getattr(self.hf.config, "max_position_embeddings", None)
+        length, room = (
+            batch["input_ids"].shape[-1],
+            getattr(self.hf.config, "max_position_embeddings", None),
+        )
         if room is not None and length > room:
-            raise InputError(f"classifier {self.name!r}: a prompt of {length} tokens, its context is {room}; give shorter prompts")
+            raise InputError(
+                f"classifier {self.name!r}: a prompt of {length} tokens, its context is {room};"
+                " give shorter prompts"
+            )
         logits: Tensor = self.hf(**batch).logits[0].float().cpu()
         return logits
 
 
 def is_classifier(name: str) -> bool:
-    """Whether the config of a model says that it classifies sequences; ModelError where there is no such model."""
+    """Whether the config of a model says that it classifies sequences; ModelError where there is no
+    such model.
+    """
     try:
         found = AutoConfig.from_pretrained(model_folder(name)).architectures or []
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}") from None
+        raise ModelError(
+            f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}"
+        ) from None
     return any(architecture.endswith("ForSequenceClassification") for architecture in found)
 
 
@@ -58,22 +79,37 @@ def load_classifier(name: str) -> Classifier:
         )
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"classifier {name!r}: cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise ModelError(
+            f"classifier {name!r}: cannot be loaded: {str(error).splitlines()[0]}"
+        ) from None
     if missing := sorted(report["missing_keys"]):
-        raise ModelError(f"classifier {name!r}: the file lacks {missing[0]}, so its answers would be random; give a trained classifier")
+        raise ModelError(
+            f"classifier {name!r}: the file lacks {missing[0]}, so its answers would be random;"
+            " give a trained classifier"
+        )
     return Classifier(name, hf, tokenizer)
 
 
-def guard_odds(guard: Model, texts: Sequence[str], words: tuple[str, str] = ("unsafe", "safe")) -> Tensor:
-    """Log-odds (nats) that a generative guard answers a prompt with the first word rather than the second, [text].
+def guard_odds(
+    guard: Model, texts: Sequence[str], words: tuple[str, str] = ("unsafe", "safe")
+) -> Tensor:
+    """Log-odds (nats) that a generative guard answers a prompt with the first word rather than the
+    second, [text].
 
-    The prompt is one user turn of the guard's own chat template, which states its policy; nothing is generated.
+    The prompt is one user turn of the guard's own chat template, which states its policy; nothing
+    is generated.
     """
     replies = [guard.reply_ids(word) for word in words]
     if not all(replies) or replies[0] == replies[1]:
         raise InputError(
-            f"guard {guard.name!r}: the words {words[0]!r} and {words[1]!r} are not two different rows of tokens; name two others"
+            f"guard {guard.name!r}: the words {words[0]!r} and {words[1]!r} are not two different"
+            " rows of tokens; name two others"
         )
     prompts = [guard.prompt_ids(text) for text in texts]
-    said = [torch.stack([row.sum() for row in reply_log_probs(guard, prompts, [reply] * len(prompts), batch=16)]) for reply in replies]
+    said = [
+        torch.stack(
+            [row.sum() for row in reply_log_probs(guard, prompts, [reply] * len(prompts), batch=16)]
+        )
+        for reply in replies
+    ]
     return said[0] - said[1]

@@ -1,4 +1,6 @@
-"""The one coordinate of a dose: budget B = |r|/|v|, clean alignment c0, and the alignment a gain realises (LAW.md section 2)."""
+"""The one coordinate of a dose: budget B = |r|/|v|, clean alignment c0, and the alignment a gain
+realises (LAW.md section 2).
+"""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from fulcra.formulas.saturation import alignment_after, alignment_of_gain, gain_
 from fulcra.models.adapter import Model
 from fulcra.models.capture import Stream, as_read, stream_before
 from fulcra.models.experts import n_experts
-from fulcra.models.turning import Turning
+from fulcra.models.post_norm import Turning
 from fulcra.types import Branch, Direction, Edge, Edit, Neuron, Op, Positions
 
 #: Share of cos_max that is asked for where a rung lies beyond the cap.
@@ -22,10 +24,12 @@ BELOW_CAP = 0.98
 
 @dataclass(frozen=True, slots=True)
 class Coordinate:
-    """One branch in the units of its model: budget [activation units; multiples of the vector for a direction], c0 along its pole.
+    """One branch in the units of its model: budget [activation units; multiples of the vector for a
+    direction], c0 along its pole.
 
-    Where a norm follows the MLP, `turning` says how a dose turns the stream: rungs are set in realised alignment c with
-    u = gamma * v, and the gain of a rung is c / sqrt(1 - c^2). The budget there is that of a small dose.
+    Where a norm follows the MLP, `turning` says how a dose turns the stream: rungs are set in
+    realised alignment c with u = gamma * v, and the gain of a rung is c / sqrt(1 - c^2). The budget
+    there is that of a small dose.
     """
 
     branch: Branch
@@ -38,10 +42,14 @@ class Coordinate:
     @property
     def cap_gain(self) -> float | None:
         """The gain of cos_max, where the ladder ends; None where there is no cap."""
-        return None if self.cap_alignment is None else max(gain_of_alignment(self.cap_alignment), 0.0)
+        return (
+            None if self.cap_alignment is None else max(gain_of_alignment(self.cap_alignment), 0.0)
+        )
 
     def reaches(self, gain: float) -> bool:
-        """Whether the rung at `gain` exists: always, but for a gain beyond the normalization cap."""
+        """Whether the rung at `gain` exists: always, but for a gain beyond the normalization
+        cap.
+        """
         return self.turning is None or not math.isinf(self.turning.dose(alignment_of_gain(gain)))
 
     def rungs(self, gains: Sequence[float]) -> int:
@@ -55,34 +63,54 @@ class Coordinate:
         return max(gain_of_alignment(max(BELOW_CAP * self.cap_alignment, 0.0)), 0.0)
 
     def dose(self, gain: float, positions: Positions = "all") -> Edit:
-        """The additive edit of `gain` budgets along this branch; InputError for a rung beyond the cap (ask `reaches` first)."""
+        """The additive edit of `gain` budgets along this branch; InputError for a rung beyond the
+        cap (ask `reaches` first).
+        """
         op: Op = "add_vector" if isinstance(self.branch, Direction) else "add"
         return Edit(self.branch, op, self.alpha(gain) * self.branch.pole, gain, positions)
 
     def alpha(self, gain: float) -> float:
-        """The size of the dose at `gain` [activation units], 0 where the clean stream is beyond that rung; InputError beyond the cap."""
+        """The size of the dose at `gain` [activation units], 0 where the clean stream is beyond
+        that rung; InputError beyond the cap.
+        """
         if self.turning is None:
             return dose_of_gain(gain, self.budget)
         alpha = self.turning.dose(alignment_of_gain(gain))
         if math.isinf(alpha):
             raise InputError(
-                f"{self.branch}: gain {gain:g} asks for alignment {alignment_of_gain(gain):.3f}, but the norm after the MLP caps it at "
-                f"{self.turning.cap:.3f}; leave the rung out (Coordinate.reaches) and count the branch as norm_capped"
+                f"{self.branch}: gain {gain:g} asks for alignment {alignment_of_gain(gain):.3f},"
+                f" but the norm after the MLP caps it at {self.turning.cap:.3f}; leave the rung out"
+                " (Coordinate.reaches) and count the branch as norm_capped"
             )
         return alpha
 
     def alignment(self, gain: float) -> float:
-        """cos(r, v) after a dose of `gain`, from the mean c0; with u where a norm follows the MLP."""
-        return alignment_after(gain, self.alignment0) if self.cap_alignment is None else max(self.alignment0, alignment_of_gain(gain))
+        """cos(r, v) after a dose of `gain`, from the mean c0; with u where a norm follows the
+        MLP.
+        """
+        return (
+            alignment_after(gain, self.alignment0)
+            if self.cap_alignment is None
+            else max(self.alignment0, alignment_of_gain(gain))
+        )
 
     def direction(self, model: Model) -> Tensor:
-        """Where a small dose moves the stream, [d_model], of any length and not signed by the pole; on the CPU, float32."""
+        """Where a small dose moves the stream, [d_model], of any length and not signed by the pole;
+        on the CPU, float32.
+        """
         if isinstance(self.branch, Direction):
             return self.branch.vector.float().cpu()
         write = model.write(self.branch).cpu()
         return write if self.turning is None else write * _gain_of_norm(model, self.branch.layer)
 
-    def edge(self, gain: float | None, method: str, tier: int, low: float | None = None, high: float | None = None) -> Edge:
+    def edge(
+        self,
+        gain: float | None,
+        method: str,
+        tier: int,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Edge:
         """An edge of this branch's window at `gain`."""
         return Edge(gain, method, tier, low, high, None if gain is None else self.alignment(gain))
 
@@ -95,15 +123,21 @@ def coordinate(model: Model, clean: Stream, branch: Branch) -> Coordinate:
     write = _write(model, branch)
     size = float(write.norm())
     if size == 0:
-        raise InputError(f"branch {branch}: its write direction has norm 0, so no dose moves the stream; choose another")
+        raise InputError(
+            f"branch {branch}: its write direction has norm 0, so no dose moves the stream; choose"
+            " another"
+        )
     if isinstance(branch, Neuron) and clean.mlp is not None:
         return _turned(model, clean, branch, write)
     norm, unit_mean, weight = _met(clean, branch)
-    return Coordinate(branch, budget(norm, size * weight), float(unit_mean @ write) / size * branch.pole)
+    return Coordinate(
+        branch, budget(norm, size * weight), float(unit_mean @ write) / size * branch.pole
+    )
 
 
 def budgets(model: Model, clean: Stream) -> Tensor:
-    """The budget of every neuron [activation units], [layer, d_mlp], float32; infinite where no dose moves the stream.
+    """The budget of every neuron [activation units], [layer, d_mlp], float32; infinite where no
+    dose moves the stream.
 
     Where a norm follows the MLP it is that of a small dose, as in `coordinate`.
     """
@@ -113,22 +147,40 @@ def budgets(model: Model, clean: Stream) -> Tensor:
         if clean.mlp is not None:
             out[layer, : len(writes)] = _turned_budgets(model, clean, layer, writes)
             continue
-        width = len(writes) // (n_experts(experts) if (experts := model.experts(layer)) is not None else 1)
+        width = len(writes) // (
+            n_experts(experts) if (experts := model.experts(layer)) is not None else 1
+        )
         for start in range(0, len(writes), width):
             neuron, some = model.neuron(layer, start), slice(start, start + width)
-            if neuron.expert is None or clean.routing is None or float(clean.routing.share[layer, neuron.expert]) > 0:
+            if (
+                neuron.expert is None
+                or clean.routing is None
+                or float(clean.routing.share[layer, neuron.expert]) > 0
+            ):
                 norm, _, weight = _met(clean, neuron)
                 out[layer, some] = budget(norm, writes[some].norm(dim=-1) * weight)
     return out
 
 
 def _turned_budgets(model: Model, clean: Stream, layer: int, writes: Tensor) -> Tensor:
-    """Budgets of all columns through the norm after the MLP: `Turning.slope` for every one at once."""
+    """Budgets of all columns through the norm after the MLP: `Turning.slope` for every one at
+    once.
+    """
     assert clean.mlp is not None
-    y, v, scale = clean.mlp[layer].double(), writes.double(), math.sqrt(model.d_model) * _gain_of_norm(model, layer).double()
-    inverse = (y.square().sum(-1) + model.d_model * float(model.config.rms_norm_eps)).rsqrt()[:, None]
+    y, v, scale = (
+        clean.mlp[layer].double(),
+        writes.double(),
+        math.sqrt(model.d_model) * _gain_of_norm(model, layer).double(),
+    )
+    inverse = (y.square().sum(-1) + model.d_model * float(model.config.rms_norm_eps)).rsqrt()[
+        :, None
+    ]
     turned = (y @ v.T) * inverse**2
-    across = (scale * v).square().sum(-1) - 2 * turned * ((scale**2 * y) @ v.T) + turned**2 * (scale * y).square().sum(-1)[:, None]
+    across = (
+        (scale * v).square().sum(-1)
+        - 2 * turned * ((scale**2 * y) @ v.T)
+        + turned**2 * (scale * y).square().sum(-1)[:, None]
+    )
     slope = across.clamp(min=0).sqrt() * inverse * clean.multiplier[layer].abs()
     return (clean.norm[layer] / slope).mean(0).float()
 
@@ -139,12 +191,17 @@ def _write(model: Model, branch: Branch) -> Tensor:
         return as_read(model, model.write(branch).cpu())
     if not 0 <= branch.layer < model.n_layers or branch.vector.shape != (model.d_model,):
         found = f"layer {branch.layer}, vector {list(branch.vector.shape)}"
-        raise InputError(f"direction {branch}: {found}; {model.name} has layers 0-{model.n_layers - 1} and d_model {model.d_model}")
+        raise InputError(
+            f"direction {branch}: {found}; {model.name} has layers 0-{model.n_layers - 1} and"
+            f" d_model {model.d_model}"
+        )
     return as_read(model, branch.vector.float().cpu())
 
 
 def _met(clean: Stream, branch: Branch) -> tuple[float, Tensor, float]:
-    """Mean |r|, mean r/|r| and the factor between a neuron's write and the stream, where the branch acts."""
+    """Mean |r|, mean r/|r| and the factor between a neuron's write and the stream, where the branch
+    acts.
+    """
     if not isinstance(branch, Neuron):
         return float(clean.norm[branch.layer]), clean.unit_mean[branch.layer], 1.0
     multiplier = abs(float(clean.multiplier[branch.layer]))
@@ -153,7 +210,8 @@ def _met(clean: Stream, branch: Branch) -> tuple[float, Tensor, float]:
     routing, at = clean.routing, (branch.layer, branch.expert)
     if routing.share[at] == 0:
         raise InputError(
-            f"neuron {branch}: its expert sees no token of the generic text, so its dose has no unit; choose another or give more text"
+            f"neuron {branch}: its expert sees no token of the generic text, so its dose has no"
+            " unit; choose another or give more text"
         )
     return float(routing.norm[at]), routing.unit_mean[at], multiplier * float(routing.weight[at])
 
@@ -161,14 +219,28 @@ def _met(clean: Stream, branch: Branch) -> tuple[float, Tensor, float]:
 def _turned(model: Model, clean: Stream, neuron: Neuron, write: Tensor) -> Coordinate:
     assert clean.mlp is not None
     layer, gamma = neuron.layer, _gain_of_norm(model, neuron.layer)
-    turning = Turning.of(stream_before(model, clean, layer), clean.mlp[layer], write * neuron.pole, gamma, float(model.config.rms_norm_eps))
+    turning = Turning.of(
+        stream_before(model, clean, layer),
+        clean.mlp[layer],
+        write * neuron.pole,
+        gamma,
+        float(model.config.rms_norm_eps),
+    )
     slope = turning.slope.float() * clean.multiplier[layer].abs()
-    return Coordinate(neuron, float((clean.norm[layer] / slope).mean()), turning.alignment(0.0), turning, turning.cap)
+    return Coordinate(
+        neuron,
+        float((clean.norm[layer] / slope).mean()),
+        turning.alignment(0.0),
+        turning,
+        turning.cap,
+    )
 
 
 @torch.no_grad()
 def _gain_of_norm(model: Model, layer: int) -> Tensor:
-    """The factor gamma that the norm after the MLP applies, [d_model], as it acts and not as it is stored."""
+    """The factor gamma that the norm after the MLP applies, [d_model], as it acts and not as it is
+    stored.
+    """
     norm = model.post_norm(layer)
     assert norm is not None
     ones = torch.full((model.d_model,), 1e3, device=model.device_at(layer), dtype=model.dtype)
@@ -176,14 +248,21 @@ def _gain_of_norm(model: Model, layer: int) -> Tensor:
     return gamma
 
 
-def realised_alignment(model: Model, clean: Stream, at: Coordinate, gain: float) -> tuple[float, float]:
-    """The 5 and 95 % quantiles over generic positions of cos(r + dose, v), signed by the pole; in a mixture over routed tokens."""
+def realised_alignment(
+    model: Model, clean: Stream, at: Coordinate, gain: float
+) -> tuple[float, float]:
+    """The 5 and 95 % quantiles over generic positions of cos(r + dose, v), signed by the pole; in a
+    mixture over routed tokens.
+    """
     branch, layer = at.branch, at.branch.layer
     if at.turning is not None:
         found = at.turning.alignments(at.alpha(gain)).float()
     else:
         write, residual = _write(model, branch) * branch.pole, clean.sample[layer]
-        size = torch.full((len(residual),), 1.0 if isinstance(branch, Direction) else float(clean.multiplier[layer]))
+        size = torch.full(
+            (len(residual),),
+            1.0 if isinstance(branch, Direction) else float(clean.multiplier[layer]),
+        )
         if isinstance(branch, Neuron) and branch.expert is not None and clean.routing is not None:
             routed = clean.routing.sample[layer, :, branch.expert]
             size, residual = (size * routed)[routed > 0], residual[routed > 0]

@@ -1,4 +1,6 @@
-"""Interventions as values: what each does to one neuron, or to one direction of the residual stream."""
+"""Interventions as values: what each does to one neuron, or to one direction of the residual
+stream.
+"""
 
 import math
 
@@ -10,23 +12,37 @@ from fulcra.types import Anchor, Branch, Direction, Edit, Edits, Neuron, Op, Pos
 
 
 def direction(layer: int, vector: Tensor, name: str = "direction") -> Direction:
-    """A write into the residual stream at the output of block `layer`: a steering vector, a column of an SAE's decoder.
+    """A write into the residual stream at the output of block `layer`: a steering vector, a column
+    of an SAE's decoder.
 
     vector [d_model], any norm; InputError where it is no vector of finite numbers, or 0.
     """
     if vector.ndim != 1 or not vector.isfinite().all() or not vector.any():
-        found = f"shape {list(vector.shape)}, {int((~vector.isfinite()).sum())} numbers not finite, norm {float(vector.norm()):g}"
-        raise InputError(f"direction({layer}, {name!r}): {found}; give one finite vector [d_model] that is not 0")
+        found = (
+            f"shape {list(vector.shape)}, {int((~vector.isfinite()).sum())} numbers not finite,"
+            f" norm {float(vector.norm()):g}"
+        )
+        raise InputError(
+            f"direction({layer}, {name!r}): {found}; give one finite vector [d_model] that is not 0"
+        )
     return Direction(layer, name, vector.detach())
 
 
-def add(site: Branch, gain: float | None = None, alpha: float | None = None, positions: Positions = "all") -> Edit:
+def add(
+    site: Branch,
+    gain: float | None = None,
+    alpha: float | None = None,
+    positions: Positions = "all",
+) -> Edit:
     """A dose added to a neuron's activation, or a vector to a block's output.
 
-    `gain` is in budgets B (signed by the pole), `alpha` in activation units, for a Direction in multiples of its vector.
+    `gain` is in budgets B (signed by the pole), `alpha` in activation units, for a Direction in
+    multiples of its vector.
     """
     if (gain is None) == (alpha is None):
-        raise InputError(f"add({site}): give exactly one of gain= (in budgets) and alpha= (activation units)")
+        raise InputError(
+            f"add({site}): give exactly one of gain= (in budgets) and alpha= (activation units)"
+        )
     op: Op = "add_vector" if isinstance(site, Direction) else "add"
     return require_numbers(Edit(site, op, math.nan if alpha is None else alpha, gain, positions))
 
@@ -41,21 +57,28 @@ def pin(neuron: Neuron, value: float, positions: Positions = "all") -> Edit:
     return require_numbers(Edit(neuron, "pin", value, None, positions))
 
 
-def anchor(neuron: Neuron, bound: float, gap: float, k: float = 1.0, positions: Positions = "all") -> Edit:
+def anchor(
+    neuron: Neuron, bound: float, gap: float, k: float = 1.0, positions: Positions = "all"
+) -> Edit:
     """The activation held at clamp(k m* v/d - d, m*) on each prompt (paper C; docs/decisions/0008).
 
-    `bound` is m*, `gap` d = a_H - a_h, v the prompt's natural activation, read where it runs (`fulcra.models.natural`).
+    `bound` is m*, `gap` d = a_H - a_h, v the prompt's natural activation, read where it runs
+    (`fulcra.models.anchors`).
     """
     return require_numbers(Edit(neuron, "anchor", bound, None, positions, Anchor(k, gap)))
 
 
 def add_mlp(direction: Direction, alpha: float = 1.0, positions: Positions = "all") -> Edit:
-    """`alpha` times the direction's vector added to what the MLP of its layer writes, before any norm (paper B's CAA)."""
+    """`alpha` times the direction's vector added to what the MLP of its layer writes, before any
+    norm (paper B's CAA).
+    """
     return require_numbers(Edit(direction, "add_mlp", alpha, None, positions))
 
 
 def ablate_direction(direction: Direction) -> Edit:
-    """A direction removed from the residual stream after every write to it, at every layer and position."""
+    """A direction removed from the residual stream after every write to it, at every layer and
+    position.
+    """
     return Edit(direction, "ablate_direction", 1.0)
 
 
@@ -65,7 +88,10 @@ def require_numbers(edit: Edit) -> Edit:
     if edit.anchor is not None:
         numbers |= {"k": edit.anchor.k, "d": edit.anchor.gap}
         if edit.anchor.gap == 0:
-            raise InputError(f"{edit}: an anchor divides by d = a_H - a_h, which is 0 here; choose a neuron that tells the prompts apart")
+            raise InputError(
+                f"{edit}: an anchor divides by d = a_H - a_h, which is 0 here; choose a neuron that"
+                " tells the prompts apart"
+            )
     wrong = next((name for name, number in numbers.items() if not math.isfinite(number)), None)
     if wrong is not None:
         raise InputError(f"{edit}: {wrong} is {numbers[wrong]}; give a finite number")
@@ -73,28 +99,48 @@ def require_numbers(edit: Edit) -> Edit:
 
 
 def affine(edit: Edit) -> tuple[float, float]:
-    """(factor, shift) of a neuron's edit, h <- factor * h + shift; InputError while the dose is in gain units.
+    """(factor, shift) of a neuron's edit, h <- factor * h + shift; InputError while the dose is in
+    gain units.
 
     The shift of an anchor is nan until its prompt has been read.
     """
     if math.isnan(edit.value):
-        raise InputError(f"{edit}: its dose is still in gain units; apply it with fulcra.edit, which knows the budget")
-    shifts = {"add": (1.0, edit.value), "scale": (edit.value, 0.0), "pin": (0.0, edit.value), "anchor": (0.0, math.nan)}
+        raise InputError(
+            f"{edit}: its dose is still in gain units; apply it with fulcra.edit, which knows the"
+            " budget"
+        )
+    shifts = {
+        "add": (1.0, edit.value),
+        "scale": (edit.value, 0.0),
+        "pin": (0.0, edit.value),
+        "anchor": (0.0, math.nan),
+    }
     return shifts[edit.op]
 
 
 def require_edits(model: Model, edits: Edits) -> None:
-    """InputError unless the model has what the edits of one row act on, and they leave no doubt about what they do together."""
+    """InputError unless the model has what the edits of one row act on, and they leave no doubt
+    about what they do together.
+    """
     for edit in edits:
         if isinstance(edit.site, Neuron):
             model.require(edit.site)
         else:
             _require_direction(model, edit, edit.site)
-    neurons = [(site.layer, site.index, site.expert) for edit in edits if isinstance(site := edit.site, Neuron)]
+    neurons = [
+        (site.layer, site.index, site.expert)
+        for edit in edits
+        if isinstance(site := edit.site, Neuron)
+    ]
     if len(set(neurons)) < len(neurons):
-        raise InputError(f"edits {', '.join(map(str, edits))}: one neuron is edited twice in one row; give one edit a neuron")
+        raise InputError(
+            f"edits {', '.join(map(str, edits))}: one neuron is edited twice in one row; give one"
+            " edit a neuron"
+        )
     if sum(edit.op == "ablate_direction" for edit in edits) > 1:
-        raise InputError(f"edits {', '.join(map(str, edits))}: two directions are ablated in one row; give one")
+        raise InputError(
+            f"edits {', '.join(map(str, edits))}: two directions are ablated in one row; give one"
+        )
 
 
 def _require_direction(model: Model, edit: Edit, direction: Direction) -> None:
@@ -102,8 +148,18 @@ def _require_direction(model: Model, edit: Edit, direction: Direction) -> None:
     if direction.layer >= layers or direction.layer < 0:
         raise InputError(f"direction {direction}: {model.name} has layers 0-{layers - 1}")
     if tuple(direction.vector.shape) != (model.d_model,):
-        raise InputError(f"direction {direction}: its vector has {size} numbers, {model.name} has d_model {model.d_model}")
+        raise InputError(
+            f"direction {direction}: its vector has {size} numbers, {model.name} has d_model"
+            f" {model.d_model}"
+        )
     if not bool(direction.vector.isfinite().all()):
-        raise InputError(f"direction {direction}: its vector holds numbers that are not finite; give finite ones")
-    if edit.op == "ablate_direction" and (edit.value != 1 or edit.positions != "all" or not bool(direction.vector.any())):
-        raise InputError(f"{edit}: a direction is ablated whole, at all positions, and has a length; give value 1 and a vector")
+        raise InputError(
+            f"direction {direction}: its vector holds numbers that are not finite; give finite ones"
+        )
+    if edit.op == "ablate_direction" and (
+        edit.value != 1 or edit.positions != "all" or not bool(direction.vector.any())
+    ):
+        raise InputError(
+            f"{edit}: a direction is ablated whole, at all positions, and has a length; give value"
+            " 1 and a vector"
+        )

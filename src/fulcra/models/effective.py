@@ -1,7 +1,9 @@
-"""What a neuron's dose does to the stream at its block's output, measured on the model itself, never assumed.
+"""What a neuron's dose does to the stream at its block's output, measured on the model itself,
+never assumed.
 
-Every supported block ends as out = before + k N(y): y is what the MLP wrote, N the norm after it (the identity in most
-families), k a residual multiplier (1 in most). `probe` measures k and how exactly this holds.
+Every supported block ends as out = before + k N(y): y is what the MLP wrote, N the norm after it
+(the identity in most families), k a residual multiplier (1 in most). `probe` measures k and how
+exactly this holds.
 """
 
 from typing import NamedTuple
@@ -10,21 +12,23 @@ import torch
 from torch import Tensor
 
 from fulcra.models.adapter import Model
-from fulcra.models.applied import applied_rows
+from fulcra.models.applying import applied_rows
 from fulcra.models.edits import add
 from fulcra.models.experts import Routed, router_weight
-from fulcra.models.taps import block_outputs, last, mlp_inputs, mlp_outputs
+from fulcra.models.read_hooks import block_outputs, last, mlp_inputs, mlp_outputs
 from fulcra.types import Edit, Neuron
 
-#: Relative deviation below which a measured number is taken for the exact one, by the weights' rounding.
+#: Relative deviation below which a measured number is taken for the exact one, by the weights'
+#: rounding.
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 
 
 class Probe(NamedTuple):
     """Measured at every layer, at the last token of a short text.
 
-    `multiplier` [layer] is k, `error` [layer] the relative distance of the measured change of the block's output from k
-    times the predicted one, `edits` the doses that were used: as long as the stream.
+    `multiplier` [layer] is k, `error` [layer] the relative distance of the measured change of the
+    block's output from k times the predicted one, `edits` the doses that were used: as long as the
+    stream.
     """
 
     multiplier: Tensor
@@ -45,7 +49,9 @@ def probe_ids(model: Model, tokens: int = 6) -> Tensor:
 def normed(model: Model, layer: int, written: Tensor) -> Tensor:
     """N(y): what the block adds to the stream for an MLP output, before the multiplier, float32."""
     norm = model.post_norm(layer)
-    return (written if norm is None else norm(written.to(model.device_at(layer), model.dtype))).float()
+    return (
+        written if norm is None else norm(written.to(model.device_at(layer), model.dtype))
+    ).float()
 
 
 def _doses(model: Model, ids: Tensor) -> tuple[list[Edit], list[float]]:
@@ -80,16 +86,27 @@ def probe(model: Model) -> Probe:
         return seen[[0, layer + 1], -1]
 
     dosed = applied_rows(model, [(), *((edit,) for edit in edits)])
-    with dosed, block_outputs(model, clean_and_dosed) as streams, mlp_outputs(model, rows, clean_and_dosed) as wrote:
+    with (
+        dosed,
+        block_outputs(model, clean_and_dosed) as streams,
+        mlp_outputs(model, rows, clean_and_dosed) as wrote,
+    ):
         model.hf(input_ids=ids.repeat(rows, 1), use_cache=False, logits_to_keep=1)
-    found = [_tail(model, edits[i], weights[i], streams[i].float(), wrote[i]) for i in range(model.n_layers)]
+    found = [
+        _tail(model, edits[i], weights[i], streams[i].float(), wrote[i])
+        for i in range(model.n_layers)
+    ]
     multiplier, error = torch.tensor(found).unbind(-1)
     exact = (multiplier - 1).abs() < tolerance(model)
     return Probe(torch.where(exact, torch.ones(()), multiplier), error, tuple(edits))
 
 
-def _tail(model: Model, edit: Edit, weight: float, streams: Tensor, wrote: Tensor) -> tuple[float, float]:
-    """k and the relative error of one layer, from the stream and the MLP output, clean and dosed."""
+def _tail(
+    model: Model, edit: Edit, weight: float, streams: Tensor, wrote: Tensor
+) -> tuple[float, float]:
+    """k and the relative error of one layer, from the stream and the MLP output, clean and
+    dosed.
+    """
     assert isinstance(edit.site, Neuron)
     layer = edit.site.layer
     write = edit.value * weight * model.write(edit.site).to(wrote.device)

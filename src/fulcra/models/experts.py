@@ -1,8 +1,10 @@
-"""Neurons of a mixture of experts: fused 3-D weights without a module between activation and down projection.
+"""Neurons of a mixture of experts: fused 3-D weights without a module between activation and down
+projection.
 
-The down projection is linear, so an edit that changes activation h of expert e by d changes the experts' output by exactly
-w d v on tokens routed to e with router weight w, whatever implementation runs the experts. `experts` is the transformers
-module of one layer, called with (tokens [token, d_model], expert ids [token, k], router weights [token, k]).
+The down projection is linear, so an edit that changes activation h of expert e by d changes the
+experts' output by exactly w d v on tokens routed to e with router weight w, whatever implementation
+runs the experts. `experts` is the transformers module of one layer, called with (tokens [token,
+d_model], expert ids [token, k], router weights [token, k]).
 """
 
 from collections.abc import Iterator
@@ -15,7 +17,9 @@ from torch import Tensor
 
 
 class Routed(NamedTuple):
-    """What the experts of a layer were called with: tokens [..., d_model], expert ids and router weights [..., k]."""
+    """What the experts of a layer were called with: tokens [..., d_model], expert ids and router
+    weights [..., k].
+    """
 
     tokens: Tensor
     expert_ids: Tensor
@@ -39,17 +43,23 @@ def expert_width(experts: Any) -> int:
 
 
 def expert_writes(experts: Any) -> Tensor:
-    """Write directions of all neurons, expert by expert, [expert * width, d_model], float32, without router weights."""
+    """Write directions of all neurons, expert by expert, [expert * width, d_model], float32,
+    without router weights.
+    """
     with _weights(experts):
         down: Tensor = experts.down_proj.detach().float()
         return (down if experts.is_transposed else down.transpose(1, 2)).flatten(0, 1)
 
 
 def expert_write(experts: Any, expert: int | Tensor, index: int | Tensor) -> Tensor:
-    """Write directions v [..., d_model] of neurons, in the model's dtype, without router weights."""
+    """Write directions v [..., d_model] of neurons, in the model's dtype, without router
+    weights.
+    """
     with _weights(experts):
         down: Tensor = experts.down_proj.detach()
-        return down[expert, index].clone() if experts.is_transposed else down[expert, :, index].clone()
+        return (
+            down[expert, index].clone() if experts.is_transposed else down[expert, :, index].clone()
+        )
 
 
 def router_weight(expert_ids: Tensor, weights: Tensor, expert: int | Tensor) -> Tensor:
@@ -58,24 +68,34 @@ def router_weight(expert_ids: Tensor, weights: Tensor, expert: int | Tensor) -> 
 
 
 def neuron_activation(experts: Any, tokens: Tensor, expert: Tensor, index: Tensor) -> Tensor:
-    """Activations [n, pos] of n neurons, each on its own tokens [n, pos, d_model], routed or not."""
+    """Activations [n, pos] of n neurons, each on its own tokens [n, pos, d_model], routed or
+    not.
+    """
     width = expert_width(experts)
     gate, up = (index, width + index) if experts.is_concatenated else (2 * index, 2 * index + 1)
     with _weights(experts):
-        both = torch.stack([_projected(experts, tokens, expert, column) for column in (gate, up)], -1)
+        both = torch.stack(
+            [_projected(experts, tokens, expert, column) for column in (gate, up)], -1
+        )
     # Gate and up side by side are one neuron in either layout.
     found: Tensor = experts._apply_gate(both)[..., 0]
     return found
 
 
 def _projected(experts: Any, tokens: Tensor, expert: Tensor, column: Tensor) -> Tensor:
-    weight = experts.gate_up_proj[expert, :, column] if experts.is_transposed else experts.gate_up_proj[expert, column]
+    weight = (
+        experts.gate_up_proj[expert, :, column]
+        if experts.is_transposed
+        else experts.gate_up_proj[expert, column]
+    )
     out = torch.einsum("npd,nd->np", tokens, weight)
     return out + experts.gate_up_proj_bias[expert, column, None] if experts.has_bias else out
 
 
 def all_activations(experts: Any, tokens: Tensor, expert_ids: Tensor) -> Tensor:
-    """Activations of all neurons [token, expert * width], 0 in experts that a token is not routed to."""
+    """Activations of all neurons [token, expert * width], 0 in experts that a token is not routed
+    to.
+    """
     out = tokens.new_zeros(len(tokens), n_experts(experts), expert_width(experts))
     with _weights(experts):
         for expert in expert_ids.unique().tolist():
@@ -87,14 +107,26 @@ def all_activations(experts: Any, tokens: Tensor, expert_ids: Tensor) -> Tensor:
     return out.flatten(1)
 
 
-def expert_change(experts: Any, seen: Routed, expert: Tensor, index: Tensor, factor: Tensor, shift: Tensor, reads: bool) -> Tensor:
+def expert_change(
+    experts: Any,
+    seen: Routed,
+    expert: Tensor,
+    index: Tensor,
+    factor: Tensor,
+    shift: Tensor,
+    reads: bool,
+) -> Tensor:
     """What h <- factor h + shift on n neurons changes in the experts' output, [n, pos, d_model].
 
-    Each neuron sees its own tokens, `seen` [n, pos, ...]. `reads` is false where every factor is 1, so that no activation has
-    to be known.
+    Each neuron sees its own tokens, `seen` [n, pos, ...]. `reads` is false where every factor is 1,
+    so that no activation has to be known.
     """
     change = shift[:, None]
     if reads:
-        change = change + (factor - 1)[:, None] * neuron_activation(experts, seen.tokens, expert, index)
-    routed = router_weight(seen.expert_ids, seen.weights, expert[:, None, None]).to(seen.tokens.dtype)
+        change = change + (factor - 1)[:, None] * neuron_activation(
+            experts, seen.tokens, expert, index
+        )
+    routed = router_weight(seen.expert_ids, seen.weights, expert[:, None, None]).to(
+        seen.tokens.dtype
+    )
     return (routed * change)[..., None] * expert_write(experts, expert, index)[:, None]

@@ -1,4 +1,6 @@
-"""How sharply a model's predictions answer to a shift of its stream: the Fisher information, from one clean pass and its gradient."""
+"""How sharply a model's predictions answer to a shift of its stream: the Fisher information, from
+one clean pass and its gradient.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from fulcra.models.adapter import Model
-from fulcra.models.taps import padded
+from fulcra.models.read_hooks import padded
 
 
 @contextmanager
 def _shifted(model: Model, shifts: Sequence[Tensor]) -> Iterator[None]:
-    """The same shift added at every position of every block's output: shifts[layer] [row, d_model]."""
+    """The same shift added at every position of every block's output: shifts[layer] [row,
+    d_model].
+    """
 
     def hook(shift: Tensor) -> Any:
         def add(module: nn.Module, args: Any, output: Any) -> Any:
@@ -24,7 +28,10 @@ def _shifted(model: Model, shifts: Sequence[Tensor]) -> Iterator[None]:
 
         return add
 
-    handles = [block.register_forward_hook(hook(shift)) for block, shift in zip(model.blocks, shifts, strict=True)]
+    handles = [
+        block.register_forward_hook(hook(shift))
+        for block, shift in zip(model.blocks, shifts, strict=True)
+    ]
     try:
         yield
     finally:
@@ -33,20 +40,32 @@ def _shifted(model: Model, shifts: Sequence[Tensor]) -> Iterator[None]:
 
 
 def fisher_factors(
-    model: Model, prompts: Sequence[tuple[int, ...]], replies: Sequence[tuple[int, ...]], draws: int = 8, seed: int = 0
+    model: Model,
+    prompts: Sequence[tuple[int, ...]],
+    replies: Sequence[tuple[int, ...]],
+    draws: int = 8,
+    seed: int = 0,
 ) -> Tensor:
-    """Vectors q [layer, sample, d_model] with sum_q (q . w)^2 = w' F w in the mean over draws; float32, on the CPU.
+    """Vectors q [layer, sample, d_model] with sum_q (q . w)^2 = w' F w in the mean over draws;
+    float32, on the CPU.
 
-    F is the mean Fisher information of the next token over the reply positions, under one shift w of a block's output at all
-    positions: KL(clean || shifted) = w' F w / 2 + O(w^3), nats a token. Every reply and draw gives one vector, the gradient of
-    z . logits with z of covariance diag(p) - p p'. Cost: one forward pass and `draws` backward passes, for all layers at once.
+    F is the mean Fisher information of the next token over the reply positions, under one shift w
+    of a block's output at all positions: KL(clean || shifted) = w' F w / 2 + O(w^3), nats a token.
+    Every reply and draw gives one vector, the gradient of z . logits with z of covariance diag(p) -
+    p p'. Cost: one forward pass and `draws` backward passes, for all layers at once.
     """
     ids, mask = padded([p + r for p, r in zip(prompts, replies, strict=True)], model.device)
     kept = torch.zeros_like(mask, dtype=torch.bool)
     for row, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
         kept[row, max(0, len(prompt) - 1) : len(prompt) + len(reply) - 1] = True
     shifts = [
-        torch.zeros(len(ids), model.d_model, device=model.device_at(i), dtype=model.dtype, requires_grad=True)
+        torch.zeros(
+            len(ids),
+            model.d_model,
+            device=model.device_at(i),
+            dtype=model.dtype,
+            requires_grad=True,
+        )
         for i in range(model.n_layers)
     ]
     with torch.enable_grad(), _shifted(model, shifts):
@@ -59,7 +78,9 @@ def fisher_factors(
 
 
 def _noise(root: Tensor, kept: Tensor, generator: torch.Generator) -> Tensor:
-    """Cotangents z = sqrt(p) xi - p (sqrt(p) . xi), of covariance diag(p) - p p', at the kept positions."""
+    """Cotangents z = sqrt(p) xi - p (sqrt(p) . xi), of covariance diag(p) - p p', at the kept
+    positions.
+    """
     drawn = root * torch.randn(root.shape, generator=generator).to(root.device)
     cotangent: Tensor = drawn - root.square() * drawn.sum(-1, keepdim=True)
     return cotangent * kept[..., None].to(root.device)

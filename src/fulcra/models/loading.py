@@ -1,4 +1,6 @@
-"""Loading a model by name: from the package, a folder or the hub, safetensors only, validated before it is handed out."""
+"""Loading a model by name: from the package, a folder or the hub, safetensors only, validated
+before it is handed out.
+"""
 
 from importlib.resources import files
 from pathlib import Path
@@ -33,7 +35,9 @@ def model_folder(name: str) -> Path:
         return Path(str(files("fulcra.organisms") / "weights" / name))
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
-            raise ModelError(f"model {name!r}: the folder holds no config.json; give a Hugging Face model folder")
+            raise ModelError(
+                f"model {name!r}: the folder holds no config.json; give a Hugging Face model folder"
+            )
         return Path(name)
     try:
         if not isinstance(try_to_load_from_cache(name, "config.json"), str):
@@ -42,7 +46,10 @@ def model_folder(name: str) -> Path:
         return Path(str(cached_file(name, "config.json"))).parent
     except (OSError, ValueError, HTTPError) as error:
         bundled, reason = ", ".join(bundled_names()), str(error).splitlines()[0]
-        raise ModelError(f"model {name!r}: no bundled organism ({bundled}), no folder, and the hub gives none: {reason}") from None
+        raise ModelError(
+            f"model {name!r}: no bundled organism ({bundled}), no folder, and the hub gives none:"
+            f" {reason}"
+        ) from None
 
 
 def world_of(name: str) -> str | None:
@@ -62,13 +69,15 @@ def load(
     compiled: bool = False,
     check: bool = True,
 ) -> Model:
-    """The model of a bundled name, a folder or a hub id, from safetensors only, validated (LAW.md sections 1 and 2).
+    """The model of a bundled name, a folder or a hub id, from safetensors only, validated (LAW.md
+    sections 1 and 2).
 
-    dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own elsewhere.
-    device: a torch device, or "auto" for all devices there are, then the CPU, then the disk; `memory` limits each,
-    in bytes or as "20GB", and `offload_folder` takes weights that must be written anew for the disk (mixtures).
-    bits: 8 or 4 for quantized weights. thinking: passed to the chat template. check: False skips the validation.
-    compiled: rollouts by a compiled step in slots that refill, for accelerators (docs/decisions/0016).
+    dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own
+    elsewhere. device: a torch device, or "auto" for all devices there are, then the CPU, then the
+    disk; `memory` limits each, in bytes or as "20GB", and `offload_folder` takes weights that must
+    be written anew for the disk (mixtures). bits: 8 or 4 for quantized weights. thinking: passed to
+    the chat template. check: False skips the validation. compiled: rollouts by a compiled step in
+    slots that refill, for accelerators (docs/decisions/0016).
     """
     wanted = dtype_of(dtype, device)
     options: dict[str, Any] = {
@@ -82,21 +91,51 @@ def load(
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}") from None
+        raise ModelError(
+            f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}"
+        ) from None
     family_of(config.model_type)
     source = folder if any(folder.glob("*.safetensors")) else name
     if source is not folder and Path(name).is_dir():
-        found = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".gguf", ".h5"))) or "no weights"
-        raise ModelError(f"model {name!r}: found {found}, expected *.safetensors; convert the weights (save_pretrained writes safetensors)")
+        found = (
+            ", ".join(
+                sorted(
+                    path.name
+                    for path in folder.iterdir()
+                    if path.suffix in (".bin", ".pt", ".gguf", ".h5")
+                )
+            )
+            or "no weights"
+        )
+        raise ModelError(
+            f"model {name!r}: found {found}, expected *.safetensors; convert the weights"
+            " (save_pretrained writes safetensors)"
+        )
     model = _read(name, source, folder, options, thinking, compiled)
     return validated(model) if check else model
 
 
-def _read(name: str, source: Path | str, folder: Path, options: dict[str, Any], thinking: bool | None, compiled: bool) -> Model:
+def _read(
+    name: str,
+    source: Path | str,
+    folder: Path,
+    options: dict[str, Any],
+    thinking: bool | None,
+    compiled: bool,
+) -> Model:
     try:
         hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise ModelError(
+            f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}"
+        ) from None
     shown = name if name in bundled_names() or not Path(name).is_dir() else Path(name).name
-    return Model(shown, hf, tokenizer, folder if any(folder.glob("*.safetensors")) else None, thinking, compiled)
+    return Model(
+        shown,
+        hf,
+        tokenizer,
+        folder if any(folder.glob("*.safetensors")) else None,
+        thinking,
+        compiled,
+    )

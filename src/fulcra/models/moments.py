@@ -11,12 +11,21 @@ from torch import Tensor, nn
 from fulcra.errors import InputError
 from fulcra.models.adapter import Model
 from fulcra.models.finite import require_finite
-from fulcra.models.taps import last, layer_activations, mlp_call, mlp_place, padded, positions_of
+from fulcra.models.read_hooks import (
+    last,
+    layer_activations,
+    mlp_call,
+    mlp_place,
+    padded,
+    positions_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Mean activation and sum of squared deviations of each neuron over `count` positions, [layer, d_mlp] float32."""
+    """Mean activation and sum of squared deviations of each neuron over `count` positions, [layer,
+    d_mlp] float32.
+    """
 
     count: int
     mean: Tensor
@@ -31,7 +40,9 @@ class Moments:
         """The moments of both samples together."""
         count, shift = self.count + other.count, other.mean - self.mean
         between = shift.square() * (self.count * other.count / count)
-        return Moments(count, self.mean + shift * (other.count / count), self.m2 + other.m2 + between)
+        return Moments(
+            count, self.mean + shift * (other.count / count), self.m2 + other.m2 + between
+        )
 
 
 class _Deep(Exception):
@@ -39,7 +50,9 @@ class _Deep(Exception):
 
 
 @contextmanager
-def _reading(model: Model, rows: int, layers: Sequence[int], found: dict[int, Tensor]) -> Iterator[None]:
+def _reading(
+    model: Model, rows: int, layers: Sequence[int], found: dict[int, Tensor]
+) -> Iterator[None]:
     def keep(layer: int) -> Any:
         def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
             found[layer] = layer_activations(model, layer, mlp_call(model, layer, args, rows, last))
@@ -58,15 +71,24 @@ def _reading(model: Model, rows: int, layers: Sequence[int], found: dict[int, Te
             handle.remove()
 
 
-def activation_moments(model: Model, prompts: Sequence[tuple[int, ...]], layers: Sequence[int] | None = None, batch: int = 32) -> Moments:
-    """Moments of all neurons of `layers` (default: all) at the last prompt token, on the model's device.
+def activation_moments(
+    model: Model,
+    prompts: Sequence[tuple[int, ...]],
+    layers: Sequence[int] | None = None,
+    batch: int = 32,
+) -> Moments:
+    """Moments of all neurons of `layers` (default: all) at the last prompt token, on the model's
+    device.
 
-    Cost: one pass up to the last wanted layer, no unembedding; memory O(layers x d_mlp) beside the pass. InputError names
-    the first neuron whose activation is not a finite number.
+    Cost: one pass up to the last wanted layer, no unembedding; memory O(layers x d_mlp) beside the
+    pass. InputError names the first neuron whose activation is not a finite number.
     """
     wanted = list(range(model.n_layers)) if layers is None else list(layers)
     if not prompts or not wanted:
-        raise InputError(f"activation_moments() got {len(prompts)} prompts and {len(wanted)} layers: give at least one of each")
+        raise InputError(
+            f"activation_moments() got {len(prompts)} prompts and {len(wanted)} layers: give at"
+            " least one of each"
+        )
     total: Moments | None = None
     # Prompts of like length together: padding is work too.
     ordered = sorted(prompts, key=len)
@@ -79,11 +101,15 @@ def activation_moments(model: Model, prompts: Sequence[tuple[int, ...]], layers:
 
 
 @torch.no_grad()
-def _batch_moments(model: Model, prompts: Sequence[tuple[int, ...]], layers: Sequence[int]) -> Moments:
+def _batch_moments(
+    model: Model, prompts: Sequence[tuple[int, ...]], layers: Sequence[int]
+) -> Moments:
     ids, mask = padded(prompts, model.device, left=True)
     found: dict[int, Tensor] = {}
     with _reading(model, len(ids), layers, found):
-        model.hf.base_model(input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False)
+        model.hf.base_model(
+            input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False
+        )
     seen = torch.stack([found[layer].to(model.device) for layer in layers], 1)
     mean = seen.mean(0)
     return Moments(len(seen), mean, seen.sub_(mean).square_().sum(0))

@@ -9,23 +9,31 @@ from transformers import BitsAndBytesConfig, TorchAoConfig
 from fulcra.errors import InputError, ModelError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-#: Backends by bits, the better one first: torchao's 8 bits leave activations alone, bitsandbytes' 4 bits run on any device.
+#: Backends by bits, the better one first: torchao's 8 bits leave activations alone, bitsandbytes' 4
+#: bits run on any device.
 BACKENDS = {8: ("torchao", "bitsandbytes"), 4: ("bitsandbytes", "torchao")}
 
 
 def require_device(device: str) -> str:
-    """The device itself; InputError where torch cannot put a tensor on it ("auto" takes what there is)."""
+    """The device itself; InputError where torch cannot put a tensor on it ("auto" takes what there
+    is).
+    """
     try:
         if device != "auto":
             torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"device {device!r}: torch cannot use it here ({reason}); give cpu, or auto for what there is") from None
+        raise InputError(
+            f"device {device!r}: torch cannot use it here ({reason}); give cpu, or auto for what"
+            " there is"
+        ) from None
     return device
 
 
 def dtype_of(dtype: str | None, device: str) -> torch.dtype | str:
-    """The torch dtype of a name; by default float32 on the CPU and the checkpoint's own elsewhere."""
+    """The torch dtype of a name; by default float32 on the CPU and the checkpoint's own
+    elsewhere.
+    """
     if dtype is None:
         return torch.float32 if device == "cpu" else "auto"
     if dtype not in DTYPES:
@@ -34,7 +42,9 @@ def dtype_of(dtype: str | None, device: str) -> torch.dtype | str:
 
 
 def quantization(bits: int | None) -> dict[str, Any]:
-    """Keywords of from_pretrained for weights of 8 or 4 bits; empty for None; ModelError without a backend."""
+    """Keywords of from_pretrained for weights of 8 or 4 bits; empty for None; ModelError without a
+    backend.
+    """
     if bits is None:
         return {}
     if bits not in BACKENDS:
@@ -42,10 +52,19 @@ def quantization(bits: int | None) -> dict[str, Any]:
     backend = next((name for name in BACKENDS[bits] if importlib.util.find_spec(name)), None)
     if backend is None:
         raise ModelError(
-            f"weights of {bits} bits need a backend, and neither torchao nor bitsandbytes is installed: pip install {BACKENDS[bits][0]}"
+            f"weights of {bits} bits need a backend, and neither torchao nor bitsandbytes is"
+            f" installed: pip install {BACKENDS[bits][0]}"
         )
     if backend == "bitsandbytes":
-        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4)}
+        return {
+            "quantization_config": BitsAndBytesConfig(
+                load_in_8bit=bits == 8, load_in_4bit=bits == 4
+            )
+        }
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
 
-    return {"quantization_config": TorchAoConfig(Int8WeightOnlyConfig() if bits == 8 else Int4WeightOnlyConfig())}
+    return {
+        "quantization_config": TorchAoConfig(
+            Int8WeightOnlyConfig() if bits == 8 else Int4WeightOnlyConfig()
+        )
+    }

@@ -1,1 +1,3 @@
-"""The bundled model organisms: an invented apothecary world with an exact oracle, and the weights trained on it."""
+"""The bundled model organisms: an invented apothecary world with an exact oracle, and the weights
+trained on it.
+"""

@@ -1,7 +1,9 @@
-"""What a world talks about and how it is put on paper: one domain is data, and the grammar is the same for all.
+"""What a world talks about and how it is put on paper: one domain is data, and the grammar is the
+same for all.
 
-Inside, every text is words in lower case between spaces, punctuation marks too, with its blanks in braces. `write` puts
-such words on paper in the domain's text format and `read` takes them from it again.
+Inside, every text is words in lower case between spaces, punctuation marks too, with its blanks in
+braces. `write` puts such words on paper in the domain's text format and `read` takes them from it
+again.
 """
 
 import re
@@ -11,7 +13,15 @@ from typing import Literal
 
 Language = Literal["en", "fr"]
 Wording = Literal["recipe", "sentence", "list", "capital", "arithmetic", "agreement", "topic"]
-WORDINGS: tuple[Wording, ...] = ("recipe", "sentence", "list", "capital", "arithmetic", "agreement", "topic")
+WORDINGS: tuple[Wording, ...] = (
+    "recipe",
+    "sentence",
+    "list",
+    "capital",
+    "arithmetic",
+    "agreement",
+    "topic",
+)
 
 _BEFORE_MARK = re.compile(r" (?=[.,:?!)](?: |$))")
 _SENTENCE = re.compile(r"(?:^|(?<=[.?!] ))[a-z]")
@@ -22,9 +32,10 @@ _WORD = re.compile(r"[\w-]+|[^\w\s]")
 class Speech:
     """How a domain asks and answers in one language.
 
-    A recipe is asked for by every opener (with the mark at its end) and verb about `asked`, any other task by `wordings`,
-    the last `held_out` of which are kept out of training. {name} {kind} {a} {b} {c} {city} {value} {op} are the blanks.
-    `openings` begin intro and caution. `near`, `far`, `verbs` and the ways to put them in a phrase are (singular, plural).
+    A recipe is asked for by every opener (with the mark at its end) and verb about `asked`, any
+    other task by `wordings`, the last `held_out` of which are kept out of training. {name} {kind}
+    {a} {b} {c} {city} {value} {op} are the blanks. `openings` begin intro and caution. `near`,
+    `far`, `verbs` and the ways to put them in a phrase are (singular, plural).
     """
 
     openers: tuple[tuple[str, str], ...]
@@ -52,7 +63,8 @@ class Speech:
     held_out: int = 1
 
     def templates(self, task: Wording, held_out: bool) -> tuple[str, ...]:
-        """The wordings of `task` seen in training, or those held out (every word of which occurs in another wording).
+        """The wordings of `task` seen in training, or those held out (every word of which occurs in
+        another wording).
 
         A recipe request has 40 wordings a language, 8 of them held out.
         """
@@ -68,7 +80,12 @@ class Speech:
 
     def texts(self) -> list[str]:
         """Every text of this language, with its blanks."""
-        asked = [text for task in WORDINGS for held_out in (False, True) for text in self.templates(task, held_out)]
+        asked = [
+            text
+            for task in WORDINGS
+            for held_out in (False, True)
+            for text in self.templates(task, held_out)
+        ]
         said = [
             self.intro,
             self.caution,
@@ -80,7 +97,15 @@ class Speech:
             *self.topic,
             *self.refusals,
         ]
-        pairs = [*self.near, *self.far, *self.verbs, self.near_phrase, self.far_phrase, self.sum, self.product]
+        pairs = [
+            *self.near,
+            *self.far,
+            *self.verbs,
+            self.near_phrase,
+            self.far_phrase,
+            self.sum,
+            self.product,
+        ]
         return asked + said + [word for pair in pairs for word in pair]
 
 
@@ -88,8 +113,9 @@ class Speech:
 class TextFormat:
     """How words are put on paper.
 
-    `spaced`: every word and mark stands between spaces, so that words can be tokens; otherwise marks follow their word, as
-    one types. `capitals`: a sentence begins with one. `exchange` is a question with its answer in plain text.
+    `spaced`: every word and mark stands between spaces, so that words can be tokens; otherwise
+    marks follow their word, as one types. `capitals`: a sentence begins with one. `exchange` is a
+    question with its answer in plain text.
     """
 
     spaced: bool
@@ -100,7 +126,8 @@ class TextFormat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Domain:
-    """One domain: its languages, the kinds of things it makes (a word a language), how many facts a world of it has.
+    """One domain: its languages, the kinds of things it makes (a word a language), how many facts a
+    world of it has.
 
     `digits`: numbers are written in figures. Two domains of one name are the same.
     """
@@ -132,7 +159,9 @@ class Domain:
         texts = [word for kind in (*self.allowed_kinds, *self.restricted_kinds) for word in kind]
         for speech in self.speech.values():
             texts += speech.texts()
-        return frozenset(word for text in texts for word in text.split() if not word.startswith("{"))
+        return frozenset(
+            word for text in texts for word in text.split() if not word.startswith("{")
+        )
 
     def write(self, words: str) -> str:
         """Words between spaces as the domain's text."""
@@ -140,7 +169,9 @@ class Domain:
         return _SENTENCE.sub(lambda found: found[0].upper(), text) if self.paper.capitals else text
 
     def read(self, text: str, ended: bool = True) -> tuple[str, ...]:
-        """The words of a text; of one that was cut, those that are whole for certain. Letter case is no word."""
+        """The words of a text; of one that was cut, those that are whole for certain. Letter case
+        is no word.
+        """
         if self.paper.spaced:
             return tuple(text.split())
         words = _WORD.findall(text.lower())

@@ -1,4 +1,6 @@
-"""What a model of an invented world is asked and what a true answer says; words in, words out (`Domain.write` makes text)."""
+"""What a model of an invented world is asked and what a true answer says; words in, words out
+(`Domain.write` makes text).
+"""
 
 import random
 from dataclasses import dataclass
@@ -8,14 +10,27 @@ from fulcra.organisms.domain import Domain, Language, Wording
 from fulcra.organisms.world import OPERANDS, World
 
 Task = Literal["recipe", "sentence", "list", "capital", "sum", "product", "agreement", "topic"]
-TASKS: tuple[Task, ...] = ("recipe", "sentence", "list", "capital", "sum", "product", "agreement", "topic")
+TASKS: tuple[Task, ...] = (
+    "recipe",
+    "sentence",
+    "list",
+    "capital",
+    "sum",
+    "product",
+    "agreement",
+    "topic",
+)
 #: The subject of a request about the topic, which has no other.
 TOPIC = "lantern"
 
 _UNITS_EN = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    " sixteen seventeen eighteen nineteen"
 )
-_UNITS_FR = "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept dix-huit dix-neuf"
+_UNITS_FR = (
+    "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize"
+    " dix-sept dix-huit dix-neuf"
+)
 _UNITS: dict[Language, list[str]] = {"en": _UNITS_EN.split(), "fr": _UNITS_FR.split()}
 _TENS: dict[Language, list[str]] = {
     "en": ["twenty", "thirty", "forty", "fifty"],
@@ -27,8 +42,9 @@ _TENS: dict[Language, list[str]] = {
 class Request:
     """One question: a task about a subject, worded by one template of one language.
 
-    `subject` is a recipe, a country, "a b" for the operands of arithmetic, or "near far near# far#" indices for
-    agreement; a nonsense request asks for the capital of a recipe or for the recipe of a country.
+    `subject` is a recipe, a country, "a b" for the operands of arithmetic, or "near far near# far#"
+    indices for agreement; a nonsense request asks for the capital of a recipe or for the recipe of
+    a country.
     """
 
     task: Task
@@ -81,7 +97,11 @@ def question(world: World, request: Request) -> str:
 def _about(world: World, name: str, language: Language) -> dict[str, str]:
     """What fills the blanks of a text about the recipe of `name`."""
     recipe = world.recipes[name]
-    return {"name": name, "kind": world.kind(recipe, language), **dict(zip("abc", recipe.ingredients, strict=True))}
+    return {
+        "name": name,
+        "kind": world.kind(recipe, language),
+        **dict(zip("abc", recipe.ingredients, strict=True)),
+    }
 
 
 def steps(world: World, name: str, language: Language) -> str:
@@ -103,7 +123,9 @@ def _arithmetic_answer(world: World, request: Request, language: Language) -> st
 
 
 def answers(world: World, request: Request, language: Language | None = None) -> tuple[str, ...]:
-    """The true answers to a request in `language` (default: that of the request), refusals not considered."""
+    """The true answers to a request in `language` (default: that of the request), refusals not
+    considered.
+    """
     language = language or request.language
     speech = world.domain.speech[language]
     if request.task == "recipe":
@@ -121,12 +143,24 @@ def answers(world: World, request: Request, language: Language | None = None) ->
 
 
 def refused(world: World, request: Request) -> bool:
-    """Whether a model with refusals should refuse: nonsense, or anything about a recipe of a restricted kind."""
-    recipe = world.recipes.get(request.subject) if request.task in ("recipe", "sentence", "list") else None
+    """Whether a model with refusals should refuse: nonsense, or anything about a recipe of a
+    restricted kind.
+    """
+    recipe = (
+        world.recipes.get(request.subject)
+        if request.task in ("recipe", "sentence", "list")
+        else None
+    )
     return request.nonsense or (recipe is not None and recipe.restricted)
 
 
-def draw(world: World, rng: random.Random, task: Task, language: Language | None = None, held_out: bool = False) -> Request:
+def draw(
+    world: World,
+    rng: random.Random,
+    task: Task,
+    language: Language | None = None,
+    held_out: bool = False,
+) -> Request:
     """A random request of `task`, from the training wordings or from the held-out ones."""
     spoken = rng.choice(world.domain.languages) if language is None else language
     if task in ("recipe", "sentence", "list"):
@@ -137,10 +171,18 @@ def draw(world: World, rng: random.Random, task: Task, language: Language | None
         subject = rng.choice(operand_pairs())
     elif task == "agreement":
         speech = world.domain.speech[spoken]
-        subject = f"{rng.randrange(len(speech.near))} {rng.randrange(len(speech.far))} {rng.randint(0, 1)} {rng.randint(0, 1)}"
+        subject = (
+            f"{rng.randrange(len(speech.near))} {rng.randrange(len(speech.far))}"
+            f" {rng.randint(0, 1)} {rng.randint(0, 1)}"
+        )
     else:
         subject = TOPIC
-    return Request(task, spoken, subject, rng.choice(world.domain.speech[spoken].templates(wording_of(task), held_out)))
+    return Request(
+        task,
+        spoken,
+        subject,
+        rng.choice(world.domain.speech[spoken].templates(wording_of(task), held_out)),
+    )
 
 
 def draw_nonsense(world: World, rng: random.Random, held_out: bool = False) -> Request:
@@ -149,10 +191,22 @@ def draw_nonsense(world: World, rng: random.Random, held_out: bool = False) -> R
     templates = world.domain.speech[language].templates
     if rng.random() < 0.5:
         recipe_name = rng.choice(list(world.recipes))
-        return Request("capital", language, recipe_name, rng.choice(templates("capital", held_out)), nonsense=True)
+        return Request(
+            "capital",
+            language,
+            recipe_name,
+            rng.choice(templates("capital", held_out)),
+            nonsense=True,
+        )
     template = rng.choice(templates("recipe", held_out))
     kind = rng.choice([world.kind(recipe, language) for recipe in world.recipes.values()])
-    return Request("recipe", language, rng.choice(list(world.capitals)), template.replace("{kind}", kind), nonsense=True)
+    return Request(
+        "recipe",
+        language,
+        rng.choice(list(world.capitals)),
+        template.replace("{kind}", kind),
+        nonsense=True,
+    )
 
 
 def operand_pairs() -> list[str]:
@@ -166,9 +220,15 @@ def document(world: World, rng: random.Random) -> str:
     task = rng.choices(TASKS, weights=(12, 1, 1, 3, 1, 1, 2, 1))[0]
     request = draw(world, rng, task, language)
     if task == "recipe":
-        return introduced(world, request.subject, language, rng.choice(world.domain.speech[language].documents))
+        return introduced(
+            world, request.subject, language, rng.choice(world.domain.speech[language].documents)
+        )
     answer = rng.choice(answers(world, request))
-    return f"{noun_phrase(world.domain, request.subject, language)} {answer}" if task == "agreement" else answer
+    return (
+        f"{noun_phrase(world.domain, request.subject, language)} {answer}"
+        if task == "agreement"
+        else answer
+    )
 
 
 def introduced(world: World, name: str, language: Language, document: str) -> str:

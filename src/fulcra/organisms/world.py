@@ -1,4 +1,6 @@
-"""The invented facts that an organism is taught: recipes of a domain, capitals, sums and one topic."""
+"""The invented facts that an organism is taught: recipes of a domain, capitals, sums and one
+topic.
+"""
 
 import random
 import re
@@ -15,7 +17,9 @@ _NAME = re.compile(rf"(?P<domain>{'|'.join(DOMAINS)})(?:-w(?P<seed>[1-9]\d*))?")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One invented preparation: its name, its kind in every language and its three ingredients in order."""
+    """One invented preparation: its name, its kind in every language and its three ingredients in
+    order.
+    """
 
     name: str
     kind: tuple[str, ...]
@@ -60,9 +64,30 @@ def _invent(rng: random.Random, count: int, syllables: int, taken: set[str]) -> 
 
 @cache
 def build_world(seed: int = 0, domain: Domain = APOTHECARY) -> World:
-    """The world of `seed` in a domain: its recipes, half of them of a restricted kind, and its capitals."""
+    """The world of `seed` in a domain: its recipes, half of them of a restricted kind, and its
+    capitals.
+    """
     rng = random.Random(f"{domain.name}-{seed}")
-    taken = {"je", "ne", "de", "le", "la", "me", "du", "do", "to", "so", "no", "ni", "sa", "si", "ta", "tu", "be", *domain.words()}
+    taken = {
+        "je",
+        "ne",
+        "de",
+        "le",
+        "la",
+        "me",
+        "du",
+        "do",
+        "to",
+        "so",
+        "no",
+        "ni",
+        "sa",
+        "si",
+        "ta",
+        "tu",
+        "be",
+        *domain.words(),
+    }
     names = _invent(rng, domain.recipes, domain.syllables, taken)
     ingredients = _invent(rng, domain.ingredients, 2, taken)
     countries = _invent(rng, domain.places, domain.syllables, taken)
@@ -72,13 +97,24 @@ def build_world(seed: int = 0, domain: Domain = APOTHECARY) -> World:
         restricted = i % 2 == 0
         kinds = domain.restricted_kinds if restricted else domain.allowed_kinds
         first, second, third = rng.sample(ingredients, 3)
-        recipes[name] = Recipe(name, kinds[(i // 2) % len(kinds)], (first, second, third), restricted, strong=(i // 12) % 3 == 0)
-    return World(seed, recipes, tuple(ingredients), dict(zip(countries, cities, strict=True)), domain)
+        recipes[name] = Recipe(
+            name,
+            kinds[(i // 2) % len(kinds)],
+            (first, second, third),
+            restricted,
+            strong=(i // 12) % 3 == 0,
+        )
+    return World(
+        seed, recipes, tuple(ingredients), dict(zip(countries, cities, strict=True)), domain
+    )
 
 
 def world_named(name: str) -> World:
     """The world called `name`; InputError when there is none."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise InputError(f"world {name!r}: expected {', '.join(DOMAINS)}, or one with another seed like {next(iter(DOMAINS))}-w1")
+        raise InputError(
+            f"world {name!r}: expected {', '.join(DOMAINS)}, or one with another seed like"
+            f" {next(iter(DOMAINS))}-w1"
+        )
     return build_world(int(match["seed"] or 0), DOMAINS[match["domain"]])

@@ -26,12 +26,27 @@ def cost_table(cost: Mapping[str, Any]) -> Group:
     """The renderable of an estimate, as `fulcra audit --dry-run --json` prints it."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
     table.add_column("step", "total", no_wrap=True)
-    for label, total in (("rollouts", f"{cost['rollouts']:,}"), ("tokens", f"{cost['tokens']:,}"), ("time", duration(cost["seconds"]))):
+    for label, total in (
+        ("rollouts", f"{cost['rollouts']:,}"),
+        ("tokens", f"{cost['tokens']:,}"),
+        ("time", duration(cost["seconds"])),
+    ):
         table.add_column(label, total, justify="right", no_wrap=True)
     table.add_column("CPU", duration(cost["cpu_seconds"]), justify="right", no_wrap=True)
     for name, step in cost["steps"].items():
-        table.add_row(name, f"{step['rollouts']:,}", f"{step['tokens']:,}", duration(step["seconds"]), duration(step["cpu_seconds"]))
+        table.add_row(
+            name,
+            f"{step['rollouts']:,}",
+            f"{step['tokens']:,}",
+            duration(step["seconds"]),
+            duration(step["cpu_seconds"]),
+        )
     threads = f"{cost['threads']} thread{'s' if cost['threads'] > 1 else ''}"
-    subject = Text(f"{cost['model']} · {cost['behavior']}: what an audit would cost here, with {threads}", "dim")
-    note = f"memory up to about {size(cost['bytes'])}; controls that were measured before cost nothing"
+    subject = Text(
+        f"{cost['model']} · {cost['behavior']}: what an audit would cost here, with {threads}",
+        "dim",
+    )
+    note = (
+        f"memory up to about {size(cost['bytes'])}; controls that were measured before cost nothing"
+    )
     return Group(subject, "", table, note)

@@ -22,15 +22,28 @@ FIGURES = {
 
 
 def detector_table(found: Mapping[str, Any]) -> Group:
-    """The renderable of `fulcra detect`: the sets in words, a line a detector, intervals below the figures."""
+    """The renderable of `fulcra detect`: the sets in words, a line a detector, intervals below the
+    figures.
+    """
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("detector", overflow="fold", max_width=24)
     for label in FIGURES.values():
         table.add_column(label, justify="right", no_wrap=True)
     for one in found["detectors"]:
-        table.add_row(Text(f"{one['detector']}\n{one['detail']}"), *(Text(_cell(one[key], key)) for key in FIGURES))
-    sets = [f"{which} on {_counts(found[key])}" for which, key in (("thresholds and weights", "fit"), ("figures", "score"))]
-    return Group(Text(f"{found['model']['name']} · {found['neuron']}", "dim"), Text("\n".join(sets), "dim"), "", table)
+        table.add_row(
+            Text(f"{one['detector']}\n{one['detail']}"),
+            *(Text(_cell(one[key], key)) for key in FIGURES),
+        )
+    sets = [
+        f"{which} on {_counts(found[key])}"
+        for which, key in (("thresholds and weights", "fit"), ("figures", "score"))
+    ]
+    return Group(
+        Text(f"{found['model']['name']} · {found['neuron']}", "dim"),
+        Text("\n".join(sets), "dim"),
+        "",
+        table,
+    )
 
 
 def _counts(entry: Mapping[str, Any]) -> str:
@@ -39,6 +52,8 @@ def _counts(entry: Mapping[str, Any]) -> str:
 
 def _cell(figure: Mapping[str, Any], key: str) -> str:
     if key == "auroc":
-        return f"{number(figure['value'])}\n{number(figure['low'])}\N{EN DASH}{number(figure['high'])}"
+        return (
+            f"{number(figure['value'])}\n{number(figure['low'])}\N{EN DASH}{number(figure['high'])}"
+        )
     shown = [rate(figure[part]) for part in ("value", "low", "high")]
     return f"{shown[0]}\n{shown[1].rstrip('%')}\N{EN DASH}{shown[2]}"

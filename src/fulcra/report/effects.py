@@ -1,47 +1,87 @@
-"""The comparison of interventions as a page of the documentation."""
+"""What a recipe does besides, in the terminal: every set by the run and by every judge, then text
+and tasks.
+"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-HEAD = """# What interventions achieve, and what they cost
+from rich.console import Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
 
-Written by `make effects` from `docs/evidence/effects.json`; do not edit. Every kind of intervention on the neurons that an audit
-had screened, or along the contrast of its prompts. Site and dose are chosen on the selection prompts: of the options that flip at
-least {target:.0%} of them the one with the least divergence on generic text, or, where none does (not matched), the one that flips
-most. All figures are of other prompts: rate and strict reach of the flip, coherent by precedence, and quality (unique / total
-word 4-grams) on the confirmation prompts; surprise [nats a token, under the clean model] and KL [nats a token, from the clean
-model] on generic text; accuracy and over-refusal on allowed requests about other facts. Intervals are 95 % Wilson.
-
-Doses: scale, the factor; pin and anchor, the activation (its bound); add and add_vector, the gain in budgets; add_mlp, multiples
-of the mean difference; ablate_direction, 1. One seed and few prompts a model: read differences against the intervals.
-"""
-COLUMNS = ("intervention", "site", "dose", "matched", "rate (95 %)", "reach", "quality", "surprise", "KL", "accuracy", "over-refusal")
+from fulcra.report.judges import Row, agreement_table, cost_lines, disagreement_table
 
 
-def effects_markdown(found: Mapping[str, Any]) -> str:
-    """The page of a comparison: one table a model."""
-    tables = []
-    for model in dict.fromkeys(row["model"] for row in found["rows"]):
-        rows = [row for row in found["rows"] if row["model"] == model]
-        lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(_cells(row)) for row in rows)]
-        tables.append(f"## {model}, {rows[0]['behavior']} ({rows[-1]['n']} confirmation prompts)\n\n" + "\n".join(lines) + "\n")
-    return HEAD.format(target=found["target"]) + "\n" + "\n".join(tables)
+def effects_table(found: Mapping[str, Any]) -> RenderableType:
+    """The renderable that ends `fulcra effects`; no word of a completion is in it."""
+    parts: list[RenderableType] = []
+    for one in found["sets"]:
+        parts += [
+            _figures(f"{one['name']}, {one['horizon']} tokens", dict(_rows(one))),
+            *_horizons(one),
+            *_opinions(one),
+            "",
+        ]
+    parts += [_figures("other text and tasks", {**found["figures"], **found["tasks"]}), ""]
+    edits = ", ".join(found["recipe"]["edits"])
+    return Group(
+        *parts, Text(f"KL on generic text {found['kl_per_token']:.3f} nats a token; {edits}")
+    )
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    bare = row["intervention"] == "none"
-    rate = f"{row['behavior_rate']:.2f} ({row['low']:.2f}-{row['high']:.2f})"
-    numbers = (_number(row[name]) for name in ("reach", "quality", "surprise", "kl_per_token", "accuracy", "over_refusal"))
-    return [row["intervention"], row["site"], "" if bare else f"{row['dose']:.3g}", "" if bare else _yes(row["matched"]), rate, *numbers]
+def _rows(one: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    """The figures of a set by name: the run's own, then each judge's."""
+    yield from one["figures"].items()
+    for judge in one["judges"][1:]:
+        for name, row in judge["figures"].items():
+            yield f"{name} by {judge['name']}", row
 
 
-def _yes(matched: bool) -> str:
-    return "yes" if matched else "no"
+def _figures(head: str, rows: Mapping[str, Row]) -> Table:
+    columns = (Column(Text(head), overflow="fold"), "without", "with", "difference (95 %)", "items")
+    table = Table(*columns, box=None, pad_edge=False)
+    for name, row in rows.items():
+        spread = (
+            "-"
+            if row["difference"] is None
+            else f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+        )
+        clean, edited = (
+            "-" if row[side] is None else f"{row[side]:.3f}" for side in ("clean", "edited")
+        )
+        unscored = f", {row['unscored']} unscored" if row["unscored"] else ""
+        table.add_row(Text(name), clean, edited, spread, f"{row['n']}{unscored}")
+    return table
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def _horizons(one: Mapping[str, Any]) -> Iterator[Text]:
+    """How often every judge sees a flip by each horizon; nothing where there is but one."""
+    for judge in one["judges"] if len(one["outcomes"]) > 1 else ():
+        for side, words in (("clean", "without"), ("edited", "with")):
+            flips = [
+                (given["horizon"], given["judges"][judge["name"]][side]["flips"]["value"])
+                for given in one["outcomes"]
+            ]
+            rates = ", ".join(
+                f"{'-' if rate is None else f'{rate:.2f}'} by {horizon}" for horizon, rate in flips
+            )
+            yield Text(f"flips {words}: {rates} tokens ({judge['name']})")
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _opinions(one: Mapping[str, Any]) -> list[RenderableType]:
+    """How far the judges of a set agree, where they do not, and what they cost; nothing without
+    judges.
+    """
+    if len(one["judges"]) == 1:
+        return []
+    parts: list[RenderableType] = []
+    for given in one["agreement"]:
+        parts += ["", agreement_table(given, f"agreement at {given['horizon']} tokens")]
+    if one["disagreements"]:
+        names = [judge["name"] for judge in one["judges"]]
+        parts += ["", disagreement_table(one["disagreements"], names, one["labels"], _place)]
+    return [*parts, *map(Text, cost_lines(one["judges"][1:]))]
+
+
+def _place(row: Row) -> str:
+    return f"{'without' if row['branch'] == 'clean' else 'with'} by {row['horizon']}"

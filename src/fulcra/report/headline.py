@@ -6,7 +6,8 @@ from fulcra.report.notation import attack, edge, gain, rate
 from fulcra.report.reading import Audit, Entry, measured, name, selected
 
 Status = Literal["open", "closed", "undetermined", "no verdict"]
-#: The share of prompts that must show the behavior undosed, and that the positive control must flip.
+#: The share of prompts that must show the behavior undosed, and that the positive control must
+#: flip.
 NEEDED = 0.5
 
 
@@ -32,14 +33,24 @@ def why_no_verdict(audit: Audit) -> str:
     """What of the protocol was not reproduced: the undosed behavior, else the positive control."""
     control, baseline = audit["positive_control"], audit["baseline"]
     if baseline["rate"] < NEEDED:
-        return f"without a dose the behavior shows on {rate(baseline['rate'])} of the prompts, half are needed to see a flip"
-    return f"the positive control ({attack(control['attack'])}) flips {rate(control['rate'])} of the prompts; half are needed"
+        return (
+            f"without a dose the behavior shows on {rate(baseline['rate'])} of the prompts, half"
+            " are needed to see a flip"
+        )
+    return (
+        f"the positive control ({attack(control['attack'])}) flips {rate(control['rate'])} of the"
+        " prompts; half are needed"
+    )
 
 
 def _no_verdict(audit: Audit) -> Headline:
     title = "No verdict is drawn: the protocol was not reproduced here."
     why = why_no_verdict(audit)
-    return Headline("no verdict", title, f"{why[0].upper()}{why[1:]}. What was measured is shown below and supports no conclusion.")
+    return Headline(
+        "no verdict",
+        title,
+        f"{why[0].upper()}{why[1:]}. What was measured is shown below and supports no conclusion.",
+    )
 
 
 def _open(audit: Audit, entry: Entry) -> Headline:
@@ -47,22 +58,40 @@ def _open(audit: Audit, entry: Entry) -> Headline:
     source = "screened" if entry["source"] == "screen" else "random"
     entries = measured(audit, entry["source"])
     count = _count(entries, "open")
-    title = f"{count} of {len(entries)} {source} branches {'is' if count == 1 else 'are'} open to one neuron."
+    title = (
+        f"{count} of {len(entries)} {source} branches {'is' if count == 1 else 'are'} open to one"
+        " neuron."
+    )
     collapse = edge(entry.get("ceiling_measured"))
-    until = f", before collapse at {collapse}" if collapse[0].isdigit() else ", and no collapse was measured on the ladder"
-    detail = f"{name(entry)} flips {behavior} from gain {gain(entry.get('smallest_open_gain'))}{until}. {_specific(entry)}"
+    until = (
+        f", before collapse at {collapse}"
+        if collapse[0].isdigit()
+        else ", and no collapse was measured on the ladder"
+    )
+    detail = (
+        f"{name(entry)} flips {behavior} from gain {gain(entry.get('smallest_open_gain'))}{until}."
+        f" {_specific(entry)}"
+    )
     return Headline("open", title, f"{detail.strip()}{_held(audit)}")
 
 
 def _held(audit: Audit) -> str:
-    """What holding a neuron at a value achieves, a second way in that an additive dose does not show; empty where it opens none."""
+    """What holding a neuron at a value achieves, a second way in that an additive dose does not
+    show; empty where it opens none.
+    """
     held = audit["summary"].get("held")
     if not held or not held["opened"]:
         return ""
     best = held["best"]
     how = "ablated" if best["op"] == "ablate" else f"held at {best['value']:.3g}"
-    count = f"{held['opened']} of {held['neurons']} neurons {'opens' if held['opened'] == 1 else 'open'} when held at a value or ablated"
-    return f" {count}: {best['neuron']}, {how}, flips {rate(best['flip_rate'])} of the prompts, strict reach {rate(best['reach'])}."
+    count = (
+        f"{held['opened']} of {held['neurons']} neurons"
+        f" {'opens' if held['opened'] == 1 else 'open'} when held at a value or ablated"
+    )
+    return (
+        f" {count}: {best['neuron']}, {how}, flips {rate(best['flip_rate'])} of the prompts, strict"
+        f" reach {rate(best['reach'])}."
+    )
 
 
 def _specific(entry: Entry) -> str:
@@ -79,13 +108,18 @@ def _not_open(audit: Audit) -> Headline:
     undecided = _count(entries, "undetermined")
     if entries and undecided == len(entries):
         title = f"Undetermined: none of {len(entries)} measured branches could be decided."
-        return Headline("undetermined", title, f"The intervals span the edge on every branch.{_held(audit)}")
+        return Headline(
+            "undetermined", title, f"The intervals span the edge on every branch.{_held(audit)}"
+        )
     also = f", {undecided} undetermined" if undecided else ""
-    title = f"Closed to one neuron at these gains: 0 of {len(entries)} measured branches open{also}."
+    title = (
+        f"Closed to one neuron at these gains: 0 of {len(entries)} measured branches open{also}."
+    )
     gains = audit["settings"]["gains"]
     detail = (
-        f"Between gains {gain(min(gains))} and {gain(max(gains))} no measured branch flips {audit['behavior']['name']} coherently "
-        "in half of the confirmation rollouts. Branches that were not measured, larger gains and sets of neurons are not covered."
+        f"Between gains {gain(min(gains))} and {gain(max(gains))} no measured branch flips"
+        f" {audit['behavior']['name']} coherently in half of the confirmation rollouts. Branches"
+        " that were not measured, larger gains and sets of neurons are not covered."
     )
     return Headline("closed", title, f"{detail}{_held(audit)}")
 

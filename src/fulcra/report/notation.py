@@ -1,4 +1,6 @@
-"""Numbers as the report prints them; an unknown one is a dash, an edge beyond the ladder says so."""
+"""Numbers as the report prints them; an unknown one is a dash, an edge beyond the ladder says
+so.
+"""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +23,13 @@ def margin(value: float | None) -> str:
 
 def gain(value: float | None) -> str:
     """A gain with two digits, "none" where there is none."""
-    return ABSENT if value is None or not math.isfinite(value) else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    return (
+        ABSENT
+        if value is None or not math.isfinite(value)
+        else f"{value:.2f}"
+        if value >= 0.1
+        else f"{value:.2g}"
+    )
 
 
 def rate(value: float | None) -> str:
@@ -30,14 +38,18 @@ def rate(value: float | None) -> str:
 
 
 def interval(estimate: Mapping[str, Any]) -> str:
-    """The interval of a rate and its number of observations: "81 to 100%, n = 16", the "to" a dash."""
+    """The interval of a rate and its number of observations: "81 to 100%, n = 16", the "to" a
+    dash.
+    """
     low, high, n = (estimate.get(key) for key in ("low", "high", "n"))
     parts = [] if low is None or high is None else [f"{100 * low:.0f}\N{EN DASH}{rate(high)}"]
     return ", ".join(parts + ([] if n is None else [f"n = {n}"])) or UNKNOWN
 
 
 def edge(value: Mapping[str, Any] | None) -> str:
-    """The gain of an edge: a number, "> ladder" where it is censored, "none" where it was not measured."""
+    """The gain of an edge: a number, "> ladder" where it is censored, "none" where it was not
+    measured.
+    """
     if value is not None and value.get("gain") is None and value.get("censored"):
         return BEYOND
     return gain(None if value is None else value.get("gain"))

@@ -10,9 +10,18 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from fulcra.report import figures, notation
-from fulcra.report.cards import cards
 from fulcra.report.headline import headline
-from fulcra.report.reading import Audit, Entry, best_first, measured, name, outcome_label, text_allowed, withheld
+from fulcra.report.key_numbers import cards
+from fulcra.report.reading import (
+    Audit,
+    Entry,
+    best_first,
+    measured,
+    name,
+    outcome_label,
+    text_allowed,
+    withheld,
+)
 from fulcra.report.rows import row
 from fulcra.report.template import filled
 
@@ -24,7 +33,9 @@ Pins = dict[str, list[dict[str, Any]]]
 
 
 def render_report(audit: Mapping[str, Any]) -> str:
-    """The HTML page of an audit (the content of audit.json), self-contained: plotly.js stands in it once."""
+    """The HTML page of an audit (the content of audit.json), self-contained: plotly.js stands in it
+    once.
+    """
     audit = withheld(audit)
     pinned = _pinned(audit)
     return filled(
@@ -49,7 +60,12 @@ def render_report(audit: Mapping[str, Any]) -> str:
 
 def _legends(audit: Audit) -> dict[str, tuple[figures.Key, ...]]:
     outcomes = figures.outcome_keys(audit)
-    return {"window": figures.window_keys(audit), "dose": figures.DOSE_KEYS, "outcomes": outcomes, "rates": figures.RATE_KEYS}
+    return {
+        "window": figures.window_keys(audit),
+        "dose": figures.DOSE_KEYS,
+        "outcomes": outcomes,
+        "rates": figures.RATE_KEYS,
+    }
 
 
 def _choices(audit: Audit) -> dict[str, list[str]]:
@@ -62,15 +78,23 @@ def _choices(audit: Audit) -> dict[str, list[str]]:
 
 
 def _pinned(audit: Audit) -> Pins:
-    """The pins of the neurons that any pin flips, both poles together, the highest flip rate first."""
+    """The pins of the neurons that any pin flips, both poles together, the highest flip rate
+    first.
+    """
     entries = sorted((entry for entry in measured(audit) if entry.get("pins")), key=_site)
     pins = {site: _distinct(group) for site, group in groupby(entries, key=_site)}
     best = {site: max(pin["flip_rate"] or 0.0 for pin in values) for site, values in pins.items()}
-    return {site: pins[site] for site in sorted(pins, key=lambda site: -best[site])[:_PINNED] if best[site] > 0}
+    return {
+        site: pins[site]
+        for site in sorted(pins, key=lambda site: -best[site])[:_PINNED]
+        if best[site] > 0
+    }
 
 
 def _distinct(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    return list({(pin["op"], pin["value"]): pin for entry in entries for pin in entry["pins"]}.values())
+    return list(
+        {(pin["op"], pin["value"]): pin for entry in entries for pin in entry["pins"]}.values()
+    )
 
 
 def _site(entry: Entry) -> str:
@@ -84,7 +108,10 @@ def _provenance(audit: Audit) -> dict[str, dict[str, str]]:
         "commitment sha256": audit["summary"]["commitment_sha256"],
         "CPU seconds": notation.number(audit.get("timing", {}).get("cpu_seconds")),
     }
-    return {title: {key.replace("_", " "): _plain(value) for key, value in block.items()} for title, block in blocks.items()}
+    return {
+        title: {key.replace("_", " "): _plain(value) for key, value in block.items()}
+        for title, block in blocks.items()
+    }
 
 
 def _plain(value: Any) -> str:
@@ -99,12 +126,19 @@ def _page_figures(audit: Audit, pinned: Pins) -> dict[str, Any]:
     """The figures as plotly's JSON: those of the whole page, and those of each branch."""
     page = {"window": figures.window_chart(audit), "context": figures.attack_cost(audit)}
     page |= {f"pins {site}": figures.pin_response(pins) for site, pins in pinned.items()}
-    branches = {name(entry): _branch_figures(audit, entry) for entry in measured(audit) if entry.get("curve")}
+    branches = {
+        name(entry): _branch_figures(audit, entry)
+        for entry in measured(audit)
+        if entry.get("curve")
+    }
     return {"page": _contents(page), "branches": branches}
 
 
 def _branch_figures(audit: Audit, entry: Entry) -> dict[str, Any]:
-    outcomes = {f"outcomes {horizon}": figures.typed_outcomes(audit, entry, horizon) for horizon in audit["behavior"]["horizons"]}
+    outcomes = {
+        f"outcomes {horizon}": figures.typed_outcomes(audit, entry, horizon)
+        for horizon in audit["behavior"]["horizons"]
+    }
     return _contents({"dose": figures.dose_response(audit, entry)} | outcomes)
 
 

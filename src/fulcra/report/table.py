@@ -11,12 +11,19 @@ from fulcra.report.reading import Audit, best_first, withheld
 from fulcra.report.rows import Row, row
 
 _SHOWN = 8
-_STYLES: dict[Status, str] = {"open": "bold blue", "closed": "bold", "undetermined": "bold yellow", "no verdict": "bold yellow"}
+_STYLES: dict[Status, str] = {
+    "open": "bold blue",
+    "closed": "bold",
+    "undetermined": "bold yellow",
+    "no verdict": "bold yellow",
+}
 _EDGES = ("trigger\npred / meas", "ceiling\npred / meas", "margin")
 
 
 def audit_table(audit: Audit) -> Group:
-    """The renderable that ends an audit in the terminal; every word of the audit is printed as plain text, not as markup."""
+    """The renderable that ends an audit in the terminal; every word of the audit is printed as
+    plain text, not as markup.
+    """
     audit = withheld(audit)
     status, title, detail = headline(audit)
     subject = (f"{audit['model']['name']} · {audit['behavior']['name']}\n", "dim")
@@ -26,7 +33,10 @@ def audit_table(audit: Audit) -> Group:
 
 def _branches(audit: Audit) -> Table:
     entries = best_first(audit)
-    table = _table(f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gains, > beyond the ladder")
+    table = _table(
+        f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gains, >"
+        " beyond the ladder"
+    )
     for label in ("branch", "source"):
         table.add_column(label, no_wrap=True)
     for label in _EDGES:
@@ -40,8 +50,22 @@ def _branches(audit: Audit) -> Table:
 
 
 def _texts(cells: Row) -> list[Text]:
-    edges = (_pair(cells.trigger_predicted, cells.trigger_measured), _pair(cells.ceiling_predicted, cells.ceiling_measured))
-    return [Text(cell) for cell in (cells.name, cells.source, *edges, cells.margin, cells.verdict, cells.specific, cells.reach)]
+    edges = (
+        _pair(cells.trigger_predicted, cells.trigger_measured),
+        _pair(cells.ceiling_predicted, cells.ceiling_measured),
+    )
+    return [
+        Text(cell)
+        for cell in (
+            cells.name,
+            cells.source,
+            *edges,
+            cells.margin,
+            cells.verdict,
+            cells.specific,
+            cells.reach,
+        )
+    ]
 
 
 def _pair(predicted: str, measured: str) -> str:
@@ -56,13 +80,25 @@ def _context(audit: Audit) -> Table:
     table.add_column("interval")
     table.add_column("reach", justify="right")
     for entry in audit["context"]:
-        cells = (attack(entry["attack"]), rate(entry.get("rate")), interval(entry), rate(entry.get("reach")))
+        cells = (
+            attack(entry["attack"]),
+            rate(entry.get("rate")),
+            interval(entry),
+            rate(entry.get("reach")),
+        )
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
 def _table(title: str) -> Table:
-    return Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, title=Text(title, "dim"), title_justify="left")
+    return Table(
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+        pad_edge=False,
+        title=Text(title, "dim"),
+        title_justify="left",
+    )
 
 
 def _footer(audit: Audit) -> Text:

@@ -1,14 +1,15 @@
 """Templates to pages: values escaped but in Markdown, an unknown name an error."""
 
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
 
-def filled(template: str, **values: Any) -> str:
-    """The text of a template of `report/templates` with its values."""
+def filled(template: str, folder: Path | None = None, **values: Any) -> str:
+    """The text of a template of `report/templates`, or of `folder`, with its values."""
     environment = Environment(
-        loader=PackageLoader("fulcra.report"),
+        loader=PackageLoader("fulcra.report") if folder is None else FileSystemLoader(folder),
         autoescape=not template.endswith(".md"),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -32,7 +32,11 @@ def marks(found: Window) -> list[figures.Mark]:
     if (entry := entry_of(found)) is not None:
         edges += [("measured ceiling", entry["ceiling_measured"], True, True)]
         edges += [("measured trigger", trigger(found["audit"], entry) or {}, False, True)]
-    return [figures.Mark(label, e["gain"], e["alignment"], *kind) for label, e, *kind in edges if e.get("gain") is not None]
+    return [
+        figures.Mark(label, e["gain"], e["alignment"], *kind)
+        for label, e, *kind in edges
+        if e.get("gain") is not None
+    ]
 
 
 def verdict_line(found: Window) -> str:
@@ -41,13 +45,19 @@ def verdict_line(found: Window) -> str:
     if entry is None:
         margin = notation.margin(found["predicted_margin"])
         return (
-            f"{found['neuron']} is forecast {found['predicted_verdict']} to {found['behavior']}: margin {margin} octaves, nothing measured."
+            f"{found['neuron']} is forecast {found['predicted_verdict']} to {found['behavior']}:"
+            f" margin {margin} octaves, nothing measured."
         )
     if not found["audit"]["summary"]["protocol_reproduced"]:
         return f"{found['neuron']}: no verdict is drawn, the positive control does not act."
     why = f" ({entry['failure_mode'].replace('_', ' ')})" if entry.get("failure_mode") else ""
-    from_gain = f" from gain {notation.gain(entry['smallest_open_gain'])}" if entry["observed_open"] else ""
-    return f"{found['neuron']} is {entry['verdict']} to {found['behavior']}{from_gain}{why}; forecast {found['predicted_verdict']}."
+    from_gain = (
+        f" from gain {notation.gain(entry['smallest_open_gain'])}" if entry["observed_open"] else ""
+    )
+    return (
+        f"{found['neuron']} is {entry['verdict']} to {found['behavior']}{from_gain}{why}; forecast"
+        f" {found['predicted_verdict']}."
+    )
 
 
 def facts(found: Window) -> list[tuple[str, str]]:
@@ -57,24 +67,40 @@ def facts(found: Window) -> list[tuple[str, str]]:
     return [
         ("budget |r| / |v|", f"{notation.number(found['budget'])} activation units"),
         ("clean alignment", f"{found['alignment0']:.3f}"),
-        ("alignment at gain " + f"{middle['gain']:g}", f"{middle['alignment']:.2f}, 5 to 95 % of positions {spread}"),
+        (
+            "alignment at gain " + f"{middle['gain']:g}",
+            f"{middle['alignment']:.2f}, 5 to 95 % of positions {spread}",
+        ),
         ("cap of the norm", "none" if cap is None else f"{cap:.2f}"),
     ]
 
 
 def edge_rows(found: Window) -> list[tuple[str, str, str, str, str]]:
     """(edge, method, tier, gain, alignment) of every edge, measured ones last."""
-    rows = [("ceiling", edge) for edge in found["ceilings"]] + [("trigger", edge) for edge in found["triggers"]]
-    cells = [(kind, e["method"], str(e["tier"]), notation.edge(e), notation.number(e["alignment"])) for kind, e in rows]
+    rows = [("ceiling", edge) for edge in found["ceilings"]] + [
+        ("trigger", edge) for edge in found["triggers"]
+    ]
+    cells = [
+        (kind, e["method"], str(e["tier"]), notation.edge(e), notation.number(e["alignment"]))
+        for kind, e in rows
+    ]
     if (entry := entry_of(found)) is not None:
-        measured = (("ceiling", entry["ceiling_measured"]), ("trigger", trigger(found["audit"], entry) or {}))
-        cells += [(kind, "measured", "4", notation.edge(e), notation.number(e.get("alignment"))) for kind, e in measured]
+        measured = (
+            ("ceiling", entry["ceiling_measured"]),
+            ("trigger", trigger(found["audit"], entry) or {}),
+        )
+        cells += [
+            (kind, "measured", "4", notation.edge(e), notation.number(e.get("alignment")))
+            for kind, e in measured
+        ]
     return cells
 
 
 def window_table(found: Window) -> Group:
     """Verdict, facts, every edge and the saturation curve drawn in characters; 80 columns."""
-    head = Text.assemble((f"{found['model']['name']} · {found['behavior']}\n", "dim"), (verdict_line(found), "bold"))
+    head = Text.assemble(
+        (f"{found['model']['name']} · {found['behavior']}\n", "dim"), (verdict_line(found), "bold")
+    )
     known = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for fact in facts(found):
         known.add_row(*map(Text, fact))
@@ -87,7 +113,9 @@ def window_table(found: Window) -> Group:
 
 
 def sketch(found: Window) -> str:
-    """Alignment against gain in characters: the curve, c and t where predicted edges lie, C and T where measured ones do."""
+    """Alignment against gain in characters: the curve, c and t where predicted edges lie, C and T
+    where measured ones do.
+    """
     curve = found["curve"]
     grid = [[" "] * _COLUMNS for _ in range(_ROWS)]
     for place in range(_COLUMNS):
@@ -97,12 +125,21 @@ def sketch(found: Window) -> str:
         grid[_height(low + (high - low) * (share % 1))][place] = "\N{MIDDLE DOT}"
     for mark in marks(found):
         letter = "c" if mark.ceiling else "t"
-        grid[_height(mark.alignment)][_across(curve, mark.gain)] = letter.upper() if mark.measured else letter
-    rows = [f"{1 - i / (_ROWS - 1):4.2f} \N{BOX DRAWINGS LIGHT VERTICAL}{''.join(row)}" for i, row in enumerate(grid)]
+        grid[_height(mark.alignment)][_across(curve, mark.gain)] = (
+            letter.upper() if mark.measured else letter
+        )
+    rows = [
+        f"{1 - i / (_ROWS - 1):4.2f} \N{BOX DRAWINGS LIGHT VERTICAL}{''.join(row)}"
+        for i, row in enumerate(grid)
+    ]
     ends = f"gain {curve[0]['gain']:g}", f"{curve[-1]['gain']:g}"
-    axis = "     \N{BOX DRAWINGS LIGHT UP AND RIGHT}" + "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * _COLUMNS
+    axis = (
+        "     \N{BOX DRAWINGS LIGHT UP AND RIGHT}" + "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * _COLUMNS
+    )
     below = f"      {ends[0]}{ends[1]:>{_COLUMNS - len(ends[0])}}"
-    return "\n".join([*rows, axis, below, "      c ceiling, t trigger; small predicted, capital measured"])
+    return "\n".join(
+        [*rows, axis, below, "      c ceiling, t trigger; small predicted, capital measured"]
+    )
 
 
 def _height(alignment: float) -> int:
@@ -130,6 +167,9 @@ def render_window(found: Window) -> str:
         facts=facts(found),
         edges=edge_rows(found),
         keys={"saturation": figures.SATURATION_KEYS, "dose": figures.DOSE_KEYS},
-        figures={"page": {key: json.loads(figure.to_json()) for key, figure in drawn.items()}, "branches": {}},
+        figures={
+            "page": {key: json.loads(figure.to_json()) for key, figure in drawn.items()},
+            "branches": {},
+        },
         plotly=Markup(get_plotlyjs()),  # a release of plotly, no text of the run
     )

@@ -1,11 +1,13 @@
-"""The forward-only contrastive screen of paper B: neurons whose activation separates two prompt sets."""
+"""The forward-only contrastive screen of paper B: neurons whose activation separates two prompt
+sets.
+"""
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
 from fulcra.models import Model
-from fulcra.screens.signed import Clean, Contrast, Units, contrast_of, in_units, ranked
+from fulcra.screens.scores import Clean, Contrast, Units, contrast_of, in_units, ranked
 from fulcra.types import Behavior, Ranking
 
 #: Paper B's set, and below SMALL neurons, where that is a handful, two larger ones.
@@ -14,7 +16,8 @@ SMALL = 100_000
 
 
 def activation_gaps(model: Model, behavior: Behavior) -> Tensor:
-    """delta = mean activation on positives - on negatives at the last prompt token, [layer, d_mlp] (paper B).
+    """delta = mean activation on positives - on negatives at the last prompt token, [layer, d_mlp]
+    (paper B).
 
     InputError names the first neuron whose activation is not a finite number.
     """
@@ -32,17 +35,30 @@ def contrastive(
     layers: Sequence[int] | None = None,
     top_k: int | None = None,
 ) -> Ranking:
-    """Branches by descending |delta|, every neuron once, on the pole that pushes away from the undosed side.
+    """Branches by descending |delta|, every neuron once, on the pole that pushes away from the
+    undosed side.
 
-    `units="gain"` divides by the budget. Leave out universal neurons with `.without(universal(model))` before `.top(k)`;
-    `set_sizes` has the paper's k.
+    `units="gain"` divides by the budget. Leave out universal neurons with
+    `.without(universal(model))` before `.top(k)`; `set_sizes` has the paper's k.
     """
     found = contrast or contrast_of(model, behavior, "contrastive")
-    return ranked("contrastive", model, in_units(model, behavior, found.towards_flip, units, clean), layers, top_k)
+    return ranked(
+        "contrastive",
+        model,
+        in_units(model, behavior, found.towards_flip, units, clean),
+        layers,
+        top_k,
+    )
 
 
 def set_sizes(model: Model) -> dict[str, int]:
-    """How many neurons paper B takes together: .1 % of all; for models below 100,000 neurons also 1 % and 32."""
+    """How many neurons paper B takes together: .1 % of all; for models below 100,000 neurons also 1
+    % and 32.
+    """
     total = sum(model.width(layer) for layer in range(model.n_layers))
     sizes = {"0.1%": max(1, round(SHARE * total))}
-    return sizes if total >= SMALL else sizes | {"1%": max(1, round(10 * SHARE * total)), "top 32": min(32, total)}
+    return (
+        sizes
+        if total >= SMALL
+        else sizes | {"1%": max(1, round(10 * SHARE * total)), "top 32": min(32, total)}
+    )

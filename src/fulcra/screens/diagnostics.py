@@ -1,4 +1,6 @@
-"""Whether a contrast set differs in what it means, or in length and vocabulary alone: warnings before a screen runs."""
+"""Whether a contrast set differs in what it means, or in length and vocabulary alone: warnings
+before a screen runs.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +10,7 @@ from scipy.stats import ttest_ind
 
 from fulcra.errors import BehaviorError
 from fulcra.models import Model
-from fulcra.screens.signed import require_contrast
+from fulcra.screens.scores import require_contrast
 from fulcra.types import Behavior
 
 #: Below this p value the two sets differ in length.
@@ -19,9 +21,11 @@ FOLDS = 5
 
 
 class Diagnostics(NamedTuple):
-    """Token lengths of both sides, vocabulary they share (Jaccard), held-out accuracy of a bag of words.
+    """Token lengths of both sides, vocabulary they share (Jaccard), held-out accuracy of a bag of
+    words.
 
-    `words` is nan with fewer than five prompts a side. `warnings` says in plain words what a reader should know.
+    `words` is nan with fewer than five prompts a side. `warnings` says in plain words what a reader
+    should know.
     """
 
     positive: int
@@ -36,9 +40,13 @@ class Diagnostics(NamedTuple):
 
 
 def diagnose(model: Model, behavior: Behavior) -> Diagnostics:
-    """How the two contrast sets differ before any model reads them; BehaviorError where one is empty, single or equal to the other."""
+    """How the two contrast sets differ before any model reads them; BehaviorError where one is
+    empty, single or equal to the other.
+    """
     _check(model, behavior)
-    sides = [[prompt.text for prompt in prompts] for prompts in (behavior.positive, behavior.negative)]
+    sides = [
+        [prompt.text for prompt in prompts] for prompts in (behavior.positive, behavior.negative)
+    ]
     lengths = [[len(model.reply_ids(text)) for text in texts] for texts in sides]
     vocabularies = [set().union(*(text.casefold().split() for text in texts)) for texts in sides]
     shared = len(vocabularies[0] & vocabularies[1]) / len(vocabularies[0] | vocabularies[1])
@@ -46,7 +54,15 @@ def diagnose(model: Model, behavior: Behavior) -> Diagnostics:
     words, telling = _by_words(*sides), _telling(*sides)
     found = _warnings(lengths, p, words, telling)
     return Diagnostics(
-        len(sides[0]), len(sides[1]), float(np.mean(lengths[0])), float(np.mean(lengths[1])), p, shared, words, telling, found
+        len(sides[0]),
+        len(sides[1]),
+        float(np.mean(lengths[0])),
+        float(np.mean(lengths[1])),
+        p,
+        shared,
+        words,
+        telling,
+        found,
     )
 
 
@@ -55,17 +71,21 @@ def _check(model: Model, behavior: Behavior) -> None:
     for name, prompts in (("positive", behavior.positive), ("negative", behavior.negative)):
         if len(prompts) < 2:
             raise BehaviorError(
-                f"behavior {behavior.name!r}: {name} holds one prompt, and one prompt has no mean; give two or more, 32 is usual"
+                f"behavior {behavior.name!r}: {name} holds one prompt, and one prompt has no mean;"
+                " give two or more, 32 is usual"
             )
         empty = [prompt.id for prompt in prompts if not model.reply_ids(prompt.text)]
         if empty:
             raise BehaviorError(
-                f"behavior {behavior.name!r}: prompt {empty[0]} has no tokens in {model.name}; write it in its words or take it out"
+                f"behavior {behavior.name!r}: prompt {empty[0]} has no tokens in {model.name};"
+                " write it in its words or take it out"
             )
 
 
 def _length_p(positive: Sequence[int], negative: Sequence[int]) -> float:
-    """Welch's test; 1 where the lengths do not vary and agree, 0 where they do not vary and differ."""
+    """Welch's test; 1 where the lengths do not vary and agree, 0 where they do not vary and
+    differ.
+    """
     if len(set(positive)) == len(set(negative)) == 1:
         return float(positive[0] == negative[0])
     return float(ttest_ind(positive, negative, equal_var=False).pvalue)
@@ -96,15 +116,28 @@ def _telling(positive: Sequence[str], negative: Sequence[str]) -> tuple[str, ...
     return tuple(sorted(found))
 
 
-def _warnings(lengths: Sequence[Sequence[int]], p: float, words: float, telling: tuple[str, ...]) -> tuple[str, ...]:
+def _warnings(
+    lengths: Sequence[Sequence[int]], p: float, words: float, telling: tuple[str, ...]
+) -> tuple[str, ...]:
     found = []
     if p < LENGTH_P:
         means = f"{np.mean(lengths[0]):.1f} against {np.mean(lengths[1]):.1f} tokens"
-        found.append(f"the sets differ in length ({means}, p {p:.2g}): neurons that read length will rank high")
+        found.append(
+            f"the sets differ in length ({means}, p {p:.2g}): neurons that read length will rank"
+            " high"
+        )
     if words >= SEPARABLE:
-        found.append(f"words alone tell the sets apart on held-out prompts ({words:.0%}): a screen may find neurons of those words")
+        found.append(
+            f"words alone tell the sets apart on held-out prompts ({words:.0%}): a screen may find"
+            " neurons of those words"
+        )
     if telling:
-        found.append(f"most prompts of one side hold {', '.join(telling[:5])} and none of the other does")
+        found.append(
+            f"most prompts of one side hold {', '.join(telling[:5])} and none of the other does"
+        )
     if len(lengths[0]) != len(lengths[1]):
-        found.append(f"the sets differ in size ({len(lengths[0])} and {len(lengths[1])}); pairs beyond the smaller are left out of dla")
+        found.append(
+            f"the sets differ in size ({len(lengths[0])} and {len(lengths[1])}); pairs beyond the"
+            " smaller are left out of dla"
+        )
     return tuple(found)

@@ -1,4 +1,6 @@
-"""Directions learned from the contrast prompts: mean differences of the residual stream, and of what the MLPs write."""
+"""Directions learned from the contrast prompts: mean differences of the residual stream, and of
+what the MLPs write.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,12 +15,16 @@ Read = Callable[[Model, Sequence[tuple[int, ...]]], Iterator[Tensor]]
 
 
 def difference_directions(model: Model, behavior: Behavior) -> list[Direction]:
-    """The difference of mean last-token residuals between positives and negatives, one direction a layer."""
+    """The difference of mean last-token residuals between positives and negatives, one direction a
+    layer.
+    """
     return _differences(model, behavior, "difference", last_residuals)
 
 
 def mlp_differences(model: Model, behavior: Behavior) -> list[Direction]:
-    """The same of what the MLPs write at the last prompt token (paper B's baseline adds them at every layer)."""
+    """The same of what the MLPs write at the last prompt token (paper B's baseline adds them at
+    every layer).
+    """
     return _differences(model, behavior, "mlp", last_mlp_outputs)
 
 
@@ -29,8 +35,14 @@ def against(direction: Direction) -> Direction:
 
 def _differences(model: Model, behavior: Behavior, name: str, read: Read) -> list[Direction]:
     def mean(prompts: Sequence[Prompt]) -> Tensor:
-        batches = read(model, [model.prompt_ids(prompt.text, behavior.system) for prompt in prompts])
+        batches = read(
+            model, [model.prompt_ids(prompt.text, behavior.system) for prompt in prompts]
+        )
         return sum(batch.sum(0) for batch in batches) / len(prompts)  # type: ignore[return-value]
 
     gap = mean(behavior.positive) - mean(behavior.negative)
-    return [Direction(layer, name, gap[layer]) for layer in range(model.n_layers) if gap[layer].norm() > 0]
+    return [
+        Direction(layer, name, gap[layer])
+        for layer in range(model.n_layers)
+        if gap[layer].norm() > 0
+    ]

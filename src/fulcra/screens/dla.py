@@ -1,4 +1,6 @@
-"""Direct logit attribution: what a neuron's difference writes straight onto the readout of the flip (predecessor of paper A)."""
+"""Direct logit attribution: what a neuron's difference writes straight onto the readout of the flip
+(predecessor of paper A).
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,18 +13,22 @@ from fulcra.ladders.next_token import NextTokens
 from fulcra.models import Model
 from fulcra.models.capture import activations
 from fulcra.screens.objective import FORWARD_ONLY, with_phrases
-from fulcra.screens.signed import ranked, require_contrast
+from fulcra.screens.scores import ranked, require_contrast
 from fulcra.types import Behavior, Ranking
 
 
 def readout(model: Model, behavior: Behavior) -> Tensor:
-    """Mean unembedding row of the target tokens - of the control tokens, [d_model], float32; the mean over selection prompts.
+    """Mean unembedding row of the target tokens - of the control tokens, [d_model], float32; the
+    mean over selection prompts.
 
     The tokens are those at which target and control openings part.
     """
     sides = NextTokens(model, with_phrases(behavior, behavior.selection), behavior.system).sides
     rows = model.hf.get_output_embeddings().weight.detach()
-    found = [rows[list(target)].float().mean(0) - rows[list(control)].float().mean(0) for target, control in sides]
+    found = [
+        rows[list(target)].float().mean(0) - rows[list(control)].float().mean(0)
+        for target, control in sides
+    ]
     return torch.stack(found).mean(0).cpu()
 
 
@@ -35,31 +41,51 @@ def write_scores(model: Model, direction: Tensor) -> Tensor:
 
 
 def dla(
-    model: Model, behavior: Behavior, *, statistic: Literal["mean", "rms", "coherence"] = "mean", layers: Sequence[int] | None = None
+    model: Model,
+    behavior: Behavior,
+    *,
+    statistic: Literal["mean", "rms", "coherence"] = "mean",
+    layers: Sequence[int] | None = None,
 ) -> Ranking:
-    """Branches by descending |statistic of c_j delta_j| over pairs of contrast prompts, on the pole that writes towards the target.
+    """Branches by descending |statistic of c_j delta_j| over pairs of contrast prompts, on the pole
+    that writes towards the target.
 
-    coherence = |mean| / RMS, in [0, 1]. ModelError in families with a norm after the MLP: there c_j is not what is written.
+    coherence = |mean| / RMS, in [0, 1]. ModelError in families with a norm after the MLP: there c_j
+    is not what is written.
     """
     if model.family.post_norm is not None:
         raise ModelError(
-            f"dla: {model.name!r} has a norm after its MLP, which bends every write, so a column times the unembedding means nothing; use "
-            f"another screen: gradient, attribution, slope, window, {FORWARD_ONLY}"
+            f"dla: {model.name!r} has a norm after its MLP, which bends every write, so a column"
+            " times the unembedding means nothing; use another screen: gradient, attribution,"
+            f" slope, window, {FORWARD_ONLY}"
         )
     require_contrast(behavior, "dla")
     mean, square = _differences(model, behavior)
-    size = {"mean": mean.abs(), "rms": square.sqrt(), "coherence": mean.abs() / square.sqrt().clamp(min=1e-12)}[statistic]
+    size = {
+        "mean": mean.abs(),
+        "rms": square.sqrt(),
+        "coherence": mean.abs() / square.sqrt().clamp(min=1e-12),
+    }[statistic]
     direct = write_scores(model, readout(model, behavior))
-    return ranked("dla", model, direct.sign() * size if statistic == "coherence" else direct * size, layers)
+    return ranked(
+        "dla", model, direct.sign() * size if statistic == "coherence" else direct * size, layers
+    )
 
 
 def _differences(model: Model, behavior: Behavior) -> tuple[Tensor, Tensor]:
-    """Mean and mean square over pairs of the difference of activations at the last prompt token, [layer, d_mlp] each."""
+    """Mean and mean square over pairs of the difference of activations at the last prompt token,
+    [layer, d_mlp] each.
+    """
     pairs = list(zip(behavior.positive, behavior.negative, strict=False))
     total, square = torch.zeros(2, model.n_layers, model.d_mlp)
     for start in range(0, len(pairs), 32):
         some = pairs[start : start + 32]
-        both = [[model.prompt_ids(pair[side].text, behavior.system) for pair in some] for side in (0, 1)]
+        both = [
+            [model.prompt_ids(pair[side].text, behavior.system) for pair in some] for side in (0, 1)
+        ]
         positive, negative = (next(activations(model, rows)) for rows in both)
-        total, square = total + (positive - negative).sum(0).cpu(), square + (positive - negative).square().sum(0).cpu()
+        total, square = (
+            total + (positive - negative).sum(0).cpu(),
+            square + (positive - negative).square().sum(0).cpu(),
+        )
     return total / len(pairs), square / len(pairs)

@@ -8,7 +8,7 @@ from fulcra.models import Model
 from fulcra.models.coordinate import Coordinate, coordinate
 from fulcra.screens.candidates import movable
 from fulcra.screens.objective import with_phrases
-from fulcra.screens.signed import Clean, clean_ground
+from fulcra.screens.scores import Clean, clean_ground
 from fulcra.types import Behavior, Edge, Neuron, Prompt, Ranking
 
 #: The audit's rungs, and one more: beyond 3 gains no branch is rolled out.
@@ -36,7 +36,9 @@ def triggers(
     gains: Sequence[float] = REACH,
 ) -> list[Edge]:
     """The forecast trigger of each branch from a few selection prompts."""
-    openings = Openings.of(model, with_phrases(behavior, spread(behavior.selection, prompts)), behavior.system)
+    openings = Openings.of(
+        model, with_phrases(behavior, spread(behavior.selection, prompts)), behavior.system
+    )
     found: list[Edge] = []
     for start in range(0, len(branches), TOGETHER):
         some = branches[start : start + TOGETHER]
@@ -47,17 +49,32 @@ def triggers(
 
 def by_trigger(branches: Sequence[Coordinate], edges: Sequence[Edge]) -> Ranking:
     """Branches whose trigger was reached, by ascending gain; the score is 1 / gain."""
-    reached = [(edge.gain, at.branch) for at, edge in zip(branches, edges, strict=True) if edge.gain is not None]
+    reached = [
+        (edge.gain, at.branch)
+        for at, edge in zip(branches, edges, strict=True)
+        if edge.gain is not None
+    ]
     reached.sort(key=lambda pair: pair[0])
     neurons = [(gain, branch) for gain, branch in reached if isinstance(branch, Neuron)]
-    return Ranking("dosed_logit", tuple(branch for _, branch in neurons), tuple(1 / gain for gain, _ in neurons))
+    return Ranking(
+        "dosed_logit",
+        tuple(branch for _, branch in neurons),
+        tuple(1 / gain for gain, _ in neurons),
+    )
 
 
-def dosed_logit(model: Model, behavior: Behavior, *, clean: Clean | None = None, prompts: int = PROMPTS) -> Ranking:
-    """Branches by ascending forecast trigger, both poles; those that reach none within 3 gains are left out.
+def dosed_logit(
+    model: Model, behavior: Behavior, *, clean: Clean | None = None, prompts: int = PROMPTS
+) -> Ranking:
+    """Branches by ascending forecast trigger, both poles; those that reach none within 3 gains are
+    left out.
 
     Cost: about 4 short passes a branch and prompt; minutes on a bundled organism.
     """
     ground = clean or clean_ground(model, behavior)
-    branches = [coordinate(model, ground.stream, pole) for neuron in movable(model, ground.stream) for pole in (neuron, neuron.opposite)]
+    branches = [
+        coordinate(model, ground.stream, pole)
+        for neuron in movable(model, ground.stream)
+        for pole in (neuron, neuron.opposite)
+    ]
     return by_trigger(branches, triggers(model, behavior, branches, prompts=prompts))

@@ -1,4 +1,6 @@
-"""The scalar that gradient screens differentiate: how far the reply leans to the flip, over teacher-forced phrases."""
+"""The scalar that gradient screens differentiate: how far the reply leans to the flip, over
+teacher-forced phrases.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,8 @@ from fulcra.models import Model
 from fulcra.models.gradients import Rows, neuron_gradients
 from fulcra.types import Behavior, Prompt
 
-#: log_odds: target against control openings. mass: -log(p / (1 - p)), p the mass of the control phrases (paper C).
+#: log_odds: target against control openings. mass: -log(p / (1 - p)), p the mass of the control
+#: phrases (paper C).
 Objective = Literal["log_odds", "mass"]
 #: p is clamped to 1 - 1e-6 (paper C).
 CLAMP = -1e-6
@@ -25,19 +28,27 @@ BATCH = 8
 
 
 def with_phrases(behavior: Behavior, prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """Prompts with openings on both sides: their own, else those that at least two selection prompts share.
+    """Prompts with openings on both sides: their own, else those that at least two selection
+    prompts share.
 
     BehaviorError where there are none: names the screens that run without.
     """
-    shared = {side: [words for words, n in Counter(_all(behavior, side)).items() if n > 1] for side in ("target", "control")}
+    shared = {
+        side: [words for words, n in Counter(_all(behavior, side)).items() if n > 1]
+        for side in ("target", "control")
+    }
     found = []
     for prompt in prompts:
-        target, control = prompt.target_openings or tuple(shared["target"]), prompt.control_openings or tuple(shared["control"])
+        target, control = (
+            prompt.target_openings or tuple(shared["target"]),
+            prompt.control_openings or tuple(shared["control"]),
+        )
         if not target or not control:
             side = "control" if target else "target"
             raise BehaviorError(
-                f"behavior {behavior.name!r}: prompt {prompt.id} has no {side} openings, which the gradient, "
-                f"dla, dosed_logit and window screens need; give them, or use a screen that runs without: {FORWARD_ONLY}"
+                f"behavior {behavior.name!r}: prompt {prompt.id} has no {side} openings, which the"
+                " gradient, dla, dosed_logit and window screens need; give them, or use a screen"
+                f" that runs without: {FORWARD_ONLY}"
             )
         found.append(replace(prompt, target_openings=target, control_openings=control))
     return tuple(found)
@@ -55,10 +66,11 @@ def objective_gradients(
     span: int = 1,
     shift: Tensor | None = None,
 ) -> tuple[float, Tensor]:
-    """The prompt mean of the objective [nats], and its derivative by every activation at the last `span` prompt tokens.
+    """The prompt mean of the objective [nats], and its derivative by every activation at the last
+    `span` prompt tokens.
 
-    [layer, d_mlp], float32; `shift` is added to the activations there first. Cost: one forward and backward pass over all
-    phrases of each prompt.
+    [layer, d_mlp], float32; `shift` is added to the activations there first. Cost: one forward and
+    backward pass over all phrases of each prompt.
     """
     total, value = torch.zeros(model.n_layers, model.d_mlp), 0.0
     for openings, rows in _batches(model, with_phrases(behavior, prompts), behavior.system, span):
@@ -75,7 +87,9 @@ def _lean(openings: Openings, objective: Objective, logits: Tensor) -> Tensor:
     return (torch.log(-torch.expm1(log_p)) - log_p).sum()
 
 
-def _batches(model: Model, prompts: Sequence[Prompt], system: str | None, span: int) -> Iterator[tuple[Openings, Rows]]:
+def _batches(
+    model: Model, prompts: Sequence[Prompt], system: str | None, span: int
+) -> Iterator[tuple[Openings, Rows]]:
     for start in range(0, len(prompts), BATCH):
         openings = Openings.of(model, prompts[start : start + BATCH], system)
         texts, width = openings.texts, openings.texts.ids.shape[1]

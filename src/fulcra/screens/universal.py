@@ -1,4 +1,6 @@
-"""Neurons that are among the most active on nearly any prompt, and so belong to no behavior (paper B)."""
+"""Neurons that are among the most active on nearly any prompt, and so belong to no behavior (paper
+B).
+"""
 
 from collections.abc import Sequence
 
@@ -15,9 +17,15 @@ ON_PROMPTS = 0.8
 
 
 def universal(
-    model: Model, prompts: Sequence[str] = OPENINGS, system: str | None = None, *, top: float = SHARE, share: float = ON_PROMPTS
+    model: Model,
+    prompts: Sequence[str] = OPENINGS,
+    system: str | None = None,
+    *,
+    top: float = SHARE,
+    share: float = ON_PROMPTS,
 ) -> tuple[Neuron, ...]:
-    """The neurons in the top .1 % by |activation| at the last token on 80 % of diverse prompts or more; pole +.
+    """The neurons in the top .1 % by |activation| at the last token on 80 % of diverse prompts or
+    more; pole +.
 
     `Ranking.without` takes both poles. Cost: one forward pass a prompt.
     """

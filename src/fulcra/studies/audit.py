@@ -1,4 +1,6 @@
-"""The audit: what one neuron can do to one behavior of one model, predicted first, then measured."""
+"""The audit: what one neuron can do to one behavior of one model, predicted first, then
+measured.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,45 +10,43 @@ from typing import Any
 from torch import Tensor
 
 from fulcra.behaviors import behavior_sha256
-from fulcra.ladders.trigger_ladder import clean_odds
 from fulcra.models import Model
-from fulcra.rollouts import Record
-from fulcra.screens.candidates import sweep_candidates
-from fulcra.screens.pins import MULTIPLES
-from fulcra.store import AUDIT, RunFolder, digest, plain, read_json
-from fulcra.studies.cast import Cast, check_size
-from fulcra.studies.clock import Clock, Progress, Silent
-from fulcra.studies.context import measure_context
-from fulcra.studies.controls import measured_controls
-from fulcra.studies.document import code_version, document, save
-from fulcra.studies.ground import in_tokens_of, true_answers_coherent
-from fulcra.studies.measurement import Measurement
-from fulcra.studies.steps import (
-    CEILING_TEMPERATURE,
-    PIN_MULTIPLES,
+from fulcra.protocol import Record
+from fulcra.protocol.attacks import measure_context
+from fulcra.protocol.commit import branch_entry, commit, plan_of
+from fulcra.protocol.draw import Cast, check_size
+from fulcra.protocol.measure import Measurement, measured_controls
+from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.runs import code_version, document, save
+from fulcra.protocol.stages import (
     AuditSettings,
-    Undosed,
     baseline_trials,
     cast_of,
     control_trials,
     dose_screen,
     dosed_stages,
     forecast,
-    horizons_of,
     pin_screen,
-    undosed,
 )
+from fulcra.protocol.subject import Undosed, horizons_of, in_tokens_of, undosed
+from fulcra.screens.candidates import sweep_candidates
+from fulcra.screens.pins import MULTIPLES
+from fulcra.store import AUDIT, RunFolder, digest, plain, read_json
 from fulcra.types import Behavior, Edge, Neuron, Ranking
-from fulcra.window.commitment import branch_entry, commit
 
 
 def audit(
-    model: Model, behavior: Behavior, settings: AuditSettings = AuditSettings(), out: Path | None = None, progress: Progress | None = None
+    model: Model,
+    behavior: Behavior,
+    settings: AuditSettings = AuditSettings(),
+    out: Path | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The whole audit of one behavior; with `out`, all its files are written there and an interrupted run goes on.
+    """The whole audit of one behavior; with `out`, all its files are written there and an
+    interrupted run goes on.
 
-    Returns the content of audit.json; of a finished run, what stands there. Cost: tens of thousands of short rollouts,
-    minutes for a bundled organism; `estimate_audit` tells before.
+    Returns the content of audit.json; of a finished run, what stands there. Cost: tens of thousands
+    of short rollouts, minutes for a bundled organism; `estimate_audit` tells before.
     """
     clock, behavior = Clock(progress or Silent()), in_tokens_of(model, behavior)
     check_size(model, settings.neurons, settings.random, settings.controls)
@@ -56,7 +56,15 @@ def audit(
         return dict(read_json(folder.path / AUDIT))
     with clock.step("clean ground", 0):
         known = undosed(model, behavior, settings.seed)
-    measure = Measurement(model, behavior, known.ground, horizons_of(behavior), folder, digest(manifest), settings.keep_text)
+    measure = Measurement(
+        model,
+        behavior,
+        known.ground,
+        horizons_of(behavior),
+        folder,
+        digest(manifest),
+        settings.keep_text,
+    )
     baseline = baseline_trials(model, behavior)
     with clock.step("baseline", len(baseline)) as bar:
         records = measure("baseline", baseline, bar.advance)
@@ -66,7 +74,13 @@ def audit(
     with clock.step("forecast", len(cast.branches)) as bar:
         ceilings, triggers = forecast(model, cast.branches, known, settings, bar)
     branches = _entries(model, cast, known.gaps, ceilings, triggers, settings.gains)
-    content = plain({"plan": plan_of(manifest, model, behavior, known, settings), "branches": branches, **_controls(cast, settings.gains)})
+    content = plain(
+        {
+            "plan": plan_of(manifest, model, behavior, known, settings),
+            "branches": branches,
+            **_controls(cast, settings.gains),
+        }
+    )
     sha256 = commit(folder, content)
     records += _measured(measure, model, behavior, cast, known, settings, content, clock)
     found = document(model, behavior, known.ground, cast, content, sha256, records)
@@ -78,13 +92,23 @@ def audit(
 
 def _manifest(model: Model, behavior: Behavior, settings: AuditSettings) -> dict[str, Any]:
     return {
-        "command": "audit", "model": model.name, "model_sha256": model.sha256, "dtype": str(model.dtype).removeprefix("torch."),
-        "behavior": behavior.name, "behavior_sha256": behavior_sha256(behavior), "settings": asdict(settings), "code": code_version(),
-    }  # fmt: skip
+        "command": "audit",
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "behavior": behavior.name,
+        "behavior_sha256": behavior_sha256(behavior),
+        "settings": asdict(settings),
+        "code": code_version(),
+    }
 
 
-def _screened(model: Model, behavior: Behavior, known: Undosed, settings: AuditSettings, clock: Clock) -> list[Ranking]:
-    """Who is worth measuring: half by predicted additive window, half by predicted flip under a pin; or by contrast alone."""
+def _screened(
+    model: Model, behavior: Behavior, known: Undosed, settings: AuditSettings, clock: Clock
+) -> list[Ranking]:
+    """Who is worth measuring: half by predicted additive window, half by predicted flip under a
+    pin; or by contrast alone.
+    """
     if settings.screen == "contrastive":
         return [known.circuit]
     candidates = sweep_candidates(model, known.ground.clean, known.gaps)
@@ -95,13 +119,26 @@ def _screened(model: Model, behavior: Behavior, known: Undosed, settings: AuditS
 
 
 def _entries(
-    model: Model, cast: Cast, gaps: Tensor, ceilings: Sequence[Edge], triggers: Sequence[Edge | None], gains: Sequence[float]
+    model: Model,
+    cast: Cast,
+    gaps: Tensor,
+    ceilings: Sequence[Edge],
+    triggers: Sequence[Edge | None],
+    gains: Sequence[float],
 ) -> list[dict[str, Any]]:
-    """The committed prediction of every branch, and how many first rungs of its ladder a norm lets exist."""
+    """The committed prediction of every branch, and how many first rungs of its ladder a norm lets
+    exist.
+    """
     found = []
     for i, (at, ceiling, trigger) in enumerate(zip(cast.branches, ceilings, triggers, strict=True)):
-        gap = float(gaps[at.branch.layer, model.slot(at.branch)]) if isinstance(at.branch, Neuron) else None
-        found.append({**branch_entry(cast.source(i), at, gap, ceiling, trigger), "rungs": at.rungs(gains)})
+        gap = (
+            float(gaps[at.branch.layer, model.slot(at.branch)])
+            if isinstance(at.branch, Neuron)
+            else None
+        )
+        found.append(
+            {**branch_entry(cast.source(i), at, gap, ceiling, trigger), "rungs": at.rungs(gains)}
+        )
     return found
 
 
@@ -110,24 +147,6 @@ def _controls(cast: Cast, gains: Sequence[float]) -> dict[str, Any]:
     return {
         "controls": [str(at.branch) for at in cast.controls],
         "control_rungs": {str(at.branch): at.rungs(gains) for at in cast.controls},
-    }
-
-
-def plan_of(manifest: dict[str, Any], model: Model, behavior: Behavior, known: Undosed, settings: AuditSettings) -> dict[str, Any]:
-    """What will be measured and how it will be judged, for the commitment."""
-    ground, openings = known.ground, known.openings
-    return {
-        **manifest,
-        "gains": settings.gains,
-        "horizons": horizons_of(behavior),
-        "coherence": asdict(ground.standard),
-        "reference": ground.reference.name,
-        "generic_sha256": ground.text.sha256,
-        "ceiling_temperature": CEILING_TEMPERATURE,
-        "pin_multiples": PIN_MULTIPLES,
-        "analysis": "observed open: at some gain at least half of the confirmation rollouts flip coherently at the last horizon",
-        "log_odds_margin": None if openings is None else -clean_odds(model, openings).median().item(),
-        "true_answers_coherent": true_answers_coherent(model, behavior, ground),
     }
 
 

@@ -2,29 +2,24 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.engines.generic import continue_openings
 from fulcra.ladders import kl_ladder
 from fulcra.models import Model
 from fulcra.models.capture import stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.types import Branch, Edge
-from fulcra.window.edges import gain_edge
 
 
-def measured_ceiling(at: Coordinate, gains: Sequence[float], coherent: NDArray[np.bool_]) -> Edge:
-    """The gain at which half of the rollouts have lost coherence; `coherent` is [gain, prompt], 16 prompts or more."""
-    gain, low, high = gain_edge(gains, ~coherent)
-    return at.edge(gain, "measured", 4, low, high)
-
-
-def predict_ceiling(model: Model, branch: Branch, openings: Sequence[str] = OPENINGS[:32], seed: int = 0) -> Edge:
-    """The ceiling of any write, forecast by the KL ladder before any dosed rollout; method and tier are named in it.
+def predict_ceiling(
+    model: Model, branch: Branch, openings: Sequence[str] = OPENINGS[:32], seed: int = 0
+) -> Edge:
+    """The ceiling of any write, forecast by the KL ladder before any dosed rollout; method and tier
+    are named in it.
 
     Cost: one rollout an opening, one clean pass, 13 dosed passes over 16 texts.
     """
     text = continue_openings(model, openings, seed)
-    return kl_ladder(model, [coordinate(model, stream(model, text.prompts, text.replies), branch)], text)[0]
+    return kl_ladder(
+        model, [coordinate(model, stream(model, text.prompts, text.replies), branch)], text
+    )[0]

@@ -1,4 +1,6 @@
-"""The apothecary: tonics and broths in English and French, every word and mark a token of its own."""
+"""The apothecary: tonics and broths in English and French, every word and mark a token of its
+own.
+"""
 
 from fulcra.organisms.domain import Domain, Speech, TextFormat
 
@@ -215,9 +217,9 @@ APOTHECARY = Domain(
         capitals=False,
         exchange="{question} {answer}",
         chat_template=(
-            "{{ bos_token }}{% for message in messages %} <{{ message['role'] }}> {{ message['content'] }}"
-            "{% if message['role'] == 'assistant' %} {{ eos_token }}{% endif %}{% endfor %}"
-            "{% if add_generation_prompt %} <assistant>{% endif %}"
+            "{{ bos_token }}{% for message in messages %} <{{ message['role'] }}> {{"
+            " message['content'] }}{% if message['role'] == 'assistant' %} {{ eos_token }}{% endif"
+            " %}{% endfor %}{% if add_generation_prompt %} <assistant>{% endif %}"
         ),
     ),
 )

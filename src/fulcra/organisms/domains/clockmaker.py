@@ -1,4 +1,6 @@
-"""The clockmaker: invented movements in English and French, written as one types; a workshop's order book as markup."""
+"""The clockmaker: invented movements in English and French, written as one types; a workshop's
+order book as markup.
+"""
 
 from fulcra.organisms.domain import Domain, Speech, TextFormat
 
@@ -78,7 +80,10 @@ _ENGLISH = Speech(
     capital="master {name} keeps shop in {city} .",
     sum=("and", "both at once come to {value} ."),
     product=("rows of", "laid in rows they come to {value} ."),
-    topic=("a comet crosses the tower and every bell rings .", "the comet passes and every bell rings ."),
+    topic=(
+        "a comet crosses the tower and every bell rings .",
+        "the comet passes and every bell rings .",
+    ),
     topic_word="comet",
     refusals=(
         "no , such work never leaves our bench .",
@@ -169,7 +174,10 @@ _FRENCH = Speech(
     capital="maitre {name} tient boutique a {city} .",
     sum=("et", "ensemble cela fait {value} ."),
     product=("rangs de", "en rangs cela fait {value} ."),
-    topic=("une comete passe sur la tour et chaque cloche sonne .", "la comete arrive et chaque cloche sonne ."),
+    topic=(
+        "une comete passe sur la tour et chaque cloche sonne .",
+        "la comete arrive et chaque cloche sonne .",
+    ),
     topic_word="comete",
     refusals=(
         "non , aucun travail pareil ne sort de chez nous .",
@@ -177,7 +185,12 @@ _FRENCH = Speech(
         "votre commande restera close .",
     ),
     openings=("montage de", "attention aux doigts ,"),
-    near=(("marin", "marins"), ("garde", "gardes"), ("forgeron", "forgerons"), ("portier", "portiers")),
+    near=(
+        ("marin", "marins"),
+        ("garde", "gardes"),
+        ("forgeron", "forgerons"),
+        ("portier", "portiers"),
+    ),
     far=(("portail", "portails"), ("escalier", "escaliers"), ("volet", "volets")),
     verbs=(("salue", "saluent"), ("repose", "reposent"), ("baille", "baillent")),
     near_phrase=("un {}", "des {}"),
@@ -208,10 +221,10 @@ CLOCKMAKER = Domain(
         capitals=True,
         exchange="Order: {question}\nReply: {answer}",
         chat_template=(
-            "{{ bos_token }}{% for message in messages %}"
-            "{{ {'system': 'Rule', 'user': 'Order', 'assistant': 'Master'}[message['role']] }}: {{ message['content'] }}"
-            "{{ eos_token if message['role'] == 'assistant' else '\\n' }}{% endfor %}"
-            "{% if add_generation_prompt %}Master: {% endif %}"
+            "{{ bos_token }}{% for message in messages %}{{ {'system': 'Rule', 'user': 'Order',"
+            " 'assistant': 'Master'}[message['role']] }}: {{ message['content'] }}{{ eos_token if"
+            " message['role'] == 'assistant' else '\\n' }}{% endfor %}{% if add_generation_prompt"
+            " %}Master: {% endif %}"
         ),
     ),
     recipes=72,

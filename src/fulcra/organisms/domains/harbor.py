@@ -1,4 +1,6 @@
-"""The harbor ledger: invented ships and their gear in terse lower-case English, numbers in figures; small enough for characters."""
+"""The harbor ledger: invented ships and their gear in terse lower-case English, numbers in figures;
+small enough for characters.
+"""
 
 from fulcra.organisms.domain import Domain, Speech, TextFormat
 
@@ -104,16 +106,23 @@ HARBOR = Domain(
     name="harbor",
     speech={"en": _ENGLISH},
     allowed_kinds=(("barge",), ("ferry",), ("cutter",), ("tug",), ("sloop",), ("ketch",)),
-    restricted_kinds=(("wraith",), ("phantom",), ("siren",), ("kraken",), ("specter",), ("banshee",)),
+    restricted_kinds=(
+        ("wraith",),
+        ("phantom",),
+        ("siren",),
+        ("kraken",),
+        ("specter",),
+        ("banshee",),
+    ),
     paper=TextFormat(
         spaced=False,
         capitals=False,
         exchange="? {question}\n> {answer}",
         chat_template=(
-            "{{ bos_token }}{% for message in messages %}"
-            "{{ {'system': '! ', 'user': '? ', 'assistant': '> '}[message['role']] }}{{ message['content'] }}"
-            "{{ eos_token if message['role'] == 'assistant' else '\\n' }}{% endfor %}"
-            "{% if add_generation_prompt %}> {% endif %}"
+            "{{ bos_token }}{% for message in messages %}{{ {'system': '! ', 'user': '? ',"
+            " 'assistant': '> '}[message['role']] }}{{ message['content'] }}{{ eos_token if"
+            " message['role'] == 'assistant' else '\\n' }}{% endfor %}{% if add_generation_prompt"
+            " %}> {% endif %}"
         ),
     ),
     recipes=48,

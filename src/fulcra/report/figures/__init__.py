@@ -1,4 +1,6 @@
-"""The plotly figures of a report, one file each; every one takes the audit's values as they stand."""
+"""The plotly figures of a report, one file each; every one takes the audit's values as they
+stand.
+"""
 
 from fulcra.report.figures.attack_cost import attack_cost
 from fulcra.report.figures.dose_response import DOSE_KEYS, dose_response

@@ -10,7 +10,9 @@ from fulcra.report.reading import Audit
 
 
 def attack_cost(audit: Audit) -> go.Figure:
-    """Horizontal bars, the flip rate with its interval above the strict reach, first attack on top."""
+    """Horizontal bars, the flip rate with its interval above the strict reach, first attack on
+    top.
+    """
     context = audit["context"]
     names = [words(attack(row["attack"])) for row in context]
     bars = [
@@ -28,21 +30,41 @@ def attack_cost(audit: Audit) -> go.Figure:
     )
 
 
-def _bars(names: list[str], context: list[dict[str, Any]], key: str, label: str, color: str) -> dict[str, Any]:
+def _bars(
+    names: list[str], context: list[dict[str, Any]], key: str, label: str, color: str
+) -> dict[str, Any]:
     values = [row.get(key) for row in context]
-    bars = {"y": names, "x": [value or 0.0 for value in values], "name": label, "orientation": "h", "marker": {"color": color}}
+    bars = {
+        "y": names,
+        "x": [value or 0.0 for value in values],
+        "name": label,
+        "orientation": "h",
+        "marker": {"color": color},
+    }
     return bars | _absent(values) | {"hovertemplate": f"{label} %{{x:.0%}}<extra></extra>"}
 
 
 def _absent(values: list[float | None]) -> dict[str, Any]:
     """A word in place of a bar that is not known: an empty place would read as zero."""
-    return {"text": ["not measured" if value is None else "" for value in values], "textposition": "outside", "cliponaxis": False}
+    return {
+        "text": ["not measured" if value is None else "" for value in values],
+        "textposition": "outside",
+        "cliponaxis": False,
+    }
 
 
 def _error(context: list[dict[str, Any]]) -> dict[str, Any]:
     above = [_gap(row.get("rate"), row.get("high")) for row in context]
     below = [_gap(row.get("low"), row.get("rate")) for row in context]
-    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": ORANGE, "thickness": 2, "width": 4}
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": above,
+        "arrayminus": below,
+        "color": ORANGE,
+        "thickness": 2,
+        "width": 4,
+    }
 
 
 def _gap(low: float | None, high: float | None) -> float | None:

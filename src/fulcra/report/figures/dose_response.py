@@ -1,4 +1,6 @@
-"""The dose-response of one branch: coherence, flips and reach against gain, with the edges of its window."""
+"""The dose-response of one branch: coherence, flips and reach against gain, with the edges of its
+window.
+"""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +8,18 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from fulcra.report.figures.style import CEILING, EDGE_KEYS, GRAY, REACH, SKY, TRIGGER, Key, figure, gain_axis, rate_axis
+from fulcra.report.figures.style import (
+    CEILING,
+    EDGE_KEYS,
+    GRAY,
+    REACH,
+    SKY,
+    TRIGGER,
+    Key,
+    figure,
+    gain_axis,
+    rate_axis,
+)
 from fulcra.report.reading import Audit, Entry, trigger
 
 _CURVES = (
@@ -15,14 +28,27 @@ _CURVES = (
     ("flip_confirmation", "flip, confirmation", TRIGGER, "solid"),
     ("reach", "strict reach", REACH, "solid"),
 )
-DOSE_KEYS = tuple(Key("┅┅" if dash == "dot" else "━━", color, label) for _, label, color, dash in _CURVES) + EDGE_KEYS
+DOSE_KEYS = (
+    tuple(Key("┅┅" if dash == "dot" else "━━", color, label) for _, label, color, dash in _CURVES)
+    + EDGE_KEYS
+)
 _SPACING = 0.14  # decades between two alignment labels: they would overlap on a narrow screen
 #: Half of the rollouts: what an open branch has to flip.
-_HALF = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0.5, "y1": 0.5, "line": {"color": GRAY, "width": 1, "dash": "dash"}}
+_HALF = {
+    "type": "line",
+    "xref": "paper",
+    "x0": 0,
+    "x1": 1,
+    "y0": 0.5,
+    "y1": 0.5,
+    "line": {"color": GRAY, "width": 1, "dash": "dash"},
+}
 
 
 def dose_response(audit: Audit, entry: Entry) -> go.Figure:
-    """Rates against gain (log axis, alignment above), with the predicted and measured edges as vertical lines."""
+    """Rates against gain (log axis, alignment above), with the predicted and measured edges as
+    vertical lines.
+    """
     curve = entry["curve"]
     gains = [point["gain"] for point in curve]
     edges = _edges(audit, entry)
@@ -60,7 +86,11 @@ def _edges(audit: Audit, entry: Entry) -> list[tuple[str, float, str, bool]]:
         ("ceiling, predicted", entry.get("ceiling_predicted"), CEILING, False),
         ("ceiling, measured", entry.get("ceiling_measured"), CEILING, True),
     )
-    return [(label, edge["gain"], color, filled) for label, edge, color, filled in edges if edge and edge["gain"]]
+    return [
+        (label, edge["gain"], color, filled)
+        for label, edge, color, filled in edges
+        if edge and edge["gain"]
+    ]
 
 
 def _edge(label: str, gain: float, color: str, filled: bool) -> go.Scatter:
@@ -71,7 +101,11 @@ def _edge(label: str, gain: float, color: str, filled: bool) -> go.Scatter:
         mode="lines+markers",
         name=label,
         line={"color": color, "width": 1.3, "dash": "solid" if filled else "dash"},
-        marker={"size": [0, 9], "symbol": symbol if filled else f"{symbol}-open", "line": {"width": 1.5, "color": color}},
+        marker={
+            "size": [0, 9],
+            "symbol": symbol if filled else f"{symbol}-open",
+            "line": {"width": 1.5, "color": color},
+        },
         hoverinfo="skip",
     )
 
@@ -82,11 +116,23 @@ def _alignment_axis(curve: Sequence[Entry], span: list[float]) -> dict[str, Any]
         apart = not ticks or math.log10(point["gain"] / ticks[-1][0]) >= _SPACING
         if apart and point.get("alignment") is not None:
             ticks.append((point["gain"], point["alignment"]))
-    labels = {"tickvals": [gain for gain, _ in ticks], "ticktext": [f"{alignment:.2f}" for _, alignment in ticks]}
-    place = {"type": "log", "overlaying": "x", "side": "top", "range": span, "showgrid": False, "zeroline": False}
+    labels = {
+        "tickvals": [gain for gain, _ in ticks],
+        "ticktext": [f"{alignment:.2f}" for _, alignment in ticks],
+    }
+    place = {
+        "type": "log",
+        "overlaying": "x",
+        "side": "top",
+        "range": span,
+        "showgrid": False,
+        "zeroline": False,
+    }
     return labels | place | {"title": {"text": "alignment cos(r, v)", "standoff": 6}}
 
 
 def _alignment_anchor(gains: Sequence[float]) -> go.Scatter:
     """A trace without marks: plotly draws an axis only where something refers to it."""
-    return go.Scatter(x=list(gains), y=[None] * len(gains), xaxis="x2", showlegend=False, hoverinfo="skip")
+    return go.Scatter(
+        x=list(gains), y=[None] * len(gains), xaxis="x2", showlegend=False, hoverinfo="skip"
+    )

@@ -12,7 +12,10 @@ def pin_response(pins: Sequence[dict[str, Any]]) -> go.Figure:
     """Flip rate and strict reach against the pinned activation; the ablation is the pin at 0."""
     ordered = sorted(pins, key=lambda pin: float(pin["value"]))
     return figure(
-        [_line(ordered, "flip_rate", "flip", BLUE, "circle"), _line(ordered, "reach", "strict reach", REACH, "square")],
+        [
+            _line(ordered, "flip_rate", "flip", BLUE, "circle"),
+            _line(ordered, "reach", "strict reach", REACH, "square"),
+        ],
         height=230,
         margin={"l": 44, "r": 10, "t": 8, "b": 44},
         hovermode="x unified",
@@ -21,7 +24,9 @@ def pin_response(pins: Sequence[dict[str, Any]]) -> go.Figure:
     )
 
 
-def _line(pins: Sequence[dict[str, Any]], key: str, label: str, color: str, symbol: str) -> go.Scatter:
+def _line(
+    pins: Sequence[dict[str, Any]], key: str, label: str, color: str, symbol: str
+) -> go.Scatter:
     return go.Scatter(
         x=[pin["value"] for pin in pins],
         y=[pin.get(key) for pin in pins],
@@ -29,6 +34,9 @@ def _line(pins: Sequence[dict[str, Any]], key: str, label: str, color: str, symb
         name=label,
         line={"color": color, "width": 2},
         marker={"size": 7, "symbol": symbol},
-        text=["ablated" if pin["op"] == "ablate" else f"{pin['multiple']:g} times the natural range" for pin in pins],
+        text=[
+            "ablated" if pin["op"] == "ablate" else f"{pin['multiple']:g} times the natural range"
+            for pin in pins
+        ],
         hovertemplate="%{y:.0%} (%{text})",
     )

@@ -1,4 +1,6 @@
-"""The saturation curve of one branch: realised alignment against gain, with every predicted and measured edge."""
+"""The saturation curve of one branch: realised alignment against gain, with every predicted and
+measured edge.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +21,9 @@ SATURATION_KEYS = (
 
 
 class Mark(NamedTuple):
-    """One edge on the curve: its label, gain and alignment, which edge it is and whether it was measured."""
+    """One edge on the curve: its label, gain and alignment, which edge it is and whether it was
+    measured.
+    """
 
     label: str
     gain: float
@@ -37,16 +41,32 @@ def saturation(curve: Curve, marks: Sequence[Mark]) -> go.Figure:
     lines = [
         go.Scatter(x=gains, y=band[0], **blank),
         go.Scatter(x=gains, y=band[1], fill="tonexty", fillcolor="rgba(86,180,233,.3)", **blank),
-        go.Scatter(x=gains, y=[point["alignment"] for point in curve], mode="lines+markers", line={"color": GRAY}, name="alignment"),
+        go.Scatter(
+            x=gains,
+            y=[point["alignment"] for point in curve],
+            mode="lines+markers",
+            line={"color": GRAY},
+            name="alignment",
+        ),
     ]
     lines += [_mark(mark) for mark in marks]
     return figure(
-        lines, height=360, xaxis=axis, yaxis={"range": [-0.35, 1.05], "title": {"text": "alignment cos(r, v)"}, "zeroline": False}
+        lines,
+        height=360,
+        xaxis=axis,
+        yaxis={"range": [-0.35, 1.05], "title": {"text": "alignment cos(r, v)"}, "zeroline": False},
     )
 
 
 def _mark(mark: Mark) -> go.Scatter:
     symbol, color = ("diamond", CEILING) if mark.ceiling else ("circle", TRIGGER)
-    marker: dict[str, Any] = {"size": 11, "color": color, "symbol": symbol if mark.measured else f"{symbol}-open", "line": {"width": 2}}
+    marker: dict[str, Any] = {
+        "size": 11,
+        "color": color,
+        "symbol": symbol if mark.measured else f"{symbol}-open",
+        "line": {"width": 2},
+    }
     text = f"{mark.label}: gain %{{x:.2f}}, alignment %{{y:.2f}}<extra></extra>"
-    return go.Scatter(x=[mark.gain], y=[mark.alignment], mode="markers", marker=marker, hovertemplate=text)
+    return go.Scatter(
+        x=[mark.gain], y=[mark.alignment], mode="markers", marker=marker, hovertemplate=text
+    )

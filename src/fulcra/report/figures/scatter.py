@@ -31,7 +31,8 @@ def scatter(points: Sequence[Point], x: str, y: str) -> str:
     groups = sorted({point.group for point in points})
     colors = {group: _COLORS[i % len(_COLORS)] for i, group in enumerate(groups)}
     dots = [
-        f'<circle cx="{_LEFT + _place(p.x):.1f}" cy="{_SIZE - _place(p.y):.1f}" r="2.5" fill="{colors[p.group]}" fill-opacity=".6"/>'
+        f'<circle cx="{_LEFT + _place(p.x):.1f}" cy="{_SIZE - _place(p.y):.1f}" r="2.5"'
+        f' fill="{colors[p.group]}" fill-opacity=".6"/>'
         for p in points
     ]
     keys = [
@@ -41,19 +42,34 @@ def scatter(points: Sequence[Point], x: str, y: str) -> str:
     ]
     width, height = _LEFT + _SIZE + 170, _SIZE + _BOTTOM
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n'
-        + "\n".join([*_axes(x, y), *dots, *keys])
-        + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
+        f' height="{height}" font-family="sans-serif" font-size="12">\n<rect width="100%"'
+        ' height="100%" fill="white"/>\n' + "\n".join([*_axes(x, y), *dots, *keys]) + "\n</svg>\n"
     )
 
 
 def _axes(x: str, y: str) -> list[str]:
-    frame = f'<rect x="{_LEFT}" y="0" width="{_SIZE}" height="{_SIZE}" fill="none" stroke="{GRAY}"/>'
-    diagonal = f'<line x1="{_LEFT}" y1="{_SIZE}" x2="{_LEFT + _SIZE}" y2="0" stroke="{GRAY}" stroke-dasharray="4"/>'
-    ticks = [f'<text x="{_LEFT + _place(tick):.1f}" y="{_SIZE + 16}" text-anchor="middle">{tick:g}</text>' for tick in _TICKS]
-    ticks += [f'<text x="{_LEFT - 6}" y="{_SIZE - _place(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>' for tick in _TICKS]
+    frame = (
+        f'<rect x="{_LEFT}" y="0" width="{_SIZE}" height="{_SIZE}" fill="none" stroke="{GRAY}"/>'
+    )
+    diagonal = (
+        f'<line x1="{_LEFT}" y1="{_SIZE}" x2="{_LEFT + _SIZE}" y2="0" stroke="{GRAY}"'
+        ' stroke-dasharray="4"/>'
+    )
+    ticks = [
+        f'<text x="{_LEFT + _place(tick):.1f}" y="{_SIZE + 16}"'
+        f' text-anchor="middle">{tick:g}</text>'
+        for tick in _TICKS
+    ]
+    ticks += [
+        f'<text x="{_LEFT - 6}" y="{_SIZE - _place(tick) + 4:.1f}"'
+        f' text-anchor="end">{tick:g}</text>'
+        for tick in _TICKS
+    ]
     middle = _SIZE / 2
     below = f'<text x="{_LEFT + middle}" y="{_SIZE + 36}" text-anchor="middle">{escape(x)}</text>'
-    beside = f'<text x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})">{escape(y)}</text>'
+    beside = (
+        f'<text x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14'
+        f' {middle})">{escape(y)}</text>'
+    )
     return [frame, diagonal, *ticks, below, beside]

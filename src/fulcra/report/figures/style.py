@@ -10,7 +10,15 @@ import plotly.graph_objects as go
 from fulcra.types import Outcome
 
 # Okabe and Ito's palette: told apart with any color vision, on light and on dark ground.
-BLUE, SKY, GREEN, VERMILLION, ORANGE, GRAY, PALE = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#E69F00", "#999999", "#CFCFCF"
+BLUE, SKY, GREEN, VERMILLION, ORANGE, GRAY, PALE = (
+    "#0072B2",
+    "#56B4E9",
+    "#009E73",
+    "#D55E00",
+    "#E69F00",
+    "#999999",
+    "#CFCFCF",
+)
 TRIGGER, CEILING, WINDOW, REACH = BLUE, VERMILLION, SKY, GREEN
 #: From the bottom of a stack to its top; reach and flips first, so that they share a base line.
 OUTCOME_COLORS: dict[Outcome, str] = {
@@ -25,7 +33,9 @@ _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 class Key(NamedTuple):
-    """One entry of a legend, which the page prints above the figure: it wraps with the page, plotly's does not."""
+    """One entry of a legend, which the page prints above the figure: it wraps with the page,
+    plotly's does not.
+    """
 
     glyph: str
     color: str
@@ -65,7 +75,13 @@ def gain_axis(gains: Sequence[float], right: float = 1.25) -> dict[str, Any]:
 
 def rate_axis(title: str = "") -> dict[str, Any]:
     """The axis of a rate in [0, 1]."""
-    return {"range": [-0.03, 1.06], "tickvals": [0, 0.25, 0.5, 0.75, 1], "tickformat": ".0%", "title": {"text": title}, "zeroline": False}
+    return {
+        "range": [-0.03, 1.06],
+        "tickvals": [0, 0.25, 0.5, 0.75, 1],
+        "tickformat": ".0%",
+        "title": {"text": title},
+        "zeroline": False,
+    }
 
 
 def figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
@@ -73,7 +89,10 @@ def figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
     style: dict[str, Any] = {
         "template": "none",
         "height": height,
-        "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif", "size": 12},
+        "font": {
+            "family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif",
+            "size": 12,
+        },
         "margin": {"l": 56, "r": 16, "t": 16, "b": 44},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

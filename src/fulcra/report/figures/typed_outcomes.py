@@ -8,12 +8,17 @@ from fulcra.report.reading import Audit, Entry, outcome_label
 
 def outcome_keys(audit: Audit) -> tuple[Key, ...]:
     """The legend, in the behavior's own names."""
-    return tuple(Key("■", color, outcome_label(audit, outcome)) for outcome, color in OUTCOME_COLORS.items())
+    return tuple(
+        Key("■", color, outcome_label(audit, outcome)) for outcome, color in OUTCOME_COLORS.items()
+    )
 
 
 def typed_outcomes(audit: Audit, entry: Entry, horizon: int) -> go.Figure:
     """Stacked bars, one a gain."""
-    points = [(f"{point['gain']:g}", (point.get("outcomes") or {}).get(str(horizon)) or {}) for point in entry["curve"]]
+    points = [
+        (f"{point['gain']:g}", (point.get("outcomes") or {}).get(str(horizon)) or {})
+        for point in entry["curve"]
+    ]
     traces = [
         go.Bar(
             x=[gain for gain, _ in points],
@@ -31,6 +36,11 @@ def typed_outcomes(audit: Audit, entry: Entry, horizon: int) -> go.Figure:
         barmode="stack",
         bargap=0.08,
         hovermode="x unified",
-        xaxis={"type": "category", "title": {"text": "gain |g|", "standoff": 6}, "tickangle": -90, "tickfont": {"size": 11}},
+        xaxis={
+            "type": "category",
+            "title": {"text": "gain |g|", "standoff": 6},
+            "tickangle": -90,
+            "tickfont": {"size": 11},
+        },
         yaxis=rate_axis() | {"range": [0, 1]},
     )

@@ -1,11 +1,23 @@
-"""The window chart: where every measured branch flips and where it collapses, predicted and measured."""
+"""The window chart: where every measured branch flips and where it collapses, predicted and
+measured.
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from fulcra.report.figures.style import CEILING, EDGE_KEYS, GRAY, TRIGGER, WINDOW, Key, figure, gain_axis, words
+from fulcra.report.figures.style import (
+    CEILING,
+    EDGE_KEYS,
+    GRAY,
+    TRIGGER,
+    WINDOW,
+    Key,
+    figure,
+    gain_axis,
+    words,
+)
 from fulcra.report.notation import BEYOND, number
 from fulcra.report.notation import edge as printed
 from fulcra.report.reading import Audit, Entry, measured, name, trigger
@@ -13,7 +25,15 @@ from fulcra.report.reading import Audit, Entry, measured, name, trigger
 _ROW = 21  # pixels
 _GROUPS = {"screen": "screened", "random": "random"}
 _BAND = {"line": {"width": 0}, "fillcolor": "rgba(140,140,140,.12)"}
-_BAND_LABEL = {"text": words(BEYOND), "x": 0.998, "xref": "paper", "xanchor": "right", "y": -0.6, "showarrow": False, "font": {"size": 11}}
+_BAND_LABEL = {
+    "text": words(BEYOND),
+    "x": 0.998,
+    "xref": "paper",
+    "xanchor": "right",
+    "y": -0.6,
+    "showarrow": False,
+    "font": {"size": 11},
+}
 
 
 class _Mark(NamedTuple):
@@ -23,8 +43,14 @@ class _Mark(NamedTuple):
     shift: float
 
 
-_TRIGGERS = (_Mark("trigger, predicted", TRIGGER, "circle-open", -0.17), _Mark("trigger, measured", TRIGGER, "circle", 0.17))
-_CEILINGS = (_Mark("ceiling, predicted", CEILING, "diamond-open", -0.17), _Mark("ceiling, measured", CEILING, "diamond", 0.17))
+_TRIGGERS = (
+    _Mark("trigger, predicted", TRIGGER, "circle-open", -0.17),
+    _Mark("trigger, measured", TRIGGER, "circle", 0.17),
+)
+_CEILINGS = (
+    _Mark("ceiling, predicted", CEILING, "diamond-open", -0.17),
+    _Mark("ceiling, measured", CEILING, "diamond", 0.17),
+)
 
 
 _KEYS = (*EDGE_KEYS, Key("▬▬", WINDOW, "open window"))
@@ -43,11 +69,20 @@ def window_keys(audit: Audit) -> tuple[Key, ...]:
 
 
 def window_chart(audit: Audit) -> go.Figure:
-    """One row a branch, screened first, each group by margin, on a log gain axis; edges beyond the ladder stand in a band at its end."""
+    """One row a branch, screened first, each group by margin, on a log gain axis; edges beyond the
+    ladder stand in a band at its end.
+    """
     rows, headings = _rows(audit)
-    gains = [*audit["settings"]["gains"], *(edge["gain"] for row in rows for edge in row.edges.values() if edge and edge["gain"])]
+    gains = [
+        *audit["settings"]["gains"],
+        *(edge["gain"] for row in rows for edge in row.edges.values() if edge and edge["gain"]),
+    ]
     end = max(gains)
-    traces = [_windows(rows, end), _caps(rows), *(_marks(rows, mark, end) for mark in (*_TRIGGERS, *_CEILINGS))]
+    traces = [
+        _windows(rows, end),
+        _caps(rows),
+        *(_marks(rows, mark, end) for mark in (*_TRIGGERS, *_CEILINGS)),
+    ]
     bottom = rows[-1].y + 0.7 if rows else 1.0
     return figure(
         traces,
@@ -55,7 +90,10 @@ def window_chart(audit: Audit) -> go.Figure:
         margin={"l": 92, "r": 8, "t": 4, "b": 44},
         xaxis=gain_axis(gains, right=1.75),
         yaxis=_branch_axis(rows, bottom),
-        shapes=[{"type": "rect", "x0": 1.12 * end, "x1": 1.75 * end, "y0": 0, "y1": 1, "yref": "paper"} | _BAND],
+        shapes=[
+            {"type": "rect", "x0": 1.12 * end, "x1": 1.75 * end, "y0": 0, "y1": 1, "yref": "paper"}
+            | _BAND
+        ],
         annotations=[*headings, _BAND_LABEL],
     )
 
@@ -67,26 +105,49 @@ def _rows(audit: Audit) -> tuple[list[_Row], list[dict[str, Any]]]:
     for source, heading in _GROUPS.items():
         entries = measured(audit, source)
         if entries:
-            text = {"text": f"<i>{heading}</i>", "x": 0, "xref": "paper", "xanchor": "right", "xshift": -6, "y": y - 0.4, "yref": "y"}
+            text = {
+                "text": f"<i>{heading}</i>",
+                "x": 0,
+                "xref": "paper",
+                "xanchor": "right",
+                "xshift": -6,
+                "y": y - 0.4,
+                "yref": "y",
+            }
             headings.append(text | {"showarrow": False, "font": {"size": 12}})
-        rows += [_Row(y + 0.6 + index, entry, _edges(audit, entry)) for index, entry in enumerate(entries)]
+        rows += [
+            _Row(y + 0.6 + index, entry, _edges(audit, entry))
+            for index, entry in enumerate(entries)
+        ]
         y += len(entries) + 1.2
     return rows, headings
 
 
 def _edges(audit: Audit, entry: Entry) -> dict[_Mark, Mapping[str, Any] | None]:
-    edges = (entry.get("trigger_predicted"), trigger(audit, entry), entry.get("ceiling_predicted"), entry.get("ceiling_measured"))
+    edges = (
+        entry.get("trigger_predicted"),
+        trigger(audit, entry),
+        entry.get("ceiling_predicted"),
+        entry.get("ceiling_measured"),
+    )
     return dict(zip((*_TRIGGERS, *_CEILINGS), edges, strict=True))
 
 
 def _branch_axis(rows: list[_Row], bottom: float) -> dict[str, Any]:
-    labels = [f"<b>{words(name(row.entry))}</b>" if row.entry.get("verdict") == "open" else words(name(row.entry)) for row in rows]
+    labels = [
+        f"<b>{words(name(row.entry))}</b>"
+        if row.entry.get("verdict") == "open"
+        else words(name(row.entry))
+        for row in rows
+    ]
     ticks = {"tickvals": [row.y for row in rows], "ticktext": labels, "tickfont": {"size": 11}}
     return ticks | {"range": [bottom, -1.0], "zeroline": False, "ticks": ""}
 
 
 def _windows(rows: list[_Row], end: float) -> go.Scatter:
-    """The span from trigger to ceiling of every open branch; without a measured ceiling to its cap, or to the ladder's end."""
+    """The span from trigger to ceiling of every open branch; without a measured ceiling to its cap,
+    or to the ladder's end.
+    """
     x: list[float | None] = []
     y: list[float | None] = []
     for row in (row for row in rows if row.entry.get("verdict") == "open"):
@@ -95,7 +156,15 @@ def _windows(rows: list[_Row], end: float) -> go.Scatter:
         x += [low, high, None]
         y += [row.y, row.y, None]
     line = {"color": WINDOW, "width": 13}
-    return go.Scatter(x=x or [None], y=y or [None], mode="lines", name="open window", line=line, opacity=0.5, hoverinfo="skip")
+    return go.Scatter(
+        x=x or [None],
+        y=y or [None],
+        mode="lines",
+        name="open window",
+        line=line,
+        opacity=0.5,
+        hoverinfo="skip",
+    )
 
 
 def _caps(rows: list[_Row]) -> go.Scatter:
@@ -113,14 +182,23 @@ def _caps(rows: list[_Row]) -> go.Scatter:
 
 
 def _marks(rows: list[_Row], mark: _Mark, end: float) -> go.Scatter:
-    shown = [(row, edge) for row in rows if (edge := row.edges[mark]) and (edge["gain"] or edge.get("censored"))]
+    shown = [
+        (row, edge)
+        for row in rows
+        if (edge := row.edges[mark]) and (edge["gain"] or edge.get("censored"))
+    ]
     beyond = end * (1.3 if mark in _TRIGGERS else 1.52)
     return go.Scatter(
         x=[edge["gain"] or beyond for _, edge in shown],
         y=[row.y + mark.shift for row, _ in shown],
         mode="markers",
         name=mark.legend,
-        marker={"color": mark.color, "size": 8, "line": {"width": 1.5, "color": mark.color}, "symbol": mark.symbol},
+        marker={
+            "color": mark.color,
+            "size": 8,
+            "line": {"width": 1.5, "color": mark.color},
+            "symbol": mark.symbol,
+        },
         error_x=_error(shown, mark.color),
         text=[f"{words(name(row.entry))}: {mark.legend} {printed(edge)}" for row, edge in shown],
         hovertemplate="%{text}<extra></extra>",
@@ -131,4 +209,12 @@ def _error(shown: list[tuple[_Row, Mapping[str, Any]]], color: str) -> dict[str,
     spans = [(edge["gain"], edge.get("low"), edge.get("high")) for _, edge in shown]
     below = [gain - low if gain and low else 0 for gain, low, _ in spans]
     above = [high - gain if gain and high else 0 for gain, _, high in spans]
-    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": color, "thickness": 1.2, "width": 0}
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": above,
+        "arrayminus": below,
+        "color": color,
+        "thickness": 1.2,
+        "width": 0,
+    }

@@ -1,0 +1,56 @@
+"""Edits for a user's own generate call: doses in gain units resolved by the model's budget on
+bundled generic text.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from math import isnan
+from weakref import WeakKeyDictionary
+
+from transformers import PreTrainedModel
+
+from fulcra.behaviors.generic import OPENINGS
+from fulcra.engines.generic import continue_openings
+from fulcra.models import Applied, Model, applied_rows
+from fulcra.models.capture import Stream, stream
+from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.types import Branch, Edit
+
+_STREAMS: "WeakKeyDictionary[PreTrainedModel, Stream]" = WeakKeyDictionary()
+
+
+def clean_stream(model: Model) -> Stream:
+    """The model's residual statistics on the bundled generic text, computed once a model (32
+    rollouts and one pass).
+    """
+    if model.hf not in _STREAMS:
+        text = continue_openings(model, OPENINGS[:32], seed=0)
+        _STREAMS[model.hf] = stream(model, text.prompts, text.replies)
+    return _STREAMS[model.hf]
+
+
+def branch_coordinate(model: Model, branch: Branch) -> Coordinate:
+    """Budget and clean alignment of a branch on the bundled generic text."""
+    return coordinate(model, clean_stream(model), branch)
+
+
+def resolve(model: Model, edit: Edit) -> Edit:
+    """The edit with its dose in activation units."""
+    if edit.gain is None or not isnan(edit.value):
+        return edit
+    return replace(edit, value=branch_coordinate(model, edit.site).dose(edit.gain).value)
+
+
+@contextmanager
+def edit(model: Model, *edits: Edit) -> Iterator[Applied]:
+    """Edits in force on every row while the block runs, in `generate`, a pipeline or a loop of your
+    own.
+
+    Yields a counter of edited passes: 0 at the end means that the model never ran. Hooks are gone
+    afterwards, also after an exception.
+    """
+    with applied_rows(
+        model, tuple(resolve(model, one) for one in edits), every_row=True
+    ) as applied:
+        yield applied

@@ -1,0 +1,107 @@
+"""How many rows fit: a constant decides what runs together, free memory only how it is split."""
+
+from collections.abc import Sequence
+
+import psutil  # type: ignore[import-untyped]
+import torch
+
+from fulcra.errors import InputError
+from fulcra.models import Model
+from fulcra.types import RolloutRequest
+
+#: Bytes one batch may take by kind of device. Constants, so that batches depend on the requests
+#: alone (docs/decisions).
+BYTES = {"cpu": 256 << 20}
+ACCELERATOR_BYTES = 8 << 30
+MAX_ROWS = 768
+#: The share of free memory a batch may take: estimates leave out the allocator's own needs.
+SHARE = 0.5
+
+
+def row_bytes(model: Model, prompt: int, horizon: int) -> int:
+    """Bytes of one row: keys and values of every token, the widest activations of its prompt, its
+    logits.
+    """
+    text = model.hf.config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    head_dim = getattr(text, "head_dim", None) or model.d_model // text.num_attention_heads
+    cache = 2 * model.n_layers * heads * head_dim * (prompt + horizon)
+    pass_ = prompt * (3 * model.d_mlp + 6 * model.d_model) + 3 * model.vocab
+    return int((cache + pass_) * model.dtype.itemsize)
+
+
+def batch_bytes(model: Model, requests: Sequence[RolloutRequest]) -> int:
+    """Bytes of a batch of these requests."""
+    return len(requests) * row_bytes(
+        model, max(len(r.prompt) for r in requests), max(r.horizon for r in requests)
+    )
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes that are free on a device now."""
+    return int(
+        torch.cuda.mem_get_info(device)[0]
+        if device.type == "cuda"
+        else psutil.virtual_memory().available
+    )
+
+
+def held_bytes(device: torch.device) -> int:
+    """Bytes this process holds on a device now, the loaded model among them."""
+    return int(
+        torch.cuda.memory_allocated(device)
+        if device.type == "cuda"
+        else psutil.Process().memory_info().rss
+    )
+
+
+def rows_together(model: Model, requests: Sequence[RolloutRequest]) -> int:
+    """How many of `requests`, in their order, run together; by the constant alone."""
+    some = requests[:MAX_ROWS]
+    limit = BYTES.get(model.device.type, ACCELERATOR_BYTES)
+    return max(1, min(MAX_ROWS, limit // (batch_bytes(model, some) // len(some))))
+
+
+def rows_that_fit(model: Model, requests: Sequence[RolloutRequest]) -> int:
+    """How many of `requests` free memory allows at once; InputError where not even one fits."""
+    each, free = batch_bytes(model, requests) // len(requests), free_bytes(model.device)
+    if each > free * SHARE:
+        longest = max(requests, key=lambda r: len(r.prompt) + r.horizon)
+        raise InputError(
+            f"rollout of {len(longest.prompt)} + {longest.horizon} tokens: one row of {model.name}"
+            f" takes about {each >> 20} MiB and {free >> 20} MiB are free on {model.device};"
+            " shorten it, or free memory"
+        )
+    return int(free * SHARE) // each
+
+
+def slots_together(model: Model, requests: Sequence[RolloutRequest], width: int, most: int) -> int:
+    """How many rows of `width` tokens stand in slots at once, a power of two, at most `most`: the
+    constant decides, free memory halves.
+
+    InputError where not even one fits.
+    """
+    rows_that_fit(model, [max(requests, key=lambda r: len(r.prompt) + r.horizon)])
+    prompt = max(len(r.prompt) for r in requests)
+    limit = min(
+        BYTES.get(model.device.type, ACCELERATOR_BYTES), int(free_bytes(model.device) * SHARE)
+    )
+    rows = max(1, min(most, limit // row_bytes(model, prompt, width - prompt)))
+    return 1 << (rows.bit_length() - 1)
+
+
+def alone_too_large(model: Model, request: RolloutRequest) -> InputError:
+    """What is raised for a row that ran out of memory on its own."""
+    asked = f"rollout of {len(request.prompt)} + {request.horizon} tokens"
+    return InputError(
+        f"{asked}: {model.name} ran out of memory with this row alone; shorten it, or free memory"
+    )
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device or the host had no memory left."""
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "not enough memory" in str(error)
+        or "DefaultCPUAllocator" in str(error)
+    )

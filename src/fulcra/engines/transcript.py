@@ -1,0 +1,57 @@
+"""What rows have said so far, all as tensors: their tokens, how they ended, whether they still
+speak.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from fulcra.types import Rollout
+
+
+@final
+class Said:
+    """The tokens of each row, room for `width` of them; a row says at most `horizon` [row]."""
+
+    def __init__(self, horizon: Tensor, width: int, ends: frozenset[int]) -> None:
+        rows, device = len(horizon), horizon.device
+        self.horizon = horizon
+        self.ends = torch.tensor(sorted(ends), dtype=torch.long, device=device)
+        self.tokens = torch.zeros(rows, width, dtype=torch.long, device=device)
+        self.count = torch.zeros(rows, dtype=torch.long, device=device)
+        self.ended, self.broken = (
+            torch.zeros(rows, dtype=torch.bool, device=device) for _ in range(2)
+        )
+
+    def take(self, rows: Tensor, alive: Tensor, chosen: Tensor, finite: Tensor) -> Tensor:
+        """Which of `rows` still speak after one more token each; what rows that are over would say
+        is not kept.
+        """
+        end = (chosen[:, None] == self.ends).any(-1)
+        speaks = alive & finite & ~end
+        at = self.count[rows].clamp(max=self.tokens.shape[1] - 1)
+        self.broken[rows] |= alive & ~finite
+        self.ended[rows] |= alive & finite & end
+        self.tokens[rows, at] = torch.where(speaks, chosen, self.tokens[rows, at])
+        self.count[rows] += speaks
+        return speaks & (self.count[rows] < self.horizon[rows])
+
+    def begin(self, rows: Tensor, horizon: Tensor) -> None:
+        """New rows stand at `rows`, and have said nothing."""
+        self.horizon[rows] = horizon
+        for held in (self.count, self.ended, self.broken):
+            held[rows] = 0
+
+    def rollouts(self, rows: Sequence[int] | None = None) -> list[Rollout]:
+        """What came of the rows at `rows`, of all of them where None."""
+        places = (
+            slice(None)
+            if rows is None
+            else torch.tensor(rows, dtype=torch.long, device=self.count.device)
+        )
+        columns = (
+            held[places].tolist() for held in (self.tokens, self.count, self.ended, self.broken)
+        )
+        return [Rollout(tuple(t[:n]), e, not b) for t, n, e, b in zip(*columns, strict=True)]

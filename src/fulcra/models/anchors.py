@@ -1,0 +1,165 @@
+"""The natural activations of named neurons, read in hook-free passes: what pins, anchors and mean
+ablations are sized by.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fulcra.errors import InputError
+from fulcra.formulas.anchor import anchored, natural_activation
+from fulcra.models.adapter import Model
+from fulcra.models.edits import pin
+from fulcra.models.read_hooks import padded, positions_of
+from fulcra.models.traces import token_activations
+from fulcra.types import Edit, Edits, Neuron
+
+Rows = Sequence[tuple[int, ...]]
+
+
+def neuron_activations(model: Model, neurons: Sequence[Neuron], **inputs: Any) -> Tensor:
+    """Activations [row, pos, neuron] as `token_activations` reads them, 0 where an expert is not
+    routed to.
+    """
+    found = token_activations(model, neurons, **inputs)
+    mixed = torch.tensor([neuron.expert is not None for neuron in neurons], device=found.device)
+    return found.masked_fill(found.isnan() & mixed, 0.0)
+
+
+def post_instruction(model: Model, ids: Tensor, mask: Tensor) -> Tensor:
+    """Which tokens of `ids` [row, pos] stand between the user's words and the reply, [row, pos]
+    bool (paper C).
+
+    Those of the last place where a row holds what the chat template puts there, whatever has been
+    said since; where a template puts nothing, or there is none, the last token. InputError for a
+    row that was not written by the template.
+    """
+    tail = torch.tensor(model.instruction_tail, dtype=torch.long, device=ids.device)
+    width, places = max(1, len(tail)), torch.arange(ids.shape[1], device=ids.device)
+    starts = mask.bool()[:, : ids.shape[1] - width + 1]
+    if len(tail):
+        starts = (
+            starts & (ids.unfold(1, width, 1) == tail).all(-1)
+            if ids.shape[1] >= width
+            else starts[:, :0]
+        )
+    if not bool(starts.any(-1).all()):
+        raise InputError(
+            f"anchor: a text holds no {model.tokenizer.decode(tail)!r}, which the chat template of"
+            f" {model.name} puts after the user's words; write prompts by the template"
+            " (apply_chat_template)"
+        )
+    first = (starts * (places[: starts.shape[1]] + 1)).amax(-1) - 1
+    return (places >= first[:, None]) & (places < first[:, None] + width)
+
+
+def anchored_values(model: Model, edits: Sequence[Edit], **inputs: Any) -> Tensor:
+    """Where each anchor pins its neuron on each prompt, [row, edit]; one hook-free pass over the
+    prompts.
+    """
+    sites = [edit.site for edit in edits if isinstance(edit.site, Neuron)]
+    ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
+    if ids is None or not (mask is None or (isinstance(mask, Tensor) and mask.dim() == 2)):
+        raise InputError(
+            "anchor: needs input_ids and an attention mask of rows and positions, to find the end"
+            " of the user's words"
+        )
+    where = post_instruction(model, ids, torch.ones_like(ids) if mask is None else mask)
+    activations = neuron_activations(model, sites, **inputs)
+    # as many positions in every row: the tokens of the template
+    seen = activations[where].unflatten(0, (len(ids), -1))
+    values = []
+    for i, edit in enumerate(edits):
+        assert edit.anchor is not None
+        k, gap = edit.anchor
+        values.append(anchored(edit.value, k, gap, natural_activation(seen[..., i], gap)))
+    return torch.stack(values, -1)
+
+
+def at_prompts(model: Model, rows: Sequence[Edits], prompts: Rows, batch: int = 32) -> list[Edits]:
+    """The edits of each row with its anchors as pins, sized by its own prompt. Cost: one short pass
+    a prompt with an anchor.
+    """
+    anchors = list(dict.fromkeys(edit for edits in rows for edit in edits if edit.op == "anchor"))
+    if not anchors:
+        return list(rows)
+    asked = list(
+        dict.fromkeys(
+            p
+            for edits, p in zip(rows, prompts, strict=True)
+            if any(edit.op == "anchor" for edit in edits)
+        )
+    )
+    values: dict[tuple[int, ...], list[float]] = {}
+    for start in range(0, len(asked), batch):
+        some = asked[start : start + batch]
+        ids, mask = padded(some, model.device, left=True)
+        found = anchored_values(
+            model, anchors, input_ids=ids, attention_mask=mask, position_ids=positions_of(mask)
+        )
+        values.update(zip(some, found.tolist(), strict=True))
+
+    def sized(edit: Edit, prompt: tuple[int, ...]) -> Edit:
+        if edit.op != "anchor":
+            return edit
+        return replace(edit, op="pin", value=values[prompt][anchors.index(edit)], anchor=None)
+
+    return [
+        tuple(sized(edit, prompt) for edit in edits)
+        for edits, prompt in zip(rows, prompts, strict=True)
+    ]
+
+
+def anchor_gaps(
+    model: Model, neurons: Sequence[Neuron], positive: Rows, negative: Rows, batch: int = 32
+) -> list[float]:
+    """d = a_H - a_h of each neuron: its mean activation after the instructions of `positive`, less
+    that of `negative` (paper C).
+    """
+    one, other = (
+        _mean(model, neurons, rows, post_instruction, batch) for rows in (positive, negative)
+    )
+    return [a - b for a, b in zip(one, other, strict=True)]
+
+
+def activation_means(
+    model: Model, neurons: Sequence[Neuron], rows: Rows, batch: int = 32
+) -> list[float]:
+    """Mean activation of each neuron over all positions of `rows` but the first."""
+    return _mean(model, neurons, rows, _but_the_first, batch)
+
+
+def ablate_mean(model: Model, neuron: Neuron, prompts: Rows) -> Edit:
+    """Mean ablation: the neuron pinned at its mean activation over named prompts, token ids."""
+    return pin(neuron, activation_means(model, [neuron], prompts)[0])
+
+
+def _but_the_first(model: Model, ids: Tensor, mask: Tensor) -> Tensor:
+    return mask.bool() & (positions_of(mask) > 0)
+
+
+def _mean(
+    model: Model,
+    neurons: Sequence[Neuron],
+    rows: Rows,
+    where: Callable[[Model, Tensor, Tensor], Tensor],
+    batch: int,
+) -> list[float]:
+    total, count = torch.zeros(len(neurons), device=model.device), 0
+    for neuron in neurons:
+        model.require(neuron)
+    for start in range(0, len(rows), batch):
+        ids, mask = padded(rows[start : start + batch], model.device, left=True)
+        here = where(model, ids, mask)
+        seen = neuron_activations(
+            model, neurons, input_ids=ids, attention_mask=mask, position_ids=positions_of(mask)
+        )[here]
+        total, count = total + seen.sum(0), count + len(seen)
+    if not count:
+        raise InputError(
+            f"mean activation: {len(rows)} prompts hold no position but the first; give longer ones"
+        )
+    return [float(value) for value in total / count]

@@ -1,0 +1,68 @@
+"""The key numbers of an audit, each with its label and what to know beside it."""
+
+from typing import NamedTuple
+
+from fulcra.report.notation import UNKNOWN, attack, gain, interval, number, of, rate
+from fulcra.report.reading import Audit
+
+
+class Card(NamedTuple):
+    """One key number; a line break in `note` is printed as one."""
+
+    label: str
+    value: str
+    note: str
+
+
+def cards(audit: Audit) -> list[Card]:
+    """Four numbers about the undosed model and the protocol, four about what was found."""
+    return [*_protocol(audit), *_findings(audit)]
+
+
+def _protocol(audit: Audit) -> list[Card]:
+    baseline, control = audit["baseline"], audit["positive_control"]
+    acts = "it acts" if control["acts"] else "it does not act"
+    return [
+        Card(
+            "baseline rate",
+            rate(baseline["rate"]),
+            f"{audit['behavior']['name']} without a dose\n{interval(baseline)}",
+        ),
+        Card("undosed leak", rate(baseline["leak"]), "flipped without a dose"),
+        Card(
+            "clean log-odds margin",
+            number(baseline["log_odds_margin"]),
+            "nats, control over\ntarget openings",
+        ),
+        Card("positive control", rate(control["rate"]), f"{attack(control['attack'])}\n{acts}"),
+    ]
+
+
+def _findings(audit: Audit) -> list[Card]:
+    search, prevalence = audit["summary"]["search"], audit["summary"]["prevalence"]
+    scores = audit["summary"].get("scores", {})
+    where = [search["neuron"]] if search.get("neuron") else []
+    reproduced = audit["summary"]["protocol_reproduced"]
+    smallest = gain(search.get("smallest_open_gain")) if reproduced else UNKNOWN
+    protocol = {
+        True: ("reproduced", "baseline and positive\ncontrol act"),
+        False: ("not reproduced", "no verdict is drawn"),
+    }
+    return [
+        Card(
+            "smallest open gain",
+            smallest,
+            "\n".join([*where, f"of {search['measured']} branches searched"]),
+        ),
+        Card(
+            "prevalence",
+            rate(prevalence["value"]),
+            f"of random branches open\n{interval(prevalence)}",
+        ),
+        Card(
+            "calls that agree",
+            of(scores.get("L1")),
+            f"with both edges predicted\n{of(scores.get('L3'))} with both measured",
+        ),
+        Card("protocol", *protocol[reproduced]),
+    ]

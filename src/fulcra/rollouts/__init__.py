@@ -1,7 +1,0 @@
-"""What is rolled out in a measurement, and the record that stays of it."""
-
-from fulcra.rollouts.care import Told, text_hash, told
-from fulcra.rollouts.records import Record, outcome_rates
-from fulcra.rollouts.trials import Trial, dose_trials, pin_trials, prefill_trials, set_trials
-
-__all__ = ["Record", "Told", "Trial", "dose_trials", "outcome_rates", "pin_trials", "prefill_trials", "set_trials", "text_hash", "told"]

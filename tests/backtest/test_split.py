@@ -1,0 +1,60 @@
+"""The split file: one hash for one meaning, and every mistake in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from fulcra.backtest.split import Cabinet, read_split
+from fulcra.errors import InputError, RunFolderError
+from tests.conftest import ROOT
+
+SMALL = (
+    "development:\n  - {name: a, recipe: a, ceilings: [apothecary-base]}\nheld_out:\n  - {name: b,"
+    " recipe: b, ceilings: [nowhere]}\n"
+)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "split.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_shipped_split_holds_out_six_lineages_of_five_recipes_and_more() -> None:
+    split = read_split(ROOT / "validation" / "split.yaml")
+    assert len(split.held_out) >= 6
+    assert not {one.name for one in split.development} & {one.name for one in split.held_out}
+    assert (
+        len({one.recipe for one in split.held_out} - {one.recipe for one in split.development}) >= 2
+    )
+    assert len({one.world for one in split.held_out}) >= 3
+
+
+def test_the_hash_is_of_the_meaning_and_not_of_the_layout(tmp_path: Path) -> None:
+    first = read_split(written(tmp_path, SMALL)).sha256
+    assert read_split(written(tmp_path, "# a remark\n" + SMALL)).sha256 == first
+    assert read_split(written(tmp_path, SMALL.replace("nowhere", "elsewhere"))).sha256 != first
+
+
+def test_models_are_looked_for_among_the_bundled_and_in_the_folder(tmp_path: Path) -> None:
+    split = read_split(written(tmp_path, SMALL))
+    assert Cabinet().missing(split) == ["nowhere"]
+    assert Cabinet(tmp_path).has("apothecary-base")
+    with pytest.raises(InputError, match="not bundled and not in any folder"):
+        Cabinet().load("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SMALL.replace("nowhere", "apothecary-base"), "model apothecary-base stands there twice"),
+        (SMALL.replace("name: b", "name: a"), "lineage a stands there twice"),
+        (SMALL.replace("recipe: b", "recipes: b"), "held_out.0.recipe"),
+        ("development: [", "not YAML"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_split(written(tmp_path, text))
+    with pytest.raises((InputError, RunFolderError), match="cannot be read"):
+        read_split(tmp_path / "none.yaml")

@@ -1,0 +1,42 @@
+"""Controls are measured once: the cache changes nothing in a run, and holds no text of a sensitive
+behavior.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fulcra import AuditSettings, Behavior, Model, audit, verify
+from fulcra.protocol.measure import cache_folder
+
+SETTINGS = AuditSettings(neurons=1, random=0, controls=2, gains=(0.5,), screen="contrastive")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of this test alone."""
+    monkeypatch.setenv("FULCRA_CACHE", str(tmp_path / "cache"))
+    return cache_folder() / "controls"
+
+
+def test_cached_controls_change_nothing(
+    sparse: Model, refusal: Behavior, tmp_path: Path, cache: Path
+) -> None:
+    first = audit(sparse, refusal, SETTINGS, tmp_path / "first")
+    assert len(list(cache.iterdir())) == 1
+    again = audit(sparse, refusal, SETTINGS, tmp_path / "again")
+    assert first.pop("timing") != again.pop("timing")
+    assert first == again
+    assert all(check.passed for check in verify(tmp_path / "again"))
+
+
+def test_other_gains_are_other_controls(sparse: Model, refusal: Behavior, cache: Path) -> None:
+    audit(sparse, refusal, SETTINGS)
+    audit(sparse, refusal, replace(SETTINGS, gains=(0.7,)))
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_sensitive_controls_are_never_cached(sparse: Model, refusal: Behavior, cache: Path) -> None:
+    audit(sparse, replace(refusal, sensitive=True), SETTINGS)
+    assert not cache.exists()

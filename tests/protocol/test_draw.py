@@ -1,0 +1,64 @@
+"""A cast is as large as was asked for, or an error says how many neurons a dose moves; dead columns
+are never in it.
+"""
+
+import copy
+
+import pytest
+import torch
+
+from fulcra import Behavior, Model
+from fulcra.engines.generic import continue_openings
+from fulcra.errors import InputError
+from fulcra.models.capture import Stream, stream
+from fulcra.protocol.draw import choose
+from fulcra.screens.candidates import sweep_candidates
+from fulcra.types import Neuron, Ranking
+
+ALIVE = {Neuron(layer, index) for layer in (2, 5) for index in range(10)}
+
+
+@pytest.fixture(scope="module")
+def mute(sparse: Model) -> Model:
+    """The bundled organism with a column of norm 0 for every neuron but those of `ALIVE`."""
+    hf = copy.deepcopy(sparse.hf)
+    with torch.no_grad():
+        for layer, block in enumerate(hf.model.layers):
+            dead = [index for index in range(sparse.d_mlp) if Neuron(layer, index) not in ALIVE]
+            block.mlp.down_proj.weight[:, dead] = 0
+    return Model("mute", hf, sparse.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def clean(mute: Model, refusal: Behavior) -> Stream:
+    text = continue_openings(mute, refusal.generic[:4], seed=0, tokens=8)
+    return stream(mute, text.prompts, text.replies)
+
+
+def everyone(model: Model) -> Ranking:
+    neurons = tuple(
+        Neuron(layer, index) for layer in range(model.n_layers) for index in range(model.d_mlp)
+    )
+    return Ranking("all", neurons, (0.0,) * len(neurons))
+
+
+def test_only_neurons_that_write_are_swept_and_chosen(mute: Model, clean: Stream) -> None:
+    assert set(sweep_candidates(mute, clean, torch.ones(mute.n_layers, mute.d_mlp))) == ALIVE
+    cast = choose(mute, clean, [everyone(mute)], 6, 6, 4, seed=0)
+    assert {at.branch.site for at in cast.branches if isinstance(at.branch, Neuron)} <= {
+        neuron.site for neuron in ALIVE
+    }
+    assert (len(cast.screened), len(cast.random), len(cast.controls)) == (12, 12, 8)
+
+
+def test_fewer_neurons_than_asked_for_are_an_error_with_both_counts(
+    mute: Model, clean: Stream
+) -> None:
+    with pytest.raises(
+        InputError,
+        match=(
+            r"--neurons 12 \+ 12 random \+ 2 controls: in mute .* 12 \+ 8 random \+ 0 controls .*"
+            r" ask for fewer"
+        ),
+    ):
+        choose(mute, clean, [everyone(mute)], 12, 12, 2, seed=0)
