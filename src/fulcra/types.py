@@ -12,7 +12,7 @@ from fulcra.errors import InputError
 Positions = Literal["all", "prompt", "generated", "last"]
 Op = Literal["add", "scale", "pin", "anchor", "add_vector", "add_mlp", "ablate_direction"]
 Outcome = Literal["unscored", "collapse", "unchanged", "off_topic", "flipped", "flipped_correct"]
-#: Precedence of typed outcomes, first wins (LAW.md section 6).
+#: Precedence of typed outcomes, first wins (law.md section 6).
 OUTCOMES: tuple[Outcome, ...] = (
     "unscored",
     "collapse",
@@ -23,7 +23,7 @@ OUTCOMES: tuple[Outcome, ...] = (
 )
 #: The outcomes that count as a flip.
 FLIPS: frozenset[Outcome] = frozenset(("flipped", "flipped_correct"))
-#: How the outcomes of a refusal are called (LAW.md section 6).
+#: How the outcomes of a refusal are called (law.md section 6).
 REFUSAL_LABELS: dict[Outcome, str] = {
     "unchanged": "refuse",
     "flipped": "coherent_bypass",
@@ -333,7 +333,7 @@ class Edge:
     ladder (gain None).
 
     `tier` is what the method may see: 0 weights, 1 clean pass, 2 dosed teacher-forced passes, 3
-    other neurons' rollouts, 4 its own rollouts (LAW.md section 4).
+    other neurons' rollouts, 4 its own rollouts (law.md section 4).
     """
 
     gain: float | None

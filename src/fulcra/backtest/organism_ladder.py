@@ -1,5 +1,5 @@
 """The organism ladder: does the smallest open gain rise with the number K of neurons that learnt a
-behavior? (LAW.md section 8)
+behavior? (law.md section 8)
 """
 
 import math

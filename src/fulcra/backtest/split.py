@@ -1,4 +1,4 @@
-"""Which models are held out: the split file, its hash, and where the models are (LAW.md section 5,
+"""Which models are held out: the split file, its hash, and where the models are (law.md section 5,
 lineages).
 """
 

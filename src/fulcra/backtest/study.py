@@ -1,5 +1,5 @@
 """The study: every model of the split, ceilings and windows, then the figures of validation.json
-(LAW.md sections 3 to 5).
+(law.md sections 3 to 5).
 """
 
 from collections.abc import Sequence

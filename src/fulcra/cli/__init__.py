@@ -9,6 +9,23 @@ import typer
 from typer.exceptions import TyperException
 
 # each import adds its commands
+from fulcra.cli import (  # noqa: F401
+    audit,
+    behavior,
+    card,
+    compare,
+    detect,
+    effects,
+    exemplars,
+    judge,
+    models,
+    recipe,
+    screens,
+    steer,
+    validate,
+    verify,
+    window,
+)
 from fulcra.cli.app import app
 from fulcra.errors import FulcraError
 

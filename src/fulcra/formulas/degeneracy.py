@@ -1,4 +1,4 @@
-"""Two signs of lost coherence in one rollout: repetition and surprise (LAW.md section 5)."""
+"""Two signs of lost coherence in one rollout: repetition and surprise (law.md section 5)."""
 
 from collections.abc import Hashable, Sequence
 

@@ -1,4 +1,4 @@
-"""Directions in the residual stream: cosines, what chance would give, and spread (LAW.md section 7,
+"""Directions in the residual stream: cosines, what chance would give, and spread (law.md section 7,
 `geometry`).
 """
 

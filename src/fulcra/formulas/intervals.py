@@ -1,4 +1,4 @@
-"""Rates with their uncertainty, and edges of a window on a ladder of gains (LAW.md sections 3 to
+"""Rates with their uncertainty, and edges of a window on a ladder of gains (law.md sections 3 to
 5).
 """
 

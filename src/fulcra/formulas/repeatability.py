@@ -1,5 +1,5 @@
 """How well a measurement agrees with itself, and so how small an error a perfect forecast of it
-could show (LAW.md section 5).
+could show (law.md section 5).
 """
 
 import math

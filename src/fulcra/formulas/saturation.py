@@ -1,4 +1,4 @@
-"""How alignment saturates as one direction is added to the residual stream (LAW.md section 2)."""
+"""How alignment saturates as one direction is added to the residual stream (law.md section 2)."""
 
 import math
 from typing import overload

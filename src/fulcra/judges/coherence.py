@@ -1,5 +1,5 @@
 """Is this one rollout coherent? Enough distinct n-grams, and few tokens that surprise a reference
-(LAW.md section 5).
+(law.md section 5).
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 """The ceiling forecast from divergence: the gain at which a dose costs .8 nat a token on generic
-text (LAW.md section 4).
+text (law.md section 4).
 """
 
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit, Edits
 
 #: The share of surprising tokens from which the judge of coherence calls a rollout collapsed
-#: (LAW.md section 5); nothing is fitted.
+#: (law.md section 5); nothing is fitted.
 SHARE = 0.30
 
 

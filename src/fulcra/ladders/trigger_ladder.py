@@ -1,5 +1,5 @@
 """The trigger forecast from log-odds: the gain at which target openings outweigh control openings
-(LAW.md section 4).
+(law.md section 4).
 """
 
 from collections.abc import Sequence

@@ -72,7 +72,7 @@ def families_markdown() -> str:
     added = (
         "\nAnother family is a row in `fulcra/models/families.py` and a tiny config in"
         " `fulcra/models/tiny.py`; `fulcra check MODEL` says what is\nwrong with it. A post-MLP"
-        " norm caps the alignment that a dose can reach (LAW.md section 2).\n"
+        " norm caps the alignment that a dose can reach (law.md section 2).\n"
     )
     return f"{head}\n{checks}\n\n" + "\n".join(rows) + f"\n{added}"
 

@@ -1,5 +1,5 @@
 """The one coordinate of a dose: budget B = |r|/|v|, clean alignment c0, and the alignment a gain
-realises (LAW.md section 2).
+realises (law.md section 2).
 """
 
 import math

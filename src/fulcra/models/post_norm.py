@@ -1,4 +1,4 @@
-"""How a dose turns the stream where a norm stands between the MLP and the stream (LAW.md section 2,
+"""How a dose turns the stream where a norm stands between the MLP and the stream (law.md section 2,
 normalization cap).
 """
 

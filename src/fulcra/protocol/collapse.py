@@ -1,5 +1,5 @@
 """Measured ceilings of many branches at once: rungs bisected, every rung rolled out from generic
-openings (LAW.md section 3).
+openings (law.md section 3).
 """
 
 from collections.abc import Callable, Sequence

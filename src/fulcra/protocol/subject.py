@@ -61,7 +61,7 @@ def opening_forgiven(
     surprise: Sequence[float], tokens: Sequence[int], openings: Sequence[tuple[int, ...]]
 ) -> list[float]:
     """Surprise with the target opening a reply begins with counted as prefilled: its tokens
-    surprise nobody (LAW.md section 5).
+    surprise nobody (law.md section 5).
     """
     said = max((shared_start([tokens, opening]) for opening in openings), default=0)
     return [0.0] * said + list(surprise[said:])

@@ -48,7 +48,7 @@ class BestColumn(NamedTuple):
 
 
 def best_column(model: Model, behavior: Behavior) -> BestColumn:
-    """The best column over all layers; the bound counts every column of every layer (LAW.md section
+    """The best column over all layers; the bound counts every column of every layer (law.md section
     7).
     """
     found = _cosines(model, behavior)

@@ -77,7 +77,7 @@ def in_units(
     model: Model, behavior: Behavior, signed: Tensor, units: Units, clean: Clean | None
 ) -> Tensor:
     """The scores as they are, or divided by each neuron's budget B: 0 for a neuron that moves
-    nothing (LAW.md section 7).
+    nothing (law.md section 7).
     """
     return (
         signed

@@ -75,7 +75,7 @@ def card(
 
 
 def _geometry(model: Model, neuron: Neuron, clean: Stream) -> dict[str, float]:
-    """|v| beside its layer's, |r|, and the neuron's own budget and clean alignment (LAW.md section
+    """|v| beside its layer's, |r|, and the neuron's own budget and clean alignment (law.md section
     2).
     """
     norms = model.writes(neuron.layer).norm(dim=-1)

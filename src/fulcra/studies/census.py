@@ -1,5 +1,5 @@
 """The census: every neuron of a small model, both poles, measured; the truth that screens are
-judged by (LAW.md section 7).
+judged by (law.md section 7).
 """
 
 import random

@@ -1,4 +1,4 @@
-"""The ceiling: the gain at which coherent output is lost on generic prompts (LAW.md section 3)."""
+"""The ceiling: the gain at which coherent output is lost on generic prompts (law.md section 3)."""
 
 from collections.abc import Sequence
 
