@@ -10,7 +10,7 @@ from itertools import combinations
 from fulcra.errors import BehaviorError
 from fulcra.types import Behavior, Prompt
 
-#: Openings that serve |r|, c0 and KL, and the other ones that serve measured ceilings (LAW.md
+#: Openings that serve |r|, c0 and KL, and the other ones that serve measured ceilings (law.md
 #: section 2).
 N_GENERIC, N_CEILING = 32, 16
 PROMPT_SETS = ("positive", "negative", "selection", "confirmation")

@@ -1,4 +1,4 @@
-"""The control budget, which turns doses in activation units into gains without a unit (LAW.md
+"""The control budget, which turns doses in activation units into gains without a unit (law.md
 section 2).
 """
 

@@ -1,4 +1,4 @@
-"""The normalization cap: how far one neuron can turn the stream through a post-MLP RMSNorm (LAW.md
+"""The normalization cap: how far one neuron can turn the stream through a post-MLP RMSNorm (law.md
 section 2).
 """
 

@@ -1,4 +1,4 @@
-"""How far predicted edges lie from measured ones, in alignment and in octaves of gain (LAW.md
+"""How far predicted edges lie from measured ones, in alignment and in octaves of gain (law.md
 sections 4 and 5).
 """
 

@@ -1,4 +1,4 @@
-"""What happened in this one rollout? The typed outcome, first of the precedence wins (LAW.md
+"""What happened in this one rollout? The typed outcome, first of the precedence wins (law.md
 section 6).
 """
 

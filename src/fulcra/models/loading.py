@@ -69,7 +69,7 @@ def load(
     compiled: bool = False,
     check: bool = True,
 ) -> Model:
-    """The model of a bundled name, a folder or a hub id, from safetensors only, validated (LAW.md
+    """The model of a bundled name, a folder or a hub id, from safetensors only, validated (law.md
     sections 1 and 2).
 
     dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own

@@ -1,4 +1,4 @@
-"""The tournament: every screen judged by what opens, on a census or on a weighted sample (LAW.md
+"""The tournament: every screen judged by what opens, on a census or on a weighted sample (law.md
 section 7).
 """
 

@@ -1,4 +1,4 @@
-"""Every predictor of an edge behind one interface: named, with the tier of what it may see (LAW.md
+"""Every predictor of an edge behind one interface: named, with the tier of what it may see (law.md
 section 4).
 """
 
