@@ -20,10 +20,10 @@ from fulcra.engines.local import run
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.passes import Texts
 from fulcra.ladders.trigger_ladder import Openings
+from fulcra.models.activations import mean_activations
 from fulcra.models.adapter import Model
 from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
-from fulcra.models.moments import activation_moments
 from fulcra.models.tiny import tiny_tokenizer
 from fulcra.types import Neuron, RolloutRequest
 
@@ -81,7 +81,7 @@ def main() -> None:
     step("share check", lambda: shared(model))
     step(
         "screen, 16 + 16 prompts",
-        lambda: [activation_moments(model, tokens(16, 24, seed), batch=16).mean for seed in (1, 2)],
+        lambda: [mean_activations(model, tokens(16, 24, seed), batch=16) for seed in (1, 2)],
     )
     text = GenericText(tuple(tokens(2, 8, 3)), tuple(tokens(2, 8, 4)))
     clean = step("stream", lambda: stream(model, text.prompts, text.replies))

@@ -14,7 +14,7 @@ from fulcra.behaviors import behavior_sha256
 from fulcra.errors import InputError
 from fulcra.formulas.intervals import wilson
 from fulcra.models import Model, pin, scale
-from fulcra.models.capture import natural_extent
+from fulcra.models.activations import natural_extent
 from fulcra.protocol import Record, Trial, prefill_trials, set_trials
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Progress, Silent

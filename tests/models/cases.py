@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from fulcra.models import Model, ablate_direction, add, add_mlp, anchor, pin, scale
+from fulcra.models.batches import padded, positions_of
 from fulcra.models.families import FAMILIES
-from fulcra.models.read_hooks import last, mlp_inputs, padded, positions_of
+from fulcra.models.read_hooks import last, mlp_inputs
 from fulcra.models.tiny import tiny
 from fulcra.types import Direction, Edit, Edits, Neuron
 

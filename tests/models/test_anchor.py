@@ -14,8 +14,8 @@ from fulcra.models.anchors import (
     neuron_activations,
     post_instruction,
 )
+from fulcra.models.batches import padded
 from fulcra.models.capture import reply_log_probs
-from fulcra.models.read_hooks import padded
 from fulcra.models.tiny import tiny
 from fulcra.types import Direction, Edit, Edits, Neuron
 from tests.models.cases import ALL, logits_of, model_of, routed_neuron

@@ -7,13 +7,8 @@ from torch.testing import assert_close
 
 from fulcra.errors import InputError, ModelCheckError
 from fulcra.models import add, applied_rows, pin, scale
-from fulcra.models.capture import (
-    activations,
-    last_residuals,
-    natural_extent,
-    reply_log_probs,
-    stream,
-)
+from fulcra.models.activations import activations, natural_extent
+from fulcra.models.capture import last_residuals, reply_log_probs, stream
 from fulcra.models.read_hooks import block_outputs, mlp_inputs
 from fulcra.models.tiny import tiny
 from fulcra.types import Neuron

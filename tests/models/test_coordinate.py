@@ -9,10 +9,11 @@ from torch import Tensor
 from fulcra.errors import InputError
 from fulcra.formulas.saturation import alignment_of_gain
 from fulcra.models import Model, add, applied_rows
+from fulcra.models.batches import padded
 from fulcra.models.capture import Stream, as_read, stream
 from fulcra.models.coordinate import coordinate, realised_alignment
 from fulcra.models.experts import router_weight
-from fulcra.models.read_hooks import Routed, block_outputs, mlp_inputs, padded
+from fulcra.models.read_hooks import Routed, block_outputs, mlp_inputs
 from fulcra.models.tiny import tiny
 from fulcra.types import Edits, Neuron
 from tests.models.cases import ALL, MIXTURES, POST_NORM, PRE_NORM, direction, model_of

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from fulcra.errors import InputError
 from fulcra.models import Model, add, applied_rows, pin, scale
-from fulcra.models.capture import activations, natural_extent
+from fulcra.models.activations import activations, natural_extent
 from fulcra.models.experts import expert_width, neuron_activation
 from fulcra.models.read_hooks import Routed, mlp_inputs, mlp_outputs
 from fulcra.models.tiny import tiny

@@ -7,8 +7,8 @@ from torch.testing import assert_close
 
 from fulcra.errors import ModelError
 from fulcra.models import Model, add, applied_rows
+from fulcra.models.batches import padded, positions_of
 from fulcra.models.gradients import Rows, neuron_gradients
-from fulcra.models.read_hooks import padded, positions_of
 from fulcra.models.tiny import tiny
 from fulcra.types import Neuron
 from tests.models.cases import ALL, PROMPTS, routed_neuron
@@ -34,7 +34,7 @@ def dosed(model: Model, rows: Rows, neuron: Neuron, alpha: float) -> float:
             position_ids=positions_of(rows.mask),
             use_cache=False,
         )
-    return float(contrast(out.logits[:, rows.kept]))
+    return float(contrast(out.logits[:, rows.scored]))
 
 
 @pytest.mark.parametrize("family", ALL)

@@ -10,7 +10,8 @@ from torch.testing import assert_close
 
 from fulcra.errors import InputError, ModelCheckError, ModelError
 from fulcra.models import Model, applied_rows, check, load
-from fulcra.models.capture import activations, stream
+from fulcra.models.activations import activations, mean_activations
+from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
 from fulcra.models.families import FAMILIES
 from fulcra.models.placement import BACKENDS, quantization
@@ -77,6 +78,9 @@ def test_a_model_half_on_disk_is_read_and_edited_as_one_in_memory(
         next(iter(activations(model, PROMPTS))),
         rtol=1e-4,
         atol=1e-5,
+    )
+    assert_close(
+        mean_activations(placed, PROMPTS), mean_activations(model, PROMPTS), rtol=1e-4, atol=1e-5
     )
     assert all(one.passed is not False for one in check(placed))
 

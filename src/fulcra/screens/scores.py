@@ -11,10 +11,10 @@ from torch import Tensor
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import BehaviorError, InputError
 from fulcra.models import Model
-from fulcra.models.capture import Stream, activations, stream
+from fulcra.models.activations import mean_activations
+from fulcra.models.capture import Stream, stream
 from fulcra.models.coordinate import budgets
-from fulcra.models.finite import require_finite
-from fulcra.types import Behavior, Prompt, Ranking
+from fulcra.types import Behavior, Ranking
 
 Units = Literal["raw", "gain"]
 
@@ -93,20 +93,6 @@ def gain_units(model: Model, clean: Stream, scores: Tensor) -> Tensor:
     return scores / budgets(model, clean)
 
 
-def mean_activations(
-    model: Model, prompts: Sequence[Prompt], system: str | None = None, span: int = 1
-) -> Tensor:
-    """Mean activation of every neuron over the last `span` prompt tokens, [layer, d_mlp], float32;
-    one forward pass a prompt.
-    """
-    total = torch.zeros(model.n_layers, model.d_mlp)
-    for batch in activations(
-        model, [model.prompt_ids(prompt.text, system) for prompt in prompts], span=span
-    ):
-        total += batch.sum(0).cpu()
-    return total / len(prompts)
-
-
 def require_contrast(behavior: Behavior, screen: str) -> None:
     """BehaviorError unless there are two different sets of prompts to tell apart."""
     if not behavior.positive or not behavior.negative:
@@ -141,7 +127,7 @@ class Contrast(NamedTuple):
 
 
 def contrast_of(model: Model, behavior: Behavior, screen: str, span: int = 1) -> Contrast:
-    """The contrast over the last `span` prompt tokens; one forward pass a prompt.
+    """The contrast over the last `span` prompt tokens; one clean pass a prompt, nothing stored.
 
     Positives may be prompts that show the behavior (refused ones) or ones whose reply is the
     flipped one: the side is where the mean of the selection prompts, which are not flipped undosed,
@@ -149,9 +135,7 @@ def contrast_of(model: Model, behavior: Behavior, screen: str, span: int = 1) ->
     """
     require_contrast(behavior, screen)
     sets = (behavior.positive, behavior.negative, behavior.selection or behavior.positive)
-    positive, negative, undosed = (
-        mean_activations(model, prompts, behavior.system, span) for prompts in sets
-    )
-    require_finite(model, positive - negative, range(model.n_layers))
+    ids = ([model.prompt_ids(prompt.text, behavior.system) for prompt in side] for side in sets)
+    positive, negative, undosed = (mean_activations(model, side, span) for side in ids)
     along = ((undosed - (positive + negative) / 2) * (positive - negative)).sum()
     return Contrast(positive, negative, 1 if along >= 0 else -1)
