@@ -19,16 +19,16 @@ def test_the_figures_are_those_of_scikit_learn(
     rows: list[tuple[int, bool]], threshold: int
 ) -> None:
     scores, labels = np.array([float(s) for s, _ in rows]), np.array([label for _, label in rows])
-    found, called = detection(scores, labels, threshold), scores >= threshold
-    assert found.auroc.value == pytest.approx(metrics.roc_auc_score(labels, scores))
-    assert found.accuracy.value == pytest.approx(metrics.accuracy_score(labels, called))
-    assert found.f1.value == pytest.approx(metrics.f1_score(labels, called, zero_division=0))
-    assert found.recall.value == pytest.approx(metrics.recall_score(labels, called))
+    figures, called = detection(scores, labels, threshold), scores >= threshold
+    assert figures.auroc.value == pytest.approx(metrics.roc_auc_score(labels, scores))
+    assert figures.accuracy.value == pytest.approx(metrics.accuracy_score(labels, called))
+    assert figures.f1.value == pytest.approx(metrics.f1_score(labels, called, zero_division=0))
+    assert figures.recall.value == pytest.approx(metrics.recall_score(labels, called))
     expected = metrics.precision_score(labels, called, zero_division=np.nan)
-    assert found.precision.value == pytest.approx(expected, nan_ok=True)
+    assert figures.precision.value == pytest.approx(expected, nan_ok=True)
     false, true, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
-    assert found.tpr_at_1.value == pytest.approx(true[false <= 0.01].max())
-    assert found.tpr_at_5.value == pytest.approx(true[false <= 0.05].max())
+    assert figures.tpr_at_1.value == pytest.approx(true[false <= 0.01].max())
+    assert figures.tpr_at_5.value == pytest.approx(true[false <= 0.05].max())
 
 
 @given(LABELLED)
@@ -61,8 +61,8 @@ def test_the_interval_covers_the_true_auroc_about_as_often_as_it_says() -> None:
     rng, inside = np.random.default_rng(1), 0
     for seed in range(60):
         labels = np.arange(80) % 2 == 0
-        found = detection(rng.normal(size=80) + labels, labels, 0.5, seed).auroc
-        inside += found.low <= 0.7602 <= found.high
+        figures = detection(rng.normal(size=80) + labels, labels, 0.5, seed).auroc
+        inside += figures.low <= 0.7602 <= figures.high
     assert 50 <= inside <= 60
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fulcra.formulas.intervals import cluster_bootstrap, crossing
+from fulcra.formulas.intervals import crossing
 from fulcra.formulas.repeatability import repeatability
+from fulcra.formulas.resampling import cluster_bootstrap
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge
 from fulcra.window.edges import HALF
