@@ -5,18 +5,20 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
-from accelerate.utils import align_module_device
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fulcra.errors import InputError, ModelError
 from fulcra.models.chat import chat_ids, exchange_ids, instruction_tail, plain_ids, shared_start
 from fulcra.models.experts import expert_width, expert_write, expert_writes, n_experts
 from fulcra.models.families import FAMILIES, Family
+from fulcra.models.placement import at_hand
 from fulcra.types import Neuron
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 #: What a tokenizer prints for bytes that are no whole character yet.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -35,8 +37,8 @@ class Model:
     def __init__(
         self,
         name: str,
-        hf: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        hf: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
         folder: Path | None = None,
         thinking: bool | None = None,
         compiled: bool = False,
@@ -175,7 +177,7 @@ class Model:
         if experts is not None:
             return expert_writes(experts)
         down: Any = self.down(layer)
-        with align_module_device(down):
+        with at_hand(down):
             if not is_plain(down.weight):
                 return self._measured_writes(layer, range(self.width(layer)))
             weight: Tensor = down.weight.detach().float()
@@ -189,7 +191,7 @@ class Model:
         if neuron.expert is not None:
             return expert_write(self.experts(neuron.layer), neuron.expert, neuron.index).float()
         down: Any = self.down(neuron.layer)
-        with align_module_device(down):
+        with at_hand(down):
             if not is_plain(down.weight):
                 return self._measured_writes(neuron.layer, [neuron.index])[0]
             weight: Tensor = down.weight.detach()

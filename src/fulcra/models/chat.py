@@ -4,10 +4,12 @@ model's name.
 
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerBase
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def shared_start(rows: Sequence[Sequence[Any]]) -> int:
@@ -16,7 +18,7 @@ def shared_start(rows: Sequence[Sequence[Any]]) -> int:
 
 
 def plain_ids(
-    tokenizer: PreTrainedTokenizerBase, text: str, system: str | None = None
+    tokenizer: "PreTrainedTokenizerBase", text: str, system: str | None = None
 ) -> tuple[int, ...]:
     """Token ids of plain text, with the special tokens that the tokenizer itself puts around
     text.
@@ -25,7 +27,7 @@ def plain_ids(
 
 
 def chat_ids(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     text: str,
     system: str | None = None,
     thinking: bool | None = None,
@@ -47,7 +49,7 @@ def chat_ids(
 
 
 def instruction_tail(
-    tokenizer: PreTrainedTokenizerBase, thinking: bool | None = None
+    tokenizer: "PreTrainedTokenizerBase", thinking: bool | None = None
 ) -> tuple[int, ...]:
     """The tokens a chat template puts after the user's words: what two rendered texts end alike in;
     none without a template.
@@ -60,7 +62,7 @@ def instruction_tail(
 
 
 def _rendered(
-    tokenizer: PreTrainedTokenizerBase, text: str, system: str | None, thinking: bool | None
+    tokenizer: "PreTrainedTokenizerBase", text: str, system: str | None, thinking: bool | None
 ) -> str:
     switch: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
     if system is None:
@@ -71,7 +73,7 @@ def _rendered(
         return _templated(tokenizer, [("user", f"{system}\n\n{text}")], switch)
 
 
-def exchange_ids(tokenizer: PreTrainedTokenizerBase, request: str, reply: str) -> tuple[int, ...]:
+def exchange_ids(tokenizer: "PreTrainedTokenizerBase", request: str, reply: str) -> tuple[int, ...]:
     """Token ids of a user turn and its reply with the generation prompt, as guard models read them;
     two lines without a template.
     """
@@ -82,7 +84,7 @@ def exchange_ids(tokenizer: PreTrainedTokenizerBase, request: str, reply: str) -
 
 
 def _templated(
-    tokenizer: PreTrainedTokenizerBase, turns: list[tuple[str, str]], switch: dict[str, Any]
+    tokenizer: "PreTrainedTokenizerBase", turns: list[tuple[str, str]], switch: dict[str, Any]
 ) -> str:
     messages = [{"role": role, "content": content} for role, content in turns]
     return str(

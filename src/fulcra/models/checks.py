@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
-from accelerate.utils import align_module_device
 from torch import Tensor, nn
 
 from fulcra.errors import ModelCheckError
@@ -17,6 +16,7 @@ from fulcra.models.applying import applied_rows
 from fulcra.models.edits import add, scale
 from fulcra.models.effective import Probe, probe, probe_ids, tolerance
 from fulcra.models.experts import expert_width
+from fulcra.models.placement import at_hand
 from fulcra.models.read_hooks import (
     block_outputs,
     everywhere,
@@ -238,7 +238,7 @@ def zeroed_column(model: Model, neuron: Neuron) -> Iterator[None]:
     """The neuron's column of W_down at zero inside the block, restored bit by bit afterwards."""
     experts: Any = model.experts(neuron.layer)
     module: Any = model.down(neuron.layer) if experts is None else experts
-    with align_module_device(module), torch.no_grad():
+    with at_hand(module), torch.no_grad():
         weight = module.weight if experts is None else module.down_proj[neuron.expert]
         rows = model.family.transposed if experts is None else module.is_transposed
         column = weight[neuron.index] if rows else weight[:, neuron.index]

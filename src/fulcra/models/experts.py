@@ -7,13 +7,12 @@ runs the experts. `experts` is the transformers module of one layer, called with
 d_model], expert ids [token, k], router weights [token, k]).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from accelerate.utils import align_module_device
 from torch import Tensor
+
+from fulcra.models.placement import at_hand
 
 
 class Routed(NamedTuple):
@@ -24,12 +23,6 @@ class Routed(NamedTuple):
     tokens: Tensor
     expert_ids: Tensor
     weights: Tensor
-
-
-@contextmanager
-def _weights(experts: Any) -> Iterator[Any]:
-    with align_module_device(experts):
-        yield experts
 
 
 def n_experts(experts: Any) -> int:
@@ -46,7 +39,7 @@ def expert_writes(experts: Any) -> Tensor:
     """Write directions of all neurons, expert by expert, [expert * width, d_model], float32,
     without router weights.
     """
-    with _weights(experts):
+    with at_hand(experts):
         down: Tensor = experts.down_proj.detach().float()
         return (down if experts.is_transposed else down.transpose(1, 2)).flatten(0, 1)
 
@@ -55,7 +48,7 @@ def expert_write(experts: Any, expert: int | Tensor, index: int | Tensor) -> Ten
     """Write directions v [..., d_model] of neurons, in the model's dtype, without router
     weights.
     """
-    with _weights(experts):
+    with at_hand(experts):
         down: Tensor = experts.down_proj.detach()
         return (
             down[expert, index].clone() if experts.is_transposed else down[expert, :, index].clone()
@@ -73,7 +66,7 @@ def neuron_activation(experts: Any, tokens: Tensor, expert: Tensor, index: Tenso
     """
     width = expert_width(experts)
     gate, up = (index, width + index) if experts.is_concatenated else (2 * index, 2 * index + 1)
-    with _weights(experts):
+    with at_hand(experts):
         both = torch.stack(
             [_projected(experts, tokens, expert, column) for column in (gate, up)], -1
         )
@@ -97,7 +90,7 @@ def all_activations(experts: Any, tokens: Tensor, expert_ids: Tensor) -> Tensor:
     to.
     """
     out = tokens.new_zeros(len(tokens), n_experts(experts), expert_width(experts))
-    with _weights(experts):
+    with at_hand(experts):
         for expert in expert_ids.unique().tolist():
             where = (expert_ids == expert).any(-1).nonzero()[:, 0]
             weight = experts.gate_up_proj[expert]
