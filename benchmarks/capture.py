@@ -1,6 +1,4 @@
-"""The contrast of the screens against hooks that store everything, and against the bare forward
-pass that is its floor.
-"""
+"""The contrast against hooks that store everything, and against the bare forward pass."""
 
 import json
 import subprocess
@@ -139,7 +137,7 @@ def memory(size: setting.Size) -> None:
 
 
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: setting.Size) -> list[Row]:
-    """The two capture rows."""
+    """The row of the contrast, and that of its limit."""
     global PROMPTS
     PROMPTS = size.capture_prompts
     rows = []

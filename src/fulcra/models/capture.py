@@ -70,8 +70,9 @@ class _Tally:
         self.samples: dict[str, list[Tensor]] = {}
 
     def add(self, residual: Tensor, wrote: Tensor | None, calls: Tensor | Routed | None) -> None:
-        """One batch: residual [n, d_model] as later blocks read it, with what its MLP wrote and
-        what its experts were called with, where these matter.
+        """One batch: residual [n, d_model] as later blocks read it.
+
+        With what its MLP wrote and what its experts were called with, where these matter.
         """
         size, unit = residual.norm(dim=-1), normalize(residual, dim=-1)
         self._sum(norm=size.sum(), unit=unit.sum(0))

@@ -1,6 +1,4 @@
-"""Other models as judges of a prompt: Hugging Face sequence classifiers, and generative guards
-asked for one of two words.
-"""
+"""Other models as judges of a prompt: sequence classifiers, and guards asked for a word."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
@@ -30,8 +28,9 @@ class Classifier:
 
     @torch.no_grad()
     def log_probs(self, texts: Sequence[str]) -> Tensor:
-        """Log-probability of every label, [text, label] float32; the bare output where there is one
-        label. A pass a text.
+        """Log-probability of every label, [text, label], float32; one pass a text.
+
+        The bare output where there is one label.
         """
         rows = [self._one(text) for text in texts]
         return torch.stack(rows) if len(self.labels) == 1 else torch.stack(rows).log_softmax(-1)
@@ -52,9 +51,7 @@ class Classifier:
 
 
 def is_classifier(name: str) -> bool:
-    """Whether the config of a model says that it classifies sequences; ModelError where there is no
-    such model.
-    """
+    """Whether a model's config says that it classifies sequences; ModelError without a model."""
     architectures = config_of(name).architectures or []
     return any(name.endswith("ForSequenceClassification") for name in architectures)
 
@@ -86,8 +83,7 @@ def load_classifier(name: str) -> Classifier:
 def guard_odds(
     guard: Model, texts: Sequence[str], words: tuple[str, str] = ("unsafe", "safe")
 ) -> Tensor:
-    """Log-odds (nats) that a generative guard answers a prompt with the first word rather than the
-    second, [text].
+    """Log-odds [nats] of the first word against the second in a guard's answer, [text].
 
     The prompt is one user turn of the guard's own chat template, which states its policy; nothing
     is generated.

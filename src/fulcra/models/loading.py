@@ -1,6 +1,4 @@
-"""Loading a model by name: from the package, a folder or the hub, safetensors only, validated
-before it is handed out.
-"""
+"""Loading a model by name, from safetensors only, validated before it is handed out."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -70,15 +68,14 @@ def load(
     compiled: bool = False,
     check: bool = True,
 ) -> Model:
-    """The model of a bundled name, a folder or a hub id, from safetensors only, validated (law.md
-    sections 1 and 2).
+    """The model of a bundled name, a folder or a hub id, validated (law.md sections 1 and 2).
 
-    dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own
-    elsewhere. device: a torch device, or "auto" for all devices there are, then the CPU, then the
-    disk; `memory` limits each, in bytes or as "20GB", and `offload_folder` takes weights that must
-    be written anew for the disk (mixtures). bits: 8 or 4 for quantized weights. thinking: passed to
-    the chat template. check: False skips the validation. compiled: rollouts by a compiled step in
-    slots that refill, for accelerators (docs/decisions/0016).
+    From safetensors only. dtype: float32, bfloat16 or float16; by default float32 on the CPU and
+    the checkpoint's own elsewhere. device: a torch device, or "auto" for all devices there are,
+    then the CPU, then the disk; `memory` limits each, in bytes or as "20GB", and `offload_folder`
+    takes weights that must be written anew for the disk (mixtures). bits: 8 or 4 for quantized
+    weights. thinking: passed to the chat template. check: False skips the validation. compiled:
+    rollouts by a compiled step in slots that refill, for accelerators (docs/decisions/0016).
     """
     options: dict[str, Any] = {
         "dtype": dtype_of(dtype, device),

@@ -27,8 +27,9 @@ def at_hand(module: Any) -> Iterator[None]:
 
 
 def require_device(device: str) -> str:
-    """The device itself; InputError where torch cannot put a tensor on it ("auto" takes what there
-    is).
+    """The device itself; InputError where torch cannot put a tensor on it.
+
+    "auto" takes what there is.
     """
     try:
         if device != "auto":
@@ -43,8 +44,9 @@ def require_device(device: str) -> str:
 
 
 def dtype_of(dtype: str | None, device: str) -> torch.dtype | str:
-    """The torch dtype of a name; by default float32 on the CPU and the checkpoint's own
-    elsewhere.
+    """The torch dtype of a name.
+
+    By default float32 on the CPU and the checkpoint's own elsewhere.
     """
     if dtype is None:
         return torch.float32 if device == "cpu" else "auto"
@@ -54,8 +56,9 @@ def dtype_of(dtype: str | None, device: str) -> torch.dtype | str:
 
 
 def quantization(bits: int | None) -> dict[str, Any]:
-    """Keywords of from_pretrained for weights of 8 or 4 bits; empty for None; ModelError without a
-    backend.
+    """Keywords of from_pretrained for weights of 8 or 4 bits; empty for None.
+
+    ModelError without a backend.
     """
     if bits is None:
         return {}

@@ -1,6 +1,4 @@
-"""Hooks that read a running model: block outputs, neurons and routing, copied before anything can
-overwrite them.
-"""
+"""Hooks that read a running model: streams, neurons and routing, copied at once."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager

@@ -1,6 +1,4 @@
-"""Tiny random models of every family, from configs alone: what tests and `fulcra families` verify
-the rows on.
-"""
+"""Tiny random models of every family, from configs alone, to verify the rows on."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +93,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def tiny_tokenizer(
     chat_template: str | None = None, adds_bos: bool = False
 ) -> "PreTrainedTokenizerFast":
-    """A word tokenizer over w3 ... w99 with <pad>, <s> and </s>; with `adds_bos` plain text starts
-    with <s>.
+    """A word tokenizer over w3 ... w99 with <pad>, <s> and </s>.
+
+    With `adds_bos` plain text starts with <s>.
     """
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
@@ -122,8 +121,9 @@ def _shake(hf: torch.nn.Module, generator: torch.Generator) -> None:
 
 
 def tiny(model_type: str, seed: int = 0, chat_template: str | None = None, **changes: Any) -> Model:
-    """A random float32 model of a family, d_model 32, 3 layers; `changes` are put into its config.
-    Deterministic by `seed`.
+    """A random float32 model of a family, d_model 32, 3 layers, decided by `seed`.
+
+    `changes` are put into its config.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 

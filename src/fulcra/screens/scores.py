@@ -1,6 +1,4 @@
-"""What every screen shares: signed scores of all neurons become a ranking of branches, raw or in
-gain units.
-"""
+"""What every screen shares: scores of all neurons become a ranking, raw or in gain units."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
@@ -33,8 +31,9 @@ class Screen(Protocol):
 
 
 def clean_ground(model: Model, behavior: Behavior, seed: int = 0) -> Clean:
-    """The generic openings continued by the model, and its stream over them. Cost: one rollout and
-    one pass an opening.
+    """The generic openings continued by the model, and its clean stream over them.
+
+    Cost: one rollout and one pass an opening.
     """
     text = continue_openings(model, behavior.generic, seed, behavior.system)
     return Clean(text, stream(model, text.prompts, text.replies))
@@ -47,8 +46,9 @@ def ranked(
     layers: Sequence[int] | None = None,
     top_k: int | None = None,
 ) -> Ranking:
-    """Every neuron once by descending |signed|, on the pole of its sign; `signed` [layer, d_mlp],
-    nan leaves a neuron out.
+    """Every neuron once by descending |signed|, on the pole of its sign.
+
+    `signed` [layer, d_mlp]; nan leaves a neuron out.
     """
     outside = [layer for layer in layers or () if not 0 <= layer < model.n_layers]
     if outside or (top_k is not None and top_k < 1):
@@ -57,15 +57,12 @@ def ranked(
             f" 0-{model.n_layers - 1}, top_k is 1 or more"
         )
     wanted = range(model.n_layers) if layers is None else layers
-    kept = torch.zeros(signed.shape, dtype=torch.bool)
+    listed = torch.zeros(signed.shape, dtype=torch.bool)
     for layer in wanted:
-        kept[layer, : model.width(layer)] = True
-    flat = signed.float().where(kept, torch.nan).flatten()
-    order = (
-        flat.abs()
-        .nan_to_num(nan=-1.0)
-        .argsort(descending=True, stable=True)[: int(flat.isfinite().sum())][:top_k]
-    )
+        listed[layer, : model.width(layer)] = True
+    flat = signed.float().where(listed, torch.nan).flatten()
+    order = flat.abs().nan_to_num(nan=-1.0).argsort(descending=True, stable=True)
+    order = order[: int(flat.isfinite().sum())][:top_k]
     branches = tuple(
         model.neuron(i // model.d_mlp, i % model.d_mlp, -1 if flat[i] < 0 else 1)
         for i in order.tolist()
@@ -76,20 +73,17 @@ def ranked(
 def in_units(
     model: Model, behavior: Behavior, signed: Tensor, units: Units, clean: Clean | None
 ) -> Tensor:
-    """The scores as they are, or divided by each neuron's budget B: 0 for a neuron that moves
-    nothing (law.md section 7).
+    """The scores as they are, or over each neuron's budget B (law.md section 7).
+
+    0 for a neuron that moves nothing.
     """
-    return (
-        signed
-        if units == "raw"
-        else gain_units(model, (clean or clean_ground(model, behavior)).stream, signed)
-    )
+    if units == "raw":
+        return signed
+    return gain_units(model, (clean or clean_ground(model, behavior)).stream, signed)
 
 
 def gain_units(model: Model, clean: Stream, scores: Tensor) -> Tensor:
-    """Scores [layer, d_mlp] over each neuron's budget, so that layers with a large stream are no
-    larger for it.
-    """
+    """Scores [layer, d_mlp] over each neuron's budget, which evens out the stream's length."""
     return scores / budgets(model, clean)
 
 
@@ -110,8 +104,9 @@ def require_contrast(behavior: Behavior, screen: str) -> None:
 
 
 class Contrast(NamedTuple):
-    """Mean activations on positives and negatives, [layer, d_mlp] each, and on which side undosed
-    prompts lie (+1 positive).
+    """Mean activations on positives and negatives, [layer, d_mlp], and the undosed side.
+
+    The side is +1 for positive.
     """
 
     positive: Tensor
@@ -120,9 +115,7 @@ class Contrast(NamedTuple):
 
     @property
     def towards_flip(self) -> Tensor:
-        """The difference of the two means, from the side on which the behavior is undosed to the
-        other.
-        """
+        """The difference of the two means, from the undosed side to the other."""
         return self.side * (self.negative - self.positive)
 
 
