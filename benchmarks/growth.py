@@ -96,10 +96,8 @@ def plot(seconds: dict[str, list[tuple[int, float]]]) -> str:
             (40 + 60 * math.log2(x / points[0][0]), 260 - 40 * math.log2(y / points[0][1]))
             for x, y in points
         ]
-        lines.append(
-            f'<polyline points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in corners)}" stroke="{color}"'
-            ' fill="none"/>'
-        )
+        way = " ".join(f"{x:.0f},{y:.0f}" for x, y in corners)
+        lines.append(f'<polyline points="{way}" stroke="{color}" fill="none"/>')
         lines.append(
             f'<text x="{corners[-1][0] + 4:.0f}" y="{corners[-1][1]:.0f}" fill="{color}">{name}'
             f" {exponent(points):.2f}</text>"
