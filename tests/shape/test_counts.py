@@ -104,8 +104,8 @@ def test_a_spread_names_sizes_that_occur() -> None:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A package of two rooms: `upper` has three floors with its subfolder as one node."""
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a package of two rooms: `upper` has three floors with its subfolder as one node."""
     files = {
         "__init__": "import json",
         "lower/__init__": "import decimal",
@@ -121,28 +121,25 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         path = tmp_path / "planted" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(imports, "PACKAGE", "planted")
-    return "planted"
+    return tmp_path
 
 
-def test_floors_are_the_longest_chain_and_a_subfolder_is_one_node(package: str) -> None:
-    graph = imports.import_graph()
-    assert imports.room(graph, f"{package}.upper") == (3, 3, 3)
+def test_floors_are_the_longest_chain_and_a_subfolder_is_one_node(planted: Path) -> None:
+    assert imports.room(imports.import_graph(planted), "planted.upper") == (3, 3, 3)
 
 
-def test_a_closure_holds_imports_in_functions_and_the_folders_above(package: str) -> None:
-    loaded = imports.closure(imports.import_graph(), f"{package}.upper.stairs")
-    assert loaded.modules == {
-        f"{package}.{m}" for m in ("upper", "upper.stairs", "lower", "lower.stone")
-    }
+def test_a_closure_holds_imports_in_functions_and_the_folders_above(planted: Path) -> None:
+    loaded = imports.closure(imports.import_graph(planted), "planted.upper.stairs")
+    modules = {module.removeprefix("planted.") for module in loaded.modules}
+    assert modules == {"upper", "upper.stairs", "lower", "lower.stone"}
     assert loaded.outside == {"decimal"}
 
 
-def test_a_circle_is_named(package: str, tmp_path: Path) -> None:
-    assert imports.circle(imports.import_graph()) == ()
-    (tmp_path / package / "lower" / "stone.py").write_text("import planted.upper.stairs")
-    circle = imports.circle(imports.import_graph())
+def test_a_circle_is_named(planted: Path) -> None:
+    assert imports.circle(imports.import_graph(planted)) == ()
+    (planted / "planted" / "lower" / "stone.py").write_text("import planted.upper.stairs")
+    circle = imports.circle(imports.import_graph(planted))
     assert set(circle) == {"planted.lower.stone", "planted.upper.stairs"}
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from tools.shape.measures import Figures, Shape, measure
@@ -14,15 +13,14 @@ NOTES = """\
 A body runs from the first statement after the docstring to the last line; nested functions count.
 Parameters are all that are declared but self and cls. A function returns Any where the word stands
 anywhere in its return annotation. Percentiles are by nearest rank. Files of studies/ are those but
-__init__; for floors, the longest chain of imports, every subfolder is one node. Verify loads what Python would,
-the __init__ of every folder included, that of fulcra itself not. Fields of classes may have any
-name. `--where RULE` lists the places."""
+__init__; for floors, the longest chain of imports, every subfolder is one node. Verify loads what
+Python would, with the __init__ of every folder but that of fulcra itself. Fields of classes may
+have any name. `--where RULE` lists the places."""
 
 
 def main() -> None:
     """Print what was asked for on the command line."""
     options = _options()
-    sys.path.insert(0, str(options.root / "src"))
     shape = measure(options.root / "src" / "fulcra")
     if options.where:
         print("\n".join(shape.places[options.where]))

@@ -3,7 +3,9 @@
 Imports inside functions count like others, and so do those for type checkers alone.
 """
 
+import sys
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import NamedTuple
 
 import grimp
@@ -29,9 +31,13 @@ class Closure(NamedTuple):
     outside: frozenset[str]
 
 
-def import_graph() -> grimp.ImportGraph:
-    """The imports between all modules of the package on the path, other packages by name."""
-    return grimp.build_graph(PACKAGE, include_external_packages=True, cache_dir=None)
+def import_graph(source: Path) -> grimp.ImportGraph:
+    """The imports between all modules of the package in a folder, other packages by name."""
+    sys.path.insert(0, str(source))
+    try:
+        return grimp.build_graph(PACKAGE, include_external_packages=True, cache_dir=None)
+    finally:
+        sys.path.remove(str(source))
 
 
 def room(graph: grimp.ImportGraph, folder: str) -> Room:

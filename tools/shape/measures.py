@@ -52,9 +52,9 @@ class Shape(NamedTuple):
 
 
 def measure(package: Path) -> Shape:
-    """The shape of a package's folder; its imports are those of the package on Python's path."""
+    """The shape of a package's folder, `src/fulcra` of a checkout."""
     sources = read_sources(package)
-    graph = import_graph()
+    graph = import_graph(package.parent)
     studies, loaded = room(graph, STUDIES), closure(graph, VERIFY)
     defined, public = functions(sources), publics(sources)
     places = {
