@@ -105,7 +105,7 @@ def test_a_spread_names_sizes_that_occur() -> None:
 
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a package of two rooms: `upper` has three floors with its subfolder as one node."""
+    """The folder of a package of two rooms; `upper` has three floors, a subfolder one of them."""
     files = {
         "__init__": "import json",
         "lower/__init__": "import decimal",

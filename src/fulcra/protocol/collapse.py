@@ -1,6 +1,4 @@
-"""Measured ceilings of many branches at once: rungs bisected, every rung rolled out from generic
-openings (law.md section 3).
-"""
+"""Ceilings of many branches at once, their rungs bisected on rollouts (law.md section 3)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

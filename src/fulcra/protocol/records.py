@@ -10,7 +10,7 @@ class Record(NamedTuple):
     """One judged rollout, a row of rollouts.parquet. `outcomes[i]` belongs to horizon
     `horizons[i]`.
 
-    `text` is what rollouts/care.py lets be written, as it stood at the last horizon; `cuts[i]`
+    `text` is what protocol/redaction.py lets be written, as it stood at the last horizon; `cuts[i]`
     counts its characters at horizon i (none in runs of the first versions).
     """
 

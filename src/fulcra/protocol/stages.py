@@ -34,7 +34,7 @@ class AuditSettings:
     gains, seed.
 
     `keep_text` keeps the completions of a sensitive behavior, in a private file of the run's folder
-    (rollouts/care.py).
+    (protocol/redaction.py).
     """
 
     neurons: int = 12

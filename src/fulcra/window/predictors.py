@@ -1,6 +1,4 @@
-"""Every predictor of an edge behind one interface: named, with the tier of what it may see (law.md
-section 4).
-"""
+"""Predictors of an edge, each named, with the tier of what it may see (law.md section 4)."""
 
 import math
 from collections.abc import Sequence
