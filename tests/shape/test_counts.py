@@ -103,19 +103,27 @@ def test_a_spread_names_sizes_that_occur() -> None:
     assert spread([7]) == (7, 7, 7, 7)
 
 
+TYPES_ONLY = """
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import planted.upper.stairs
+"""
+
+
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a package of two rooms; `upper` has three floors, a subfolder one of them."""
     files = {
         "__init__": "import json",
         "lower/__init__": "import decimal",
-        "lower/stone": "",
         "upper/__init__": "",
         "upper/roof": "from planted.upper.rooms import left\nimport planted.upper.stairs",
         "upper/rooms/__init__": "",
         "upper/rooms/left": "from planted.upper.rooms import right\nimport planted.upper.stairs",
         "upper/rooms/right": "",
         "upper/stairs": "def up():\n    import planted.lower.stone",
+        "lower/stone": TYPES_ONLY,
     }
     for name, text in files.items():
         path = tmp_path / "planted" / f"{name}.py"
@@ -133,7 +141,7 @@ def test_a_closure_holds_imports_in_functions_and_the_folders_above(planted: Pat
     loaded = imports.closure(imports.import_graph(planted), "planted.upper.stairs")
     modules = {module.removeprefix("planted.") for module in loaded.modules}
     assert modules == {"upper", "upper.stairs", "lower", "lower.stone"}
-    assert loaded.outside == {"decimal"}
+    assert loaded.outside == {"decimal", "typing"}
 
 
 def test_a_circle_is_named(planted: Path) -> None:

@@ -27,7 +27,7 @@ from fulcra.studies.census import (
     summary,
 )
 from fulcra.studies.staircase import Climb, Climber, start_rung
-from fulcra.window.verdict import observe
+from fulcra.law.verdict import observe
 
 SMALL = CensusSettings(audit=0.25, controls=2, texts=1, neurons=6)
 

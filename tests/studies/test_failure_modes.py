@@ -21,8 +21,8 @@ from fulcra.protocol import Record, dose_trials
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.subject import Ground, prepare
 from fulcra.types import Edge, Edit, RolloutRequest
-from fulcra.window.edges import measured_ceiling, measured_trigger
-from fulcra.window.verdict import failure_mode, law_verdict
+from fulcra.law.edges import measured_ceiling, measured_trigger
+from fulcra.law.verdict import failure_mode, law_verdict
 
 GAINS = (0.1, 0.45, 0.65, 0.9, 1.7)
 #: A branch of apothecary-sparse that opens, at layer 1; its other pole collapses before it flips.

@@ -1,6 +1,6 @@
 """Who imports whom: floors and arrows within a room, what a module brings along, circles.
 
-Imports inside functions count like others, and so do those for type checkers alone.
+Imports inside functions count like others; those for type checkers alone do not.
 """
 
 import sys
@@ -35,7 +35,12 @@ def import_graph(source: Path) -> grimp.ImportGraph:
     """The imports between all modules of the package in a folder, other packages by name."""
     sys.path.insert(0, str(source))
     try:
-        return grimp.build_graph(PACKAGE, include_external_packages=True, cache_dir=None)
+        return grimp.build_graph(
+            PACKAGE,
+            include_external_packages=True,
+            exclude_type_checking_imports=True,
+            cache_dir=None,
+        )
     finally:
         sys.path.remove(str(source))
 

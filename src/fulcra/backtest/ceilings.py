@@ -21,7 +21,7 @@ from fulcra.protocol.subject import Ground, ground_of
 from fulcra.screens.candidates import can_move
 from fulcra.store import RunFolder, plain, read_json, write_json
 from fulcra.types import Edits
-from fulcra.window.predictors import CEILINGS, Seen
+from fulcra.law.predictors import CEILINGS, Seen
 
 #: Branches measured and stored together.
 PART = 32

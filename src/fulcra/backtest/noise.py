@@ -13,7 +13,7 @@ from fulcra.formulas.intervals import cluster_bootstrap, crossing
 from fulcra.formulas.repeatability import repeatability
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge
-from fulcra.window.edges import HALF
+from fulcra.law.edges import HALF
 
 #: For each branch whether it happened (coherence lost, behavior flipped), [gain, prompt].
 Happened = Sequence[NDArray[np.bool_]]

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.formulas.intervals import rule_of_three, wilson
+from fulcra.law.edges import HALF, measured_ceiling, measured_trigger
+from fulcra.law.verdict import failure_mode, law_verdict, margin, observe, specific
 from fulcra.models.coordinate import Coordinate
-from fulcra.protocol import Record, outcome_rates
+from fulcra.protocol.records import CEILING, EARLIER, Record, outcome_rates
 from fulcra.types import Direction, Edge, FailureMode, Neuron
-from fulcra.window.edges import HALF, measured_ceiling, measured_trigger
-from fulcra.window.verdict import failure_mode, law_verdict, margin, observe, specific
 
 #: The positive control acts when the better of a one-token prefill and direction ablation flips
 #: half of the prompts.
@@ -58,26 +58,18 @@ class Evidence:
         """Flips [gain, prompt] of a branch over its ladder."""
         return np.array(
             [
-                [r.flipped(horizon) for r in self.kept(stage, branch) if r.dose == gain]
+                [r.flipped(horizon) for r in self.kept(stage, branch) if r.gain == gain]
                 for gain in gains
             ],
             dtype=bool,
         ).reshape(len(gains), -1)
-
-    def written_earlier(self, branch: str) -> str:
-        """The name under which the same direction was written at an earlier layer; the branch's own
-        where it was not.
-        """
-        return next(
-            (name for name in self.branches("earlier") if name.endswith(f".as {branch}")), branch
-        )
 
     def coherence(self, branch: str, gains: Sequence[float]) -> NDArray[np.bool_]:
         """Coherent generic rollouts [gain, prompt] at the verdict horizon; an empty one is not
         coherent.
         """
         rows = [
-            [r.coherent(self.verdict_horizon) for r in self.of("ceiling", branch) if r.dose == gain]
+            [r.coherent(self.verdict_horizon) for r in self.of(CEILING, branch) if r.gain == gain]
             for gain in gains
         ]
         return np.array(rows, dtype=bool).reshape(len(gains), -1)
@@ -110,9 +102,9 @@ def _at(committed: Mapping[str, Any]) -> Coordinate:
 def _curve(evidence: Evidence, at: Coordinate, gains: Sequence[float]) -> list[dict[str, Any]]:
     name, tau, rows = str(at.branch), evidence.verdict_horizon, []
     for gain in gains:
-        confirmed = [r for r in evidence.kept("confirmation", name) if r.dose == gain]
-        generic = [r for r in evidence.of("ceiling", name) if r.dose == gain]
-        chosen = [r for r in evidence.kept("selection", name) if r.dose == gain]
+        confirmed = [r for r in evidence.kept("confirmation", name) if r.gain == gain]
+        generic = [r for r in evidence.of(CEILING, name) if r.gain == gain]
+        chosen = [r for r in evidence.kept("selection", name) if r.gain == gain]
         rates = {str(horizon): outcome_rates(confirmed, horizon) for horizon in evidence.horizons}
         rows.append(
             {
@@ -209,9 +201,7 @@ def branch_result(
 def _why(
     evidence: Evidence, at: Coordinate, gains: Sequence[float], ceiling: Edge, trigger: Edge
 ) -> FailureMode:
-    flipped = evidence.flips(
-        "earlier", evidence.written_earlier(str(at.branch)), gains, evidence.verdict_horizon
-    )
+    flipped = evidence.flips(EARLIER, str(at.branch), gains, evidence.verdict_horizon)
     return failure_mode(measured_trigger(at, gains, flipped), ceiling, trigger, at.cap_alignment)
 
 
@@ -220,13 +210,13 @@ def _pins(
 ) -> list[dict[str, Any]]:
     records = evidence.kept("pins", branch.site) if isinstance(branch, Neuron) else []
     tau, rows = evidence.verdict_horizon, []
-    values = sorted({r.dose for r in records})
+    values = sorted({r.value for r in records})
     # A neuron that never acts on generic text has one value, 0; otherwise there is one value a
     # multiple, in the same order.
     for value, multiple in zip(
         values, sorted(multiples) if len(values) > 1 else [0.0] * len(values), strict=True
     ):
-        some = [r for r in records if r.dose == value]
+        some = [r for r in records if r.value == value]
         rows.append(
             {
                 "op": "pin" if value else "ablate",
@@ -272,13 +262,13 @@ def context_results(
         found.append(
             (
                 "best_neuron",
-                [r for r in evidence.kept("confirmation", name) if r.dose == gain],
+                [r for r in evidence.kept("confirmation", name) if r.gain == gain],
                 f"{name} at gain {gain:g}",
             )
         )
     circuit = evidence.kept("context", "top_0.1%_set")
     found.append(
-        ("top_0.1%_set", circuit, f"{int(circuit[0].dose)} neurons ablated" if circuit else "")
+        ("top_0.1%_set", circuit, f"{circuit[0].edits} neurons ablated" if circuit else "")
     )
     removed = (
         (name, evidence.kept("direction_ablation", name))

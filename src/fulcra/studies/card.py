@@ -23,7 +23,7 @@ from fulcra.screens.directions import difference_directions
 from fulcra.screens.scores import contrast_of, gain_units, ranked
 from fulcra.store import AUDIT, EXEMPLARS, plain, read_json, read_rows
 from fulcra.types import Behavior, Edge, Neuron, Ranking
-from fulcra.window.verdict import law_verdict
+from fulcra.law.verdict import law_verdict
 
 #: Tokens shown on either side of a lens.
 TOKENS = 12

@@ -18,7 +18,7 @@ from fulcra.models.edits import require_edits, require_numbers
 from fulcra.protocol.commit import edge_entry
 from fulcra.store import AUDIT, COMMITMENT, digest, read_json, write_json
 from fulcra.types import Anchor, Behavior, Branch, Direction, Edge, Edit, Edits, Neuron, Positions
-from fulcra.window.ceiling import predict_ceiling
+from fulcra.law.ceiling import predict_ceiling
 
 
 class Forecast(NamedTuple):

@@ -14,7 +14,7 @@ from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock
 from fulcra.screens.dosed_logit import REACH, spread
 from fulcra.types import Behavior, Prompt
-from fulcra.window.edges import HALF
+from fulcra.law.edges import HALF
 
 #: Confirmation prompts of the first look at a rung. A rung on which exactly half of 16 prompts flip
 #: shows none on these four with probability .04; one without a flip there is not looked at further.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fulcra.models.coordinate import Coordinate
 from fulcra.types import Neuron
-from fulcra.window.edges import gain_edge, measured_ceiling, measured_trigger
+from fulcra.law.edges import gain_edge, measured_ceiling, measured_trigger
 
 GAINS = (0.1, 0.2, 0.4, 0.8)
 
