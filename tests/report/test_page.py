@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plotly.offline import get_plotlyjs
 
-from fulcra.report import render_report
+from fulcra.report.page import render_report
 from tests.report.conftest import value
 
 Audit = dict[str, Any]

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from fulcra.report import audit_table
+from fulcra.report.table import audit_table
 from tests.report.conftest import value
 
 Audit = dict[str, Any]
