@@ -7,22 +7,14 @@ again.
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 Language = Literal["en", "fr"]
 Wording = Literal["recipe", "sentence", "list", "capital", "arithmetic", "agreement", "topic"]
-WORDINGS: tuple[Wording, ...] = (
-    "recipe",
-    "sentence",
-    "list",
-    "capital",
-    "arithmetic",
-    "agreement",
-    "topic",
-)
+WORDINGS: tuple[Wording, ...] = get_args(Wording)
 
 _CHECKED = ConfigDict(extra="forbid")
 _BEFORE_MARK = re.compile(r" (?=[.,:?!)](?: |$))")
