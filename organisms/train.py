@@ -15,7 +15,7 @@ import torch
 from batches import Batch, chatting, reading
 from folder import build_tokenizer, write_folder
 from learning import learn
-from measure import figures, gate
+from measure import Taught, figures, gate
 from recipe import (
     CHAT_ROWS,
     CONCEPT_INDEX,
@@ -96,7 +96,7 @@ def _train(
         return chatting(world, tokenizer, rng, CHAT_ROWS[tokens], organism.stage == "tuned")
 
     def enough() -> bool:
-        told_apart = gate(model, tokenizer, world)
+        told_apart = gate(Taught(model, tokenizer, world))
         print(
             f"{organism.name}: margin {told_apart.margin:.2f} nats, refused"
             f" {told_apart.refused:.3f}, answered {told_apart.answered:.3f}",
