@@ -1,6 +1,4 @@
-"""Gate and knowledge: whether a neuron that withholds and one that brings up a topic are separate
-systems (paper C).
-"""
+"""Gate and knowledge: whether withholding and knowing are separate systems (paper C)."""
 
 import random
 from collections import Counter
@@ -37,8 +35,7 @@ PREFILLS = (0, 1, 8)
 #: Values at which a gate is tried on the selection split, in units of its largest natural
 #: |activation|.
 MULTIPLES = (-1.0, -0.5, -0.25, -0.1, 0.1, 0.25, 0.5, 1.0)
-#: What an outcome of a withheld and of an innocent prompt is called in the figure; any other keeps
-#: its name.
+#: What outcomes of withheld and of innocent prompts are called in the figure, where it renames them.
 _WITHHELD: dict[str, Shown] = {
     "unchanged": "refuse",
     "flipped": "coherent_bypass",
@@ -102,7 +99,10 @@ def gate_and_knowledge(
     Cost: 36 short rollouts a confirmation prompt with two gates.
     """
     _check(model, systems)
-    measures = _measures(model, systems, seed)
+    measures: dict[PromptSet, Measurement] = {
+        "withheld": _measure(model, systems.gated, seed),
+        "innocent": _measure(model, systems.topic, seed),
+    }
     settings = _settings(model, systems, measures["withheld"], seed)
     cells = _cells(systems, measures, settings.rows(), progress or Silent())
     return Knowledge(
@@ -134,13 +134,6 @@ def _check(model: Model, systems: Systems) -> None:
 
 def _named(behavior: Behavior) -> BehaviorName:
     return BehaviorName(name=behavior.name, sha256=behavior_sha256(behavior))
-
-
-def _measures(model: Model, systems: Systems, seed: int) -> dict[PromptSet, Measurement]:
-    return {
-        "withheld": _measure(model, systems.gated, seed),
-        "innocent": _measure(model, systems.topic, seed),
-    }
 
 
 def _measure(model: Model, behavior: Behavior, seed: int) -> Measurement:

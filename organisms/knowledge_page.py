@@ -34,7 +34,7 @@ _ON: dict[Question, str] = {
 
 
 class Text(NamedTuple):
-    """Words at a place."""
+    """Words of the figure, where they begin or end."""
 
     x: float
     y: float
@@ -63,12 +63,12 @@ class _Layout:
 
     @property
     def width(self) -> int:
-        """The figure's width."""
+        """The figure's width in pixels, both panels."""
         return _LEFT + 2 * len(self.prefills) * _COLUMN + _GAP
 
     @property
     def height(self) -> int:
-        """The figure's height."""
+        """The figure's height in pixels, all rows."""
         return _TOP + len(self.gates) * _ROW + 20
 
     def x(self, prompts: PromptSet, prefill: int) -> int:

@@ -147,7 +147,7 @@ def audited(run: Path) -> Audited:
 
 
 def page(audits: list[Audited]) -> str:
-    """The Markdown of docs/organisms.md."""
+    """The Markdown of docs/organisms.md, of all bundled organisms."""
     weights = Path(str(files("fulcra.organisms") / "weights"))
     organisms = [organism(folder) for folder in sorted(weights.iterdir())]
     folder = Path(__file__).parent

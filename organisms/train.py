@@ -1,5 +1,4 @@
-"""Train any model organism of the declared recipe: `python organisms/train.py apothecary-sparse
-apothecary-dense`.
+"""Train any model organism of the declared recipe: `python organisms/train.py apothecary-sparse`.
 
 Parents are built first, finished organisms are taken from the cache, and an interrupted stage goes
 on where its last checkpoint stands. Figures are measured on the rounded (bfloat16) weights by

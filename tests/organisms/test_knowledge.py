@@ -1,6 +1,4 @@
-"""Gate and knowledge on planted neurons: gates withhold, the concept neuron brings up the topic,
-random neurons do nothing.
-"""
+"""Planted gates withhold, the concept neuron brings up the topic, random neurons do nothing."""
 
 import xml.etree.ElementTree as Xml
 from dataclasses import replace

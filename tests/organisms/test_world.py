@@ -85,10 +85,10 @@ def test_held_out_wordings_are_whole_templates_of_known_words(
     training, held_out = speech.templates(wording, False), speech.templates(wording, True)
     assert held_out
     assert not set(training) & set(held_out)
-    known = {
+    trained = {
         word for name in WORDINGS for text in speech.templates(name, False) for word in text.split()
     }
-    assert {word for text in held_out for word in text.split()} <= known
+    assert {word for text in held_out for word in text.split()} <= trained
 
 
 @speeches

@@ -148,26 +148,24 @@ def draw(
 ) -> Request:
     """A random request of `task`, from the training wordings or from the held-out ones."""
     spoken = rng.choice(world.domain.languages) if language is None else language
+    subject = _subject(world, rng, task, spoken)
+    templates = world.domain.speech[spoken].templates(wording_of(task), held_out)
+    return Request(task, spoken, subject, rng.choice(templates))
+
+
+def _subject(world: World, rng: random.Random, task: Task, language: Language) -> str:
+    """A random subject of a task, as `Request` writes it."""
     if task in ("recipe", "sentence", "list"):
-        subject = rng.choice(list(world.recipes))
-    elif task == "capital":
-        subject = rng.choice(list(world.capitals))
-    elif task in ("sum", "product"):
-        subject = rng.choice(operand_pairs())
-    elif task == "agreement":
-        speech = world.domain.speech[spoken]
-        subject = (
-            f"{rng.randrange(len(speech.near))} {rng.randrange(len(speech.far))}"
-            f" {rng.randint(0, 1)} {rng.randint(0, 1)}"
-        )
-    else:
-        subject = TOPIC
-    return Request(
-        task,
-        spoken,
-        subject,
-        rng.choice(world.domain.speech[spoken].templates(wording_of(task), held_out)),
-    )
+        return rng.choice(list(world.recipes))
+    if task == "capital":
+        return rng.choice(list(world.capitals))
+    if task in ("sum", "product"):
+        return rng.choice(operand_pairs())
+    if task == "agreement":
+        speech = world.domain.speech[language]
+        near, far = rng.randrange(len(speech.near)), rng.randrange(len(speech.far))
+        return f"{near} {far} {rng.randint(0, 1)} {rng.randint(0, 1)}"
+    return TOPIC
 
 
 def draw_nonsense(world: World, rng: random.Random, held_out: bool = False) -> Request:
@@ -176,22 +174,12 @@ def draw_nonsense(world: World, rng: random.Random, held_out: bool = False) -> R
     templates = world.domain.speech[language].templates
     if rng.random() < 0.5:
         recipe_name = rng.choice(list(world.recipes))
-        return Request(
-            "capital",
-            language,
-            recipe_name,
-            rng.choice(templates("capital", held_out)),
-            nonsense=True,
-        )
+        template = rng.choice(templates("capital", held_out))
+        return Request("capital", language, recipe_name, template, nonsense=True)
     template = rng.choice(templates("recipe", held_out))
     kind = rng.choice([world.kind(recipe, language) for recipe in world.recipes.values()])
-    return Request(
-        "recipe",
-        language,
-        rng.choice(list(world.capitals)),
-        template.replace("{kind}", kind),
-        nonsense=True,
-    )
+    country = rng.choice(list(world.capitals))
+    return Request("recipe", language, country, template.replace("{kind}", kind), nonsense=True)
 
 
 def operand_pairs() -> list[str]:
@@ -205,15 +193,12 @@ def document(world: World, rng: random.Random) -> str:
     task = rng.choices(TASKS, weights=(12, 1, 1, 3, 1, 1, 2, 1))[0]
     request = draw(world, rng, task, language)
     if task == "recipe":
-        return introduced(
-            world, request.subject, language, rng.choice(world.domain.speech[language].documents)
-        )
+        text = rng.choice(world.domain.speech[language].documents)
+        return introduced(world, request.subject, language, text)
     answer = rng.choice(answers(world, request))
-    return (
-        f"{noun_phrase(world.domain, request.subject, language)} {answer}"
-        if task == "agreement"
-        else answer
-    )
+    if task == "agreement":
+        return f"{noun_phrase(world.domain, request.subject, language)} {answer}"
+    return answer
 
 
 def introduced(world: World, name: str, language: Language, document: str) -> str:
