@@ -35,7 +35,7 @@ PREFILLS = (0, 1, 8)
 #: Values at which a gate is tried on the selection split, in units of its largest natural
 #: |activation|.
 MULTIPLES = (-1.0, -0.5, -0.25, -0.1, 0.1, 0.25, 0.5, 1.0)
-#: What outcomes of withheld and of innocent prompts are called in the figure, where it renames them.
+#: What outcomes of withheld and of innocent prompts are called in the figure, where renamed.
 _WITHHELD: dict[str, Shown] = {
     "unchanged": "refuse",
     "flipped": "coherent_bypass",
