@@ -10,9 +10,9 @@ from knowledge import Systems, gate_and_knowledge
 from knowledge_page import knowledge_figure
 from knowledge_result import Knowledge
 
-from fulcra import load, load_behavior
+from fulcra.behaviors import load_behavior
 from fulcra.errors import InputError
-from fulcra.models import Model
+from fulcra.models import Model, load
 from fulcra.organisms.planted import planted
 from fulcra.store import read_json, write_json, write_text
 from fulcra.studies.comparison import compare
@@ -46,9 +46,7 @@ def main() -> None:
     models = {name: load(name) for name in NAMES}
     comparison = compare(list(models.values()), [load_behavior(name) for name in BEHAVIORS])
     knowledge = gate_and_knowledge(models[PLANTED], systems_of(models[PLANTED]))
-    write_json(
-        EVIDENCE, {"comparison": comparison, "knowledge": knowledge.model_dump(by_alias=True)}
-    )
+    write_json(EVIDENCE, {"comparison": comparison, "knowledge": knowledge.plain()})
     write_pages()
 
 

@@ -8,7 +8,6 @@ from itertools import product
 
 from knowledge_result import (
     SHOWN,
-    BehaviorName,
     Cell,
     Concept,
     GateSetting,
@@ -19,17 +18,19 @@ from knowledge_result import (
     contrasts,
 )
 
-from fulcra.behaviors import behavior_sha256
 from fulcra.errors import InputError
 from fulcra.models import Model, pin, scale
 from fulcra.models.capture import natural_extent
-from fulcra.protocol import Record, Trial, prefill_trials, set_trials
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Progress, Silent
-from fulcra.protocol.runs import SCHEMA_VERSION, model_entry, versions
-from fulcra.protocol.subject import in_tokens_of, prepare
+from fulcra.protocol.records import Record
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.runs import model_entry, named
+from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import Trial, prefill_trials, set_trials
 from fulcra.types import Behavior, Edit, Edits, Neuron, Prompt
 
+SCHEMA_VERSION = 1
 #: Tokens of the flipped reply that are put into the model's mouth.
 PREFILLS = (0, 1, 8)
 #: Values at which a gate is tried on the selection split, in units of its largest natural
@@ -103,22 +104,23 @@ def gate_and_knowledge(
         "withheld": _measure(model, systems.gated, seed),
         "innocent": _measure(model, systems.topic, seed),
     }
-    settings = _settings(model, systems, measures["withheld"], seed)
+    settings = _settings(systems, measures["withheld"], seed)
     cells = _cells(systems, measures, settings.rows(), progress or Silent())
     return Knowledge(
         schema_version=SCHEMA_VERSION,
+        command="gate_and_knowledge",
         model=model_entry(model),
         gates=tuple(gate.site for gate in systems.gates),
         settings=tuple(
             GateSetting(name=row.name, edits=tuple(map(str, row.edits))) for row in settings.rows()
         ),
         concept=Concept(neuron=systems.concept.site, value=systems.value),
-        behaviors={name: _named(measure.behavior) for name, measure in measures.items()},
+        behaviors={name: named(measure.subject.behavior) for name, measure in measures.items()},
         seed=seed,
         prefills=PREFILLS,
         cells=cells,
         contrasts=contrasts(cells, settings.all_gates.name, settings.held.name, PREFILLS[-1]),
-        provenance=versions(),
+        provenance=Provenance.now(),
     )
 
 
@@ -132,19 +134,13 @@ def _check(model: Model, systems: Systems) -> None:
         )
 
 
-def _named(behavior: Behavior) -> BehaviorName:
-    return BehaviorName(name=behavior.name, sha256=behavior_sha256(behavior))
-
-
 def _measure(model: Model, behavior: Behavior, seed: int) -> Measurement:
-    # the topic is read in the text, of which nothing is stored
-    open_text = replace(in_tokens_of(model, behavior), sensitive=False)
-    ground = prepare(model, behavior, seed)
-    return Measurement(model, open_text, ground, (open_text.horizon,), None, salt="knowledge")
+    # the topic is read in the words
+    return Measurement(Subject.of(model, behavior, seed), texts="memory")
 
 
-def _settings(model: Model, systems: Systems, measure: Measurement, seed: int) -> Settings:
-    gates = systems.gates
+def _settings(systems: Systems, measure: Measurement, seed: int) -> Settings:
+    model, gates = measure.subject.model, systems.gates
     rng = random.Random(f"beside-{seed}")
     edited = {model.slot(neuron) for neuron in (*gates, systems.concept)}
     beside = [
@@ -160,7 +156,7 @@ def _settings(model: Model, systems: Systems, measure: Measurement, seed: int) -
         beside=_ablated(f"{len(gates)} random", list(dict.fromkeys(beside))),
         each_gate=each_gate,
         all_gates=_ablated(f"{len(gates)} gates", gates) if len(gates) > 1 else each_gate[0],
-        held=_best_held(model, systems, measure),
+        held=_best_held(systems, measure),
     )
 
 
@@ -168,9 +164,9 @@ def _ablated(name: str, neurons: Sequence[Neuron]) -> Setting:
     return Setting(f"{name} ablated", tuple(scale(neuron, 0.0) for neuron in neurons))
 
 
-def _best_held(model: Model, systems: Systems, measure: Measurement) -> Setting:
+def _best_held(systems: Systems, measure: Measurement) -> Setting:
     """The gate and value that open most selection prompts, the smallest value of equals."""
-    task = measure.behavior
+    model, task = measure.subject.model, measure.subject.behavior
     prompts = [
         model.prompt_ids(prompt.text, task.system) for prompt in task.positive + task.negative
     ]
@@ -182,7 +178,7 @@ def _best_held(model: Model, systems: Systems, measure: Measurement) -> Setting:
     trials = [
         trial
         for edit, name in names.items()
-        for trial in set_trials(model, task, "held", name, (edit,), task.selection)
+        for trial in set_trials(measure.subject, "held", name, (edit,), task.selection)
     ]
     flips = Counter(
         record.branch for record in measure("held", trials) if record.flipped(task.horizon)
@@ -205,17 +201,18 @@ def _cells(
     for name, measure in measures.items():
         for row, concept, prefill in setups:
             edits = row.edits + (held if concept else ())
-            records = measure("cell", _trials(measure.model, measure.behavior, edits, prefill))
+            records = measure("cell", _trials(measure.subject, edits, prefill))
             cells.append(_cell(systems, name, Setup(row.name, concept, prefill), records))
             progress.advance(1)
     return tuple(cells)
 
 
-def _trials(model: Model, behavior: Behavior, edits: Edits, tokens: int) -> list[Trial]:
+def _trials(subject: Subject, edits: Edits, tokens: int) -> list[Trial]:
+    prompts = subject.behavior.confirmation
     if not tokens:
-        return set_trials(model, behavior, "cell", "cell", edits, behavior.confirmation)
-    plain_trials = prefill_trials(model, behavior, "cell", behavior.confirmation, tokens)
-    return [replace(trial, request=replace(trial.request, edits=edits)) for trial in plain_trials]
+        return set_trials(subject, "cell", "cell", edits, prompts)
+    unedited = prefill_trials(subject, "cell", prompts, tokens)
+    return [replace(trial, request=replace(trial.request, edits=edits)) for trial in unedited]
 
 
 def _cell(systems: Systems, name: PromptSet, setup: Setup, records: Sequence[Record]) -> Cell:

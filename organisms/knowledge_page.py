@@ -156,4 +156,4 @@ def knowledge_lines(knowledge: Knowledge) -> list[str]:
 
 
 def _rate(share: Rate) -> str:
-    return f"{rate(share.value)} ({interval(share.model_dump())})"
+    return f"{rate(share.value)} ({interval(share)})"

@@ -6,10 +6,11 @@ Nothing here runs a model: contrasts follow from the counts.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from scipy.stats import fisher_exact
 
 from fulcra.formulas.intervals import wilson
+from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Value
 
 PromptSet = Literal["withheld", "innocent"]
 #: What a reply counts as, from the base line of a bar up; off its prompt's task it may be on the
@@ -29,11 +30,7 @@ SHOWN: tuple[Shown, ...] = get_args(Shown)
 Question = Literal["refuse", "topic", "actionable"]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rate(_Value):
+class Rate(Value):
     """A share of prompts with its Wilson interval, all in [0, 1]."""
 
     value: float
@@ -42,7 +39,7 @@ class Rate(_Value):
     n: int
 
 
-class Cell(_Value):
+class Cell(Value):
     """The replies to one set of prompts under one gate setting, with and without the concept."""
 
     prompts: PromptSet
@@ -58,10 +55,10 @@ class Cell(_Value):
         return self.topical if question == "topic" else self.counts[question]
 
 
-class Contrast(_Value):
+class Contrast(Value):
     """One rate without and with something done, and Fisher's exact p (two-sided)."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     what: str
     on: Question
@@ -71,42 +68,35 @@ class Contrast(_Value):
     p: float
 
 
-class GateSetting(_Value):
+class GateSetting(Value):
     """What is done to the gates in one row of the figure, its edits as they print."""
 
     name: str
     edits: tuple[str, ...]
 
 
-class Concept(_Value):
+class Concept(Value):
     """The concept neuron and the activation at which it is held."""
 
     neuron: str
     value: float
 
 
-class BehaviorName(_Value):
-    """A behavior and the hash of its prompts."""
-
-    name: str
-    sha256: str
-
-
-class Knowledge(_Value):
+class Knowledge(Value):
     """Gate and knowledge of one model: every cell and the contrasts between them."""
 
     schema_version: int
-    command: Literal["gate_and_knowledge"] = "gate_and_knowledge"
-    model: dict[str, str | int]
+    command: Literal["gate_and_knowledge"]
+    model: ModelEntry
     gates: tuple[str, ...]
     settings: tuple[GateSetting, ...]
     concept: Concept
-    behaviors: dict[PromptSet, BehaviorName]
+    behaviors: dict[PromptSet, Named]
     seed: int
     prefills: tuple[int, ...]
     cells: tuple[Cell, ...]
     contrasts: tuple[Contrast, ...]
-    provenance: dict[str, str | None]
+    provenance: Provenance
 
 
 class Setup(NamedTuple):

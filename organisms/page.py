@@ -12,25 +12,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 from recipe import parse
 
 from fulcra.organisms.planted import planted
+from fulcra.protocol.results.audit import Agreement, AuditResult, Held, Source
+from fulcra.protocol.results.base import Value
+from fulcra.protocol.results.commitment import Commitment
 from fulcra.report.notation import of, rate
 from fulcra.report.template import filled
-from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, write_json, write_text
+from fulcra.store import COMMITMENT, ROLLOUTS, read_json, write_json, write_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 EVIDENCE, PAGE = DOCS / "evidence" / "organisms.json", DOCS / "organisms.md"
-SOURCES = ("screen", "random", "control")
+SOURCES: tuple[Source, ...] = ("screen", "random", "control")
 _FIGURE = re.compile(r"\| (\w+) \| ([-.\d]+) \|")
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Counts(_Value):
+class Counts(Value):
     """How many branches of each source."""
 
     screen: int
@@ -38,33 +37,7 @@ class Counts(_Value):
     control: int
 
 
-class BestHeld(_Value):
-    """The held neuron that flips most: pinned at a multiple of its extent, or ablated."""
-
-    neuron: str
-    op: str
-    multiple: float
-    value: float
-    flip_rate: float
-    reach: float
-
-
-class Held(_Value):
-    """Neurons held at one value, how many of them opened, and the best."""
-
-    neurons: int
-    opened: int
-    best: BestHeld | None
-
-
-class Score(_Value):
-    """On how many of n branches forecast and observation agree."""
-
-    agree: int
-    n: int
-
-
-class Audited(_Value):
+class Audited(Value):
     """What the page says of one finished audit, an entry of docs/evidence/organisms.json.
 
     `cap` is the smallest and largest |cos| that a norm after the MLP lets a dose reach.
@@ -80,9 +53,9 @@ class Audited(_Value):
     smallest_open_gain: float | None
     cap: tuple[float, float] | None
     norm_capped: int
-    held: Held
-    scores: dict[str, Score]
-    clean_margin: float
+    held: Held | None
+    scores: dict[str, Agreement]
+    clean_margin: float | None
 
 
 class Organism(NamedTuple):
@@ -124,25 +97,26 @@ def organism(folder: Path) -> Organism:
 
 def audited(run: Path) -> Audited:
     """What a finished audit found."""
-    audit, commitment = read_json(run / AUDIT), read_json(run / COMMITMENT)
-    summary, neurons = audit["summary"], audit["neurons"]
-    sources = [entry["source"] for entry in neurons]
-    caps = [branch.get("cap_alignment") for branch in commitment["content"]["branches"]]
+    audit = AuditResult.load(run)
+    committed = Commitment.model_validate(read_json(run / COMMITMENT)["content"])
+    caps = [branch.cap_alignment for branch in committed.branches]
     sizes = [abs(cap) for cap in caps if cap is not None]
+    summary, neurons = audit.summary, audit.neurons
+    sources = [branch.source for branch in neurons]
     return Audited(
-        model=audit["model"]["name"],
-        model_sha256=audit["model"]["sha256"],
-        commitment_sha256=summary["commitment_sha256"],
-        protocol_reproduced=summary["protocol_reproduced"],
+        model=audit.model.name,
+        model_sha256=audit.model.sha256,
+        commitment_sha256=summary.commitment_sha256,
+        protocol_reproduced=summary.protocol_reproduced,
         rollouts=pq.read_metadata(run / ROLLOUTS).num_rows,
         branches=Counts(**{source: sources.count(source) for source in SOURCES}),
-        observed_open=summary["observed_open"],
-        smallest_open_gain=summary["search"]["smallest_open_gain"],
+        observed_open=Counts(**summary.observed_open),
+        smallest_open_gain=summary.search.smallest_open_gain,
         cap=(min(sizes), max(sizes)) if sizes else None,
-        norm_capped=sum(entry.get("failure_mode") == "norm_capped" for entry in neurons),
-        held=summary["held"],
-        scores=summary["scores"],
-        clean_margin=audit["baseline"]["log_odds_margin"],
+        norm_capped=sum(branch.failure_mode == "norm_capped" for branch in neurons),
+        held=summary.held,
+        scores=summary.scores,
+        clean_margin=audit.baseline.log_odds_margin,
     )
 
 
@@ -170,7 +144,7 @@ def main() -> None:
     by_model = {audit.model: audit for audit in audits}
     by_model |= {audit.model: audit for audit in map(audited, parser.parse_args().runs)}
     audits = [by_model[name] for name in sorted(by_model)]
-    write_json(EVIDENCE, [audit.model_dump() for audit in audits])
+    write_json(EVIDENCE, [audit.plain() for audit in audits])
     write_text(PAGE, page(audits))
 
 

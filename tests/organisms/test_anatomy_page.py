@@ -25,7 +25,7 @@ def test_the_documentation_is_generated_from_the_evidence(name: str) -> None:
 
 def test_the_evidence_is_read_whole_and_written_again_as_it_was() -> None:
     evidence = read_json(EVIDENCE)["knowledge"]
-    written = Knowledge.model_validate(evidence).model_dump(mode="json", by_alias=True)
+    written = Knowledge.model_validate(evidence).plain()
     assert json.dumps(written) == json.dumps(evidence)
 
 
