@@ -54,7 +54,7 @@ def baseline_trials(model: Model, behavior: Behavior) -> list[Trial]:
 
 
 def _clean(known: Undosed) -> Clean:
-    return Clean(known.ground.text, known.ground.clean)
+    return Clean(known.ground.text, known.ground.clean, known.extent)
 
 
 def dose_screen(
@@ -89,7 +89,6 @@ def pin_screen(
         model,
         behavior,
         clean=_clean(known),
-        extent=known.extent,
         neurons=candidates,
         count=settings.neurons,
         advance=bar.advance,
