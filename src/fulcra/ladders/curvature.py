@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from fulcra.engines.generic import GenericText
 from fulcra.errors import InputError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import LEVEL, TEXTS
 from fulcra.models import Model
 from fulcra.models.capture import Stream, as_read
-from fulcra.models.coordinate import Coordinate
+from fulcra.models.coordinate import direction_of
 from fulcra.models.fisher import fisher_factors
 from fulcra.types import Direction, Edge
 
@@ -36,7 +37,7 @@ def curvatures(
                 f"branch {branch}: an expert acts on routed tokens alone, which one shift cannot"
                 " stand for; use kl_ladder"
             )
-        write = as_read(model, coord.direction(model))
+        write = as_read(model, direction_of(model, coord))
         shift = write / write.norm() * float(clean.norm[branch.layer])
         values.append(float((factors[branch.layer] @ shift).square().sum()))
     return values
