@@ -14,7 +14,7 @@ from fulcra import Behavior, Model
 from fulcra.errors import InputError
 from fulcra.judges import endpoint as endpoint_file
 from fulcra.judges.endpoint import LARGEST, Endpoint, is_loopback, retry_after
-from fulcra.judges.panel import Item, Usage
+from fulcra.judges.judge import Item, Usage
 from fulcra.judges.remote import EndpointJudge
 from fulcra.types import Finding
 from tests.judges.servers import Said, Script, completion, grades, serving, speaking

@@ -5,13 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from fulcra.behaviors.oracles_text import (
-    LanguageFlip,
-    PatternFlip,
-    RefusalFlip,
-    WordFlip,
-    language_codes,
-)
+from fulcra.behaviors.languages import language_codes
+from fulcra.behaviors.oracles_text import LanguageFlip, PatternFlip, RefusalFlip, WordFlip
 from fulcra.behaviors.splits import N_CEILING, N_GENERIC
 from fulcra.types import Oracle
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from fulcra.errors import InputError
-from fulcra.judges.panel import Usage
+from fulcra.judges.judge import Usage
 
 #: The first wait between two attempts, doubled each time [s].
 BACKOFF = 0.5

@@ -1,6 +1,4 @@
-"""What happened in this one rollout? The typed outcome, first of the precedence wins (law.md
-section 6).
-"""
+"""What happened in this one rollout? The typed outcome, by precedence (law.md section 6)."""
 
 from collections.abc import Sequence
 
