@@ -11,6 +11,8 @@ from fulcra.behaviors.splits import N_CEILING, N_GENERIC
 from fulcra.types import Oracle
 
 PromptSet = Literal["positive", "negative", "selection", "confirmation"]
+#: The prompt sets of a behavior with the number of prompts each takes of a dataset.
+SIZES: dict[PromptSet, int] = {"positive": 32, "negative": 32, "selection": 8, "confirmation": 16}
 
 
 def _pattern(text: str) -> str:
