@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fulcra import Behavior, Model, load_behavior
-from fulcra.behaviors.builtin import allowed_prompts
+from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.errors import InputError
 from fulcra.judges.by_rules import OracleJudge, PhraseJudge
 from fulcra.models import add, scale
