@@ -111,6 +111,6 @@ def _joined(pattern: str) -> str:
 
 
 def _sentences(words: str, count: int) -> str:
-    """The first `count` sentences."""
+    """The first `count` sentences of the text."""
     ends = [match.end() for match in re.finditer(r"[.!?]+(?=\s|$)", words)]
     return words[: ends[count - 1]] if len(ends) >= count else words

@@ -67,8 +67,8 @@ def on_task(prompt: str, text: str, about: Sequence[str] = ()) -> Finding:
     request = content_words(prompt)
     words = tuple(dict.fromkeys((*request, *subject)))
     shared = shared_words(words, text)
-    named = len(set(request).intersection(shared))
-    value = named >= SHARE * len(request) if request else None
+    used = len(set(request).intersection(shared))
+    value = used >= SHARE * len(request) if request else None
     if not set(subject).isdisjoint(shared):
         value = True
     return Finding(value, f"{len(shared)} of {len(words)} content words", " ".join(shared))

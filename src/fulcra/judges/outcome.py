@@ -14,8 +14,7 @@ def judge_rollout(
     surprise: Sequence[float],
     standard: CoherenceStandard,
 ) -> Judgement:
-    """The judgement of a rollout as it stands: `text` is its tokens decoded, `surprise` [nats] one
-    value a token.
+    """The judgement of a rollout as it stands; `text` is its tokens decoded, `surprise` in nats.
 
     unscored (not finite, empty, or cut too short) > collapse > what the behavior's oracle reads.
     """
@@ -28,9 +27,7 @@ def judge_rollout(
 
 
 def typed(reading: Reading) -> Outcome:
-    """The outcome of a coherent rollout: unchanged > off_topic > flipped, flipped_correct when the
-    flip is correct.
-    """
+    """The outcome of a coherent rollout: unchanged > off_topic > flipped_correct, flipped."""
     if reading.unchanged:
         return "unchanged"
     if not reading.flipped:
