@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing
 from fulcra.formulas.repeatability import repeatability
 from fulcra.formulas.resampling import cluster_bootstrap
-from fulcra.models.coordinate import Coordinate
+from fulcra.law.edges import HALF
 from fulcra.types import Edge
-from fulcra.window.edges import HALF
 
 #: For each branch whether it happened (coherence lost, behavior flipped), [gain, prompt].
 Happened = Sequence[NDArray[np.bool_]]
