@@ -80,11 +80,11 @@ def test_neither_depends_on_who_is_first_nor_on_the_order_of_units(
     pairs: list[tuple[str, str]],
 ) -> None:
     turned = [(b, a) for a, b in reversed(pairs)]
-    for one, other in (
+    for left, other in (
         (_kappa(pairs), _kappa(turned)),
         (krippendorff_alpha(pairs), krippendorff_alpha(turned)),
     ):
-        assert one == pytest.approx(other, nan_ok=True)
+        assert left == pytest.approx(other, nan_ok=True)
 
 
 def test_full_agreement_is_one_and_one_label_alone_says_nothing() -> None:

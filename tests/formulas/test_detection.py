@@ -50,10 +50,10 @@ def test_a_monotone_change_of_scores_changes_no_rank_figure() -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(50) % 2 == 0
     scores = rng.normal(size=50) + labels
-    one, other = detection(scores, labels, 0.0), detection(np.exp(scores), labels, 1.0)
-    assert one == other
+    left, other = detection(scores, labels, 0.0), detection(np.exp(scores), labels, 1.0)
+    assert left == other
     flipped = detection(-scores, labels, 0.0)
-    assert flipped.auroc.value == pytest.approx(1 - one.auroc.value)
+    assert flipped.auroc.value == pytest.approx(1 - left.auroc.value)
 
 
 def test_the_interval_covers_the_true_auroc_about_as_often_as_it_says() -> None:
@@ -69,7 +69,7 @@ def test_the_interval_covers_the_true_auroc_about_as_often_as_it_says() -> None:
 def test_a_perfect_detector_is_certain_and_nothing_called_positive_has_no_precision() -> None:
     labels = np.array([True] * 8 + [False] * 8)
     perfect = detection(labels.astype(float), labels, 0.5)
-    assert all((one.value, one.low, one.high, one.n) == (1.0, 1.0, 1.0, 16) for one in perfect)
+    assert all((each.value, each.low, each.high, each.n) == (1.0, 1.0, 1.0, 16) for each in perfect)
     assert np.isnan(detection(labels.astype(float), labels, 9.0).precision.value)
 
 

@@ -38,8 +38,8 @@ def test_correlations_are_those_of_scipy() -> None:
     errors = edge_error(first, second, np.full(50, 99.0), layers.tolist(), layers > 0)
     assert errors.correlation == pytest.approx(pearsonr(np.log(first), np.log(second))[0])
     around = [
-        np.log(one) - np.array([np.log(one)[layers == layer].mean() for layer in layers])
-        for one in (first, second)
+        np.log(gains) - np.array([np.log(gains)[layers == layer].mean() for layer in layers])
+        for gains in (first, second)
     ]
     assert errors.within_layer_correlation == pytest.approx(pearsonr(*around)[0])
     expected = [
