@@ -107,7 +107,7 @@ class Doses:
                 vectors[layer, slot, 0] = torch.stack(doses).sum(0).to(vectors)
 
     def install(self) -> None:
-        """Puts hooks on every layer, once: they read these tensors, and no Python looks at a row."""
+        """Puts hooks on every layer, once: they read these tensors, no Python looks at a row."""
         for layer, block in enumerate(self.model.blocks):
             self.model.down(layer).register_forward_pre_hook(self._on_neurons(layer))
             self.model.down(layer).register_forward_hook(self._on_output("add_mlp", layer))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fulcra.models import Applied, Model
+from fulcra.models.edit_groups import Group
 from fulcra.models.edits import affine
 from fulcra.types import Edit, Edits, Neuron
 
@@ -109,7 +110,7 @@ class Trunk:
 
 
 @dataclass(slots=True)
-class _Writes:
+class _Writes(Group):
     """h <- factor * h + shift for rows that enter above the edited layer.
 
     What a row adds to the stream is the change of h times its vector [d_model].
@@ -120,12 +121,6 @@ class _Writes:
     factor: Tensor
     shift: Tensor
     vectors: Tensor
-
-    def select(self, place: Tensor) -> None:
-        stay = place[self.rows] >= 0
-        self.rows = place[self.rows[stay]]
-        self.index, self.factor = self.index[stay], self.factor[stay]
-        self.shift, self.vectors = self.shift[stay], self.vectors[stay]
 
 
 def split_writes(
@@ -171,10 +166,12 @@ def _gathered(value: Any, index: Tensor, batch: int) -> Any:
 
 
 class Widening:
-    """The batch as it widens on its way up, one forward pass at a time, for the hooks of `widened`."""
+    """The batch as it widens on its way up, one forward pass at a time; `widened` hooks it in."""
 
     def __init__(self, trunk: Trunk, writes: dict[int, _Writes], applied: Applied) -> None:
         self.trunk, self.writes, self.applied = trunk, writes, applied
+        # rows that leave the batch take what they bring with them along
+        applied.groups += writes.values()
         self.set()
 
     def set(self) -> None:
@@ -186,13 +183,6 @@ class Widening:
         self.origin: Tensor | None = None
         self._sides: dict[int, tuple[Any, Any]] = {}
         self._changes: dict[int, Tensor] = {}
-
-    def select(self, places: Tensor, rows: int) -> None:
-        """The batch goes on with the rows at `places` of its `rows` rows, in that order."""
-        place = places.new_full((rows,), -1)
-        place[places] = torch.arange(len(places), device=places.device)
-        for writes in self.writes.values():
-            writes.select(place)
 
     def read(self, layer: int, activation: Tensor) -> None:
         """Stores what rows that enter above change in the down projection's input, [row, pos]."""
