@@ -1,6 +1,6 @@
 """What rows of one batch share: below its first edited layer no row depends on its dose."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +16,9 @@ from fulcra.types import Edit, Edits, Neuron
 #: Where a row may leave the trunk: after the edited MLP's write, before the edited block, or at
 #: once.
 Share = Literal["write", "block", "none"]
+
+#: What a block is called with.
+Inputs = tuple[tuple[object, ...], dict[str, object]]
 
 #: More than any vocabulary has tokens: what tells apart the token after one history from the token
 #: after another.
@@ -153,7 +156,7 @@ def _writes(model: Model, layer: int, pairs: Sequence[tuple[int, Edit]]) -> _Wri
     return _Writes(rows, index, factor, shift, model.writes(layer)[index])
 
 
-def _gathered(value: Any, index: Tensor, batch: int) -> Any:
+def _gathered(value: object, index: Tensor, batch: int) -> object:
     if isinstance(value, Tensor):
         return (
             value.index_select(0, index)
@@ -181,7 +184,7 @@ class Widening:
         }
         self.batch = self.trunk.own[0] + self.trunk.shared[0]
         self.origin: Tensor | None = None
-        self._sides: dict[int, tuple[Any, Any]] = {}
+        self._sides: dict[int, tuple[object, object]] = {}
         self._changes: dict[int, Tensor] = {}
 
     def read(self, layer: int, activation: Tensor) -> None:
@@ -192,9 +195,7 @@ class Widening:
         self._changes[layer + 1] = dosed - natural
         self.applied.passes += 1
 
-    def inputs(
-        self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    def inputs(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs | None:
         """What block `layer` gets; None where nothing has entered up to here."""
         step = self.steps.get(layer)
         if step is not None:
@@ -213,7 +214,7 @@ class Widening:
         wrote = self._changes.pop(layer)[..., None] * writes.vectors[:, None]
         return stream.index_add_(0, writes.rows, wrote.to(stream.dtype))
 
-    def _side(self, value: Any) -> Any:
+    def _side(self, value: object) -> object:
         # The same mask goes to every block: gathered once for all blocks between two widenings.
         if not isinstance(value, Tensor | tuple) or self.origin is None:
             return value
@@ -232,10 +233,10 @@ def widened(
         (layer for layer, step in state.steps.items() if step is not None), model.n_layers + 1
     )
 
-    def entering(layer: int) -> Any:
+    def entering(layer: int) -> Callable[..., Inputs | None]:
         return lambda module, args, kwargs: state.inputs(layer, args, kwargs)
 
-    def reading(layer: int) -> Any:
+    def reading(layer: int) -> Callable[..., None]:
         return lambda module, args: state.read(layer, args[0])
 
     modules: list[nn.Module] = [*model.blocks, model.hf.get_submodule(model.family.final_norm)]
