@@ -1,64 +1,98 @@
-"""Which single neuron can flip a behavior of a language model, how far can it be pushed, and what
-does the flip achieve?
+"""Which single neuron can flip a behavior of a language model, how far, and what does it achieve?
+
+Every name is loaded when it is first used, so that `import fulcra` takes no time.
 """
 
-from fulcra.behaviors import load_behavior
-from fulcra.engines.edit import branch_coordinate as coordinate
-from fulcra.engines.edit import edit
-from fulcra.errors import FulcraError
-from fulcra.models import (
-    Model,
-    ablate_direction,
-    ablate_mean,
-    add,
-    add_mlp,
-    anchor,
-    direction,
-    load,
-    pin,
-    scale,
-)
-from fulcra.protocol.stages import AuditSettings
-from fulcra.screens.contrastive import contrastive
-from fulcra.screens.universal import universal
-from fulcra.studies.audit import audit
-from fulcra.studies.census import census
-from fulcra.studies.effects.study import effects
-from fulcra.studies.recipe import read_recipe
-from fulcra.studies.tournament import tournament
-from fulcra.studies.verify import verify
-from fulcra.types import Behavior, Direction, Edge, Edit, Neuron, Ranking
-from fulcra.window.ceiling import predict_ceiling
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "AuditSettings",
-    "Behavior",
-    "Direction",
-    "Edge",
-    "Edit",
-    "FulcraError",
-    "Model",
-    "Neuron",
-    "Ranking",
-    "ablate_direction",
-    "ablate_mean",
-    "add",
-    "add_mlp",
-    "anchor",
-    "audit",
-    "census",
-    "contrastive",
-    "coordinate",
-    "direction",
-    "edit",
-    "effects",
-    "load",
-    "load_behavior",
-    "pin",
-    "predict_ceiling",
-    "read_recipe",
-    "scale",
-    "tournament",
-    "universal",
-    "verify",
-]
+if TYPE_CHECKING:
+    from fulcra.behaviors import load_behavior
+    from fulcra.behaviors.make import behavior
+    from fulcra.engines.edit import branch_coordinate as coordinate
+    from fulcra.engines.edit import edit
+    from fulcra.engines.roll import roll
+    from fulcra.errors import FulcraError
+    from fulcra.law.forecast import predict_ceiling, predict_trigger
+    from fulcra.models import (
+        Model,
+        ablate_direction,
+        ablate_mean,
+        add,
+        add_mlp,
+        anchor,
+        direction,
+        load,
+        pin,
+        scale,
+    )
+    from fulcra.protocol.results.audit import AuditResult
+    from fulcra.protocol.stages import AuditSettings
+    from fulcra.screens.contrastive import contrastive
+    from fulcra.screens.rank import rank
+    from fulcra.screens.universal import universal
+    from fulcra.studies.audit import audit
+    from fulcra.studies.census import census
+    from fulcra.studies.effects.study import effects
+    from fulcra.studies.read import read
+    from fulcra.studies.recipe import read_recipe, recipe
+    from fulcra.studies.tournament import tournament
+    from fulcra.studies.verify import verify
+    from fulcra.studies.window import window
+    from fulcra.types import Behavior, Direction, Edge, Edit, Neuron, Ranking
+
+#: Where each name of the shop window stands; its name there, where it is another, after a colon.
+_PLACES = {
+    "AuditResult": "fulcra.protocol.results.audit",
+    "AuditSettings": "fulcra.protocol.stages",
+    "Behavior": "fulcra.types",
+    "Direction": "fulcra.types",
+    "Edge": "fulcra.types",
+    "Edit": "fulcra.types",
+    "FulcraError": "fulcra.errors",
+    "Model": "fulcra.models",
+    "Neuron": "fulcra.types",
+    "Ranking": "fulcra.types",
+    "ablate_direction": "fulcra.models",
+    "ablate_mean": "fulcra.models",
+    "add": "fulcra.models",
+    "add_mlp": "fulcra.models",
+    "anchor": "fulcra.models",
+    "audit": "fulcra.studies.audit",
+    "behavior": "fulcra.behaviors.make",
+    "census": "fulcra.studies.census",
+    "contrastive": "fulcra.screens.contrastive",
+    "coordinate": "fulcra.engines.edit:branch_coordinate",
+    "direction": "fulcra.models",
+    "edit": "fulcra.engines.edit",
+    "effects": "fulcra.studies.effects.study",
+    "load": "fulcra.models",
+    "load_behavior": "fulcra.behaviors",
+    "pin": "fulcra.models",
+    "predict_ceiling": "fulcra.law.forecast",
+    "predict_trigger": "fulcra.law.forecast",
+    "rank": "fulcra.screens.rank",
+    "read": "fulcra.studies.read",
+    "read_recipe": "fulcra.studies.recipe",
+    "recipe": "fulcra.studies.recipe",
+    "roll": "fulcra.engines.roll",
+    "scale": "fulcra.models",
+    "tournament": "fulcra.studies.tournament",
+    "universal": "fulcra.screens.universal",
+    "verify": "fulcra.studies.verify",
+    "window": "fulcra.studies.window",
+}
+
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str) -> object:
+    """A name of the shop window, loaded now."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'fulcra' has no attribute {name!r}; it has {__all__}")
+    place, _, other = _PLACES[name].partition(":")
+    return getattr(import_module(place), other or name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -30,6 +30,8 @@ REFUSAL_LABELS: dict[Outcome, str] = {
     "flipped": "coherent_bypass",
     "flipped_correct": "actionable",
 }
+#: What becomes of a generic rollout under a dose: no behavior is looked for in it.
+CeilingOutcome = Literal["unscored", "collapse", "coherent"]
 Split = Literal["contrast", "selection", "confirmation", "generic"]
 FailureMode = Literal["collapse_first", "too_late", "norm_capped"]
 Verdict = Literal["open", "closed", "undetermined"]
@@ -306,7 +308,7 @@ class Behavior:
 class Judgement:
     """The typed outcome of one rollout at one horizon, with the evidence it rests on."""
 
-    outcome: Outcome
+    outcome: Outcome | CeilingOutcome
     distinct: float | None = None
     surprised: float | None = None
     grammatical: bool | None = None

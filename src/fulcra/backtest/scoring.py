@@ -14,7 +14,7 @@ import numpy as np
 from fulcra.formulas.classification import auroc, brier, confusion, majority_calls, mcnemar
 from fulcra.formulas.edge_error import alignment_errors, edge_error
 from fulcra.formulas.resampling import resampled_means, spread
-from fulcra.window.predictors import CEILINGS, Calibration, layer_median, recalibration
+from fulcra.law.predictors import CEILINGS, Calibration, layer_median, recalibration
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]

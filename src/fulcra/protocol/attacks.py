@@ -1,87 +1,64 @@
-"""What other attacks achieve on the same prompts: prefill, direction ablation, a circuit of
-neurons, the best neuron.
-"""
+"""What other attacks achieve: prefill, direction ablation, a circuit of neurons ablated."""
 
 from collections.abc import Sequence
 
-from fulcra.models import Model, ablate_direction, scale
-from fulcra.protocol import Record, Trial, prefill_trials, set_trials
+from fulcra.models import ablate_direction, scale
 from fulcra.protocol.measure import Advance, Measurement
+from fulcra.protocol.records import Record
+from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import Trial, prefill_trials, set_trials
 from fulcra.screens.contrastive import set_sizes
 from fulcra.screens.directions import difference_directions
-from fulcra.types import Behavior, Direction, Edits, Ranking
+from fulcra.types import Direction, Edits
+
+#: Reply tokens that are put into the model's mouth.
+PREFILLED = (1, 8)
 
 
-def circuit(model: Model, ranking: Ranking) -> Edits:
-    """Zero ablation of the top 0.1 % of all MLP neurons (at least one) by the contrastive
-    screen.
-    """
-    return tuple(scale(neuron, 0.0) for neuron in ranking.top(set_sizes(model)["0.1%"]))
+def circuit(subject: Subject) -> Edits:
+    """Zero ablation of the top 0.1 % of all MLP neurons (at least one) by contrast."""
+    neurons = subject.circuit.top(set_sizes(subject.model)["0.1%"])
+    return tuple(scale(neuron, 0.0) for neuron in neurons)
 
 
-def context_trials(
-    model: Model, behavior: Behavior, ranking: Ranking, directions: Sequence[Direction]
-) -> list[Trial]:
-    """Prefills and the ablated circuit on confirmation, direction ablation per layer on
-    selection.
-    """
+def attack_trials(subject: Subject, directions: Sequence[Direction]) -> list[Trial]:
+    """Prefills and the ablated circuit on confirmation, each direction's ablation on selection."""
     trials: list[Trial] = []
+    behavior = subject.behavior
     if all(prompt.answer or prompt.target_openings for prompt in behavior.confirmation):
-        for tokens in (1, 8):
-            trials += prefill_trials(model, behavior, "context", behavior.confirmation, tokens)
-    trials += set_trials(
-        model, behavior, "context", "top_0.1%_set", circuit(model, ranking), behavior.confirmation
-    )
+        for tokens in PREFILLED:
+            trials += prefill_trials(subject, "context", behavior.confirmation, tokens)
+    name, edits = "top_0.1%_set", circuit(subject)
+    trials += set_trials(subject, "context", name, edits, behavior.confirmation)
     for direction in directions:
-        trials += set_trials(
-            model,
-            behavior,
-            "direction_selection",
-            str(direction),
-            (ablate_direction(direction),),
-            behavior.selection,
-        )
+        name, edits = str(direction), (ablate_direction(direction),)
+        trials += set_trials(subject, "direction_selection", name, edits, behavior.selection)
     return trials
 
 
-def direction_trials(model: Model, behavior: Behavior, direction: Direction) -> list[Trial]:
+def direction_trials(subject: Subject, direction: Direction) -> list[Trial]:
     """The chosen direction's ablation on confirmation."""
-    return set_trials(
-        model,
-        behavior,
-        "direction_ablation",
-        str(direction),
-        (ablate_direction(direction),),
-        behavior.confirmation,
-    )
+    edits = (ablate_direction(direction),)
+    prompts = subject.behavior.confirmation
+    return set_trials(subject, "direction_ablation", str(direction), edits, prompts)
 
 
-def measure_context(
-    measure: Measurement, model: Model, behavior: Behavior, ranking: Ranking, advance: Advance
-) -> list[Record]:
-    """Records of every other attack; the direction's layer is chosen on the selection split, then
-    confirmed.
-    """
-    directions = difference_directions(model, behavior)
-    records = measure("context", context_trials(model, behavior, ranking, directions), advance)
-    chosen = best_direction(records, behavior.horizon)
-    direction = next((d for d in directions if str(d) == chosen), None)
-    if direction is not None:
-        records += measure("direction", direction_trials(model, behavior, direction), advance)
+def measure_attacks(measure: Measurement, advance: Advance) -> list[Record]:
+    """Records of every other attack; the direction's layer is chosen on selection prompts."""
+    subject = measure.subject
+    directions = difference_directions(subject.model, subject.behavior)
+    records = measure("context", attack_trials(subject, directions), advance)
+    chosen = best_direction(records, subject.behavior.horizon)
+    for direction in directions:
+        if str(direction) == chosen:
+            records += measure("direction", direction_trials(subject, direction), advance)
     return records
 
 
 def best_direction(records: Sequence[Record], horizon: int) -> str | None:
     """The direction whose ablation flips most selection prompts (the earliest of equals)."""
-    names = dict.fromkeys(
-        record.branch for record in records if record.stage == "direction_selection"
-    )
-    flips = {
-        name: sum(
-            r.flipped(horizon)
-            for r in records
-            if r.stage == "direction_selection" and r.branch == name
-        )
-        for name in names
-    }
+    flips: dict[str, int] = {}
+    for record in records:
+        if record.stage == "direction_selection":
+            flips[record.branch] = flips.get(record.branch, 0) + record.flipped(horizon)
     return max(flips, key=lambda name: flips[name]) if flips else None

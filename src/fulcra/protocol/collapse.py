@@ -1,6 +1,4 @@
-"""Measured ceilings of many branches at once: rungs bisected, every rung rolled out from generic
-openings (law.md section 3).
-"""
+"""Measured ceilings of many branches at once, by bisected rungs (law.md section 3)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +8,10 @@ from fulcra.engines.local import run
 from fulcra.judges.coherence import CoherenceStandard, coherent
 from fulcra.ladders.kl_ladder import GAINS
 from fulcra.ladders.search import crossings
-from fulcra.models import Model
-from fulcra.protocol.subject import surprises
-from fulcra.types import Edits, Rollout, RolloutRequest, Sampling
-from fulcra.window.edges import HALF
+from fulcra.law.edges import HALF
+from fulcra.protocol.subject import Ground, surprises
+from fulcra.protocol.trials import SEEDS
+from fulcra.types import Behavior, Edits, Rollout, RolloutRequest, Sampling
 
 #: Length of a rollout whose collapse is looked for [tokens].
 HORIZON = 32
@@ -23,63 +21,64 @@ Dose = Callable[[float], Edits]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a ceiling is measured on: a model, generic prompts as token ids, whose surprise judges,
-    and the standard.
-    """
+    """What a ceiling is measured on: clean facts of a model, generic prompts as token ids."""
 
-    model: Model
+    ground: Ground
     prompts: tuple[tuple[int, ...], ...]
-    reference: Model
     standard: CoherenceStandard
     horizon: int = HORIZON
 
+    @classmethod
+    def of(
+        cls, ground: Ground, behavior: Behavior, standard: CoherenceStandard | None = None
+    ) -> "Bench":
+        """The bench of a behavior's own openings, over its own horizon."""
+        texts = behavior.ceiling_generic
+        prompts = tuple(ground.model.prompt_ids(text, behavior.system) for text in texts)
+        return cls(ground, prompts, standard or ground.standard, behavior.horizon)
+
     def lost(self, edits: Sequence[Edits], seed: int) -> list[float]:
-        """The share of rollouts that have lost coherence under each set of edits; a prompt keeps
-        its seed over all of them.
+        """The share of rollouts that have lost coherence under each set of edits.
 
-        Unscored rollouts stand apart; where no rollout is scored, nothing coherent is left: 1.
+        A prompt keeps its seed over all of them. Unscored rollouts stand apart; where no rollout is
+        scored, nothing coherent is left: 1.
         """
-        sampled = [Sampling(TEMPERATURE, seed * 1_000_003 + i) for i in range(len(self.prompts))]
-        requests = [
-            RolloutRequest(p, e, self.horizon, s)
-            for e in edits
-            for p, s in zip(self.prompts, sampled, strict=True)
-        ]
-        rollouts = run(self.model, requests)
-        found = self._coherent([(r.prompt, o) for r, o in zip(requests, rollouts, strict=True)])
-        rows = [
-            found[start : start + len(self.prompts)]
-            for start in range(0, len(found), len(self.prompts))
-        ]
-        return [_share_lost([one for one in row if one is not None]) for row in rows]
+        requests = [request for edit in edits for request in self._requests(edit, seed)]
+        rollouts = run(self.ground.model, requests)
+        verdicts = self._coherent(requests, rollouts)
+        count = len(self.prompts)
+        rows = [verdicts[start : start + count] for start in range(0, len(verdicts), count)]
+        return [_share_lost(row) for row in rows]
 
-    def _coherent(self, said: Sequence[tuple[tuple[int, ...], Rollout]]) -> list[bool | None]:
-        pairs = list(
-            dict.fromkeys((prompt, rollout.tokens) for prompt, rollout in said if rollout.tokens)
-        )
-        surprise = dict(zip(pairs, surprises(self.reference, pairs), strict=True))
+    def _requests(self, edits: Edits, seed: int) -> list[RolloutRequest]:
         return [
-            self._judged(prompt, rollout, surprise.get((prompt, rollout.tokens), []))
-            for prompt, rollout in said
+            RolloutRequest(prompt, edits, self.horizon, Sampling(TEMPERATURE, seed * SEEDS + i))
+            for i, prompt in enumerate(self.prompts)
         ]
 
-    def _judged(
-        self, prompt: tuple[int, ...], rollout: Rollout, surprise: Sequence[float]
-    ) -> bool | None:
-        if not rollout.finite:
-            return False
-        return coherent(rollout.tokens, surprise, self.standard, rollout.ended).coherent
+    def _coherent(
+        self, requests: Sequence[RolloutRequest], rollouts: Sequence[Rollout]
+    ) -> list[bool | None]:
+        pairs = [(q.prompt, r.tokens) for q, r in zip(requests, rollouts, strict=True)]
+        new = [pair for pair in dict.fromkeys(pairs) if pair[1]]
+        surprise = dict(zip(new, surprises(self.ground.reference, new), strict=True))
+        verdicts: list[bool | None] = []
+        for pair, rollout in zip(pairs, rollouts, strict=True):
+            nats = surprise.get(pair, [])
+            judged = coherent(rollout.tokens, nats, self.standard, rollout.ended)
+            verdicts.append(judged.coherent if rollout.finite else False)
+        return verdicts
 
 
-def _share_lost(scored: Sequence[bool]) -> float:
+def _share_lost(verdicts: Sequence[bool | None]) -> float:
+    scored = [verdict for verdict in verdicts if verdict is not None]
     return 1 - sum(scored) / len(scored) if scored else 1.0
 
 
 def measured_ceilings(
     bench: Bench, doses: Sequence[Dose], rungs: Sequence[int], seed: int = 0
 ) -> list[float | None]:
-    """The gain at which half of the rollouts have lost coherence, of each branch; None beyond the
-    ladder.
+    """The gain at which half of each branch's rollouts have lost coherence; None beyond the ladder.
 
     `rungs` says how many first rungs of GAINS exist. Cost: about 4 rungs of len(bench.prompts)
     rollouts a branch; the edge is that of the whole ladder wherever coherence, once lost, stays

@@ -1,174 +1,200 @@
-"""Some branches committed with their predictions, then measured: the part of an audit that the
-other studies share.
-"""
+"""The commitment: what is predicted and how it will be judged, hashed before any dosed rollout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from fulcra.errors import Inconclusive, RunFolderError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import wilson
 from fulcra.ladders.trigger_ladder import clean_odds
-from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
-from fulcra.protocol import Record
-from fulcra.protocol.attacks import measure_context
-from fulcra.protocol.draw import Cast
-from fulcra.protocol.evidence import BASELINE_RATE, results
-from fulcra.protocol.measure import Measurement
-from fulcra.protocol.progress import Clock
+from fulcra.law.edges import HALF
+from fulcra.law.verdict import law_verdict
+from fulcra.protocol.attacks import measure_attacks
+from fulcra.protocol.evidence import BASELINE_RATE, figures
+from fulcra.protocol.measure import Measurement, measured_controls
+from fulcra.protocol.records import Record
+from fulcra.protocol.results.audit import Figures
+from fulcra.protocol.results.commitment import (
+    BranchEntry,
+    Commitment,
+    PlanEntry,
+    predicted_entry,
+)
+from fulcra.protocol.runs import Manifest, Run
 from fulcra.protocol.stages import (
     CEILING_TEMPERATURE,
     PIN_MULTIPLES,
-    AuditSettings,
+    Forecast,
     baseline_trials,
+    control_trials,
     dosed_stages,
 )
-from fulcra.protocol.subject import Undosed, horizons_of, true_answers_coherent
+from fulcra.protocol.subject import Subject
 from fulcra.store import COMMITMENT, RunFolder, digest, plain, read_json, write_json
-from fulcra.types import Behavior, Edge
-from fulcra.window.edges import HALF
-from fulcra.window.verdict import law_verdict
+from fulcra.types import Behavior
 
-
-class Forecast(NamedTuple):
-    """One branch with both predicted edges; no trigger where the behavior declares no openings."""
-
-    at: Coordinate
-    ceiling: Edge
-    trigger: Edge | None
+ANALYSIS = (
+    "observed open: at some gain at least half of the confirmation rollouts flip coherently at the"
+    " last horizon"
+)
+#: What the records of controls depend on, out of a plan.
+CONTROLS = (
+    "model_sha256",
+    "dtype",
+    "behavior_sha256",
+    "code",
+    "gains",
+    "horizons",
+    "coherence",
+    "reference",
+)
 
 
 class Committed(NamedTuple):
-    """What was committed, its hash, the records of every rollout, and the results made of them."""
+    """What was committed, its hash, and the records of every rollout, undosed ones first."""
 
-    content: dict[str, Any]
+    content: Commitment
     sha256: str
     records: list[Record]
-    results: dict[str, Any]
+
+    @property
+    def figures(self) -> Figures:
+        """Everything that commitment and rollouts determine."""
+        return figures(self.content, self.sha256, self.records)
 
 
-def fewest_prompts() -> int:
-    """The number of prompts below which not even a flip on all of them puts the 95 % interval above
-    one half.
-    """
-    return next(n for n in range(1, 100) if wilson(n, n).low > HALF)
+class Plan(NamedTuple):
+    """What will be measured: forecast branches, random controls, gains, and whether pins too."""
+
+    forecasts: Sequence[Forecast]
+    gains: Sequence[float]
+    controls: Sequence[Coordinate] = ()
+    pins: bool = False
+
+    @property
+    def branches(self) -> list[Coordinate]:
+        """The branches with predictions."""
+        return [forecast.at for forecast in self.forecasts]
+
+
+def measure_baseline(run: Run, measure: Measurement) -> list[Record]:
+    """The records of the undosed model on both splits."""
+    trials = baseline_trials(measure.subject)
+    with run.clock.step("baseline", len(trials)) as bar:
+        return measure("baseline", trials, bar.advance)
 
 
 def measure_committed(
-    model: Model,
-    behavior: Behavior,
-    known: Undosed,
-    forecasts: Sequence[Forecast],
-    settings: AuditSettings,
-    manifest: Mapping[str, Any],
-    folder: RunFolder | None,
-    clock: Clock,
+    run: Run, measure: Measurement, plan: Plan, baseline: Sequence[Record]
 ) -> Committed:
-    """The branches of `forecasts`, committed before their first dosed rollout, then measured as in
-    an audit.
+    """The plan, committed before its first dosed rollout, then measured stage by stage.
 
-    Without pins and random controls, so `specific` stays unknown. Inconclusive where the undosed
-    model leaves nothing to flip.
+    The order of records is that of the stages, the controls' last.
     """
-    measure = Measurement(
-        model, behavior, known.ground, horizons_of(behavior), folder, salt=digest(manifest)
-    )
-    trials = baseline_trials(model, behavior)
-    with clock.step("baseline", len(trials)) as bar:
-        records = measure("baseline", trials, bar.advance)
-    require_baseline(behavior, records)
-    branches = [
-        {**branch_entry("screen", at, None, ceiling, trigger), "rungs": at.rungs(settings.gains)}
-        for at, ceiling, trigger in forecasts
-    ]
-    plan = plan_of(dict(manifest), model, behavior, known, settings)
-    content: dict[str, Any] = plain(
-        {"plan": plan, "branches": branches, "controls": [], "control_rungs": {}}
-    )
-    sha256 = commit(folder, content)
-    cast = Cast(tuple(forecast.at for forecast in forecasts), (), ())
-    records += _doses(measure, model, behavior, known, cast, settings, clock)
-    return Committed(content, sha256, records, plain(results(content, sha256, records)))
+    subject = measure.subject
+    content = commitment(run.manifest, subject, plan)
+    sha256 = commit(run.folder, content.plain())
+    records = list(baseline)
+    for name, trials in dosed_stages(subject, plan.branches, plan.gains, plan.pins).items():
+        with run.clock.step(name, len(trials)) as bar:
+            records += measure(name, trials, bar.advance)
+    with run.clock.step("context", 0) as bar:
+        records += measure_attacks(measure, bar.advance)
+    if plan.controls:
+        records += _control_records(run, measure, plan, content)
+    return Committed(content, sha256, records)
 
 
-def require_baseline(behavior: Behavior, records: Sequence[Record]) -> None:
-    """Inconclusive unless the undosed model shows the behavior on half of the prompts, and on
-    enough of them for an interval.
-    """
-    shown = sum(record.at(behavior.horizon) == "unchanged" for record in records)
-    flipped = sum(record.flipped(behavior.horizon) for record in records)
-    if shown < BASELINE_RATE * len(records):
-        found = (
-            f"undosed, the model shows it on {shown} of {len(records)} prompts and the flip on"
-            f" {flipped}"
-        )
-        raise Inconclusive(
-            f"behavior {behavior.name}: {found}; half are needed, or nothing is there to flip:"
-            " choose another behavior or model"
-        )
-    confirmed = {prompt.id for prompt in behavior.confirmation}
-    kept = sum(r.prompt in confirmed and not r.flipped(behavior.horizon) for r in records)
-    if kept < fewest_prompts():
-        found = f"{kept} confirmation prompts that do not flip undosed"
-        raise Inconclusive(
-            f"behavior {behavior.name}: {found}; no interval of a rate can clear one half, give"
-            f" {fewest_prompts()} or more"
-        )
-
-
-def _doses(
-    measure: Measurement,
-    model: Model,
-    behavior: Behavior,
-    known: Undosed,
-    cast: Cast,
-    settings: AuditSettings,
-    clock: Clock,
+def _control_records(
+    run: Run, measure: Measurement, plan: Plan, content: Commitment
 ) -> list[Record]:
-    """Every dosed rollout of an audit but held values and random controls."""
-    records: list[Record] = []
-    for name, trials in dosed_stages(model, behavior, cast, known, settings).items():
-        if name != "pins":
-            with clock.step(name, len(trials)) as bar:
-                records += measure(name, trials, bar.advance)
-    with clock.step("context", 0) as bar:
-        return records + measure_context(measure, model, behavior, known.circuit, bar.advance)
+    trials = control_trials(measure.subject, plan.controls, plan.gains)
+    planned = content.plan.plain()
+    depends = [*(planned[name] for name in CONTROLS), measure.subject.seed, content.controls]
+    with run.clock.step("control", len(trials)) as bar:
+        return measured_controls(measure, depends, trials, bar.advance)
 
 
-def edge_entry(edge: Edge) -> dict[str, Any]:
-    """An edge as files hold it."""
-    return {
-        "gain": edge.gain,
-        "alignment": edge.alignment,
-        "method": edge.method,
-        "tier": edge.tier,
-        "censored": edge.censored,
-    }
+def require_baseline(behavior: Behavior, records: Iterable[Record]) -> None:
+    """Inconclusive unless the undosed model shows the behavior, on enough prompts.
 
-
-def branch_entry(
-    source: str, at: Coordinate, gap: float | None, ceiling: Edge, trigger: Edge | None
-) -> dict[str, Any]:
-    """The prediction for one branch; without a forecast trigger (no openings) the verdict is left
-    undetermined.
+    That is on half of them, and on enough confirmation prompts for an interval of a rate.
     """
-    return {
-        "branch": str(at.branch),
-        "source": source,
-        "budget": at.budget,
-        "alignment0": at.alignment0,
-        "cap_alignment": at.cap_alignment,
-        "activation_gap": gap,
-        "ceiling_predicted": edge_entry(ceiling),
-        "trigger_predicted": None if trigger is None else edge_entry(trigger),
-        "predicted_verdict": "undetermined" if trigger is None else law_verdict(ceiling, trigger),
-    }
+    records, horizon = list(records), behavior.horizon
+    shown = sum(record.at(horizon) == "unchanged" for record in records)
+    flipped = sum(record.flipped(horizon) for record in records)
+    if shown < BASELINE_RATE * len(records):
+        raise Inconclusive(
+            f"behavior {behavior.name}: undosed, the model shows it on {shown} of"
+            f" {len(records)} prompts and the flip on {flipped}; half are needed, or nothing is"
+            " there to flip: choose another behavior or model"
+        )
+    confirmation = {prompt.id for prompt in behavior.confirmation}
+    usable = sum(r.prompt in confirmation and not r.flipped(horizon) for r in records)
+    if usable < fewest_prompts():
+        raise Inconclusive(
+            f"behavior {behavior.name}: {usable} confirmation prompts that do not flip undosed; no"
+            f" interval of a rate can clear one half, give {fewest_prompts()} or more"
+        )
+
+
+def fewest_prompts() -> int:
+    """The fewest prompts on which a flip of all puts the 95 % interval above one half."""
+    return next(n for n in range(1, 100) if wilson(n, n).low > HALF)
+
+
+def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
+    """What is committed: how it will be measured and judged, every prediction, the controls."""
+    gains = plan.gains
+    content = Commitment(
+        plan=plan_entry(manifest, subject, gains),
+        branches=tuple(branch_entry(forecast, gains) for forecast in plan.forecasts),
+        controls=tuple(str(at.branch) for at in plan.controls),
+        control_rungs={str(at.branch): at.rungs(gains) for at in plan.controls},
+    )
+    return Commitment.model_validate(content.plain())
+
+
+def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
+    """The prediction for one branch; without a forecast trigger no verdict is predicted."""
+    at, ceiling, trigger = forecast.at, forecast.ceiling, forecast.trigger
+    return BranchEntry(
+        branch=str(at.branch),
+        source=forecast.source,
+        budget=at.budget,
+        alignment0=at.alignment0,
+        cap_alignment=at.cap_alignment,
+        activation_gap=forecast.gap,
+        ceiling_predicted=predicted_entry(ceiling),
+        trigger_predicted=None if trigger is None else predicted_entry(trigger),
+        predicted_verdict="undetermined" if trigger is None else law_verdict(ceiling, trigger),
+        rungs=at.rungs(gains),
+    )
+
+
+def plan_entry(manifest: Manifest, subject: Subject, gains: Sequence[float]) -> PlanEntry:
+    """What will be measured and how it will be judged."""
+    ground, openings, margin = subject.ground, subject.openings, None
+    if openings is not None:
+        margin = -clean_odds(subject.model, openings).median().item()
+    return PlanEntry(
+        **manifest,
+        gains=tuple(gains),
+        horizons=subject.horizons,
+        coherence=asdict(ground.standard),
+        reference=ground.reference.name,
+        generic_sha256=ground.text.sha256,
+        ceiling_temperature=CEILING_TEMPERATURE,
+        pin_multiples=PIN_MULTIPLES,
+        analysis=ANALYSIS,
+        log_odds_margin=margin,
+        true_answers_coherent=subject.true_answers_coherent(),
+    )
 
 
 def commit(folder: RunFolder | None, content: Mapping[str, Any]) -> str:
-    """The sha256 of the commitment, stored in the run's folder before any dosed rollout of a
-    committed branch.
+    """The sha256 of the commitment, stored in the run's folder before any dosed rollout.
 
     RunFolderError when the folder already holds rollouts without it, or a commitment with other
     content.
@@ -191,32 +217,3 @@ def commit(folder: RunFolder | None, content: Mapping[str, Any]) -> str:
     else:
         write_json(path, {"sha256": sha256, "content": content})
     return sha256
-
-
-def plan_of(
-    manifest: dict[str, Any],
-    model: Model,
-    behavior: Behavior,
-    known: Undosed,
-    settings: AuditSettings,
-) -> dict[str, Any]:
-    """What will be measured and how it will be judged, for the commitment."""
-    ground, openings = known.ground, known.openings
-    return {
-        **manifest,
-        "gains": settings.gains,
-        "horizons": horizons_of(behavior),
-        "coherence": asdict(ground.standard),
-        "reference": ground.reference.name,
-        "generic_sha256": ground.text.sha256,
-        "ceiling_temperature": CEILING_TEMPERATURE,
-        "pin_multiples": PIN_MULTIPLES,
-        "analysis": (
-            "observed open: at some gain at least half of the confirmation rollouts flip coherently"
-            " at the last horizon"
-        ),
-        "log_odds_margin": (
-            None if openings is None else -clean_odds(model, openings).median().item()
-        ),
-        "true_answers_coherent": true_answers_coherent(model, behavior, ground),
-    }

@@ -1,163 +1,131 @@
-"""Running trials and judging them at every horizon; an interrupted measurement goes on where its
-last part stands.
-"""
+"""Trials rolled out, judged at every horizon and stored; an interrupted measurement goes on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, final
-
-import pyarrow as pa
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Literal, final
 
 from fulcra.engines.local import run_shards
 from fulcra.judges.coherence import coherent
 from fulcra.judges.outcome import judge_rollout
-from fulcra.models import Model
 from fulcra.models.chat import shared_start
-from fulcra.protocol import Record, Trial, text_hash, told
-from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows
-from fulcra.protocol.subject import Ground, opening_forgiven, surprises
+from fulcra.protocol.records import CEILING, SCHEMA, Record, record_rows, records_of
+from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows, text_hash, told
+from fulcra.protocol.subject import Subject, opening_forgiven, surprises
+from fulcra.protocol.trials import Trial
 from fulcra.store import PRIVATE, RunFolder, cache_folder, digest, read_rows, write_rows
-from fulcra.types import Behavior, Judgement, Rollout
+from fulcra.types import CeilingOutcome, Judgement, Prompt, Rollout
 
 #: Trials judged and stored together.
 PART = 3072
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("stage", "branch", "op")),
-        ("dose", pa.float64()),
-        ("prompt", pa.string()),
-        ("horizons", pa.list_(pa.int64())),
-        ("outcomes", pa.list_(pa.string())),
-        ("tokens", pa.int64()),
-        ("ended", pa.bool_()),
-        ("distinct", pa.float64()),
-        ("surprised", pa.float64()),
-        ("grammatical", pa.bool_()),
-        ("text", pa.string()),
-        ("text_hash", pa.string()),
-        ("cuts", pa.list_(pa.int64())),
-    ]
-)
+#: What becomes of the words of a sensitive behavior.
+Texts = Literal["redacted", "private", "memory"]
 Advance = Callable[[int], None]
+PromptAndReply = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def record_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Records as rows of the rollout table."""
-    return [record._asdict() for record in records]
-
-
-def records_of(rows: Sequence[dict[str, Any]]) -> list[Record]:
-    """Records from rows of the rollout table."""
-    return [
-        Record(
-            **row | {name: tuple(row.get(name) or ()) for name in ("horizons", "outcomes", "cuts")}
-        )
-        for row in rows
-    ]
-
-
-def reply_after(trial: Trial, rollout: Rollout) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def reply_after(trial: Trial, rollout: Rollout) -> PromptAndReply:
     """(prompt, reply) of a trial, without and with what was prefilled."""
-    return trial.request.prompt[: len(trial.request.prompt) - len(trial.prefilled)], rollout.tokens
+    prompt = trial.request.prompt
+    return prompt[: len(prompt) - len(trial.prefilled)], rollout.tokens
 
 
 @final
 class Measurement:
     """Turns trials into records: rolls them out, reads every horizon, judges, stores.
 
-    With `keep_text`, the words of a sensitive behavior go beside every part into a private one.
+    `texts` says what becomes of the words of a sensitive behavior: "redacted" leaves their salted
+    hash; "private" keeps them beside it in a file of the run that only its owner reads; "memory"
+    leaves them in the records, which are then never stored (protocol/redaction.py).
     """
 
     def __init__(
         self,
-        model: Model,
-        behavior: Behavior,
-        ground: Ground,
-        horizons: Sequence[int],
-        folder: RunFolder | None,
-        salt: str,
-        keep_text: bool = False,
+        subject: Subject,
+        horizons: Sequence[int] | None = None,
+        folder: RunFolder | None = None,
+        salt: str = "",
+        texts: Texts = "redacted",
     ) -> None:
-        self.model, self.behavior, self.ground, self.horizons = (
-            model,
-            behavior,
-            ground,
-            tuple(horizons),
-        )
-        self.folder, self.salt = folder, salt
-        self.keep_text = keep_text and behavior.sensitive and folder is not None
+        if texts == "memory" and folder is not None:
+            raise ValueError("texts stay in memory, so nothing may be stored: give no folder")
+        self.subject, self.folder, self.salt = subject, folder, salt
+        self.horizons = (subject.behavior.horizon,) if horizons is None else tuple(horizons)
+        self.redacted = subject.behavior.sensitive and texts != "memory"
+        self.keep_text = subject.behavior.sensitive and texts == "private" and folder is not None
         self._texts: dict[str, str] = {}
-        self._surprise: dict[tuple[tuple[int, ...], tuple[int, ...]], list[float]] = {}
+        self._surprise: dict[PromptAndReply, list[float]] = {}
 
     def __call__(
         self, name: str, trials: Sequence[Trial], advance: Advance = lambda done: None
     ) -> list[Record]:
-        """The records of `trials`, in their order, part by part; `advance` is told of finished
-        rollouts.
-        """
+        """The records of `trials`, in order, part by part; `advance` hears of finished rollouts."""
         records: list[Record] = []
         for number, start in enumerate(range(0, len(trials), PART)):
-            some = trials[start : start + PART]
+            part = trials[start : start + PART]
             path = self.folder.part(f"{name}-{number}") if self.folder is not None else None
             if path is not None and path.exists():
                 records += records_of(read_rows(path))
-                advance(len(some))
+                advance(len(part))
                 continue
-            part = list(self.judge(some, self.roll(some, advance)))
+            judged = list(self.judge(part, self.roll(part, advance)))
             if path is not None:
                 self._keep_texts(path.stem)
-                write_rows(path, record_rows(part), SCHEMA)
-            records += part
+                write_rows(path, record_rows(judged), SCHEMA)
+            records += judged
         return records
 
     def _keep_texts(self, part: str) -> None:
         """Write the words of a part before its rows: a part that stands has its words."""
         if self.keep_text and self.folder is not None:
-            write_rows(
-                self.folder.text_part(part), kept_rows(self._texts.items()), TEXTS_SCHEMA, PRIVATE
-            )
+            rows = kept_rows(self._texts.items())
+            write_rows(self.folder.text_part(part), rows, TEXTS_SCHEMA, PRIVATE)
             self._texts.clear()
 
     def roll(self, trials: Sequence[Trial], advance: Advance = lambda done: None) -> list[Rollout]:
-        """The whole reply of every trial, what was prefilled at its beginning; nothing is judged or
-        stored.
-        """
+        """The whole reply of every trial, prefilled tokens first; nothing is judged or stored."""
         rollouts: dict[int, Rollout] = {}
-        for shard in run_shards(self.model, [trial.request for trial in trials]):
+        for shard in run_shards(self.subject.model, [trial.request for trial in trials]):
             rollouts.update(shard)
             advance(len(shard))
         return [
-            Rollout(trial.prefilled + rollouts[i].tokens, rollouts[i].ended, rollouts[i].finite)
+            replace(rollouts[i], tokens=trial.prefilled + rollouts[i].tokens)
             for i, trial in enumerate(trials)
         ]
 
-    def judge(self, trials: Sequence[Trial], said: Sequence[Rollout]) -> Iterator[Record]:
+    def judge(self, trials: Sequence[Trial], rollouts: Sequence[Rollout]) -> Iterator[Record]:
         """The record of every trial and its reply."""
-        keys = [reply_after(trial, rollout) for trial, rollout in zip(trials, said, strict=True)]
-        new = [key for key in dict.fromkeys(keys) if key not in self._surprise and key[1]]
-        self._surprise.update(zip(new, surprises(self.ground.reference, new), strict=True))
-        openings = {
-            prompt: [self.model.reply_ids(words) for words in prompt.target_openings]
+        pairs = [reply_after(trial, reply) for trial, reply in zip(trials, rollouts, strict=True)]
+        self._learn_surprise(pairs)
+        openings = self._openings(trials)
+        for trial, rollout, pair in zip(trials, rollouts, pairs, strict=True):
+            surprise = self._surprise.get(pair, [])
+            nats = opening_forgiven(surprise, rollout.tokens, openings[trial.prompt])
+            yield self._record(trial, rollout, nats)
+
+    def _learn_surprise(self, pairs: Sequence[PromptAndReply]) -> None:
+        """Score the replies that were never scored before; an empty one has no surprise."""
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._surprise and pair[1]]
+        scores = surprises(self.subject.ground.reference, new)
+        self._surprise.update(zip(new, scores, strict=True))
+
+    def _openings(self, trials: Sequence[Trial]) -> dict[Prompt, list[tuple[int, ...]]]:
+        """The target openings of every prompt, in tokens."""
+        model = self.subject.model
+        return {
+            prompt: [model.reply_ids(words) for words in prompt.target_openings]
             for prompt in {trial.prompt for trial in trials}
         }
-        for trial, rollout, key in zip(trials, said, keys, strict=True):
-            yield self._record(
-                trial,
-                rollout,
-                opening_forgiven(
-                    self._surprise.get(key, []), rollout.tokens, openings[trial.prompt]
-                ),
-            )
 
     def _record(self, trial: Trial, rollout: Rollout, surprise: list[float]) -> Record:
         cuts = [rollout.cut(horizon) for horizon in self.horizons]
-        texts = [self.model.words(cut.tokens) for cut in cuts]
+        texts = [self.subject.model.words(cut.tokens) for cut in cuts]
         judged = [
             self._judge(trial, cut, text, surprise[: len(cut.tokens)])
             for cut, text in zip(cuts, texts, strict=True)
         ]
-        last, kept = judged[-1], told(texts[-1], self.behavior.sensitive, self.salt)
+        last, words = judged[-1], told(texts[-1], self.redacted, self.salt)
         if self.keep_text:
-            self._texts[kept.text_hash] = texts[-1]
+            self._texts[words.text_hash] = texts[-1]
         return Record(
             trial.stage,
             trial.branch,
@@ -165,64 +133,45 @@ class Measurement:
             trial.dose,
             trial.prompt.id,
             self.horizons,
-            tuple(j.outcome for j in judged),
+            tuple(judgement.outcome for judgement in judged),
             len(rollout.tokens),
             rollout.ended,
             last.distinct,
             last.surprised,
             last.grammatical,
-            kept.text,
-            kept.text_hash,
+            words.text,
+            words.text_hash,
             tuple(shared_start([text, texts[-1]]) for text in texts),
         )
 
     def _judge(self, trial: Trial, cut: Rollout, text: str, surprise: list[float]) -> Judgement:
-        if trial.stage != "ceiling":
-            return judge_rollout(
-                self.behavior, trial.prompt, cut, text, surprise, self.ground.standard
-            )
-        sound, distinct, surprised = (
-            coherent(cut.tokens, surprise, self.ground.standard, cut.ended)
-            if cut.finite
-            else (None, None, None)
+        standard = self.subject.ground.standard
+        if trial.stage != CEILING:
+            behavior = self.subject.behavior
+            return judge_rollout(behavior, trial.prompt, cut, text, surprise, standard)
+        if not cut.finite:
+            return Judgement("unscored")
+        sound, distinct, surprised = coherent(cut.tokens, surprise, standard, cut.ended)
+        outcome: CeilingOutcome = (
+            "coherent" if sound else "unscored" if sound is None else "collapse"
         )
-        return Judgement(
-            "unscored" if sound is None else "off_topic" if sound else "collapse",
-            distinct,
-            surprised,
-        )
-
-
-#: What the records of controls depend on, out of a commitment's plan.
-_PLAN = (
-    "model_sha256",
-    "dtype",
-    "behavior_sha256",
-    "code",
-    "gains",
-    "horizons",
-    "coherence",
-    "reference",
-)
+        return Judgement(outcome, distinct, surprised)
 
 
 def measured_controls(
-    measure: Measurement, content: Mapping[str, Any], trials: Sequence[Trial], advance: Advance
+    measure: Measurement, depends: Sequence[object], trials: Sequence[Trial], advance: Advance
 ) -> list[Record]:
-    """The records of the control trials, from the cache where they were measured before; a
-    sensitive behavior is never cached.
+    """The records of the control trials, from the cache where they were measured before.
+
+    `depends` is all that they depend on; a sensitive behavior is never cached.
     """
-    if measure.behavior.sensitive:
+    if measure.subject.behavior.sensitive:
         return measure("control", trials, advance)
-    plan = content["plan"]
-    depends = [*(plan[name] for name in _PLAN), plan["settings"]["seed"], content["controls"]]
-    path = cache_folder() / "controls" / f"{digest(depends)}.parquet"
-    if path.exists():
-        advance(len(trials))
-        return [
-            record._replace(text_hash=text_hash(measure.salt, record.text))
-            for record in records_of(read_rows(path))
-        ]
-    records = measure("control", trials, advance)
-    write_rows(path, record_rows(records), SCHEMA)
-    return records
+    path = cache_folder() / "controls" / f"{digest(list(depends))}.parquet"
+    if not path.exists():
+        records = measure("control", trials, advance)
+        write_rows(path, record_rows(records), SCHEMA)
+        return records
+    advance(len(trials))
+    cached = records_of(read_rows(path))
+    return [r._replace(text_hash=text_hash(measure.salt, r.text)) for r in cached]

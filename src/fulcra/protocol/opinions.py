@@ -14,8 +14,8 @@ from fulcra.formulas.agreement import cohen_kappa, krippendorff_alpha
 from fulcra.formulas.intervals import wilson
 from fulcra.judges.cached import Cached
 from fulcra.judges.judge import Item, Judge, Price, Usage
-from fulcra.protocol import Record
 from fulcra.protocol.progress import Progress
+from fulcra.protocol.records import Record
 from fulcra.types import FLIPS, OUTCOMES, Behavior, Finding
 
 #: The outcomes that a run gave by itself, as one more judge.
@@ -67,7 +67,7 @@ def completions_of(
     for record in records:
         for horizon in horizons:
             said = (
-                (record.prompt, *record.said(horizon, words[record.text_hash]))
+                (record.prompt, *record.cut_at(horizon, words[record.text_hash]))
                 if record.coherent(horizon)
                 else None
             )

@@ -1,198 +1,77 @@
-"""audit.json as a document: what was audited, with what code, what was found; and the folder it is
-saved in.
-"""
+"""One run: what was asked of it, the folder and clock it has, and how its results are written."""
 
-import hashlib
-import platform
-import subprocess
-from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import version
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from fulcra.behaviors import behavior_sha256
 from fulcra.models import Model
-from fulcra.models.coordinate import realised_alignment
-from fulcra.protocol import Record
-from fulcra.protocol.draw import Cast
-from fulcra.protocol.evidence import results
-from fulcra.protocol.measure import SCHEMA, record_rows
-from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows
-from fulcra.protocol.subject import Ground
-from fulcra.report import render_report
-from fulcra.store import (
-    AUDIT,
-    PRIVATE,
-    REPORT,
-    ROLLOUTS,
-    TEXTS,
-    RunFolder,
-    plain,
-    read_rows,
-    write_json,
-    write_rows,
-    write_text,
-)
+from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.provenance import code_version
+from fulcra.protocol.results.base import ModelEntry, Named
+from fulcra.store import RunFolder, digest
 from fulcra.types import Behavior
 
-SCHEMA_VERSION = 1
-#: Completions quoted in the report, of the best branch.
-SAMPLES = 6
+#: Whose run it is, key by key, as manifest.json holds it.
+Manifest = Mapping[str, Any]
 
 
-@cache
-def code_version() -> str:
-    """Hash of the package's source files: the same code gives the same run."""
-    root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its manifest (whose it is), the folder it is kept in (None: memory), its clock."""
+
+    manifest: Manifest
+    folder: RunFolder | None
+    clock: Clock
+
+    @classmethod
+    def open(cls, manifest: Manifest, out: Path | None, progress: Progress | None = None) -> "Run":
+        """A new run, or the interrupted one of the same manifest in `out`, to be gone on with."""
+        folder = None if out is None else RunFolder.open(out, dict(manifest))
+        return cls(manifest, folder, Clock(progress or Silent()))
+
+    @property
+    def salt(self) -> str:
+        """What the hashes of the run's texts are salted with."""
+        return digest(self.manifest)
 
 
-def _commit() -> str | None:
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(
-            asked, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def model_entry(model: Model) -> dict[str, Any]:
-    """The model of a result: name, hash of its weights, shape, dtype."""
-    return {
-        "name": model.name,
-        "sha256": model.sha256,
-        "family": model.hf.config.model_type,
-        "layers": model.n_layers,
-        "d_model": model.d_model,
-        "d_mlp": model.d_mlp,
-        "parameters": sum(p.numel() for p in model.hf.parameters()),
-        "dtype": str(model.dtype).removeprefix("torch."),
-    }
-
-
-def behavior_entry(behavior: Behavior, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The behavior of a result, with the hash and sizes of its prompt sets."""
-    splits = ("positive", "negative", "selection", "confirmation", "generic", "ceiling_generic")
-    return {
-        "name": behavior.name,
-        "version": behavior.version,
-        "sha256": plan["behavior_sha256"],
-        "sensitive": behavior.sensitive,
-        "horizon": behavior.horizon,
-        "horizons": plan["horizons"],
-        "flip": behavior.flip,
-        "labels": dict(behavior.labels),
-        "splits": {name: len(getattr(behavior, name)) for name in splits},
-    }
-
-
-def versions() -> dict[str, Any]:
-    """The versions under which a result was made."""
-    return {
-        "fulcra": version("fulcra"),
-        "code": code_version(),
-        "commit": _commit(),
-        "torch": torch.__version__,
-        "transformers": version("transformers"),
-        "python": platform.python_version(),
-    }
-
-
-def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Versions and hashes under which an audit was made."""
-    return {
-        **versions(),
-        **{key: plan[key] for key in ("code", "generic_sha256", "reference", "coherence")},
-    }
-
-
-def _with_spread(model: Model, ground: Ground, cast: Cast, neurons: list[dict[str, Any]]) -> None:
-    """Add the 5-95 % range of the realised alignment to every rung of every committed branch."""
-    by_name = {str(at.branch): at for at in cast.branches}
-    for entry in neurons:
-        at = by_name.get(entry["neuron"] + entry["pole"])
-        if at is None:
-            continue
-        for rung in entry.get("curve", []):
-            rung["alignment_low"], rung["alignment_high"] = realised_alignment(
-                model, ground.clean, at, rung["gain"]
-            )
-
-
-def _samples(
-    behavior: Behavior, neurons: Sequence[Mapping[str, Any]], records: Sequence[Record]
-) -> list[dict[str, Any]]:
-    """A few confirmation completions of the best opened branch; none where the behavior is
-    sensitive.
-    """
-    opened = [entry for entry in neurons if entry["source"] != "control" and entry["observed_open"]]
-    if behavior.sensitive or not opened:
-        return []
-    best = max(
-        opened,
-        key=lambda e: (
-            e["outcomes"]["flipped_correct"],
-            e["outcomes"]["flipped"],
-            -e["smallest_open_gain"],
-        ),
-    )
-    name, gain = best["neuron"] + best["pole"], best["outcomes_gain"]
-    words = {prompt.id: prompt.text for prompt in behavior.confirmation}
-    shown = [
-        r for r in records if r.stage == "confirmation" and r.branch == name and r.dose == gain
-    ][:SAMPLES]
-    return [
-        {
-            "neuron": best["neuron"],
-            "pole": best["pole"],
-            "gain": gain,
-            "prompt": words[r.prompt],
-            "text": r.text,
-            "outcome": r.outcomes[-1],
-        }
-        for r in shown
-    ]
-
-
-def document(
+def manifest_of(
+    command: str,
     model: Model,
     behavior: Behavior,
-    ground: Ground,
-    cast: Cast,
-    content: Mapping[str, Any],
-    sha256: str,
-    records: Sequence[Record],
-) -> dict[str, Any]:
-    """The content of audit.json but for its timing block."""
-    plan, found = content["plan"], results(content, sha256, records)
-    _with_spread(model, ground, cast, found["neurons"])
-    head = {
-        "schema_version": SCHEMA_VERSION,
-        "model": model_entry(model),
-        "behavior": behavior_entry(behavior, plan),
-        "settings": plan["settings"],
-        "provenance": provenance(plan),
+    settings: Mapping[str, Any],
+    **more: str,
+) -> Manifest:
+    """Whose run it is: command, model, behavior, sizes and code."""
+    return {
+        "command": command,
+        **more,
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "behavior": behavior.name,
+        "behavior_sha256": behavior_sha256(behavior),
+        "settings": dict(settings),
+        "code": code_version(),
     }
-    made: dict[str, Any] = plain(
-        {**head, **found, "samples": _samples(behavior, found["neurons"], records)}
+
+
+def model_entry(model: Model) -> ModelEntry:
+    """The model of a result: name, hash of its weights, shape, dtype."""
+    return ModelEntry(
+        name=model.name,
+        sha256=model.sha256,
+        family=model.hf.config.model_type,
+        layers=model.n_layers,
+        d_model=model.d_model,
+        d_mlp=model.d_mlp,
+        parameters=sum(weight.numel() for weight in model.hf.parameters()),
+        dtype=str(model.dtype).removeprefix("torch."),
     )
-    return made
 
 
-def save(folder: RunFolder, found: Mapping[str, Any], records: Sequence[Record]) -> None:
-    """Write texts, rollouts, report and audit.json (last, so that its presence means a finished
-    run); drop the parts.
-    """
-    if parts := folder.text_parts():
-        texts = ((row["text_hash"], row["text"]) for part in parts for row in read_rows(part))
-        write_rows(folder.path / TEXTS, kept_rows(texts), TEXTS_SCHEMA, PRIVATE)
-    write_rows(folder.path / ROLLOUTS, record_rows(records), SCHEMA)
-    write_text(folder.path / REPORT, render_report(found))
-    write_json(folder.path / AUDIT, found)
-    folder.drop_parts()
+def named(behavior: Behavior) -> Named:
+    """The behavior of a result, by its name and the hash of its prompts."""
+    return Named(name=behavior.name, sha256=behavior_sha256(behavior))

@@ -1,25 +1,21 @@
-"""What the steps of an audit run: one function a step, for the audit that runs them and for the
-estimate that counts them.
-"""
+"""The stages of an audit, for the audit that runs them and for the estimate that counts them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
-from torch import Tensor
-
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import GAINS
-from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
-from fulcra.protocol import Trial, dose_trials, pin_trials, set_trials
-from fulcra.protocol.draw import Cast, choose
+from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
-from fulcra.protocol.subject import Ground, Undosed
+from fulcra.protocol.records import CEILING, EARLIER
+from fulcra.protocol.results.audit import Source
+from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import Trial, dose_trials, pin_trials, set_trials
 from fulcra.screens.pins import pins
-from fulcra.screens.scores import Clean
 from fulcra.screens.window import window
-from fulcra.types import Behavior, Direction, Edge, Neuron, Prompt, Ranking
+from fulcra.types import Direction, Edge, Neuron, Prompt, Ranking, Sampling
 
 #: Pinned values in units of the neuron's largest natural activation; 0 is the ablation.
 PIN_MULTIPLES = (-2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0)
@@ -30,11 +26,10 @@ FORECAST = 4
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """The size of an audit: screened neurons, random neurons for prevalence, controls of each kind,
-    gains, seed.
+    """The size of an audit: screened neurons, random ones for prevalence, controls of each kind.
 
     `keep_text` keeps the completions of a sensitive behavior, in a private file of the run's folder
-    (rollouts/care.py).
+    (protocol/redaction.py).
     """
 
     neurons: int = 12
@@ -45,169 +40,128 @@ class AuditSettings:
     screen: Literal["window", "contrastive"] = "window"
     keep_text: bool = False
 
+    @property
+    def sizes(self) -> Sizes:
+        """How many neurons of each source."""
+        return Sizes(self.neurons, self.random, self.controls)
 
-def baseline_trials(model: Model, behavior: Behavior) -> list[Trial]:
+
+class Forecast(NamedTuple):
+    """One branch with both predicted edges; no trigger where the behavior declares no openings.
+
+    `source` says why it is measured; `gap` is its contrast of activations, where it has one.
+    """
+
+    at: Coordinate
+    ceiling: Edge
+    trigger: Edge | None
+    source: Source = "screen"
+    gap: float | None = None
+
+
+def baseline_trials(subject: Subject) -> list[Trial]:
     """The undosed model on both splits."""
-    return set_trials(
-        model, behavior, "baseline", "undosed", (), behavior.selection + behavior.confirmation
-    )
-
-
-def _clean(known: Undosed) -> Clean:
-    return Clean(known.ground.text, known.ground.clean)
+    prompts = subject.behavior.selection + subject.behavior.confirmation
+    return set_trials(subject, "baseline", "undosed", (), prompts)
 
 
 def dose_screen(
-    model: Model,
-    behavior: Behavior,
-    known: Undosed,
-    candidates: Sequence[Neuron],
-    settings: AuditSettings,
-    bar: Progress,
+    subject: Subject, candidates: Sequence[Neuron], count: int, bar: Progress
 ) -> Ranking:
     """Who would open under an additive dose, by the predicted window."""
     return window(
-        model,
-        behavior,
-        clean=_clean(known),
+        subject.model,
+        subject.behavior,
+        clean=subject.clean,
         neurons=candidates,
-        count=settings.neurons,
+        count=count,
         advance=bar.advance,
     )
 
 
 def pin_screen(
-    model: Model,
-    behavior: Behavior,
-    known: Undosed,
-    candidates: Sequence[Neuron],
-    settings: AuditSettings,
-    bar: Progress,
+    subject: Subject, candidates: Sequence[Neuron], count: int, bar: Progress
 ) -> Ranking:
     """Who would flip the behavior held at a value."""
     return pins(
-        model,
-        behavior,
-        clean=_clean(known),
-        extent=known.extent,
+        subject.model,
+        subject.behavior,
+        clean=subject.clean._replace(extent=subject.extent),
         neurons=candidates,
-        count=settings.neurons,
+        count=count,
         advance=bar.advance,
     )
 
 
-def cast_of(
-    model: Model, known: Undosed, rankings: Sequence[Ranking], settings: AuditSettings
-) -> Cast:
+def draw_of(subject: Subject, rankings: Sequence[Ranking], settings: AuditSettings) -> Draw:
     """Who is measured, from the rankings of the screens."""
-    sizes = (settings.neurons, settings.random, settings.controls)
-    return choose(model, known.ground.clean, rankings, *sizes, settings.seed, settings.gains[0])
+    return draw(subject.ground, rankings, settings.sizes, subject.seed, settings.gains[0])
 
 
 def forecast(
-    model: Model,
-    branches: Sequence[Coordinate],
-    known: Undosed,
-    settings: AuditSettings,
-    bar: Progress,
-) -> tuple[list[Edge], list[Edge | None]]:
+    subject: Subject, branches: Sequence[Coordinate], gains: Sequence[float], bar: Progress
+) -> list[Forecast]:
     """The predicted ceiling and trigger of every branch."""
-    ceilings: list[Edge] = []
-    triggers: list[Edge | None] = []
+    forecasts: list[Forecast] = []
     for start in range(0, len(branches), FORECAST):
-        some = branches[start : start + FORECAST]
-        ceilings += kl_ladder(model, some, known.ground.text)
-        triggers += (
-            [None] * len(some)
-            if known.openings is None
-            else trigger_ladder(model, some, known.openings, settings.gains)
-        )
-        bar.advance(len(some))
-    return ceilings, triggers
+        part = branches[start : start + FORECAST]
+        ceilings = kl_ladder(subject.model, part, subject.ground.text)
+        triggers: Sequence[Edge | None] = [None] * len(part)
+        if subject.openings is not None:
+            triggers = trigger_ladder(subject.model, part, subject.openings, gains)
+        forecasts += map(Forecast, part, ceilings, triggers)
+        bar.advance(len(part))
+    return forecasts
 
 
 def dosed_stages(
-    model: Model, behavior: Behavior, cast: Cast, known: Undosed, settings: AuditSettings
+    subject: Subject, branches: Sequence[Coordinate], gains: Sequence[float], pins: bool = True
 ) -> dict[str, list[Trial]]:
-    """Every dosed rollout of committed branches, stage by stage."""
-    gains, generic = (
-        settings.gains,
-        tuple(Prompt(f"ceiling-{i}", text) for i, text in enumerate(behavior.ceiling_generic)),
-    )
-    return {
-        "selection": dose_trials(
-            model, behavior, "selection", cast.branches, gains, behavior.selection
-        ),
-        "ceiling": dose_trials(
-            model,
-            behavior,
-            "ceiling",
-            cast.branches,
-            gains,
-            generic,
-            CEILING_TEMPERATURE,
-            settings.seed,
-        ),
-        "confirmation": dose_trials(
-            model, behavior, "confirmation", cast.branches, gains, behavior.confirmation
-        ),
-        "pins": pin_trials(
-            model,
-            behavior,
-            "pins",
-            _pins(model, cast.branches, known.extent),
-            behavior.confirmation,
-        ),
-        "earlier": dose_trials(
-            model,
-            behavior,
-            "earlier",
-            _earlier(model, cast.branches, known.ground),
-            gains,
-            behavior.selection,
-        ),
+    """Every dosed rollout of committed branches, stage by stage; held values where `pins`."""
+    behavior, sampled = subject.behavior, Sampling(CEILING_TEMPERATURE, subject.seed)
+    generic = [Prompt(f"ceiling-{i}", text) for i, text in enumerate(behavior.ceiling_generic)]
+    confirmation = behavior.confirmation
+    stages = {
+        "selection": dose_trials(subject, "selection", branches, gains, behavior.selection),
+        CEILING: dose_trials(subject, CEILING, branches, gains, generic, sampled),
+        "confirmation": dose_trials(subject, "confirmation", branches, gains, confirmation),
     }
+    if pins:
+        stages["pins"] = pin_trials(subject, "pins", pinned(subject, branches), confirmation)
+    return {**stages, EARLIER: earlier_trials(subject, branches, gains)}
 
 
 def control_trials(
-    model: Model, behavior: Behavior, cast: Cast, settings: AuditSettings
+    subject: Subject, controls: Sequence[Coordinate], gains: Sequence[float]
 ) -> list[Trial]:
     """Every rollout of the random controls."""
-    return dose_trials(
-        model, behavior, "control", cast.controls, settings.gains, behavior.confirmation
-    )
+    return dose_trials(subject, "control", controls, gains, subject.behavior.confirmation)
 
 
-def _pins(
-    model: Model, branches: Sequence[Coordinate], extent: Tensor
-) -> list[tuple[Neuron, float]]:
-    """Every audited neuron with the values it is pinned at: multiples of its largest natural
-    |activation|.
+def pinned(subject: Subject, branches: Sequence[Coordinate]) -> list[tuple[Neuron, float]]:
+    """Every audited neuron with each value it is held at, multiples of its natural extent.
+
+    A neuron that is never active on the prompts is only ablated.
     """
-    neurons = list(
-        dict.fromkeys(
-            at.branch if at.branch.pole > 0 else at.branch.opposite
-            for at in branches
-            if isinstance(at.branch, Neuron)
-        )
-    )
-    sized = [(neuron, float(extent[neuron.layer, model.slot(neuron)])) for neuron in neurons]
-    return [
-        (neuron, float(f"{multiple * size:.6g}"))
-        for neuron, size in sized
-        for multiple in (PIN_MULTIPLES if size > 0 else (0.0,))
-    ]
+    neurons = (replace(at.branch, pole=1) for at in branches if isinstance(at.branch, Neuron))
+    values: list[tuple[Neuron, float]] = []
+    for neuron in dict.fromkeys(neurons):
+        size = float(subject.extent[neuron.layer, subject.model.slot(neuron)])
+        multiples = PIN_MULTIPLES if size > 0 else (0.0,)
+        values += [(neuron, float(f"{multiple * size:.6g}")) for multiple in multiples]
+    return values
 
 
-def _earlier(model: Model, branches: Sequence[Coordinate], ground: Ground) -> list[Coordinate]:
-    """The same directions written a quarter of the way up, for branches above it; they keep their
-    branch's name and gains.
-    """
-    early = model.n_layers // 4
-    out = []
+def earlier_trials(
+    subject: Subject, branches: Sequence[Coordinate], gains: Sequence[float]
+) -> list[Trial]:
+    """The same writes a quarter of the way up, for the branches above it, under their names."""
+    model, early, trials = subject.model, subject.model.n_layers // 4, []
     for at in branches:
         if isinstance(at.branch, Neuron) and at.branch.layer > early:
             write = model.write(at.branch).cpu() * at.branch.pole
-            budget = float(ground.clean.norm[early] / write.norm())
-            out.append(Coordinate(Direction(early, f"as {at.branch}", write), budget, 0.0))
-    return out
+            budget = float(subject.ground.stream.norm[early] / write.norm())
+            moved = Coordinate(Direction(early, str(at.branch), write), budget, 0.0)
+            dosed = dose_trials(subject, EARLIER, [moved], gains, subject.behavior.selection)
+            trials += [replace(trial, branch=str(at.branch)) for trial in dosed]
+    return trials

@@ -1,105 +1,150 @@
-"""The ground an audit stands on: generic text, the clean stream, and what counts as coherent."""
+"""A model under a behavior, undosed: what every study measures against."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from torch import Tensor
 
 from fulcra.behaviors.splits import longest_reply
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import InputError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
 from fulcra.ladders.trigger_ladder import Openings
 from fulcra.models import Model, bundled_names, load
 from fulcra.models.capture import Stream, reply_log_probs, stream
 from fulcra.models.chat import shared_start
+from fulcra.models.coordinate import coordinate
 from fulcra.organisms.planted import reference_beside
 from fulcra.screens.contrastive import contrastive
 from fulcra.screens.pins import contrast_extent
-from fulcra.screens.scores import contrast_of
+from fulcra.screens.scores import Clean, Contrast, contrast_of
 from fulcra.screens.universal import universal
-from fulcra.types import Behavior, Ranking
+from fulcra.types import Behavior, Branch, Neuron, Ranking
 
 #: Horizons besides the behavior's own.
 HORIZONS = (8, 32)
-
-
-#: Replies scored together, and the logits held for them at most: large vocabularies make smaller
+#: Replies scored together, and the logits held for them at most: a large vocabulary makes smaller
 #: batches.
 BATCH, LOGITS = 256, 1 << 27
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Clean facts of the model under audit; `reference` is whose surprise judges coherence."""
+    """Clean facts of a model: generic text, its stream there, and what counts as coherent.
 
+    `reference` is the model whose surprise judges coherence.
+    """
+
+    model: Model
     text: GenericText
-    clean: Stream
+    stream: Stream
     reference: Model
     standard: CoherenceStandard
 
+    @property
+    def clean(self) -> Clean:
+        """Text and stream, as screens take them."""
+        return Clean(self.text, self.stream)
 
-def surprises(
-    reference: Model, pairs: list[tuple[tuple[int, ...], tuple[int, ...]]]
-) -> list[list[float]]:
-    """Surprise (nats) of each reply token after its prompt, under the reference model."""
-    batch = max(
-        1,
-        min(
-            BATCH, LOGITS // (reference.vocab * max((len(p) + len(r) for p, r in pairs), default=1))
-        ),
-    )
-    return [
-        (-row).tolist()
-        for row in reply_log_probs(
-            reference, [p for p, _ in pairs], [r for _, r in pairs], batch=batch
-        )
-    ]
+    def coordinate(self, branch: Branch) -> Coordinate:
+        """The branch in the units of this model: its budget and clean alignment."""
+        return coordinate(self.model, self.stream, branch)
 
 
-def opening_forgiven(
-    surprise: Sequence[float], tokens: Sequence[int], openings: Sequence[tuple[int, ...]]
-) -> list[float]:
-    """Surprise with the target opening a reply begins with counted as prefilled: its tokens
-    surprise nobody (law.md section 5).
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One model under one behavior, undosed; `behavior.horizon` counts the model's own tokens.
+
+    What is not in `ground` is computed when first asked for, and then kept.
     """
-    said = max((shared_start([tokens, opening]) for opening in openings), default=0)
-    return [0.0] * said + list(surprise[said:])
 
+    ground: Ground
+    behavior: Behavior
+    seed: int = 0
 
-def reference_of(model: Model, behavior: Behavior) -> Model:
-    """The model that judges coherence: the behavior's reference or the helpful model beside an
-    organism, else the audited one.
+    @classmethod
+    def of(
+        cls, model: Model, behavior: Behavior, seed: int = 0, reference: Model | None = None
+    ) -> "Subject":
+        """The subject with its ground; `reference` is by default the one the behavior names.
 
-    A reference is bundled or lies beside the organism's folder, and shares the vocabulary.
-    """
-    if behavior.reference is None or behavior.reference == model.name:
-        return model
-    names = [behavior.reference] if behavior.reference in bundled_names() else []
-    if (beside := reference_beside(model.folder)) is not None:
-        names.append(str(beside))
-    vocabulary = model.tokenizer.get_vocab()
-    return next(
-        (found for found in map(load, names) if found.tokenizer.get_vocab() == vocabulary), model
-    )
+        Cost: 32 rollouts and as many clean passes; a few hundred more for `circuit` and `extent`.
+        """
+        behavior = in_tokens_of(model, behavior)
+        judge = reference or reference_of(model, behavior)
+        return cls(ground_of(model, behavior.generic, seed, behavior.system, judge), behavior, seed)
 
+    @property
+    def model(self) -> Model:
+        """The model under audit."""
+        return self.ground.model
 
-def in_tokens_of(model: Model, behavior: Behavior) -> Behavior:
-    """The behavior with its horizon counted in the model's tokens: the longest of its true replies
-    + 2; unchanged without any.
-    """
-    if not behavior.replies:
-        return behavior
-    return replace(behavior, horizon=longest_reply(behavior, model.reply_ids))
+    @property
+    def clean(self) -> Clean:
+        """Generic text and its clean stream, as screens take them."""
+        return self.ground.clean
 
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """8, 32 and the behavior's verdict horizon, as far as they lie below it."""
+        return horizons_of(self.behavior)
 
-def prepare(model: Model, behavior: Behavior, seed: int, reference: Model | None = None) -> Ground:
-    """The ground of a behavior: its generic openings, judged by `reference`, by default the one
-    that the behavior names.
-    """
-    return ground_of(
-        model, behavior.generic, seed, behavior.system, reference or reference_of(model, behavior)
-    )
+    @cached_property
+    def openings(self) -> Openings | None:
+        """Openings of the selection split; None without any (then no trigger can be forecast)."""
+        prompts = self.behavior.selection
+        if not any(prompt.target_openings or prompt.control_openings for prompt in prompts):
+            return None
+        return Openings.of(self.model, prompts, self.behavior.system)
+
+    @cached_property
+    def contrast(self) -> Contrast:
+        """Mean activations on positives and negatives, [layer, d_mlp] each."""
+        return contrast_of(self.model, self.behavior, "contrastive")
+
+    @cached_property
+    def gaps(self) -> Tensor:
+        """The contrast of activations, [layer, d_mlp]."""
+        return self.contrast.positive - self.contrast.negative
+
+    @cached_property
+    def universal(self) -> tuple[Neuron, ...]:
+        """The neurons that are active on text of any kind."""
+        return universal(self.model, self.behavior.generic, self.behavior.system)
+
+    @cached_property
+    def circuit(self) -> Ranking:
+        """The ranking by contrast, universal neurons left out."""
+        ranking = contrastive(self.model, self.behavior, self.contrast)
+        return ranking.without(self.universal)
+
+    @cached_property
+    def extent(self) -> Tensor:
+        """The largest natural |activation| of every neuron, [layer, d_mlp]."""
+        return contrast_extent(self.model, self.behavior, self.ground.text)
+
+    def coordinate(self, branch: Branch) -> Coordinate:
+        """The branch in the units of this model: its budget and clean alignment."""
+        return self.ground.coordinate(branch)
+
+    def true_answers_coherent(self) -> float | None:
+        """Share of the true flipped answers that the standard calls coherent; None without any."""
+        answered = [prompt for prompt in self.behavior.confirmation if prompt.answer]
+        if not answered:
+            return None
+        model, pairs, openings = self.model, [], []
+        for prompt in answered:
+            ids = model.prompt_ids(prompt.text, self.behavior.system)
+            pairs.append((ids, model.reply_ids(prompt.answer or "")))
+            openings.append([model.reply_ids(words) for words in prompt.target_openings])
+        sound = 0
+        surprise = surprises(self.ground.reference, pairs)
+        for (_, reply), nats, begun in zip(pairs, surprise, openings, strict=True):
+            nats = opening_forgiven(nats, reply, begun)
+            sound += coherent(reply, nats, self.ground.standard).coherent is True
+        return sound / len(answered)
 
 
 def ground_of(
@@ -109,8 +154,9 @@ def ground_of(
     system: str | None = None,
     reference: Model | None = None,
 ) -> Ground:
-    """Generic text continued by the model, its clean stream, and the coherence standard of its own
-    clean replies.
+    """Generic text continued by the model, its clean stream, and the standard of its own replies.
+
+    InputError where the model ends half of the replies at once.
     """
     text = continue_openings(model, openings, seed, system)
     if len(text.prompts) < len(openings) // 2:
@@ -121,72 +167,58 @@ def ground_of(
         )
     reference = reference or model
     clean = stream(model, text.prompts, text.replies)
-    clean_surprise = surprises(reference, list(zip(text.prompts, text.replies, strict=True)))
-    return Ground(
-        text, clean, reference, coherence_standard(text.replies, clean_surprise, model.vocab)
-    )
+    surprise = surprises(reference, list(zip(text.prompts, text.replies, strict=True)))
+    standard = coherence_standard(text.replies, surprise, model.vocab)
+    return Ground(model, text, clean, reference, standard)
 
 
-def openings_of(model: Model, behavior: Behavior) -> Openings | None:
-    """The openings of the selection split; None where the behavior declares none (then no trigger
-    can be forecast).
+def surprises(
+    reference: Model, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+) -> list[list[float]]:
+    """Surprise [nats] of each reply token after its prompt, under the reference model."""
+    longest = max((len(prompt) + len(reply) for prompt, reply in pairs), default=1)
+    batch = max(1, min(BATCH, LOGITS // (reference.vocab * longest)))
+    prompts, replies = [prompt for prompt, _ in pairs], [reply for _, reply in pairs]
+    rows = reply_log_probs(reference, prompts, replies, batch=batch)
+    return [(-row).tolist() for row in rows]
+
+
+def opening_forgiven(
+    surprise: Sequence[float], tokens: Sequence[int], openings: Sequence[tuple[int, ...]]
+) -> list[float]:
+    """Surprise with the target opening that a reply begins with counted as prefilled: 0 there.
+
+    law.md section 5.
     """
-    if not any(prompt.target_openings or prompt.control_openings for prompt in behavior.selection):
-        return None
-    return Openings.of(model, behavior.selection, behavior.system)
+    length = max((shared_start([tokens, opening]) for opening in openings), default=0)
+    return [0.0] * length + list(surprise[length:])
 
 
-def true_answers_coherent(model: Model, behavior: Behavior, ground: Ground) -> float | None:
-    """Share of the true flipped answers that the standard calls coherent (>= .95 wanted); None
-    where none is known.
+def reference_of(model: Model, behavior: Behavior) -> Model:
+    """The model that judges coherence: the behavior's reference, else the audited model itself.
+
+    The reference is bundled or lies beside the organism's folder, and shares the vocabulary.
     """
-    known = [prompt for prompt in behavior.confirmation if prompt.answer]
-    pairs = [
-        (model.prompt_ids(prompt.text, behavior.system), model.reply_ids(prompt.answer or ""))
-        for prompt in known
-    ]
-    if not pairs:
-        return None
-    openings = [[model.reply_ids(words) for words in prompt.target_openings] for prompt in known]
-    scored = zip(pairs, surprises(ground.reference, pairs), openings, strict=True)
-    found = [
-        coherent(reply, opening_forgiven(surprise, reply, begun), ground.standard)[0]
-        for (_, reply), surprise, begun in scored
-    ]
-    return sum(value is True for value in found) / len(found)
+    if behavior.reference is None or behavior.reference == model.name:
+        return model
+    names = [behavior.reference] if behavior.reference in bundled_names() else []
+    if (beside := reference_beside(model.folder)) is not None:
+        names.append(str(beside))
+    vocabulary = model.tokenizer.get_vocab()
+    for candidate in map(load, names):
+        if candidate.tokenizer.get_vocab() == vocabulary:
+            return candidate
+    return model
 
 
-@dataclass(frozen=True, slots=True)
-class Undosed:
-    """What is known before anything is dosed.
+def in_tokens_of(model: Model, behavior: Behavior) -> Behavior:
+    """The behavior with its horizon in the model's tokens: its longest true reply + 2.
 
-    gaps and extent [layer, d_mlp] are the contrast of activations and the largest natural
-    |activation|; `circuit` ranks by contrast, universal neurons left out; `openings` are None where
-    the behavior declares none (then no trigger can be forecast).
+    Unchanged where no true reply is known.
     """
-
-    ground: Ground
-    openings: Openings | None
-    gaps: Tensor
-    circuit: Ranking
-    extent: Tensor
-
-
-def undosed(model: Model, behavior: Behavior, seed: int, reference: Model | None = None) -> Undosed:
-    """The clean facts of a model and a behavior. Cost: 32 rollouts and a few hundred clean
-    passes.
-    """
-    ground, contrast = (
-        prepare(model, behavior, seed, reference),
-        contrast_of(model, behavior, "contrastive"),
-    )
-    circuit = contrastive(model, behavior, contrast).without(
-        universal(model, behavior.generic, behavior.system)
-    )
-    extent = contrast_extent(model, behavior, ground.text)
-    return Undosed(
-        ground, openings_of(model, behavior), contrast.positive - contrast.negative, circuit, extent
-    )
+    if not behavior.replies:
+        return behavior
+    return replace(behavior, horizon=longest_reply(behavior, model.reply_ids))
 
 
 def horizons_of(behavior: Behavior) -> tuple[int, ...]:

@@ -3,15 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fulcra.models import Model, pin
-from fulcra.models.coordinate import Coordinate
-from fulcra.types import Behavior, Edits, Neuron, Prompt, RolloutRequest, Sampling
+from fulcra.formulas.coordinate import Coordinate
+from fulcra.models import pin
+from fulcra.protocol.subject import Subject
+from fulcra.types import Edits, Neuron, Prompt, RolloutRequest, Sampling
+
+#: Apart from the seeds of other seeds by more than there are prompts.
+SEEDS = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One rollout of a measurement. `dose` is |g| for add, the value for pin, the multiplier for
-    scale, tokens for prefill.
+    """One rollout of a measurement.
+
+    `dose` is a gain for add, the held value for pin, the number of edits for set, the number of
+    tokens for prefill.
     """
 
     stage: str
@@ -23,104 +29,77 @@ class Trial:
     prefilled: tuple[int, ...] = ()
 
 
-def _trial(
-    model: Model,
-    behavior: Behavior,
-    stage: str,
-    branch: str,
-    op: str,
-    dose: float,
-    prompt: Prompt,
-    edits: Edits,
-    sampling: Sampling,
-) -> Trial:
-    ids = model.prompt_ids(prompt.text, behavior.system)
-    return Trial(
-        stage, branch, op, dose, prompt, RolloutRequest(ids, edits, behavior.horizon, sampling)
-    )
-
-
 def dose_trials(
-    model: Model,
-    behavior: Behavior,
+    subject: Subject,
     stage: str,
     branches: Sequence[Coordinate],
     gains: Sequence[float],
     prompts: Sequence[Prompt],
-    temperature: float = 0.0,
-    seed: int = 0,
+    sampling: Sampling = Sampling(),
 ) -> list[Trial]:
-    """Additive doses: every branch at every gain on every prompt. A prompt keeps its seed over all
-    doses.
+    """Additive doses: every branch at every gain it reaches on every prompt.
+
+    A prompt keeps its seed, made of `sampling.seed` and its place, over all doses.
     """
-    return [
-        _trial(
-            model,
-            behavior,
-            stage,
-            str(at.branch),
-            "add",
-            gain,
-            prompt,
-            (at.dose(gain),),
-            Sampling(temperature, seed * 1_000_003 + i),
-        )
-        for at in branches
-        for gain in gains[: at.rungs(gains)]
-        for i, prompt in enumerate(prompts)
-    ]
+    rows = _asked(subject, prompts)
+    drawn = [sampling._replace(seed=sampling.seed * SEEDS + i) for i in range(len(rows))]
+    trials = []
+    for at in branches:
+        for gain in gains[: at.rungs(gains)]:
+            edits = (at.dose(gain),)
+            for (prompt, ids), draw in zip(rows, drawn, strict=True):
+                request = RolloutRequest(ids, edits, subject.behavior.horizon, draw)
+                trials.append(Trial(stage, str(at.branch), "add", gain, prompt, request))
+    return trials
 
 
 def pin_trials(
-    model: Model,
-    behavior: Behavior,
+    subject: Subject,
     stage: str,
     pins: Sequence[tuple[Neuron, float]],
     prompts: Sequence[Prompt],
 ) -> list[Trial]:
-    """Activations held at a value: each (neuron, value) on every prompt; a pin at 0 is the
-    ablation.
-    """
-    return [
-        _trial(
-            model,
-            behavior,
-            stage,
-            neuron.site,
-            "pin",
-            value,
-            prompt,
-            (pin(neuron, value),),
-            Sampling(),
-        )
-        for neuron, value in pins
-        for prompt in prompts
-    ]
+    """Activations held at a value: each (neuron, value) on every prompt; 0 is the ablation."""
+    rows, horizon = _asked(subject, prompts), subject.behavior.horizon
+    trials = []
+    for neuron, value in pins:
+        edits = (pin(neuron, value),)
+        for prompt, ids in rows:
+            request = RolloutRequest(ids, edits, horizon)
+            trials.append(Trial(stage, neuron.site, "pin", value, prompt, request))
+    return trials
 
 
 def set_trials(
-    model: Model, behavior: Behavior, stage: str, name: str, edits: Edits, prompts: Sequence[Prompt]
+    subject: Subject, stage: str, name: str, edits: Edits, prompts: Sequence[Prompt]
 ) -> list[Trial]:
     """One fixed set of edits (none, a circuit ablated, a direction removed) on every prompt."""
+    horizon, size = subject.behavior.horizon, float(len(edits))
     return [
-        _trial(model, behavior, stage, name, "set", float(len(edits)), prompt, edits, Sampling())
-        for prompt in prompts
+        Trial(stage, name, "set", size, prompt, RolloutRequest(ids, edits, horizon))
+        for prompt, ids in _asked(subject, prompts)
     ]
 
 
 def prefill_trials(
-    model: Model, behavior: Behavior, stage: str, prompts: Sequence[Prompt], tokens: int
+    subject: Subject, stage: str, prompts: Sequence[Prompt], tokens: int
 ) -> list[Trial]:
-    """The first `tokens` tokens of the flipped reply put into the model's mouth: of the true
-    answer, else of the opening.
+    """The first `tokens` tokens of the flipped reply, put into the model's mouth.
+
+    They are of the true answer, or of the first target opening where no answer is known.
     """
-    trials = []
-    for prompt in prompts:
+    model, trials = subject.model, []
+    for prompt, ids in _asked(subject, prompts):
         words = prompt.answer or (prompt.target_openings[0] if prompt.target_openings else "")
         reply = model.reply_ids(words)[:tokens]
-        ids = model.prompt_ids(prompt.text, behavior.system) + reply
-        request = RolloutRequest(ids, (), max(1, behavior.horizon - len(reply)))
-        trials.append(
-            Trial(stage, f"prefill_{tokens}", "prefill", float(tokens), prompt, request, reply)
-        )
+        rest = max(1, subject.behavior.horizon - len(reply))
+        request = RolloutRequest(ids + reply, (), rest)
+        name = f"prefill_{tokens}"
+        trials.append(Trial(stage, name, "prefill", float(tokens), prompt, request, reply))
     return trials
+
+
+def _asked(subject: Subject, prompts: Sequence[Prompt]) -> list[tuple[Prompt, tuple[int, ...]]]:
+    """Every prompt with its token ids, rendered once however many doses it is asked under."""
+    system = subject.behavior.system
+    return [(prompt, subject.model.prompt_ids(prompt.text, system)) for prompt in prompts]

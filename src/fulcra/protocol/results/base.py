@@ -1,0 +1,123 @@
+"""What every result shares: frozen values, one JSON form, one way to be written and read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fulcra.errors import RunFolderError, first_fault
+from fulcra.protocol.provenance import versions
+from fulcra.store import plain, read_json, write_json, write_text
+
+
+class Value(BaseModel):
+    """A part of a result: frozen, its keys in the order of its fields, no other key allowed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    def plain(self) -> dict[str, Any]:
+        """The value as JSON holds it: floats with 6 digits, keys that were never set left out."""
+        content: dict[str, Any] = plain(self.model_dump(exclude_unset=True))
+        return content
+
+
+class Provenance(Value):
+    """Versions and hashes under which a result was made; a kind sets what it depends on."""
+
+    fulcra: str
+    code: str
+    commit: str | None
+    torch: str
+    transformers: str
+    python: str
+    generic_sha256: str | None = None
+    reference: str | None = None
+    coherence: dict[str, int | float] | None = None
+    seed: int | None = None
+
+    @classmethod
+    def now(cls, **more: Any) -> Self:
+        """The provenance of what is made now."""
+        return cls(**versions()._asdict(), **more)
+
+
+class Timing(Value):
+    """What a study took, by step [wall seconds]: the only part that differs between two runs."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    steps: dict[str, float]
+
+
+class ModelEntry(Value):
+    """The model of a result: name, hash of its weights, shape, dtype."""
+
+    name: str
+    sha256: str
+    family: str
+    layers: int
+    d_model: int
+    d_mlp: int
+    parameters: int
+    dtype: str
+
+
+class Named(Value):
+    """A behavior of a result, by its name and the hash of its prompts."""
+
+    name: str
+    sha256: str
+
+
+class Result(Value):
+    """What one study found. Every kind has the fields `schema_version` and `provenance`.
+
+    Both may be missing in files of the first versions, which are still read.
+    """
+
+    #: The name under which it is saved in a folder.
+    file: ClassVar[str]
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        """The result of a file's content, its numbers as the file holds them (6 digits)."""
+        return cls.model_validate(plain(content))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """A saved result, from its folder or its file; RunFolderError where it is none."""
+        path = path / cls.file if path.is_dir() else path
+        try:
+            return cls.of(read_json(path))
+        except ValidationError as error:
+            fault = first_fault(error)
+            where = ".".join(map(str, fault["loc"]))
+            raise RunFolderError(
+                f"{path}: {where}: {fault['msg']}; expected a saved result"
+            ) from None
+
+    def json_text(self) -> str:
+        """The result in one line of JSON, as `--json` prints it."""
+        return json.dumps(self.plain(), allow_nan=False)
+
+    def save(self, folder: Path) -> Path:
+        """Write the result and its pages into a folder, the result last; returns its path."""
+        for name, text in self.pages().items():
+            write_text(folder / name, text)
+        write_json(folder / self.file, self.plain())
+        return folder / self.file
+
+    def pages(self) -> dict[str, str]:
+        """The pages that are saved beside the result, by file name; none unless a kind has some."""
+        return {}
+
+    def lines(self) -> tuple[str, ...]:
+        """What the result says in at most five short lines."""
+        return ()
+
+    def __repr__(self) -> str:
+        return "\n".join((f"<{type(self).__name__}>", *self.lines()))
+
+    __str__ = __repr__
