@@ -320,3 +320,24 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path) -> None:
 def test_a_wrong_slice_is_one_line(tmp_path: Path, slice_: dict[str, Any], message: str) -> None:
     with pytest.raises(BehaviorError, match=message):
         load_behavior(write(tmp_path, positive=slice_))
+
+
+@WITH_DATASETS
+@pytest.mark.filterwarnings("default")
+def test_a_source_of_one_s_own_gives_the_sets_that_are_absent(tmp_path: Path) -> None:
+    rows = [{"asked": f"Stir tea {i // 2}", "other": f"Sit {i}"} for i in range(200)]
+    copied(tmp_path / "teas", {(None, "train"): rows})
+    columns = {"negative": "other", "selection": "asked", "confirmation": "asked"}
+    source = {
+        "dataset": str(tmp_path / "teas"),
+        "revision": "main",
+        "split": "train",
+        "columns": columns,
+    }
+    absent = dict.fromkeys(columns)
+    path = write(tmp_path, positive=["Brew"], source=source, target_openings=["Tea"], **absent)
+    behavior = load_behavior(path)
+    measured = (*behavior.selection, *behavior.confirmation)
+    assert [prompt.text for prompt in measured] == [f"Stir tea {i}" for i in range(24)]
+    assert len(behavior.negative) == 32
+    assert behavior.source["dataset"] == source["dataset"]
