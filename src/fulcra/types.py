@@ -84,6 +84,9 @@ class Neuron:
     def __str__(self) -> str:
         return f"{self.site}{'+' if self.pole > 0 else '-'}"
 
+    def __repr__(self) -> str:
+        return f"Neuron({str(self)!r})"
+
     @property
     def site(self) -> str:
         """The neuron's name without its pole, "L14.N2207"; "L14.N2207.E3" in expert 3."""
