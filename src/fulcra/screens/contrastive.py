@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from fulcra.models import Model
-from fulcra.screens.scores import Clean, Contrast, Units, contrast_of, in_units, ranked
+from fulcra.screens.scores import (
+    Clean,
+    Contrast,
+    Units,
+    contrast_of,
+    gain_units,
+    in_units,
+    ranked,
+)
 from fulcra.types import Behavior, Ranking
 
 #: Paper B's set, and below SMALL neurons, where that is a handful, two larger ones.
@@ -28,7 +36,6 @@ def activation_gaps(model: Model, behavior: Behavior) -> Tensor:
 def contrastive(
     model: Model,
     behavior: Behavior,
-    contrast: Contrast | None = None,
     *,
     units: Units = "raw",
     clean: Clean | None = None,
@@ -40,9 +47,16 @@ def contrastive(
     Every neuron once. `units="gain"` divides by the budget. Leave out universal neurons with
     `.without(universal(model))` before `.top(k)`; `set_sizes` has the paper's k.
     """
-    gaps = (contrast or contrast_of(model, behavior, "contrastive")).towards_flip
+    gaps = contrast_of(model, behavior, "contrastive").towards_flip
     scores = in_units(model, behavior, gaps, units, clean)
     return ranked("contrastive", model, scores, layers, top_k)
+
+
+def by_contrast(model: Model, contrast: Contrast, clean: Clean | None = None) -> Ranking:
+    """The ranking of a contrast that was measured before; in gain units where `clean` is given."""
+    gaps = contrast.towards_flip
+    scores = gaps if clean is None else gain_units(model, clean.stream, gaps)
+    return ranked("contrastive", model, scores)
 
 
 def set_sizes(model: Model) -> dict[str, int]:
