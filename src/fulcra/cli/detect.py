@@ -1,6 +1,5 @@
 """`fulcra detect`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from fulcra.cli.app import BehaviorName, Dtype, Json, ModelName, NeuronName, Qui
 from fulcra.errors import InputError
 from fulcra.models import load, world_of
 from fulcra.report import detector_table
-from fulcra.studies.detector import detector
+from fulcra.studies.detector import FitAndScore, Guards, detector
 from fulcra.types import Neuron
 
 
@@ -49,31 +48,21 @@ def detect_command(
     Thresholds and weights come from one half of the contrast split (seeded), figures from the other
     half.
     """
-    site, task, words = (
-        Neuron.parse(neuron),
-        load_behavior(behavior, world_of(model)),
-        tuple(guard_words.split(",")),
-    )
+    site, task = Neuron.parse(neuron), load_behavior(behavior, world_of(model))
+    words = guard_words.split(",")
     if len(words) != 2:
         raise InputError(
             f"--guard-words {guard_words!r}: expected two words with a comma between them, as in"
             " unsafe,safe"
         )
-    fit, score = (
-        halves(task, seed)[1:] if prompts is None else (whole(task), read_labelled(prompts))
-    )
-    found = detector(
-        load(model, dtype),
-        site,
-        fit,
-        score,
-        task.system,
-        guard or (),
-        (words[0], words[1]),
-        seed,
-        dtype,
-    )
+    if prompts is None:
+        _, fit, score = halves(task, seed)
+    else:
+        fit, score = whole(task), read_labelled(prompts)
+    sets = FitAndScore(fit, score, task.system)
+    guards = Guards(tuple(guard or ()), (words[0], words[1]), dtype)
+    result = detector(load(model, dtype), site, sets, guards, seed)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        Console().print(detector_table(found))
+        Console().print(detector_table(result))
