@@ -1,6 +1,5 @@
 """`fulcra compare`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,7 @@ from fulcra.cli.bars import bars
 from fulcra.errors import InputError
 from fulcra.models import load, world_of
 from fulcra.report import comparison_markdown
-from fulcra.store import COMPARISON, new_folder, write_json, write_text
+from fulcra.store import new_folder
 from fulcra.studies.comparison import CompareSettings, compare
 from fulcra.types import Behavior
 
@@ -64,33 +63,30 @@ def compare_command(
     """Where the neurons of a behavior lie in each model, what models share, and what one model's
     neurons do in another.
     """
-    tasks, folder = (
-        [_task(name, models) for name in behavior or ["refusal"]],
-        None if out is None else new_folder(out),
-    )
+    behaviors = [_behavior_in_world(name, models) for name in behavior or ["refusal"]]
+    folder = None if out is None else new_folder(out)
     settings = CompareSettings(top_k, seed, ablate, keep_universal)
     with bars(quiet or as_json) as progress:
-        found = compare([load(name, dtype) for name in models], tasks, settings, progress)
+        result = compare([load(name, dtype) for name in models], behaviors, settings, progress)
     if folder is not None:
-        write_text(folder / f"{COMPARISON}.md", comparison_markdown(found))
-        write_json(folder / f"{COMPARISON}.json", found)
+        result.save(folder)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        Console().print(Markdown(comparison_markdown(found)))
+        Console().print(Markdown(comparison_markdown(result)))
 
 
-def _task(name: str, models: Sequence[str]) -> Behavior:
-    """The behavior in the world that all models were taught; InputError where they differ and it
-    names none.
+def _behavior_in_world(name: str, models: Sequence[str]) -> Behavior:
+    """The behavior in the world that all models were taught.
+
+    InputError where worlds differ and the behavior names none.
     """
-    tasks = {
-        task.name: task
-        for task in (load_behavior(name, world) for world in {world_of(model) for model in models})
-    }
-    if len(tasks) > 1:
+    worlds = {world_of(model) for model in models}
+    loaded = [load_behavior(name, world) for world in worlds]
+    behaviors = {behavior.name: behavior for behavior in loaded}
+    if len(behaviors) > 1:
         raise InputError(
             f"behavior {name!r}: the models were taught different worlds; name one of"
-            f" {', '.join(sorted(tasks))}, or a YAML file"
+            f" {', '.join(sorted(behaviors))}, or a YAML file"
         )
-    return next(iter(tasks.values()))
+    return next(iter(behaviors.values()))
