@@ -1,6 +1,5 @@
 """`fulcra exemplars`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.models import load
 from fulcra.report import exemplars_table
-from fulcra.store import EXEMPLARS, fresh_folder
+from fulcra.store import EXEMPLARS, fresh_folder, new_folder
 from fulcra.studies.exemplars import ExemplarSettings, exemplars
 from fulcra.types import Neuron
 
@@ -52,12 +51,13 @@ def exemplars_command(
     and a table.
     """
     sites = [Neuron.parse(name) for name in neurons]
-    folder = out or fresh_folder(Path("runs"), f"{Path(model).name}-exemplars")
+    folder = new_folder(out or fresh_folder(Path("runs"), f"{Path(model).name}-exemplars"))
     settings = ExemplarSettings(top, random, context, window, seed)
     with bars(quiet or as_json) as progress:
-        found = exemplars(load(model, dtype), sites, text, settings, folder, progress)
+        result = exemplars(load(model, dtype), sites, text, settings, progress)
+    result.save(folder)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        Console().print(exemplars_table(found))
+        Console().print(exemplars_table(result))
         Console().print(f"page      {folder / EXEMPLARS}.html", highlight=False, soft_wrap=True)
