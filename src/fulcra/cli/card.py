@@ -1,6 +1,5 @@
 """`fulcra card`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -52,16 +51,14 @@ def card_command(
     """All that is known of one neuron: geometry, predicted and measured windows, ranks, the words
     of its write, exemplars.
     """
-    site, task = (
-        Neuron.parse(neuron),
-        load_behavior(behavior, world_of(model)) if behavior else None,
-    )
+    site = Neuron.parse(neuron)
+    task = load_behavior(behavior, world_of(model)) if behavior else None
     if out is not None and out.suffix != ".html":
         raise InputError(f"--out {out}: expected a file that ends in .html")
-    found = card(load(model, dtype), site, task, run, exemplars, seed)
+    result = card(load(model, dtype), site, task, run, exemplars, seed)
     if out is not None:
-        write_text(out, render_card(found))
+        write_text(out, render_card(result))
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        Console().print(card_table(found))
+        Console().print(card_table(result))
