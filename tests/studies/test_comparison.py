@@ -22,7 +22,7 @@ from fulcra.protocol.results.comparison import (
     NotBorrowed,
     Overlap,
 )
-from fulcra.report import comparison_markdown
+from fulcra.report.comparison import comparison_markdown
 from fulcra.screens.scores import gain_units
 from fulcra.store import read_json
 from fulcra.studies.comparison import CompareSettings, compare
