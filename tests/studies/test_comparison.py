@@ -17,9 +17,9 @@ from fulcra.models.shapes import unlike
 from fulcra.models.tiny import tiny
 from fulcra.protocol.results.comparison import (
     BehaviorComparison,
-    Borrowed,
+    BorrowedDetector,
     ComparisonResult,
-    NotBorrowed,
+    NoDetector,
     Overlap,
 )
 from fulcra.report.comparison import comparison_markdown
@@ -130,10 +130,10 @@ def test_other_shapes_leave_profiles_alone(sparse: Model, short: Behavior) -> No
         in behavior.overlaps[0].plain()["refused"]
     )
     refused = {
-        (entry.of, entry.within) for entry in behavior.detectors if isinstance(entry, NotBorrowed)
+        (entry.of, entry.within) for entry in behavior.detectors if isinstance(entry, NoDetector)
     }
     assert refused == {("apothecary-sparse", "small"), ("small", "apothecary-sparse")}
-    assert sum(isinstance(entry, Borrowed) for entry in behavior.detectors) == 2
+    assert sum(isinstance(entry, BorrowedDetector) for entry in behavior.detectors) == 2
     assert behavior.ablations == ()
     page = comparison_markdown(result)
     assert "no neuron of one names a neuron of the other" in page

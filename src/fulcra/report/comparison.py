@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fulcra.report.markdown import markdown_table
 from fulcra.report.notation import UNKNOWN, number, rate
+from fulcra.report.sheet import Sheet
 from fulcra.types import OUTCOMES, Outcome
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.comparison import (
         Ablation,
         BehaviorComparison,
-        Borrowed,
+        BorrowedDetector,
         ComparisonResult,
         DepthShares,
+        NoDetector,
         NoOverlap,
-        NotBorrowed,
         Overlap,
         Profile,
     )
@@ -67,7 +67,7 @@ def _profiles(sets: Sequence["Profile"]) -> list[str]:
         for depths, models in chances.items()
     ]
     depths = [f"{title} ({unit})" for unit in _UNITS.values() for title in _DEPTHS]
-    return [*markdown_table(["model", "set", "neurons", *depths], rows), "", *notes]
+    return [*Sheet(("model", "set", "neurons", *depths), rows).markdown(), "", *notes]
 
 
 def _depths(depths: "DepthShares") -> list[str]:
@@ -100,14 +100,14 @@ def _overlaps(overlaps: "Sequence[Overlap | NoOverlap]") -> list[str]:
                 str(pair.same_pole),
             ]
         )
-    head = ["models", "set", "units", "shared", "by chance", "p", "same pole"]
-    return [*(markdown_table(head, rows) if rows else []), *refusals]
+    head = ("models", "set", "units", "shared", "by chance", "p", "same pole")
+    return [*(Sheet(head, rows).markdown() if rows else []), *refusals]
 
 
 def _ablations(behavior: "BehaviorComparison") -> list[str]:
     rows = [_ablation(entry, behavior.labels) for entry in behavior.ablations]
-    head = ["in", "ablated: top of", "set", "neurons", "outcomes", "n"]
-    return markdown_table(head, rows) if rows else []
+    head = ("in", "ablated: top of", "set", "neurons", "outcomes", "n")
+    return Sheet(head, rows).markdown() if rows else []
 
 
 def _ablation(entry: "Ablation", labels: "Mapping[Outcome, str]") -> list[str]:
@@ -128,16 +128,16 @@ def _ablation(entry: "Ablation", labels: "Mapping[Outcome, str]") -> list[str]:
 
 
 def _detectors(behavior: "BehaviorComparison") -> list[str]:
-    head = ["neuron", "best of", "read in", "AUROC", "accuracy", "score"]
+    head = ("neuron", "best of", "read in", "AUROC", "accuracy", "score")
     rows = [_detector(entry) for entry in behavior.detectors]
     note = (
         f"Neuron, direction and threshold from {_counts(behavior.fit)}; figures from"
         f" {_counts(behavior.score)}."
     )
-    return [*markdown_table(head, rows), "", note]
+    return [*Sheet(head, rows).markdown(), "", note]
 
 
-def _detector(entry: "Borrowed | NotBorrowed") -> list[str]:
+def _detector(entry: "BorrowedDetector | NoDetector") -> list[str]:
     names = [entry.neuron, entry.of, entry.within]
     if hasattr(entry, "refused"):
         return [*names, entry.refused, UNKNOWN, UNKNOWN]

@@ -20,11 +20,11 @@ from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.comparison import (
     Ablation,
     BehaviorComparison,
-    Borrowed,
+    BorrowedDetector,
     ComparisonResult,
     DepthShares,
+    NoDetector,
     NoOverlap,
-    NotBorrowed,
     Overlap,
     Profile,
     SettingsEntry,
@@ -58,10 +58,7 @@ class CompareSettings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one model makes of one behavior: rankings by contrast, without `universal` neurons.
-
-    `neuron` is the best on the first halves of the contrast split, `fit`.
-    """
+    """One model under one behavior: rankings without `universal` neurons, the best on `fit`."""
 
     subject: Subject
     universal: tuple[Neuron, ...]
@@ -240,14 +237,14 @@ def _ablated_sets(own: Reading, readings: Sequence[Reading], seed: int) -> list[
     return sets + controls
 
 
-def _borrowed(own: Reading, reader: Reading, seed: int) -> Borrowed | NotBorrowed:
+def _borrowed(own: Reading, reader: Reading, seed: int) -> BorrowedDetector | NoDetector:
     """One model's best neuron as a detector in another, fitted on the reader's first halves."""
     prompts = FitAndScore(reader.fit, reader.score, reader.subject.behavior.system)
     names = {"neuron": own.neuron.site, "of": own.model.name, "within": reader.model.name}
     if reason := unlike(own.model, reader.model):
-        return NotBorrowed(**names, refused=reason)
+        return NoDetector(**names, refused=reason)
     try:
         entry = figures(neuron_scores(reader.model, own.neuron, prompts), prompts, seed)
     except InputError as error:
-        return NotBorrowed(**names, refused=str(error))
-    return Borrowed.model_validate({**names, **dict(entry)})
+        return NoDetector(**names, refused=str(error))
+    return BorrowedDetector.model_validate({**names, **dict(entry)})

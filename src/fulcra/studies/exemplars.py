@@ -36,10 +36,7 @@ TOKENS = 1 << 13
 
 @dataclass(frozen=True, slots=True)
 class ExemplarSettings:
-    """Snippets a pole, random ones, tokens of context each side, tokens a window, seed.
-
-    A window is at most the model's context.
-    """
+    """Snippets a pole, random ones, tokens of context each side, tokens a window at most, seed."""
 
     top: int = 200
     random: int = 50
@@ -70,10 +67,7 @@ class Snippet(NamedTuple):
 
 @dataclass(slots=True)
 class Best:
-    """The `count` items with the largest keys of all that were offered, the first among equals.
-
-    Nothing else is held in memory.
-    """
+    """The `count` items with the largest keys of all that were offered, the first of equals."""
 
     count: int
     heap: list[tuple[float, int, Snippet]] = field(default_factory=list)

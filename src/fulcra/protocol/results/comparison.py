@@ -92,11 +92,11 @@ class Reader(Within):
     within: str = Field(validation_alias="in", serialization_alias="in")
 
 
-class Borrowed(Figures, Reader):
+class BorrowedDetector(Figures, Reader):
     """The best neuron of one model as a detector in another."""
 
 
-class NotBorrowed(Reader):
+class NoDetector(Reader):
     """Why a model's best neuron cannot be read in another."""
 
     refused: str
@@ -115,7 +115,7 @@ class BehaviorComparison(Value):
     sets: tuple[Profile, ...]
     overlaps: tuple[Overlap | NoOverlap, ...]
     ablations: tuple[Ablation, ...]
-    detectors: tuple[Borrowed | NotBorrowed, ...]
+    detectors: tuple[BorrowedDetector | NoDetector, ...]
 
 
 class ComparisonResult(Result):
