@@ -74,9 +74,9 @@ class Activations:
         for index in largest:
             row, column = divmod(index, len(self.neurons))
             text = int(np.searchsorted(starts, row, side="right")) - 1
-            at = row - int(starts[text])
-            value = float(self.values[text][at, column])
-            places.append(Place(text, at, self.tokens[text][at], self.neurons[column], value))
+            position = row - int(starts[text])
+            token, value = self.tokens[text][position], float(self.values[text][position, column])
+            places.append(Place(text, position, token, self.neurons[column], value))
         return tuple(places)
 
     def __repr__(self) -> str:
@@ -109,8 +109,8 @@ def read(
 
 def _require_texts(texts: Sequence[str]) -> None:
     if isinstance(texts, str) or not texts:
-        given = "one text" if isinstance(texts, str) else "empty"
-        raise InputError(f"read(): texts is {given}; give a list of one or more texts")
+        got = "one text" if isinstance(texts, str) else "empty"
+        raise InputError(f"read(): texts is {got}; give a list of one or more texts")
     for number, text in enumerate(texts):
         if not text.strip():
             raise InputError(f"read(): text {number} is empty; give one with words in it")

@@ -18,13 +18,13 @@ def set_sizes(model: Model, shares: tuple[float, ...], top_k: int | None = None)
     return sizes if top_k is None else {**sizes, f"top {top_k}": min(top_k, total)}
 
 
-def unlike(one: Model, other: Model) -> str | None:
+def unlike(first: Model, second: Model) -> str | None:
     """Why a neuron of one model names none in the other; None where it does."""
-    shapes = [[model.width(layer) for layer in range(model.n_layers)] for model in (one, other)]
-    if shapes[0] == shapes[1] and one.n_experts == other.n_experts:
+    shapes = [[model.width(layer) for layer in range(model.n_layers)] for model in (first, second)]
+    if shapes[0] == shapes[1] and first.n_experts == second.n_experts:
         return None
     sizes = [
         f"{model.name} has {model.n_layers} layers of up to {model.d_mlp} neurons"
-        for model in (one, other)
+        for model in (first, second)
     ]
     return f"{sizes[0]}, {sizes[1]}: no neuron of one names a neuron of the other"

@@ -75,21 +75,21 @@ def card(
 def _geometry(ground: Ground, neuron: Neuron) -> Geometry:
     """The neuron's size, budget and clean alignment (law.md section 2)."""
     norms = ground.model.writes(neuron.layer).norm(dim=-1)
-    at, size = ground.coordinate(neuron), float(ground.model.write(neuron).norm())
+    place, size = ground.coordinate(neuron), float(ground.model.write(neuron).norm())
     return Geometry(
         write_norm=size,
         layer_median_norm=float(norms.median()),
         norm_rank=1 + int((norms > size).sum()),
         of=len(norms),
         residual_norm=float(ground.stream.norm[neuron.layer]),
-        budget=at.budget,
-        alignment0=at.alignment0,
+        budget=place.budget,
+        alignment0=place.alignment0,
     )
 
 
 def _direction(model: Model, neuron: Neuron, behavior: Behavior) -> DirectionCosine | None:
     """cos(v, difference of means) at the neuron's layer; None where the difference is 0."""
-    directions = {at.layer: at for at in difference_directions(model, behavior)}
+    directions = {each.layer: each for each in difference_directions(model, behavior)}
     direction = directions.get(neuron.layer)
     if direction is None:
         return None
@@ -137,32 +137,32 @@ def _branches(
     if subject is not None and subject.openings is not None:
         triggers = list(trigger_ladder(ground.model, places, subject.openings))
     return tuple(
-        _branch(ground.model, at, ceiling, trigger, measured.get(_sign(pole)))
-        for pole, at, ceiling, trigger in zip(
+        _branch(ground.model, place, ceiling, trigger, measured.get(_sign(pole)))
+        for pole, place, ceiling, trigger in zip(
             (neuron, neuron.opposite), places, ceilings, triggers, strict=True
         )
     )
 
 
 def _branch(
-    model: Model, at: Coordinate, ceiling: Edge, trigger: Edge | None, measured: Branch | None
+    model: Model, place: Coordinate, ceiling: Edge, trigger: Edge | None, measured: Branch | None
 ) -> BranchCard:
     """One pole: coordinate, edges and what they say of the window, and the lens of its write.
 
     The lens is the tokens that the write promotes and suppresses most (`models.lens`).
     """
-    assert isinstance(at.branch, Neuron)
-    logits = write_logits(model, at.branch)
+    assert isinstance(place.branch, Neuron)
+    logits = write_logits(model, place.branch)
     order = logits[: len(model.tokenizer)].argsort(descending=True, stable=True).tolist()
     promoted, suppressed = (
         tuple(TokenLogit(token=model.pieces([i])[0], logit=float(logits[i])) for i in ids[:TOKENS])
         for ids in (order, order[::-1])
     )
     return BranchCard(
-        branch=str(at.branch),
-        pole=_sign(at.branch),
-        alignment0=at.alignment0,
-        cap=at.cap_alignment,
+        branch=str(place.branch),
+        pole=_sign(place.branch),
+        alignment0=place.alignment0,
+        cap=place.cap_alignment,
         ceiling=predicted_entry(ceiling),
         trigger=predicted_entry(trigger) if trigger else None,
         margin=margin(ceiling, trigger) if trigger else None,

@@ -45,10 +45,7 @@ UNITS: tuple[Units, ...] = ("raw", "gain")
 
 @dataclass(frozen=True, slots=True)
 class CompareSettings:
-    """A fixed set size beside the shares of all neurons, and whether sets are ablated.
-
-    `keep_universal` leaves neurons in that are active on text of any kind.
-    """
+    """A fixed set size, the seed, whether sets are ablated and universal neurons stay in."""
 
     top_k: int = 32
     seed: int = 0
@@ -69,7 +66,7 @@ class Reading:
 
     @property
     def model(self) -> Model:
-        """The model that reads."""
+        """The model that reads the prompts."""
         return self.subject.model
 
 
@@ -174,15 +171,16 @@ def _profiles(reading: Reading, top_k: int) -> Iterator[Profile]:
             )
 
 
-def _overlaps(one: Reading, other: Reading, top_k: int) -> Iterator[Overlap | NoOverlap]:
-    names = {"one": one.model.name, "other": other.model.name}
-    if reason := unlike(one.model, other.model):
+def _overlaps(first: Reading, second: Reading, top_k: int) -> Iterator[Overlap | NoOverlap]:
+    names = {"one": first.model.name, "other": second.model.name}
+    if reason := unlike(first.model, second.model):
         yield NoOverlap(**names, refused=reason)
         return
     for unit in UNITS:
-        for name, size in set_sizes(one.model, SHARES, top_k).items():
-            poles, others = (_poles(reading.rankings[unit], size) for reading in (one, other))
-            shared = overlap(set(poles), set(others), n_neurons(one.model))
+        for name, size in set_sizes(first.model, SHARES, top_k).items():
+            poles = _poles(first.rankings[unit], size)
+            others = _poles(second.rankings[unit], size)
+            shared = overlap(set(poles), set(others), n_neurons(first.model))
             yield Overlap(
                 **names,
                 units=unit,

@@ -90,7 +90,7 @@ class Best:
         self.offered += 1
 
     def ranked(self) -> list[Snippet]:
-        """The items, best first."""
+        """The items that stayed, best first."""
         return [item for _, _, item in sorted(self.heap, reverse=True)]
 
 
@@ -133,14 +133,15 @@ class Collector:
         # other neurons
         rng = np.random.default_rng((self.settings.seed, window.number))
         keys = np.concatenate([[-np.inf], rng.random(len(activations) - 1)])
-        for at in places[keys[places] > self.random.floor].tolist():
-            self.random.offer(float(keys[at]), self._snippet(window, activations, at))
+        for place in places[keys[places] > self.random.floor].tolist():
+            self.random.offer(float(keys[place]), self._snippet(window, activations, place))
 
-    def _snippet(self, window: Window, activations: Floats, at: int) -> Snippet:
-        """The token at position `at`, with its context."""
-        value, start = float(activations[at]), max(window.start, at - self.settings.context)
-        tokens = window.tokens[start : at + self.settings.context + 1]
-        return Snippet(value, window.file, window.number, at, start, tokens)
+    def _snippet(self, window: Window, activations: Floats, position: int) -> Snippet:
+        """The token at `position`, with its context."""
+        start = max(window.start, position - self.settings.context)
+        tokens = window.tokens[start : position + self.settings.context + 1]
+        value = float(activations[position])
+        return Snippet(value, window.file, window.number, position, start, tokens)
 
     def summary(self, neuron: Neuron) -> NeuronEntry:
         """The neuron over all tokens."""
@@ -232,7 +233,7 @@ def _rows(
     kinds = (("+", collector.top), ("-", collector.bottom), ("random", collector.random))
     for pole, best in kinds:
         for rank, snippet in enumerate(best.ranked(), 1):
-            words, at = model.pieces(snippet.tokens), snippet.position - snippet.start
+            words, peak = model.pieces(snippet.tokens), snippet.position - snippet.start
             yield SnippetRow(
                 neuron=neuron.site,
                 pole=pole,
@@ -241,7 +242,7 @@ def _rows(
                 file=files[snippet.file].path.name,
                 window=snippet.window,
                 position=snippet.position,
-                before="".join(words[:at]),
-                peak=words[at],
-                after="".join(words[at + 1 :]),
+                before="".join(words[:peak]),
+                peak=words[peak],
+                after="".join(words[peak + 1 :]),
             )
