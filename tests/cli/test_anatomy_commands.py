@@ -101,10 +101,13 @@ def test_organisms_of_one_other_world_are_compared_in_it(fulcra: Call, tmp_path:
 
 
 def test_a_card_is_written(fulcra: Call, tmp_path: Path) -> None:
-    left = fulcra("card", "apothecary-sparse", "L4.N7", "--out", tmp_path / "card.html")
+    left = fulcra("card", "apothecary-sparse", "L4.N7", "--out", tmp_path / "out")
     assert left.code == 0
     assert "budget B" in left.out
-    assert "L4.N7" in (tmp_path / "card.html").read_text()
+    assert "L4.N7" in (tmp_path / "out" / "card.html").read_text()
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["neuron"] == "L4.N7"
+    again = fulcra("card", "apothecary-sparse", "L4.N7", "--out", tmp_path / "out")
+    assert "not empty; choose a new one" in again.refusal
 
 
 @pytest.mark.parametrize(
@@ -131,10 +134,6 @@ def test_a_card_is_written(fulcra: Call, tmp_path: Path) -> None:
             "--prompts none.jsonl: cannot be read",
         ),
         (("compare", "apothecary-sparse"), "give two or more different ones"),
-        (
-            ("card", "apothecary-sparse", "L2.N307", "--out", "card.txt"),
-            "expected a file that ends in .html",
-        ),
         (("card", "apothecary-sparse", "L2.N307", "--run", "none"), "reading none/audit.json"),
     ],
 )

@@ -10,6 +10,7 @@ from fulcra.cli.app import (
     Json,
     ModelName,
     NeuronName,
+    Out,
     Quiet,
     Seed,
     command,
@@ -17,13 +18,12 @@ from fulcra.cli.app import (
     opened,
     task_of,
 )
-from fulcra.errors import InputError
 
 
 @command(
     "card",
     "Neuron",
-    "card apothecary-sparse L2.N307 -b refusal --run docs/evidence/audit-sparse --out gate.html",
+    "card apothecary-sparse L2.N307 -b refusal --run docs/evidence/audit-sparse --out runs/gate",
 )
 def card_command(
     model: ModelName,
@@ -47,25 +47,21 @@ def card_command(
             metavar="DIR", help="A folder written by `fulcra exemplars`: adds its snippets."
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the page there, a file ending in .html."),
-    ] = None,
+    out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Show everything there is on one neuron: geometry, windows, ranks, words, exemplars."""
-    from fulcra.report.card import card_table, render_card
-    from fulcra.store import write_text
+    from fulcra.report.card import card_table
+    from fulcra.store import empty_folder
     from fulcra.studies.card import card
     from fulcra.types import Neuron
 
     site, task = Neuron.parse(neuron), task_of(behavior, model) if behavior else None
-    if out is not None and out.suffix != ".html":
-        raise InputError(f"--out {out}: expected a file that ends in .html")
+    folder = None if out is None else empty_folder(out)
     result = card(opened(model, dtype), site, task, run, exemplars, seed)
-    if out is not None:
-        write_text(out, render_card(result))
+    if folder is not None:
+        result.save(folder)
     emit(result, as_json, quiet, lambda: card_table(result))
