@@ -91,8 +91,7 @@ def anatomy_page(comparison: ComparisonResult, knowledge: Knowledge) -> str:
 def _findings(behavior: BehaviorComparison) -> BehaviorFindings:
     """The figures of one behavior that the page names in words."""
     top = [entry for entry in behavior.sets if entry.set == "1 %"]
-    pairs = [pair for pair in behavior.overlaps if isinstance(pair, Overlap)]
-    overlaps = [pair for pair in pairs if (pair.set, pair.units) == ("1 %", "raw")]
+    overlaps = [pair for pair in behavior.shared if (pair.set, pair.units) == ("1 %", "raw")]
     return BehaviorFindings(
         name=behavior.name,
         raw=_span(top, "raw"),

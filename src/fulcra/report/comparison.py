@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         ComparisonResult,
         DepthShares,
         NoDetector,
-        NoOverlap,
         Overlap,
         Profile,
     )
@@ -42,7 +41,7 @@ def behavior_lines(behavior: "BehaviorComparison", level: int = 2) -> list[str]:
             *_profiles(behavior.sets),
             *_universal(behavior.universal),
         ],
-        "Shared neurons": _overlaps(behavior.overlaps),
+        "Shared neurons": _overlaps(behavior),
         "Sets ablated, confirmation prompts": _ablations(behavior),
         "The best neuron of one model read in another": _detectors(behavior),
     }
@@ -66,8 +65,8 @@ def _profiles(sets: Sequence["Profile"]) -> list[str]:
         f"Neurons drawn at random, in the same order: {depths} ({', '.join(models)})."
         for depths, models in chances.items()
     ]
-    depths = [f"{title} ({unit})" for unit in _UNITS.values() for title in _DEPTHS]
-    return [*Sheet(("model", "set", "neurons", *depths), rows).markdown(), "", *notes]
+    titles = [f"{title} ({unit})" for unit in _UNITS.values() for title in _DEPTHS]
+    return [*Sheet(("model", "set", "neurons", *titles), rows).markdown(), "", *notes]
 
 
 def _depths(depths: "DepthShares") -> list[str]:
@@ -83,25 +82,23 @@ def _universal(neurons: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _overlaps(overlaps: "Sequence[Overlap | NoOverlap]") -> list[str]:
-    rows, refusals = [], []
-    for pair in overlaps:
-        if hasattr(pair, "refused"):
-            refusals.append(f"- {pair.one} and {pair.other}: {pair.refused}")
-            continue
-        rows.append(
-            [
-                f"{pair.one}, {pair.other}",
-                pair.set,
-                _UNITS[pair.units],
-                f"{pair.shared} of {pair.size}",
-                number(pair.expected),
-                number(pair.p),
-                str(pair.same_pole),
-            ]
-        )
+def _overlaps(behavior: "BehaviorComparison") -> list[str]:
     head = ("models", "set", "units", "shared", "by chance", "p", "same pole")
+    rows = [_overlap(pair) for pair in behavior.shared]
+    refusals = [f"- {pair.one} and {pair.other}: {pair.refused}" for pair in behavior.incomparable]
     return [*(Sheet(head, rows).markdown() if rows else []), *refusals]
+
+
+def _overlap(pair: "Overlap") -> list[str]:
+    return [
+        f"{pair.one}, {pair.other}",
+        pair.set,
+        _UNITS[pair.units],
+        f"{pair.shared} of {pair.size}",
+        number(pair.expected),
+        number(pair.p),
+        str(pair.same_pole),
+    ]
 
 
 def _ablations(behavior: "BehaviorComparison") -> list[str]:

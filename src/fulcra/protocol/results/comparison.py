@@ -117,6 +117,16 @@ class BehaviorComparison(Value):
     ablations: tuple[Ablation, ...]
     detectors: tuple[BorrowedDetector | NoDetector, ...]
 
+    @property
+    def shared(self) -> tuple[Overlap, ...]:
+        """The overlaps of models of one shape."""
+        return tuple(pair for pair in self.overlaps if isinstance(pair, Overlap))
+
+    @property
+    def incomparable(self) -> tuple[NoOverlap, ...]:
+        """The pairs of models of different shapes."""
+        return tuple(pair for pair in self.overlaps if isinstance(pair, NoOverlap))
+
 
 class ComparisonResult(Result):
     """Two or more models beside each other, behavior by behavior."""
@@ -144,10 +154,9 @@ class ComparisonResult(Result):
 
 def _most_shared(behavior: BehaviorComparison) -> str:
     """The overlap in one line that chance explains least."""
-    overlaps = [pair for pair in behavior.overlaps if isinstance(pair, Overlap)]
-    if not overlaps:
+    if not behavior.shared:
         return f"{behavior.name}: no two models of one shape"
-    best = min(overlaps, key=lambda pair: pair.p)
+    best = min(behavior.shared, key=lambda pair: pair.p)
     return (
         f"{behavior.name}: {best.one} and {best.other} share {best.shared} of {best.size}"
         f" ({best.set}), {best.expected:.2g} by chance"
