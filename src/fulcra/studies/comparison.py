@@ -32,7 +32,7 @@ from fulcra.protocol.results.comparison import (
 from fulcra.protocol.runs import model_entry
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, set_trials
-from fulcra.screens.contrastive import contrastive
+from fulcra.screens.contrastive import by_contrast, contrastive
 from fulcra.screens.scores import Units
 from fulcra.studies.detector import FitAndScore, figures, neuron_scores, prompt_set
 from fulcra.types import Behavior, Neuron, Ranking
@@ -145,7 +145,8 @@ def _reading(model: Model, behavior: Behavior, settings: CompareSettings) -> Rea
     universal = () if settings.keep_universal else subject.universal
     rankings = {}
     for unit in UNITS:
-        ranking = contrastive(model, behavior, subject.contrast, units=unit, clean=subject.clean)
+        clean = None if unit == "raw" else subject.clean
+        ranking = by_contrast(model, subject.contrast, clean)
         rankings[unit] = ranking.without(universal)
     first, fit, score = halves(behavior, settings.seed)
     best = contrastive(model, first).without(universal).branches[0]
