@@ -1,20 +1,18 @@
-"""The smallest open gain of many branches with few rollouts: each climbs its ladder until it opens
-or its text is lost.
-"""
+"""The smallest open gain of many branches with few rollouts, each on a staircase of its own."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
-from fulcra.models import Model
+from fulcra.law.edges import HALF
 from fulcra.models.coordinate import Coordinate
-from fulcra.protocol import Record, dose_trials
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock
+from fulcra.protocol.records import Record
+from fulcra.protocol.trials import Trial, dose_trials
 from fulcra.screens.dosed_logit import REACH, spread
-from fulcra.types import Behavior, Prompt
-from fulcra.law.edges import HALF
+from fulcra.types import Prompt
 
 #: Confirmation prompts of the first look at a rung. A rung on which exactly half of 16 prompts flip
 #: shows none on these four with probability .04; one without a flip there is not looked at further.
@@ -24,8 +22,9 @@ End = Literal["open", "collapse", "top"]
 
 @dataclass(slots=True)
 class Climber:
-    """One branch on its way up: its rung, and how it ended; `gain` is the smallest open one,
-    `flipped` its best rate.
+    """One branch on its way up: its rung, and how it ended.
+
+    `gain` is the smallest open one, `flipped` the best flip rate.
     """
 
     at: Coordinate
@@ -36,34 +35,29 @@ class Climber:
 
 
 def start_rung(trigger: float | None, gains: Sequence[float] = REACH) -> int:
-    """The last rung at or below a forecast trigger; the first rung where it lies below all, or is
-    unknown.
-    """
+    """The last rung at or below a forecast trigger; the first one where it is below all or None."""
     return 0 if trigger is None else max(0, bisect_right(gains, trigger) - 1)
 
 
 @final
 class Climb:
-    """Climbs many branches at once, a rung a round; every round is stored, so that an interrupted
-    climb goes on.
+    """Climbs many branches at once, a rung a round, each until it opens or its text is lost.
+
+    Every round is stored, so that an interrupted climb goes on.
     """
 
     def __init__(
-        self,
-        measure: Measurement,
-        model: Model,
-        behavior: Behavior,
-        prompts: Sequence[Prompt],
-        gains: Sequence[float] = REACH,
+        self, measure: Measurement, prompts: Sequence[Prompt], gains: Sequence[float] = REACH
     ) -> None:
-        self.measure, self.model, self.behavior, self.gains = measure, model, behavior, gains
+        self.measure, self.gains = measure, gains
+        self.horizon = measure.subject.behavior.horizon
         self.first = spread(prompts, FIRST_LOOK)
         self.rest = tuple(prompt for prompt in prompts if prompt not in self.first)
 
     def __call__(
         self, climbers: Sequence[Climber], clock: Clock, name: str = "climb"
     ) -> list[Record]:
-        """All climbers to their end; returns the records of their rollouts."""
+        """The records of all rollouts; every climber has then come to its end."""
         records: list[Record] = []
         for number in range(len(self.gains)):
             going = [climber for climber in climbers if climber.end is None]
@@ -75,49 +69,44 @@ class Climb:
         return records
 
     def _round(self, going: Sequence[Climber], name: str) -> list[Record]:
+        """The records of one rung of every climber that has one left."""
         for climber in going:
             if climber.rung >= climber.at.rungs(self.gains):
                 climber.end = "top"
         looking = [climber for climber in going if climber.end is None]
-        seen = self._looked(f"{name}-first", looking, self.first)
-        promising = [
-            climber
-            for climber in looking
-            if any(record.flipped(self.behavior.horizon) for record in seen[id(climber)])
-        ]
-        more = self._looked(f"{name}-rest", promising, self.rest)
-        for climber in looking:
-            self._judge(climber, seen[id(climber)], more.get(id(climber), []))
-        return [record for found in (seen, more) for rows in found.values() for record in rows]
+        first = self._records(f"{name}-first", looking, self.first)
+        promising = [i for i, records in enumerate(first) if self._flips(records)]
+        rest: list[list[Record]] = [[] for _ in looking]
+        more = self._records(f"{name}-rest", [looking[i] for i in promising], self.rest)
+        for i, records in zip(promising, more, strict=True):
+            rest[i] = records
+        for climber, early, late in zip(looking, first, rest, strict=True):
+            self._judge(climber, early, late)
+        return [record for records in (*first, *more) for record in records]
 
-    def _looked(
+    def _records(
         self, name: str, climbers: Sequence[Climber], prompts: Sequence[Prompt]
-    ) -> dict[int, list[Record]]:
-        """The records of each climber at its own rung."""
-        trials = [
-            trial
-            for climber in climbers
-            for trial in dose_trials(
-                self.model,
-                self.behavior,
-                "confirmation",
-                [climber.at],
-                [self.gains[climber.rung]],
-                prompts,
-            )
-        ]
+    ) -> list[list[Record]]:
+        """The records of each climber at its own rung, a list a climber."""
+        trials: list[Trial] = []
+        for climber in climbers:
+            gains = [self.gains[climber.rung]]
+            subject = self.measure.subject
+            trials += dose_trials(subject, "confirmation", [climber.at], gains, prompts)
         records = self.measure(name, trials) if trials else []
         size = len(prompts)
-        return {
-            id(climber): records[i * size : (i + 1) * size] for i, climber in enumerate(climbers)
-        }
+        return [records[i * size : (i + 1) * size] for i in range(len(climbers))]
+
+    def _flips(self, records: Sequence[Record]) -> int:
+        return sum(record.flipped(self.horizon) for record in records)
 
     def _judge(self, climber: Climber, first: Sequence[Record], rest: Sequence[Record]) -> None:
-        every, horizon = [*first, *rest], self.behavior.horizon
-        rate = sum(record.flipped(horizon) for record in every) / len(every)
+        """Take note of a rung: the branch opens there, its text is lost, or it climbs on."""
+        records = [*first, *rest]
+        rate = self._flips(records) / len(records)
         climber.flipped = max(climber.flipped, rate)
         if rate >= HALF and (rest or not self.rest):
             climber.end, climber.gain = "open", self.gains[climber.rung]
-        elif not any(record.coherent(horizon) for record in first):
+        elif not any(record.coherent(self.horizon) for record in first):
             climber.end = "collapse"
         climber.rung += 1
