@@ -5,11 +5,11 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from fulcra.errors import Inconclusive, RunFolderError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import wilson
 from fulcra.ladders.trigger_ladder import clean_odds
 from fulcra.law.edges import HALF
 from fulcra.law.verdict import law_verdict
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.attacks import measure_attacks
 from fulcra.protocol.evidence import BASELINE_RATE
 from fulcra.protocol.measure import Measurement, measured_controls

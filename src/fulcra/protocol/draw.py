@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fulcra.errors import InputError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.subject import Ground
 from fulcra.screens.candidates import can_move
 from fulcra.types import Branch, Direction, Neuron, Ranking

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fulcra.models.coordinate import Coordinate, realised_alignment
+from fulcra.formulas.coordinate import Coordinate
+from fulcra.models.coordinate import realised_alignment
 from fulcra.protocol.commit import Committed
 from fulcra.protocol.evidence import results
 from fulcra.protocol.records import SCHEMA, Record, record_rows

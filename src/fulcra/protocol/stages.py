@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import GAINS
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, EARLIER

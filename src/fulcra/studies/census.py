@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from fulcra.behaviors import behavior_sha256
 from fulcra.errors import RunFolderError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.ladders import kl_ladder
 from fulcra.law.verdict import specific
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.draw import both_poles, random_direction
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Progress, cpu_seconds
@@ -250,7 +250,7 @@ def _result(
     climbed: Climbed,
 ) -> CensusResult:
     counts, sha256 = open_counts(climbed.branches), behavior_sha256(subject.behavior)
-    return CensusResult(
+    result = CensusResult(
         schema_version=1,
         model=ModelEntry(**model_entry(subject.model)),
         behavior=Named(name=subject.behavior.name, sha256=sha256),
@@ -265,7 +265,8 @@ def _result(
         ),
         provenance=Provenance.now(reference=subject.ground.reference.name, seed=settings.seed),
         timing=Timing(**run.clock.timing()),
-    ).rounded()
+    )
+    return CensusResult.of(result.plain())
 
 
 def open_counts(branches: Sequence[MeasuredBranch]) -> OpenCounts:

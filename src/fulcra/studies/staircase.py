@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.law.edges import HALF
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock
 from fulcra.protocol.records import Record

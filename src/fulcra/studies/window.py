@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fulcra.errors import Inconclusive
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import trigger_ladder
 from fulcra.ladders.trigger_ladder import GAINS
 from fulcra.law.verdict import law_verdict, margin
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate, realised_alignment
+from fulcra.models.coordinate import realised_alignment
 from fulcra.protocol.collapse import Bench
 from fulcra.protocol.commit import (
     Plan,

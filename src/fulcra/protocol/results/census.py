@@ -52,7 +52,7 @@ class MeasuredBranch:
 
 @dataclass(frozen=True, slots=True)
 class CensusSettings:
-    """The size of a census: share of branches that climb from the first rung, controls of each kind.
+    """The size of a census: share of branches audited from the first rung, controls of each kind.
 
     `texts` are those of the KL ladder; `neurons` takes a random slice of that many, None all.
     """
