@@ -16,15 +16,12 @@ from fulcra.errors import RunFolderError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.ladders import kl_ladder
-from fulcra.law.verdict import specific
 from fulcra.models import Model
-from fulcra.protocol.draw import both_poles, random_direction
-from fulcra.protocol.measure import Measurement
+from fulcra.protocol.draw import both_poles
 from fulcra.protocol.progress import Progress, cpu_seconds
 from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Timing
 from fulcra.protocol.results.census import (
     SCHEMA,
-    Baseline,
     CensusResult,
     CensusSettings,
     LadderSeconds,
@@ -35,18 +32,15 @@ from fulcra.protocol.results.census import (
 )
 from fulcra.protocol.runs import Run, manifest_of, model_entry
 from fulcra.protocol.subject import Ground, Subject, in_tokens_of
-from fulcra.protocol.trials import set_trials
 from fulcra.screens.candidates import movable
 from fulcra.screens.dosed_logit import REACH, triggers
 from fulcra.store import read_rows, write_rows
-from fulcra.studies.staircase import Climb, Climber, start_rung
-from fulcra.types import Behavior, Branch, Neuron
+from fulcra.studies.staircase import Climbed, Member, climb_all, start_rung
+from fulcra.types import Behavior, Neuron
 
 BRANCHES = "branches.parquet"
 #: Branches whose ladders are stored together.
 PART = 512
-#: Random controls of each kind, beside a census or a sample.
-CONTROLS = CensusSettings().controls
 SOURCES: tuple[Source, ...] = ("forecast", "audit", "rest", "screen", "random")
 
 
@@ -57,27 +51,6 @@ class Ladders(NamedTuple):
     ceiling: float | None
     trigger_s: float = 0.0
     ceiling_s: float = 0.0
-
-
-class Member(NamedTuple):
-    """A branch to be measured: why, how many branches it stands for, and where its climb begins.
-
-    `rung` None: it is not rolled out.
-    """
-
-    at: Coordinate
-    source: Source
-    weight: float
-    rung: int | None = 0
-    ladders: Ladders = Ladders(None, None)
-
-
-class Climbed(NamedTuple):
-    """What was measured of every member, beside the undosed model and the controls' open gains."""
-
-    branches: list[MeasuredBranch]
-    controls: list[float | None]
-    baseline: Baseline
 
 
 class Census(NamedTuple):
@@ -129,20 +102,26 @@ def _ladders(
     run: Run, subject: Subject, branches: Sequence[Coordinate], texts: int
 ) -> list[Ladders]:
     """Forecast trigger and ceiling of every branch; part by part, each stored."""
-    schema = pa.schema([(name, pa.float64()) for name in Ladders._fields])
     ladders: list[Ladders] = []
     with run.clock.step("ladders", len(branches)) as bar:
-        for start in range(0, len(branches), PART):
+        for number, start in enumerate(range(0, len(branches), PART)):
             part = branches[start : start + PART]
-            path = run.folder.part(f"ladders-{start // PART}") if run.folder is not None else None
-            if path is not None and path.exists():
-                ladders += [Ladders(**row) for row in read_rows(path)]
-            else:
-                forecast = _forecast(subject, part, texts)
-                if path is not None:
-                    write_rows(path, [edges._asdict() for edges in forecast], schema)
-                ladders += forecast
+            path = run.folder.part(f"ladders-{number}") if run.folder is not None else None
+            ladders += _part(subject, part, texts, path)
             bar.advance(len(part))
+    return ladders
+
+
+def _part(
+    subject: Subject, branches: Sequence[Coordinate], texts: int, path: Path | None
+) -> list[Ladders]:
+    """The ladders of one part, read back where they are stored already."""
+    if path is not None and path.exists():
+        return [Ladders(**row) for row in read_rows(path)]
+    ladders = _forecast(subject, branches, texts)
+    if path is not None:
+        schema = pa.schema([(name, pa.float64()) for name in Ladders._fields])
+        write_rows(path, [edges._asdict() for edges in ladders], schema)
     return ladders
 
 
@@ -167,79 +146,15 @@ def _members(
     count, share = len(branches), settings.audit
     drawn = random.Random(f"audit-{settings.seed}").sample(range(count), round(share * count))
     audited, members = set(drawn), []
-    for i, (at, edges) in enumerate(zip(branches, ladders, strict=True)):
+    for i, (branch, edges) in enumerate(zip(branches, ladders, strict=True)):
         rung = 0 if i in audited else start_rung(edges.trigger)
         if edges.trigger is not None:
-            members.append(Member(at, "forecast", 1.0, rung, edges))
+            members.append(Member(branch, "forecast", 1.0, rung, *edges[:2]))
         elif i in audited:
-            members.append(Member(at, "audit", 1 / share, rung, edges))
+            members.append(Member(branch, "audit", 1 / share, rung, *edges[:2]))
         else:
-            members.append(Member(at, "rest", 0.0, None, edges))
+            members.append(Member(branch, "rest", 0.0, None, *edges[:2]))
     return members
-
-
-def climb_all(run: Run, subject: Subject, members: Sequence[Member], controls: int) -> Climbed:
-    """What rollouts show of the members and of random controls, on prompts that do not leak.
-
-    RunFolderError where every confirmation prompt flips undosed.
-    """
-    behavior, horizon = subject.behavior, subject.behavior.horizon
-    measure = Measurement(subject, folder=run.folder, salt=run.salt)
-    trials = set_trials(subject, "baseline", "undosed", (), behavior.confirmation)
-    undosed = measure("baseline", trials)
-    leaking = {record.prompt for record in undosed if record.flipped(horizon)}
-    prompts = [prompt for prompt in behavior.confirmation if prompt.id not in leaking]
-    if not prompts:
-        raise RunFolderError(
-            f"behavior {behavior.name!r}: {subject.model.name} flips every confirmation prompt"
-            " undosed; there is nothing to find"
-        )
-    climbers = [None if m.rung is None else Climber(m.at, m.rung) for m in members]
-    sites = control_sites(subject, controls)
-    others = [Climber(subject.coordinate(site), 0) for site in sites]
-    climbing = [climber for climber in climbers if climber is not None]
-    Climb(measure, prompts)([*climbing, *others], run.clock)
-    gains = [control.gain for control in others]
-    shown = sum(record.at(horizon) == "unchanged" for record in undosed)
-    count = len(undosed)
-    return Climbed(
-        [_measured(m, climber, gains) for m, climber in zip(members, climbers, strict=True)],
-        gains,
-        Baseline(rate=shown / count, leak=len(leaking) / count, n=count),
-    )
-
-
-def control_sites(subject: Subject, count: int) -> list[Branch]:
-    """Random neurons on a random pole and as many random directions, over all layers."""
-    model, rng = subject.model, random.Random(f"controls-{subject.seed}")
-    neurons = movable(model, subject.ground.stream)
-    drawn = rng.sample(neurons, min(count, len(neurons)))
-    sites: list[Branch] = [rng.choice((neuron, neuron.opposite)) for neuron in drawn]
-    layers = [i % model.n_layers for i in range(count)]
-    sites += [random_direction(model, layer, i, subject.seed) for i, layer in enumerate(layers)]
-    return sites
-
-
-def _measured(
-    member: Member, climber: Climber | None, controls: Sequence[float | None]
-) -> MeasuredBranch:
-    """The row of a member, climbed or not; one that opens nowhere is not specifically open."""
-    end, gain, flipped, is_specific = None, None, 0.0, None
-    if climber is not None:
-        end, gain, flipped = climber.end, climber.gain, climber.flipped
-        is_specific = False if gain is None else specific(gain, controls)
-    trigger, ceiling = member.ladders.trigger, member.ladders.ceiling
-    return MeasuredBranch(
-        branch=str(member.at.branch),
-        source=member.source,
-        end=end,
-        trigger=trigger,
-        ceiling=ceiling,
-        smallest_open_gain=gain,
-        flipped=flipped,
-        weight=member.weight,
-        specific=is_specific,
-    )
 
 
 def _result(

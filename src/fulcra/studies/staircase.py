@@ -1,18 +1,26 @@
 """The smallest open gain of many branches with few rollouts, each on a staircase of its own."""
 
+import random
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, NamedTuple, final
 
+from fulcra.errors import RunFolderError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.law.edges import HALF
+from fulcra.law.verdict import specific
+from fulcra.protocol.draw import random_direction
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock
 from fulcra.protocol.records import Record
-from fulcra.protocol.trials import Trial, dose_trials
+from fulcra.protocol.results.census import Baseline, MeasuredBranch, Source
+from fulcra.protocol.runs import Run
+from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import Trial, dose_trials, set_trials
+from fulcra.screens.candidates import movable
 from fulcra.screens.dosed_logit import REACH, spread
-from fulcra.types import Prompt
+from fulcra.types import Branch, Prompt
 
 #: Confirmation prompts of the first look at a rung. A rung on which exactly half of 16 prompts flip
 #: shows none on these four with probability .04; one without a flip there is not looked at further.
@@ -27,7 +35,7 @@ class Climber:
     `gain` is the smallest open one, `flipped` the best flip rate.
     """
 
-    at: Coordinate
+    coordinate: Coordinate
     rung: int
     end: End | None = None
     gain: float | None = None
@@ -71,7 +79,7 @@ class Climb:
     def _round(self, going: Sequence[Climber], name: str) -> list[Record]:
         """The records of one rung of every climber that has one left."""
         for climber in going:
-            if climber.rung >= climber.at.rungs(self.gains):
+            if climber.rung >= climber.coordinate.rungs(self.gains):
                 climber.end = "top"
         looking = [climber for climber in going if climber.end is None]
         first = self._records(f"{name}-first", looking, self.first)
@@ -92,7 +100,7 @@ class Climb:
         for climber in climbers:
             gains = [self.gains[climber.rung]]
             subject = self.measure.subject
-            trials += dose_trials(subject, "confirmation", [climber.at], gains, prompts)
+            trials += dose_trials(subject, "confirmation", [climber.coordinate], gains, prompts)
         records = self.measure(name, trials) if trials else []
         size = len(prompts)
         return [records[i * size : (i + 1) * size] for i in range(len(climbers))]
@@ -110,3 +118,91 @@ class Climb:
         elif not any(record.coherent(self.horizon) for record in first):
             climber.end = "collapse"
         climber.rung += 1
+
+
+class Member(NamedTuple):
+    """A branch to be measured: why, how many branches it stands for, and where its climb begins.
+
+    `rung` None: it is not rolled out. `trigger`, `ceiling`: its forecast edges [gain].
+    """
+
+    coordinate: Coordinate
+    source: Source
+    weight: float
+    rung: int | None = 0
+    trigger: float | None = None
+    ceiling: float | None = None
+
+
+class Climbed(NamedTuple):
+    """What was measured of every member, beside the undosed model and the controls' open gains."""
+
+    branches: list[MeasuredBranch]
+    controls: list[float | None]
+    baseline: Baseline
+
+
+def climb_all(run: Run, subject: Subject, members: Sequence[Member], controls: int) -> Climbed:
+    """What rollouts show of the members and of random controls, on prompts that do not leak.
+
+    RunFolderError where every confirmation prompt flips undosed.
+    """
+    measure = Measurement(subject, folder=run.folder, salt=run.salt)
+    baseline, prompts = _undosed(measure)
+    climbers = [None if m.rung is None else Climber(m.coordinate, m.rung) for m in members]
+    climbing = [climber for climber in climbers if climber is not None]
+    sites = control_sites(subject, controls)
+    others = [Climber(subject.coordinate(site), 0) for site in sites]
+    Climb(measure, prompts)([*climbing, *others], run.clock)
+    gains = [control.gain for control in others]
+    pairs = zip(members, climbers, strict=True)
+    return Climbed([_measured(m, climber, gains) for m, climber in pairs], gains, baseline)
+
+
+def _undosed(measure: Measurement) -> tuple[Baseline, list[Prompt]]:
+    """What the undosed model does, and the confirmation prompts that do not leak."""
+    subject, behavior = measure.subject, measure.subject.behavior
+    trials = set_trials(subject, "baseline", "undosed", (), behavior.confirmation)
+    records, horizon = measure("baseline", trials), behavior.horizon
+    leaking = {record.prompt for record in records if record.flipped(horizon)}
+    prompts = [prompt for prompt in behavior.confirmation if prompt.id not in leaking]
+    if not prompts:
+        raise RunFolderError(
+            f"behavior {behavior.name!r}: {subject.model.name} flips every confirmation prompt"
+            " undosed; there is nothing to find"
+        )
+    n = len(records)
+    shown = sum(record.at(horizon) == "unchanged" for record in records)
+    return Baseline(rate=shown / n, leak=len(leaking) / n, n=n), prompts
+
+
+def control_sites(subject: Subject, count: int) -> list[Branch]:
+    """Random neurons on a random pole and as many random directions, over all layers."""
+    model, rng = subject.model, random.Random(f"controls-{subject.seed}")
+    neurons = movable(model, subject.ground.stream)
+    drawn = rng.sample(neurons, min(count, len(neurons)))
+    sites: list[Branch] = [rng.choice((neuron, neuron.opposite)) for neuron in drawn]
+    layers = [i % model.n_layers for i in range(count)]
+    sites += [random_direction(model, layer, i, subject.seed) for i, layer in enumerate(layers)]
+    return sites
+
+
+def _measured(
+    member: Member, climber: Climber | None, controls: Sequence[float | None]
+) -> MeasuredBranch:
+    """The row of a member, climbed or not; one that opens nowhere is not specifically open."""
+    end, gain, flipped, is_specific = None, None, 0.0, None
+    if climber is not None:
+        end, gain, flipped = climber.end, climber.gain, climber.flipped
+        is_specific = False if gain is None else specific(gain, controls)
+    return MeasuredBranch(
+        branch=str(member.coordinate.branch),
+        source=member.source,
+        end=end,
+        trigger=member.trigger,
+        ceiling=member.ceiling,
+        smallest_open_gain=gain,
+        flipped=flipped,
+        weight=member.weight,
+        specific=is_specific,
+    )
