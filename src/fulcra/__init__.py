@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fulcra.engines.edit import branch_coordinate as coordinate
     from fulcra.engines.edit import edit
     from fulcra.errors import FulcraError
-    from fulcra.law.ceiling import predict_ceiling
+    from fulcra.law.forecast import predict_ceiling, predict_trigger
     from fulcra.models import (
         Model,
         ablate_direction,
@@ -61,7 +61,8 @@ _PLACES = {
     "load": "fulcra.models",
     "load_behavior": "fulcra.behaviors",
     "pin": "fulcra.models",
-    "predict_ceiling": "fulcra.law.ceiling",
+    "predict_ceiling": "fulcra.law.forecast",
+    "predict_trigger": "fulcra.law.forecast",
     "read_recipe": "fulcra.studies.recipe",
     "scale": "fulcra.models",
     "tournament": "fulcra.studies.tournament",

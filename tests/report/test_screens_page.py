@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fulcra.protocol.results.multiply import MultiplyResult
-from fulcra.protocol.results.screens import Pair, ScreensResult
+from fulcra.protocol.results.screens import ScreensResult
 from fulcra.report.screens_page import screens_page
 from fulcra.report.screens_table import multiply_table, screens_table
 

@@ -1,6 +1,4 @@
-"""Which models are held out: the split file, its hash, and where the models are (law.md section 5,
-lineages).
-"""
+"""Which models are held out, and where they are: the split file (law.md section 5, lineages)."""
 
 from pathlib import Path
 from typing import Any, Literal, final
