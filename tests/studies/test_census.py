@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from fulcra import Behavior, Model, Neuron
-from fulcra.behaviors import behavior_sha256
 from fulcra.errors import RunFolderError
 from fulcra.law.verdict import observe
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock, Silent
-from fulcra.protocol.results.base import ModelEntry, Named, Timing
+from fulcra.protocol.results.base import Timing
 from fulcra.protocol.results.census import (
     SCHEMA,
     Baseline,
@@ -24,7 +23,7 @@ from fulcra.protocol.results.census import (
     MeasuredBranch,
     Source,
 )
-from fulcra.protocol.runs import model_entry
+from fulcra.protocol.runs import model_entry, named
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import dose_trials
 from fulcra.screens.dosed_logit import REACH
@@ -45,8 +44,8 @@ def write_census(
     """A made-up census of a model, as `census` would have written it."""
     result = CensusResult(
         schema_version=1,
-        model=ModelEntry(**model_entry(model)),
-        behavior=Named(name=behavior.name, sha256=behavior_sha256(behavior)),
+        model=model_entry(model),
+        behavior=named(behavior),
         settings=CensusSettings(),
         gains=REACH,
         baseline=Baseline(rate=1.0, leak=0.0, n=16),

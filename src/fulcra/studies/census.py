@@ -16,7 +16,7 @@ from fulcra.ladders import kl_ladder
 from fulcra.models import Model
 from fulcra.protocol.draw import both_poles
 from fulcra.protocol.progress import Progress, cpu_seconds
-from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Timing
+from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.census import (
     SCHEMA,
     CensusResult,
@@ -27,7 +27,7 @@ from fulcra.protocol.results.census import (
     Rate,
     Source,
 )
-from fulcra.protocol.runs import Run, manifest_of, model_entry
+from fulcra.protocol.runs import Run, manifest_of, model_entry, named
 from fulcra.protocol.subject import Ground, Subject, in_tokens_of
 from fulcra.screens.candidates import movable
 from fulcra.screens.dosed_logit import REACH, triggers
@@ -161,11 +161,11 @@ def _result(
     ladders: Sequence[Ladders],
     climbed: Climbed,
 ) -> CensusResult:
-    counts, sha256 = open_counts(climbed.branches), behavior_sha256(subject.behavior)
+    counts = open_counts(climbed.branches)
     result = CensusResult(
         schema_version=1,
-        model=ModelEntry(**model_entry(subject.model)),
-        behavior=Named(name=subject.behavior.name, sha256=sha256),
+        model=model_entry(subject.model),
+        behavior=named(subject.behavior),
         settings=settings,
         gains=REACH,
         baseline=climbed.baseline,
@@ -176,7 +176,7 @@ def _result(
             ceiling=sum(edges.ceiling_s for edges in ladders),
         ),
         provenance=Provenance.now(reference=subject.ground.reference.name, seed=settings.seed),
-        timing=Timing(**run.clock.timing()),
+        timing=run.clock.timing(),
     )
     return CensusResult.of(result.plain())
 

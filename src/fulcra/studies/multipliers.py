@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from fulcra.behaviors import behavior_sha256
 from fulcra.formulas.intervals import wilson
 from fulcra.models import Model, scale
 from fulcra.protocol.draw import alike
@@ -16,9 +15,9 @@ from fulcra.protocol.measure import Measurement, reply_after
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Timing
+from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.multiply import MultiplierRow, MultiplyResult, Pole, SetEntry
-from fulcra.protocol.runs import Run, manifest_of, model_entry
+from fulcra.protocol.runs import Run, manifest_of, model_entry, named
 from fulcra.protocol.subject import Subject, surprises
 from fulcra.protocol.trials import Trial, set_trials
 from fulcra.screens.contrastive import set_sizes
@@ -98,15 +97,15 @@ def multiplier_sweep(
     rows = _rows(run, subject, arms)
     result = MultiplyResult(
         schema_version=1,
-        model=ModelEntry(**model_entry(model)),
-        behavior=Named(name=behavior.name, sha256=behavior_sha256(subject.behavior)),
+        model=model_entry(model),
+        behavior=named(subject.behavior),
         code=code_version(),
         seed=seed,
         random_sets=random_sets,
         sets=tuple(_set_entry(chosen) for chosen in sets),
         rows=tuple(rows),
         provenance=Provenance.now(reference=subject.ground.reference.name, seed=seed),
-        timing=Timing(**run.clock.timing()),
+        timing=run.clock.timing(),
     )
     return MultiplyResult.of(result.plain())
 

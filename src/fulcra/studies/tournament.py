@@ -13,11 +13,11 @@ from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Progress, cpu_seconds
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Timing
+from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.census import CensusResult, CensusSettings, MeasuredBranch, OpenCounts
 from fulcra.protocol.results.screen_scores import ContrastCheck, ScreenScore
 from fulcra.protocol.results.screens import ScreensResult, TournamentSizes
-from fulcra.protocol.runs import Run, manifest_of, model_entry
+from fulcra.protocol.runs import Run, manifest_of, model_entry, named
 from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.protocol.trials import pin_trials
 from fulcra.screens.candidates import movable
@@ -95,8 +95,8 @@ def tournament(
     scores = _scores(run, subject, ranked, judged, settings, truth.kind == "census")
     result = ScreensResult(
         schema_version=1,
-        model=ModelEntry(**model_entry(model)),
-        behavior=Named(name=behavior.name, sha256=behavior_sha256(behavior)),
+        model=model_entry(model),
+        behavior=named(behavior),
         code=code_version(),
         settings=settings.sizes,
         truth=truth.kind,
@@ -110,7 +110,7 @@ def tournament(
         diagnostics=ContrastCheck(**contrast._asdict()),
         discovery=pool_entry(behavior),
         provenance=Provenance.now(reference=subject.ground.reference.name, seed=settings.seed),
-        timing=Timing(**run.clock.timing()),
+        timing=run.clock.timing(),
     )
     return ScreensResult.of(result.plain())
 

@@ -144,7 +144,7 @@ class ScreensResult(Result):
 
     @property
     def gradients(self) -> GradientsAgainstChance:
-        """Do gradients anti-predict control?"""
+        """Do gradients anti-predict control, rank what opens below chance?"""
         sides: dict[str, list[ScreenScore]] = {"below": [], "above": [], "unclear": []}
         for score in self.screens:
             if score.screen in FIRST_ORDER and score.auroc is not None:
