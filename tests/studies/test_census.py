@@ -16,12 +16,12 @@ from fulcra.protocol.progress import Clock, Silent
 from fulcra.protocol.results.base import Timing
 from fulcra.protocol.results.census import (
     SCHEMA,
-    Baseline,
+    BranchSource,
     CensusResult,
     CensusSettings,
     LadderSeconds,
     MeasuredBranch,
-    Source,
+    Undosed,
 )
 from fulcra.protocol.runs import model_entry, named
 from fulcra.protocol.subject import Subject
@@ -48,7 +48,7 @@ def write_census(
         behavior=named(behavior),
         settings=CensusSettings(),
         gains=REACH,
-        baseline=Baseline(rate=1.0, leak=0.0, n=16),
+        baseline=Undosed(rate=1.0, leak=0.0, n=16),
         controls=(None,),
         **dict(open_counts(branches)),
         ladder_seconds=LadderSeconds(trigger=seconds, ceiling=seconds),
@@ -134,7 +134,7 @@ def test_an_interrupted_census_goes_on_and_equals_an_uninterrupted_one(
 
 
 def test_the_audit_says_how_many_branches_the_forecast_may_miss() -> None:
-    def branch(i: int, source: Source, gain: float | None) -> MeasuredBranch:
+    def branch(i: int, source: BranchSource, gain: float | None) -> MeasuredBranch:
         opened = gain is not None
         return MeasuredBranch(f"L0.N{i}+", source, "top", None, None, gain, 0.0, 1.0, opened)
 

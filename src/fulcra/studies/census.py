@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pyarrow as pa
 
@@ -19,13 +19,13 @@ from fulcra.protocol.progress import Progress, cpu_seconds
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.census import (
     SCHEMA,
+    BranchSource,
     CensusResult,
     CensusSettings,
     LadderSeconds,
     MeasuredBranch,
+    MissedRate,
     OpenCounts,
-    Rate,
-    Source,
 )
 from fulcra.protocol.runs import Run, manifest_of, model_entry, named
 from fulcra.protocol.subject import Ground, Subject, in_tokens_of
@@ -38,7 +38,6 @@ from fulcra.types import Behavior, Neuron
 BRANCHES = "branches.parquet"
 #: Branches whose ladders are stored together.
 PART = 512
-SOURCES: tuple[Source, ...] = ("forecast", "audit", "rest", "screen", "random")
 
 
 class Ladders(NamedTuple):
@@ -193,11 +192,11 @@ def open_counts(branches: Sequence[MeasuredBranch]) -> OpenCounts:
     sources = [branch.source for branch in branches]
     return OpenCounts(
         branches=len(branches),
-        sources={source: sources.count(source) for source in SOURCES},
+        sources={source: sources.count(source) for source in get_args(BranchSource)},
         open=len(gains),
         specific=sum(branch.relevant for branch in branches),
         smallest_open_gain=min(gains, default=None),
-        missed=Rate(
+        missed=MissedRate(
             rate=rate.value,
             low=rate.low,
             high=rate.high if missed else rule_of_three(len(audited)),

@@ -18,7 +18,7 @@ from fulcra.formulas.ranking import (
     ranking_interval,
 )
 from fulcra.protocol.results.census import MeasuredBranch
-from fulcra.protocol.results.screen_scores import Agreement, Pool, ScreenScore
+from fulcra.protocol.results.screen_scores import Pool, ScreenScore, Stability
 from fulcra.protocol.subject import Subject
 from fulcra.screens.branch_scores import branch_scores
 from fulcra.screens.registry import Entrant
@@ -110,11 +110,11 @@ def resampled(behavior: Behavior, count: int, seed: int) -> Behavior:
     )
 
 
-def stability(subject: Subject, entrant: Entrant, truth: Relevance) -> dict[str, Agreement]:
+def stability(subject: Subject, entrant: Entrant, truth: Relevance) -> dict[str, Stability]:
     """How far two draws of a screen's prompts agree, by their number."""
     behavior, seed = subject.behavior, subject.seed * 1_000_003
     largest = max(map(len, pool(behavior)))
-    agreements: dict[str, Agreement] = {}
+    agreements: dict[str, Stability] = {}
     for count in COUNTS:
         if count <= largest:
             first, second = (
@@ -130,13 +130,13 @@ def scores_of(entrant: Entrant, ranking: Ranking, truth: Relevance) -> NDArray[n
     return branch_scores(ranking, truth.branches, False if entrant.sweeps else None)
 
 
-def _agreement(entrant: Entrant, pair: tuple[Ranking, Ranking], truth: Relevance) -> Agreement:
+def _agreement(entrant: Entrant, pair: tuple[Ranking, Ranking], truth: Relevance) -> Stability:
     first, second = (set(ranking.top(TOP)) for ranking in pair)
     scores = [scores_of(entrant, ranking, truth) for ranking in pair]
     marks = (truth.relevant, truth.weights)
     recall = [at_top(each, *marks, TOP)[0] for each in scores]
     precision = [corrected_precision(each, *marks) for each in scores]
-    return Agreement(
+    return Stability(
         overlap=len(first & second) / max(1, min(len(first), len(second))),
         recall=float(np.mean(recall)),
         corrected_average_precision=float(np.mean(precision)),
@@ -144,7 +144,7 @@ def _agreement(entrant: Entrant, pair: tuple[Ranking, Ranking], truth: Relevance
 
 
 def score(
-    subject: Subject, entry: Ranked, truth: Relevance, agreements: dict[str, Agreement]
+    subject: Subject, entry: Ranked, truth: Relevance, agreements: dict[str, Stability]
 ) -> ScreenScore:
     """The score of one screen; `agreements` is its stability by the number of prompts."""
     entrant, ranking, seconds = entry

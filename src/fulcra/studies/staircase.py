@@ -14,7 +14,7 @@ from fulcra.protocol.draw import random_direction
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.census import Baseline, MeasuredBranch, Source
+from fulcra.protocol.results.census import BranchSource, MeasuredBranch, Undosed
 from fulcra.protocol.runs import Run
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, dose_trials, set_trials
@@ -127,7 +127,7 @@ class Member(NamedTuple):
     """
 
     coordinate: Coordinate
-    source: Source
+    source: BranchSource
     weight: float
     rung: int | None = 0
     trigger: float | None = None
@@ -139,7 +139,7 @@ class Climbed(NamedTuple):
 
     branches: list[MeasuredBranch]
     controls: list[float | None]
-    baseline: Baseline
+    baseline: Undosed
 
 
 def climb_all(run: Run, subject: Subject, members: Sequence[Member], controls: int) -> Climbed:
@@ -159,7 +159,7 @@ def climb_all(run: Run, subject: Subject, members: Sequence[Member], controls: i
     return Climbed([_measured(m, climber, gains) for m, climber in pairs], gains, baseline)
 
 
-def _undosed(measure: Measurement) -> tuple[Baseline, list[Prompt]]:
+def _undosed(measure: Measurement) -> tuple[Undosed, list[Prompt]]:
     """What the undosed model does, and the confirmation prompts that do not leak."""
     subject, behavior = measure.subject, measure.subject.behavior
     trials = set_trials(subject, "baseline", "undosed", (), behavior.confirmation)
@@ -173,7 +173,7 @@ def _undosed(measure: Measurement) -> tuple[Baseline, list[Prompt]]:
         )
     n = len(records)
     shown = sum(record.at(horizon) == "unchanged" for record in records)
-    return Baseline(rate=shown / n, leak=len(leaking) / n, n=n), prompts
+    return Undosed(rate=shown / n, leak=len(leaking) / n, n=n), prompts
 
 
 def control_sites(subject: Subject, count: int) -> list[Branch]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, Timing, Value
 
-Source = Literal["forecast", "audit", "rest", "screen", "random"]
+BranchSource = Literal["forecast", "audit", "rest", "screen", "random"]
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("branch", "source", "end")),
@@ -31,7 +31,7 @@ class MeasuredBranch:
     """
 
     branch: str
-    source: Source
+    source: BranchSource
     end: str | None
     trigger: float | None
     ceiling: float | None
@@ -64,16 +64,16 @@ class CensusSettings:
     seed: int = 0
 
 
-class Baseline(Value):
-    """The undosed model: share of prompts that show the behavior, and that flip all the same."""
+class Undosed(Value):
+    """The undosed model: shares of prompts that show the behavior, and that flip all the same."""
 
     rate: float
     leak: float
     n: int
 
 
-class Rate(Value):
-    """A rate with its 95 % interval and number of trials; None of no trials."""
+class MissedRate(Value):
+    """The rate of openings that were missed, with its 95 % interval; None without an audit."""
 
     rate: float | None
     low: float
@@ -88,11 +88,11 @@ class OpenCounts(Value):
     """
 
     branches: int
-    sources: dict[Source, int]
+    sources: dict[BranchSource, int]
     open: int
     specific: int
     smallest_open_gain: float | None
-    missed: Rate
+    missed: MissedRate
 
 
 class LadderSeconds(Value):
@@ -112,14 +112,14 @@ class CensusResult(Result):
     behavior: Named
     settings: CensusSettings
     gains: tuple[float, ...]
-    baseline: Baseline
+    baseline: Undosed
     controls: tuple[float | None, ...]
     branches: int
-    sources: dict[Source, int]
+    sources: dict[BranchSource, int]
     open: int
     specific: int
     smallest_open_gain: float | None
-    missed: Rate
+    missed: MissedRate
     ladder_seconds: LadderSeconds
     provenance: Provenance | None = None
     timing: Timing
@@ -130,6 +130,7 @@ class CensusResult(Result):
         return OpenCounts.model_validate(self.model_dump(include=set(OpenCounts.model_fields)))
 
     def lines(self) -> tuple[str, ...]:
+        """How many branches open, and how many the forecast may have missed."""
         return (
             f"{self.open} of {self.branches} branches open, {self.specific} specifically",
             f"missed by the forecast: at most {self.missed.high:.1%} of the branches it leaves out"

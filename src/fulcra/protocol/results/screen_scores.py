@@ -5,9 +5,9 @@ from typing import Literal
 
 from fulcra.protocol.results.base import Value
 
-Kind = Literal["bundled", "own", "reranked"]
-#: One score beside another; an interval beside a value; an effect beside none.
-Comparison = Literal["above", "below", "level with"]
+ScreenKind = Literal["bundled", "own", "reranked"]
+#: One score beside another; an AUROC's interval beside chance; an effect's beside none.
+Standing = Literal["above", "below", "level with"]
 AgainstChance = Literal["below", "above", "unclear"]
 Side = Literal["lower", "higher", "not different"]
 
@@ -17,7 +17,7 @@ def bounds(low: float | None, high: float | None) -> tuple[float, float]:
     return -math.inf if low is None else low, math.inf if high is None else high
 
 
-class Agreement(Value):
+class Stability(Value):
     """Two draws of so many prompts: overlap of their top 32, mean recall at 32, mean score."""
 
     overlap: float
@@ -35,7 +35,7 @@ class ScreenScore(Value):
 
     screen: str
     units: str
-    kind: Kind
+    kind: ScreenKind
     average_precision: float | None
     corrected_average_precision: float | None
     low: float | None
@@ -50,7 +50,7 @@ class ScreenScore(Value):
     top: tuple[str, ...]
     seconds: float
     stability: float | None
-    by_prompts: dict[str, Agreement]
+    by_prompts: dict[str, Stability]
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class ScreenScore(Value):
         """The numbers of prompts it was run on, ascending."""
         return sorted(map(int, self.by_prompts))
 
-    def against(self, other: "ScreenScore") -> Comparison:
+    def against(self, other: "ScreenScore") -> Standing:
         """Where its score stands to another's."""
         if self.value > other.value:
             return "above"
