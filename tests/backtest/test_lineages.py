@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from fulcra import AuditSettings, Neuron, audit, load, load_behavior, pin
 from fulcra.behaviors import behavior_sha256, evaluation_prompts
 from fulcra.cli import app
+from fulcra.judges.by_rules import OracleJudge
 from fulcra.judges.coherence import CHARACTER_VOCAB
-from fulcra.judges.rules import OracleJudge
 from fulcra.models import Model, world_of
 from fulcra.organisms.planted import Planted, learners
 from fulcra.protocol.subject import in_tokens_of, reference_of
