@@ -9,7 +9,7 @@ import pytest
 from fulcra.protocol.results.multiply import MultiplyResult
 from fulcra.protocol.results.screens import ScreensResult
 from fulcra.report.screens_page import screens_page
-from fulcra.report.screens_table import multiply_table, screens_table
+from fulcra.report.screens_table import multiply_sheet, screens_sheet
 
 EVIDENCE = Path("docs/evidence")
 
@@ -122,5 +122,7 @@ def test_the_tables_have_a_row_for_every_screen_and_every_multiplied_set(
     sparse_result: ScreensResult,
 ) -> None:
     multiplied = MultiplyResult.load(EVIDENCE / "multiply-sparse.json")
-    assert screens_table(sparse_result).row_count == len(sparse_result.screens)
-    assert multiply_table(multiplied).row_count == len(multiplied.rows)
+    scores, multiplied_rows = screens_sheet(sparse_result), multiply_sheet(multiplied)
+    assert scores.rows[0] == ("window", "gain", "0.41", "0.27-0.55", "0.33", "0.91", "21.2")
+    assert len(scores.rows) == len(sparse_result.screens)
+    assert len(multiplied_rows.rows) == len(multiplied.rows)

@@ -12,7 +12,7 @@ from fulcra.cli.bars import bars
 from fulcra.models import load, world_of
 from fulcra.protocol.results.census import CensusSettings
 from fulcra.protocol.results.screens import PAGE
-from fulcra.report.screens_table import multiply_table, screens_table
+from fulcra.report.screens_table import multiply_sheet, screens_sheet
 from fulcra.screens.registry import ENTRANTS, own_screen
 from fulcra.store import fresh_folder, write_json
 from fulcra.studies.census import census
@@ -76,7 +76,7 @@ def screens_command(
     if as_json:
         typer.echo(result.json_text())
     elif not quiet:
-        Console().print(screens_table(result))
+        Console().print(screens_sheet(result).rich())
         typer.echo(f"page   {folder / PAGE}")
 
 
@@ -151,4 +151,4 @@ def multiply_command(
     if as_json:
         typer.echo(result.json_text())
     elif not quiet:
-        Console().print(multiply_table(result))
+        Console().print(multiply_sheet(result).rich())

@@ -1,47 +1,37 @@
-"""Tournaments of screens and multiplied sets in the terminal."""
+"""Tournaments of screens and multiplied sets of neurons in the terminal."""
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.multiply import MultiplyResult
     from fulcra.protocol.results.screens import ScreensResult
 
-SCREENS = ("screen", "units", "corrected AP", "95 %", "recall@32", "stability", "CPU s")
-MULTIPLIED = ("set", "pole", "x", "behavior", "flips", "reach", "quality", "surprise", "nats")
+SCORES = ("corrected AP", "95 %", "recall@32", "stability", "CPU s")
+RATES = ("x", "behavior", "flips", "reach", "quality", "surprise", "nats", "flips, random sets")
 
 
-def screens_table(result: "ScreensResult") -> Table:
+def screens_sheet(result: "ScreensResult") -> Sheet:
     """One row a screen, the best first."""
-    table = Table(*SCREENS)
+    rows = []
     for score in result.screens:
-        table.add_row(
-            score.screen,
-            score.units,
-            f"{score.value:.2f}",
-            "-" if score.low is None else f"{score.low:.2f}-{_cell(score.high)}",
-            _cell(score.recall_at["32"]),
-            _cell(score.stability),
-            f"{score.seconds:.1f}",
-        )
-    return table
+        span = "-" if score.low is None else f"{_number(score.low)}-{_number(score.high)}"
+        recall, overlap = _number(score.recall_at["32"]), _number(score.stability)
+        cells = (score.screen, score.units, _number(score.value), span, recall, overlap)
+        rows.append((*cells, f"{score.seconds:.1f}"))
+    return Sheet(("screen", "units", *SCORES), rows, numbers=SCORES)
 
 
-def multiply_table(result: "MultiplyResult") -> Table:
+def multiply_sheet(result: "MultiplyResult") -> Sheet:
     """One row a set of neurons and multiplier, beside the flips of random sets."""
-    table = Table(*MULTIPLIED, "flips, random sets")
+    rows = []
     for row in result.rows:
         rates = (row.behavior_rate, row.flip_rate, row.reach, row.quality, row.surprise, row.nats)
-        table.add_row(
-            f"{row.set} ({row.neurons})",
-            row.pole,
-            f"{row.multiplier:g}",
-            *map(_cell, rates),
-            f"{row.random_flip_rate:.2f}",
-        )
-    return table
+        cells = (f"{row.set} ({row.neurons})", row.pole, f"{row.multiplier:g}")
+        rows.append((*cells, *map(_number, rates), f"{row.random_flip_rate:.2f}"))
+    return Sheet(("set", "pole", *RATES), rows, numbers=RATES)
 
 
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:z.2f}"
