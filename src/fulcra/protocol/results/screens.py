@@ -219,7 +219,7 @@ class ScreensResult(Result):
     def lines(self) -> tuple[str, ...]:
         """Model and behavior, what opens, and the first screens with their scores."""
         counts = self.truth_summary
-        first = (f"{s.name}: corrected AP {s.value:.2f}" for s in self.screens[:3])
+        first = (f"{s.name}: corrected AP {s.value:z.2f}" for s in self.screens[:3])
         return (
             f"{self.model.name}, {self.behavior.name}: {counts.open} of {counts.branches} branches"
             f" of a {self.truth} open, {counts.specific} specifically",
