@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fulcra.backtest.damage import judged_damage, looped, noised, shuffled_words
-from fulcra.backtest.detector import coherence_study, detector_score
+from fulcra.backtest.detector import coherence_study
+from fulcra.backtest.grammar import detector_score
 from fulcra.engines.generic import continue_openings
 from fulcra.models import Model, load
 from fulcra.protocol.results.coherence import CoherenceStudy, DetectorSettings

@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fulcra.backtest.noise import difference, edge_noise, measured_edges, split_half
+from fulcra.backtest.noise import (
+    difference,
+    edge_noise,
+    measured_edges,
+    noise_floor,
+    split_half,
+)
+from fulcra.formulas.coordinate import Coordinate
+from fulcra.formulas.edge_error import alignment_errors
 from fulcra.law.edges import measured_ceiling
-from fulcra.models.coordinate import Coordinate
+from fulcra.protocol.results.validation import CeilingRow, Repeats
 from fulcra.types import Edge, Neuron
 
 GAINS = (0.25, 0.5, 1.0, 2.0)
@@ -100,3 +108,34 @@ def test_both_poles_of_a_neuron_are_one_cluster() -> None:
     twice = edge_noise(poles, edges, edges[::-1])
     assert twice.n == 2
     assert twice.cos.low is None  # one neuron tells nothing of others
+
+
+def repeated(measured: float, repeats: Repeats | None) -> CeilingRow:
+    """A ceiling with its second measurements, and nothing else."""
+    return CeilingRow.model_construct(measured=measured, repeats=repeats)
+
+
+def test_the_noise_floor_is_what_a_perfect_prediction_would_be_off_by() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(scale=0.05, size=(4000, 3))
+    rows = [
+        repeated(
+            0.5 + (a + b) / 2,
+            Repeats(retest=0.5 + c / math.sqrt(2), halves=(0.5 + a, 0.5 + b)),
+        )
+        for a, b, c in noise
+    ]
+    gains = np.array([row.measured for row in rows], dtype=float)
+    perfect = float(np.abs(alignment_errors(gains, [0.5] * len(rows))).mean())
+    noise_of_one = noise_floor(rows)
+    assert noise_of_one.floor == pytest.approx(perfect, rel=0.05)
+    assert noise_of_one.same_prompts.floor == pytest.approx(perfect, rel=0.05)
+    assert noise_of_one.n == 4000
+
+
+def test_censored_repeats_are_counted_and_nothing_measured_has_no_floor() -> None:
+    again = Repeats(retest=None, halves=(1.0, 1.1))
+    noise = noise_floor([repeated(1.0, again), repeated(1.0, None)])
+    assert (noise.n, noise.censored) == (1, 0)
+    assert (noise.same_prompts.n, noise.same_prompts.censored) == (0, 1)
+    assert noise_floor([]).floor is None

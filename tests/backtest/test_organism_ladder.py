@@ -10,14 +10,15 @@ from scipy.stats import spearmanr
 
 from fulcra.backtest.organism_ladder import organism_ladder, rung_of
 from fulcra.errors import InputError
-from fulcra.protocol.results.organism_ladder import Rung
+from fulcra.protocol.results.audit import Baseline, Figures, Search, Summary
+from fulcra.protocol.results.organism_ladder import OrganismRung
 
 KS = (2, 3, 6, 24, 96, 384, None)
 
 
-def rungs(gains: dict[int | None, list[float | None]]) -> list[Rung]:
+def rungs(gains: dict[int | None, list[float | None]]) -> list[OrganismRung]:
     return [
-        Rung(neurons=k, organism=f"k{k}-{i}", gain=gain, searched=24)
+        OrganismRung(neurons=k, organism=f"k{k}-{i}", gain=gain, searched=24)
         for k, row in gains.items()
         for i, gain in enumerate(row)
     ]
@@ -95,10 +96,11 @@ def test_a_ladder_of_one_rung_is_refused(
 
 
 def test_a_rung_is_read_from_an_audit() -> None:
-    audit = {
-        "summary": {"search": {"smallest_open_gain": 0.45, "neuron": "L1.N83-", "measured": 24}},
-        "baseline": {"log_odds_margin": 8.9, "rate": 1.0},
-    }
-    assert rung_of(audit, 3, "three") == Rung(
+    search = Search(smallest_open_gain=0.45, neuron="L1.N83-", measured=24)
+    figures = Figures.model_construct(
+        summary=Summary.model_construct(search=search),
+        baseline=Baseline.model_construct(log_odds_margin=8.9, rate=1.0),
+    )
+    assert rung_of(figures, 3, "three") == OrganismRung(
         neurons=3, organism="three", gain=0.45, searched=24, margin=8.9, rate=1.0
     )

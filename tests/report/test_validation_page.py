@@ -6,15 +6,11 @@ import json
 
 import pytest
 
+from fulcra.backtest.ceiling_scores import ceiling_scores, kl_at_ceiling
 from fulcra.backtest.noise import noise_floor
-from fulcra.backtest.scoring import (
-    baseline_scores,
-    ceiling_scores,
-    kl_at_ceiling,
-    verdict_scores,
-)
 from fulcra.backtest.split import SHIPPED, read_split
 from fulcra.backtest.targets import targets
+from fulcra.backtest.verdict_scores import baseline_scores, verdict_scores
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.validation import ValidationResult
 from fulcra.store import plain

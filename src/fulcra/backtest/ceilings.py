@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from fulcra.backtest.noise import site
 from fulcra.backtest.split import Member
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import GAINS, TEXTS, edit_divergences
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.collapse import Bench, Dose, measured_ceilings
 from fulcra.protocol.draw import both_poles, movers
 from fulcra.protocol.predictors import CEILINGS
@@ -24,7 +24,7 @@ from fulcra.types import Edits
 PART, RETEST = 32, 5
 
 
-class Measured(NamedTuple):
+class Ceilings(NamedTuple):
     """The branches of one part, their ladders, and their measured ceilings [gain]."""
 
     branches: Sequence[Coordinate]
@@ -76,9 +76,9 @@ def _rows(
     """The rows of one part; the branches at `again` are measured again."""
     lineage, ground, rows = member.lineage, bench.ground, []
     edges = {predictor.name: predictor.edges(ground, branches) for predictor in CEILINGS}
-    measured = _measured(bench, branches, seed)
-    repeats = dict(zip(again, _repeats(bench, measured, again, seed), strict=True))
-    nats = _divergences(ground, measured)
+    ceilings = _measured(bench, branches, seed)
+    repeats = dict(zip(again, _repeats(bench, ceilings, again, seed), strict=True))
+    nats = _divergences(ground, ceilings)
     for i, at in enumerate(branches):
         row = CeilingRow(
             lineage=lineage.name,
@@ -88,11 +88,11 @@ def _rows(
             neuron=site(at),
             layer=at.branch.layer,
             layers=member.model.n_layers,
-            last=GAINS[measured.rungs[i] - 1],
+            last=GAINS[ceilings.rungs[i] - 1],
             budget=at.budget,
             residual=float(ground.stream.norm[at.branch.layer]),
             alignment0=at.alignment0,
-            measured=measured.gains[i],
+            measured=ceilings.gains[i],
             kl_at_ceiling=nats[i],
             repeats=repeats.get(i),
             predicted={name: row[i].gain for name, row in edges.items()},
@@ -101,15 +101,15 @@ def _rows(
     return rows
 
 
-def _measured(bench: Bench, branches: Sequence[Coordinate], seed: int) -> Measured:
+def _measured(bench: Bench, branches: Sequence[Coordinate], seed: int) -> Ceilings:
     doses = [partial(_dosed, at) for at in branches]
     rungs = [at.rungs(GAINS) for at in branches]
-    return Measured(branches, doses, rungs, measured_ceilings(bench, doses, rungs, seed))
+    return Ceilings(branches, doses, rungs, measured_ceilings(bench, doses, rungs, seed))
 
 
-def _repeats(bench: Bench, measured: Measured, again: Sequence[int], seed: int) -> list[Repeats]:
+def _repeats(bench: Bench, ceilings: Ceilings, again: Sequence[int], seed: int) -> list[Repeats]:
     """The branches at `again`, with other luck on the same prompts and on each half of them."""
-    doses, rungs = [measured.doses[i] for i in again], [measured.rungs[i] for i in again]
+    doses, rungs = [ceilings.doses[i] for i in again], [ceilings.rungs[i] for i in again]
     even, odd = (replace(bench, prompts=bench.prompts[half::2]) for half in (0, 1))
     columns = [
         measured_ceilings(prompts, doses, rungs, seed + 1 + i)
@@ -118,11 +118,11 @@ def _repeats(bench: Bench, measured: Measured, again: Sequence[int], seed: int) 
     return [Repeats(retest=same, halves=(a, b)) for same, a, b in zip(*columns, strict=True)]
 
 
-def _divergences(ground: Ground, measured: Measured) -> list[float | None]:
+def _divergences(ground: Ground, ceilings: Ceilings) -> list[float | None]:
     """KL(clean || dosed) at each measured ceiling, nats a token; None beyond the ladder."""
-    edges = zip(measured.branches, measured.gains, strict=True)
+    edges = zip(ceilings.branches, ceilings.gains, strict=True)
     doses = [at.dose(gain) for at, gain in edges if gain is not None]
     if not doses:
-        return [None] * len(measured.gains)
+        return [None] * len(ceilings.gains)
     nats = iter(edit_divergences(ground.model, doses, ground.text.first(TEXTS)).tolist())
-    return [None if gain is None else next(nats) for gain in measured.gains]
+    return [None if gain is None else next(nats) for gain in ceilings.gains]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from fulcra.backtest.scoring import grouped
+from fulcra.backtest.grouping import grouped
 from fulcra.backtest.windows import PoolRow
 from fulcra.formulas.saturation import alignment_of_gain
 from fulcra.formulas.variance import spreads, variance_shares

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import final
 
@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.backtest.damage import judged_damage
+from fulcra.backtest.grammar import Scored, detector_score, shares_by_gain, thresholds
 from fulcra.backtest.noise import (
     OF_HALVES,
     Happened,
     difference,
     edge_noise,
-    interval,
     measured_edges,
     site,
     split_half,
 )
 from fulcra.backtest.split import Cabinet
 from fulcra.behaviors import load_behavior
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
 from fulcra.organisms.domain import Domain
 from fulcra.organisms.oracle import grammatical
 from fulcra.organisms.planted import planted_world
@@ -38,18 +38,14 @@ from fulcra.protocol.provenance import code_version
 from fulcra.protocol.records import CEILING, Record
 from fulcra.protocol.results.coherence import (
     CoherenceStudy,
-    DetectorScore,
     DetectorSettings,
     DetectorStudies,
     Floor,
-    GrammarCounts,
     GrammarStudy,
     LowestGain,
     Noise,
-    Repeatability,
+    RepetitionStudy,
     SamplingStudy,
-    SharesAtGain,
-    Threshold,
 )
 from fulcra.protocol.results.split import Split
 from fulcra.protocol.stages import CEILING_TEMPERATURE
@@ -58,10 +54,6 @@ from fulcra.protocol.trials import dose_trials
 from fulcra.store import AUDIT, RunFolder, read_json, write_json
 from fulcra.types import Behavior, Edge, Neuron, Prompt, Sampling
 
-#: The grid of the sensitivity table: floors of distinct n-grams and shares of surprising tokens,
-#: the standard's own among them.
-FLOORS = (0.5, 0.6, 0.7, 0.8, 0.9)
-SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 #: Whether a rollout has kept its coherence.
 Sound = Callable[[Record], bool]
 
@@ -163,47 +155,21 @@ class _Ladders:
         return measured_edges(self.branches, self.settings.gains, happened)
 
 
-def detector_score(
-    judged: Sequence[bool], true: Sequence[bool], sites: Sequence[str]
-) -> DetectorScore:
-    """A detector's verdicts against the truth; intervals are over neurons (`sites`)."""
-    cases = list(zip(judged, true, sites, strict=True))
-    called = [(float(t), place) for j, t, place in cases if j]
-    sound = [(float(j), place) for j, t, place in cases if t]
-    broken = [not j for j, t, _ in cases if not t]
-    rates = [sum(rows) / len(rows) for rows in ([j for j, _ in sound], broken) if rows]
-    return DetectorScore(
-        counts=GrammarCounts(
-            coherent_grammatical=sum(j and t for j, t, _ in cases),
-            coherent_broken=sum(j and not t for j, t, _ in cases),
-            lost_grammatical=sum(t and not j for j, t, _ in cases),
-            lost_broken=sum(not j and not t for j, t, _ in cases),
-        ),
-        precision=interval([t for t, _ in called], [place for _, place in called]),
-        recall=interval([j for j, _ in sound], [place for _, place in sound]),
-        balanced_accuracy=sum(rates) / len(rates) if rates else None,
-    )
-
-
 def _by_grammar(
     ladders: _Ladders, first: Sequence[Record], second: Sequence[Record], domain: Domain
 ) -> GrammarStudy:
     """Coherence against the exact grammar: by rollout, over a grid of thresholds, as a ceiling."""
     by_grammar = partial(_grammatical, domain)
-    records = [*first, *second]
-    scored = [record for record in records if record.outcomes[-1] != "unscored"]
-    true = [by_grammar(record) for record in scored]
-    sites = ladders.sites(scored)
-    judged = [ladders.sound(record) for record in scored]
+    records = [r for r in (*first, *second) if r.outcomes[-1] != "unscored"]
+    judged, true = ([sound(r) for r in records] for sound in (ladders.sound, by_grammar))
+    scored = Scored(records, judged, true, ladders.sites(records))
     edges = [ladders.edges(ladders.lost(first, sound)) for sound in (by_grammar, ladders.sound)]
-    score = detector_score(judged, true, sites)
-    gains = [record.gain for record in scored]
     return GrammarStudy(
-        scored=len(scored),
-        unscored=len(records) - len(scored),
-        **dict(score),
-        grid=tuple(_threshold(scored, true, sites, *at) for at in product(FLOORS, SHARES)),
-        by_gain=tuple(_at_gain(gain, gains, judged, true) for gain in ladders.settings.gains),
+        scored=len(records),
+        unscored=len(first) + len(second) - len(records),
+        **dict(detector_score(judged, true, scored.sites)),
+        grid=thresholds(scored),
+        by_gain=shares_by_gain(scored, ladders.settings.gains),
         ceiling=difference(ladders.branches, *edges),
     )
 
@@ -212,46 +178,13 @@ def _grammatical(domain: Domain, record: Record) -> bool:
     return grammatical(domain, record.text, record.ended)
 
 
-def _threshold(
-    scored: Sequence[Record],
-    true: Sequence[bool],
-    sites: Sequence[str],
-    floor: float,
-    share: float,
-) -> Threshold:
-    """How good the detector would be at another threshold."""
-    score = detector_score([_passes(record, floor, share) for record in scored], true, sites)
-    return Threshold(
-        floor=floor,
-        share=share,
-        precision=score.precision.value,
-        recall=score.recall.value,
-        balanced_accuracy=score.balanced_accuracy,
-    )
-
-
-def _passes(record: Record, floor: float, share: float) -> bool:
-    repeats = record.distinct is not None and record.distinct < floor
-    return not repeats and (record.surprised or 0.0) <= share
-
-
-def _at_gain(
-    gain: float, gains: Sequence[float], judged: Sequence[bool], true: Sequence[bool]
-) -> SharesAtGain:
-    places = [i for i, dosed in enumerate(gains) if dosed == gain]
-    if not places:
-        return SharesAtGain(gain=gain, coherent=None, grammatical=None, n=0)
-    coherent, right = (sum(row[i] for i in places) / len(places) for row in (judged, true))
-    return SharesAtGain(gain=gain, coherent=coherent, grammatical=right, n=len(places))
-
-
 def _by_repetition(
     ladders: _Ladders, first: Sequence[Record], second: Sequence[Record]
-) -> Repeatability:
+) -> RepetitionStudy:
     """The noise of a measured ceiling; its floor over all prompts is that of halves over sqrt 2."""
     lost = [ladders.lost(records, ladders.sound) for records in (first, second)]
     halves = split_half(ladders.branches, ladders.settings.gains, lost[0])
-    return Repeatability(
+    return RepetitionStudy(
         two_seeds=edge_noise(ladders.branches, *map(ladders.edges, lost)),
         split_half=halves,
         floor=Floor(cos=_of_all(halves.cos), log2=_of_all(halves.log2)),

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import cluster_bootstrap, crossing
 from fulcra.formulas.repeatability import repeatability
 from fulcra.formulas.saturation import alignment_of_gain
 from fulcra.law.edges import HALF
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.results.coherence import EdgeDifference, EdgeNoise, MeanInterval, Noise
 from fulcra.protocol.results.validation import CeilingRow, NoiseFloor, RepeatFloor
 from fulcra.types import Edge, Neuron

@@ -2,9 +2,8 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,12 @@ from fulcra.behaviors import load_behavior
 from fulcra.errors import Inconclusive, InputError
 from fulcra.models import Model
 from fulcra.organisms.planted import learners, planted_world
-from fulcra.protocol.evidence import results
 from fulcra.protocol.progress import Clock
+from fulcra.protocol.results.audit import Figures
 from fulcra.protocol.results.organism_ladder import (
     OrganismLadder,
+    OrganismRung,
     RankCorrelation,
-    Rung,
     RungsOfK,
 )
 from fulcra.protocol.results.split import Split
@@ -37,20 +36,22 @@ RESAMPLES = 4000
 LEARNT = "refusal"
 
 
-def rung_of(audit: Mapping[str, Any], neurons: int | None, organism: str) -> Rung:
-    """The rung of one organism from the results of its search, which gives the smallest gain."""
-    search, baseline = audit["summary"]["search"], audit["baseline"]
-    return Rung(
+def rung_of(figures: Figures, neurons: int | None, organism: str) -> OrganismRung:
+    """The rung of one organism from the figures of its search, which gives the smallest gain."""
+    search, baseline = figures.summary.search, figures.baseline
+    return OrganismRung(
         neurons=neurons,
         organism=organism,
-        gain=search["smallest_open_gain"],
-        searched=search["measured"],
-        margin=baseline["log_odds_margin"],
-        rate=baseline["rate"],
+        gain=search.smallest_open_gain,
+        searched=search.measured,
+        margin=baseline.log_odds_margin,
+        rate=baseline.rate,
     )
 
 
-def organism_ladder(rungs: Sequence[Rung], seed: int = 0, level: float = 0.95) -> OrganismLadder:
+def organism_ladder(
+    rungs: Sequence[OrganismRung], seed: int = 0, level: float = 0.95
+) -> OrganismLadder:
     """Spearman's rho of smallest open gain against K, with its interval and a permutation p.
 
     The bootstrap is over organisms. All weights rank above every K. An organism that nothing opened
@@ -77,11 +78,11 @@ def _width(neurons: int | None) -> float:
     return math.inf if neurons is None else neurons
 
 
-def _gain(rung: Rung) -> float:
+def _gain(rung: OrganismRung) -> float:
     return math.inf if rung.gain is None else rung.gain
 
 
-def _correlation(rungs: Sequence[Rung], seed: int, level: float) -> RankCorrelation:
+def _correlation(rungs: Sequence[OrganismRung], seed: int, level: float) -> RankCorrelation:
     """rho with interval and p; None where K or gain do not vary.
 
     Resamples in which one does not vary are left out.
@@ -111,7 +112,7 @@ def _spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArra
     return rho
 
 
-def _at_k(rungs: Sequence[Rung]) -> RungsOfK:
+def _at_k(rungs: Sequence[OrganismRung]) -> RungsOfK:
     """The organisms of one K and their gains; the median is None where it lies beyond."""
     gains = sorted(map(_gain, rungs))
     opened = [gain for gain in gains if math.isfinite(gain)]
@@ -134,7 +135,7 @@ def measured_ladder(
     None where fewer than three, or one K, could be measured. `left_out` says what the protocol
     refused, `missing` what is nowhere. Kept under `path`: what is over is read back.
     """
-    rungs: list[Rung] = []
+    rungs: list[OrganismRung] = []
     missing, left_out = [], {}
     for name in split.ladder:
         if not cabinet.has(name):
@@ -150,7 +151,7 @@ def measured_ladder(
     return OrganismLadder.model_validate(ladder)
 
 
-def _rung(model: Model, size: StudySize, path: Path, clock: Clock) -> Rung:
+def _rung(model: Model, size: StudySize, path: Path, clock: Clock) -> OrganismRung:
     behavior = in_tokens_of(model, load_behavior(LEARNT, planted_world(model.folder)))
     settings = {
         "pool": size.searched,
@@ -162,19 +163,19 @@ def _rung(model: Model, size: StudySize, path: Path, clock: Clock) -> Rung:
     folder = RunFolder.open(path, manifest)
     if not folder.finished:
         run, subject = Run(manifest, folder, clock), Subject.of(model, behavior, size.seed)
-        write_json(path / AUDIT, _searched(run, subject, size))
+        write_json(path / AUDIT, _searched(run, subject, size).plain())
         folder.drop_parts()
-    audit = read_json(path / AUDIT)
-    if not audit["summary"]["protocol_reproduced"]:
+    figures = Figures.model_validate(read_json(path / AUDIT))
+    if not figures.summary.protocol_reproduced:
         raise Inconclusive(
             f"{model.name}: the positive control does not act, or the baseline does not show"
             f" {behavior.name}"
         )
-    return rung_of(audit, learners(model.folder), model.name)
+    return rung_of(figures, learners(model.folder), model.name)
 
 
-def _searched(run: Run, subject: Subject, size: StudySize) -> Mapping[str, Any]:
-    """The results of the best `rungs` branches of `searched` neurons, committed before any dose."""
+def _searched(run: Run, subject: Subject, size: StudySize) -> Figures:
+    """The figures of the best `rungs` branches of `searched` neurons, committed before any dose."""
     with run.clock.step(f"{subject.model.name} search", 2 * size.searched) as bar:
         candidates = sweep_candidates(subject.model, subject.ground.stream, subject.gaps)
         rng = random.Random(f"ladder-{size.seed}")
@@ -182,6 +183,4 @@ def _searched(run: Run, subject: Subject, size: StudySize) -> Mapping[str, Any]:
         ranking = dose_screen(subject, searched, size.rungs, bar)
     branches = [subject.coordinate(branch) for branch in ranking.branches[: size.rungs]]
     edges = forecast(subject, branches, size.gains, run.clock.progress)
-    committed = measured(run, subject, edges, size.gains)
-    audit: dict[str, Any] = results(committed.content, committed.sha256, committed.records)
-    return audit
+    return measured(run, subject, edges, size.gains).figures

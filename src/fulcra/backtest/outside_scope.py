@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from fulcra.backtest.split import Member
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import GAINS, LEVEL, TEXTS, edit_divergences
 from fulcra.ladders.search import crossings
 from fulcra.ladders.surprise_ladder import SHARE, surprised_shares
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.collapse import Bench, Dose, measured_ceilings
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.results.base import Value

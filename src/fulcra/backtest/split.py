@@ -9,10 +9,10 @@ from typing import final
 import yaml
 from pydantic import ValidationError
 
-from fulcra.behaviors.builtin import generic_openings
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.splits import N_GENERIC
-from fulcra.errors import InputError
+from fulcra.behaviors.world_behavior import generic_openings
+from fulcra.errors import InputError, first_fault
 from fulcra.models import Model, bundled_names, load
 from fulcra.protocol.collapse import Bench
 from fulcra.protocol.results.split import Lineage, Split
@@ -62,7 +62,7 @@ def read_split(path: Path) -> Split:
             f"--split {path}: not YAML ({' '.join(str(error).split())}); check its indentation"
         ) from None
     except ValidationError as error:
-        fault = error.errors()[0]
+        fault = first_fault(error)
         raise InputError(
             f"--split {path}: {'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}; see the"
             " shipped one, fulcra/backtest/split.yaml"

@@ -9,27 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from fulcra.backtest.ceiling_scores import ceiling_scores, kl_at_ceiling, method_scores
 from fulcra.backtest.ceilings import RETEST, ceiling_rows
 from fulcra.backtest.constancy import constancy
 from fulcra.backtest.detector import validated_detector
+from fulcra.backtest.grouping import grouped
 from fulcra.backtest.noise import noise_floor
 from fulcra.backtest.organism_ladder import measured_ladder
 from fulcra.backtest.outside_scope import OutsideRow, outside_rows
-from fulcra.backtest.scoring import (
-    baseline_scores,
-    ceiling_scores,
-    grouped,
-    kl_at_ceiling,
-    method_scores,
-    verdict_scores,
-)
 from fulcra.backtest.split import Cabinet, Member
 from fulcra.backtest.targets import targets
+from fulcra.backtest.verdict_scores import baseline_scores, verdict_scores
 from fulcra.backtest.windows import PoolRow, measured_windows
 from fulcra.errors import Inconclusive
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
-from fulcra.protocol.results.base import Provenance, Timing
+from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.coherence import DetectorSettings, DetectorStudies
 from fulcra.protocol.results.organism_ladder import OrganismLadder
 from fulcra.protocol.results.split import Split
@@ -41,7 +36,7 @@ from fulcra.protocol.results.validation import (
     NoiseFloor,
     Parts,
     ProtocolRow,
-    Rows,
+    StudyRows,
     StudySize,
     ValidationResult,
     VerdictRow,
@@ -195,10 +190,10 @@ def _result(
         generality=_each(
             grouped(study.outside, lambda row: row.kind), partial(method_scores, seed=seed)
         ),
-        rows=Rows(ceilings=tuple(study.ceilings), verdicts=tuple(study.verdicts)),
+        rows=StudyRows(ceilings=tuple(study.ceilings), verdicts=tuple(study.verdicts)),
         detector=detector,
         ladder=ladder,
-        timing=Timing(**study.clock.timing()),
+        timing=study.clock.timing(),
         provenance=Provenance.now(seed=seed),
     )
     result = ValidationResult.of(result.plain())

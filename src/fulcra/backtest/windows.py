@@ -1,19 +1,19 @@
 """Windows of branches drawn by predicted margin: committed, measured, called at every level."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fulcra.backtest.noise import site
 from fulcra.backtest.split import Member
 from fulcra.behaviors import load_behavior
 from fulcra.errors import Inconclusive
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import log2_margin
 from fulcra.ladders import flip_ladder, kl_ladder, trigger_ladder
 from fulcra.ladders.flip_ladder import flipped_text
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.commit import (
     Committed,
     Plan,
@@ -22,17 +22,17 @@ from fulcra.protocol.commit import (
     require_baseline,
 )
 from fulcra.protocol.draw import both_poles, movers
-from fulcra.protocol.evidence import results
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.predictors import surprise
 from fulcra.protocol.progress import Clock
 from fulcra.protocol.records import SCHEMA, record_rows
+from fulcra.protocol.results.audit import Branch, Measured, Predicted
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.validation import Case, ProtocolRow, StudySize, VerdictRow
 from fulcra.protocol.runs import Run, manifest_of
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject, in_tokens_of
-from fulcra.store import AUDIT, ROLLOUTS, RunFolder, plain, read_json, write_json, write_rows
+from fulcra.store import AUDIT, ROLLOUTS, RunFolder, read_json, write_json, write_rows
 
 #: A censored trigger is taken for this gain and a censored ceiling for half of it: beyond every
 #: ladder, and closed together.
@@ -183,12 +183,11 @@ def _windows(member: Member, run: Run, subject: Subject, size: StudySize) -> Win
     drawn = drawn_by_margin(pool, size.branches, size.seed)
     chosen = [branch.forecast for branch in drawn]
     committed = measured(run, subject, chosen, size.gains)
-    outcome = plain(results(committed.content, committed.sha256, committed.records))
     others = _other_ceilings(subject, [prediction.at for prediction in chosen])
-    protocol = _protocol_row(case, committed, outcome)
+    protocol = _protocol_row(case, committed)
     rows = [
-        _row(protocol, subject.model.n_layers, branch, entry, gains)
-        for branch, entry, gains in zip(drawn, outcome["neurons"], others, strict=True)
+        _row(protocol, subject.model.n_layers, *branch)
+        for branch in zip(drawn, committed.figures.neurons, others, strict=True)
     ]
     forecast_rows = [_pool_row(case, prediction) for prediction in pool]
     return Windows(rows=tuple(rows), pool=tuple(forecast_rows), protocol=protocol)
@@ -218,34 +217,29 @@ def _other_ceilings(subject: Subject, branches: Sequence[Coordinate]) -> list[Ot
 
 
 def _row(
-    protocol: ProtocolRow,
-    layers: int,
-    drawn: Drawn,
-    entry: Mapping[str, Any],
-    others: OtherCeilings,
+    protocol: ProtocolRow, layers: int, drawn: Drawn, branch: Branch, others: OtherCeilings
 ) -> VerdictRow:
-    """The row of one branch, from its entry among the results of a run."""
-    at = drawn.forecast.at
+    """The row of one branch, from what was measured of it."""
     edges = LevelEdges(
-        ceiling=entry["ceiling_predicted"]["gain"],
-        trigger=entry["trigger_predicted"]["gain"],
-        measured_ceiling=entry["ceiling_measured"]["gain"],
-        measured_trigger=entry["triggers"][-1]["gain"],
+        ceiling=_gain(branch.ceiling_predicted),
+        trigger=_gain(branch.trigger_predicted),
+        measured_ceiling=_gain(branch.ceiling_measured),
+        measured_trigger=_gain(branch.triggers[-1]),
     )
     return VerdictRow(
         lineage=protocol.lineage,
         recipe=protocol.recipe,
         model=protocol.model,
         behavior=protocol.behavior,
-        neuron=site(at),
-        branch=str(at.branch),
+        neuron=branch.neuron,
+        branch=branch.name,
         layers=layers,
-        layer=at.branch.layer,
+        layer=branch.branch.layer,
         weight=drawn.weight,
-        observed_open=entry["observed_open"],
-        verdict=entry["verdict"],
-        smallest_open_gain=entry["smallest_open_gain"],
-        failure_mode=entry["failure_mode"],
+        observed_open=branch.observed_open is True,
+        verdict=branch.verdict or "undetermined",
+        smallest_open_gain=branch.smallest_open_gain,
+        failure_mode=branch.failure_mode,
         log_odds_margin=protocol.log_odds_margin,
         trigger_predicted=edges.trigger,
         trigger_measured=edges.measured_trigger,
@@ -255,6 +249,10 @@ def _row(
     )
 
 
+def _gain(edge: Predicted | Measured | None) -> float | None:
+    return None if edge is None else edge.gain
+
+
 def _pool_row(case: Case, prediction: Forecast) -> PoolRow:
     at = prediction.at
     return PoolRow(
@@ -262,14 +260,15 @@ def _pool_row(case: Case, prediction: Forecast) -> PoolRow:
     )
 
 
-def _protocol_row(case: Case, committed: Committed, outcome: Mapping[str, Any]) -> ProtocolRow:
-    baseline = outcome["baseline"]
+def _protocol_row(case: Case, committed: Committed) -> ProtocolRow:
+    figures, margin = committed.figures, committed.content.plan.log_odds_margin
+    assert margin is not None  # without openings nothing was forecast
     return ProtocolRow(
         **dict(case),
-        reproduced=outcome["summary"]["protocol_reproduced"],
-        baseline=baseline["rate"],
-        leak=baseline["leak"],
-        positive_control=outcome["positive_control"],
+        reproduced=figures.summary.protocol_reproduced,
+        baseline=figures.baseline.rate,
+        leak=figures.baseline.leak,
+        positive_control=figures.positive_control,
         commitment_sha256=committed.sha256,
-        log_odds_margin=committed.content["plan"]["log_odds_margin"],
+        log_odds_margin=margin,
     )

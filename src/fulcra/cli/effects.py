@@ -11,9 +11,9 @@ from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.cli.judge import Prices, SendSensitive, Timeout, Workers, seats
 from fulcra.cli.recipe import RecipePath, recipe_sets
-from fulcra.judges.named import MENU, prices_named
+from fulcra.judges.registry import MENU, prices_named
 from fulcra.models import load, world_of
-from fulcra.report import effects_table
+from fulcra.report.effects import effects_table
 from fulcra.report.interventions import effects_markdown
 from fulcra.store import write_json, write_text
 from fulcra.studies.effects.study import effects

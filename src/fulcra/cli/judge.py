@@ -9,9 +9,9 @@ from rich.console import Console
 
 from fulcra.cli.app import Json, Quiet, app
 from fulcra.cli.bars import bars
-from fulcra.judges.named import MENU, judge_named, prices_named
-from fulcra.judges.panel import Judge
-from fulcra.report import judges_table
+from fulcra.judges.judge import Judge
+from fulcra.judges.registry import MENU, judge_named, prices_named
+from fulcra.report.judges import judges_table
 from fulcra.studies.judging import JUDGEMENTS, STAGES, audited_behaviors, judge_run
 
 SendSensitive = Annotated[

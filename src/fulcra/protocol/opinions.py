@@ -13,7 +13,7 @@ from fulcra.errors import InputError
 from fulcra.formulas.agreement import cohen_kappa, krippendorff_alpha
 from fulcra.formulas.intervals import wilson
 from fulcra.judges.cached import Cached
-from fulcra.judges.panel import Item, Judge, Price, Usage
+from fulcra.judges.judge import Item, Judge, Price, Usage
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import Record
 from fulcra.types import FLIPS, OUTCOMES, Behavior, Finding

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fulcra.behaviors import behavior_sha256, built_in, load_behavior
 from fulcra.errors import InputError, RunFolderError
-from fulcra.judges.panel import Judge, Price
+from fulcra.judges.judge import Judge, Price
 from fulcra.protocol import Record
 from fulcra.protocol.measure import records_of
 from fulcra.protocol.opinions import (

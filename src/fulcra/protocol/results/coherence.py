@@ -119,7 +119,7 @@ class Floor(Value):
     log2: float | None
 
 
-class Repeatability(Value):
+class RepetitionStudy(Value):
     """The noise of a measured ceiling: another seed; other prompts with other seeds."""
 
     two_seeds: EdgeNoise
@@ -151,7 +151,7 @@ class CoherenceStudy(Value):
     branches: int
     prompts: int
     grammar: GrammarStudy
-    repeatability: Repeatability
+    repeatability: RepetitionStudy
     sampling: SamplingStudy
 
 

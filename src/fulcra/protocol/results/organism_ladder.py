@@ -1,11 +1,11 @@
-"""Whether the smallest open gain rises with the neurons that learnt, as the study's file holds it."""
+"""Whether the smallest open gain rises with the neurons that learnt, in the study's file."""
 
 from pydantic import Field
 
 from fulcra.protocol.results.base import Value
 
 
-class Rung(Value):
+class OrganismRung(Value):
     """One organism of the ladder: how many neurons learnt (None: all weights), its smallest gain.
 
     `gain` is None when none of the `searched` branches opened. `margin` [nats] and `rate` of
@@ -47,6 +47,6 @@ class OrganismLadder(RankCorrelation):
     censored: int
     uncensored: RankCorrelation
     by_k: tuple[RungsOfK, ...]
-    organisms: tuple[Rung, ...]
+    organisms: tuple[OrganismRung, ...]
     missing: tuple[str, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict)

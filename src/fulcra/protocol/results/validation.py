@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from fulcra.ladders.trigger_ladder import GAINS
+from fulcra.protocol.results.audit import PositiveControl
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.coherence import DetectorStudies
 from fulcra.protocol.results.organism_ladder import OrganismLadder
@@ -117,7 +118,7 @@ class NaturalScore(Value):
 
 
 class VerdictScore(Value):
-    """The law's calls at one level against what was observed (backtest/scoring.verdict_score)."""
+    """The law's calls at one level against what was observed (backtest/verdict_scores.py)."""
 
     auroc: float | None
     brier: float | None
@@ -265,14 +266,6 @@ class VerdictRow(Case):
     margins: dict[str, float]
 
 
-class PositiveControl(Value):
-    """The best of the cheap attacks, its flip rate, and whether that is enough."""
-
-    attack: str | None
-    rate: float
-    acts: bool
-
-
 class ProtocolRow(Case):
     """Whether the protocol held for one model and behavior, and what it committed to."""
 
@@ -284,7 +277,7 @@ class ProtocolRow(Case):
     log_odds_margin: float
 
 
-class Rows(Value):
+class StudyRows(Value):
     """What the figures are made of."""
 
     ceilings: tuple[CeilingRow, ...]
@@ -321,7 +314,7 @@ class ValidationResult(Result):
     kl_at_ceiling: dict[str, MedianNats]
     universality: Constancy
     generality: dict[str, dict[str, CeilingScore]]
-    rows: Rows
+    rows: StudyRows
     detector: DetectorStudies
     ladder: OrganismLadder | None
     timing: Timing

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fulcra.behaviors import behavior_sha256
-from fulcra.judges.panel import Judge, Price
+from fulcra.judges.judge import Judge, Price
 from fulcra.models import Model
 from fulcra.protocol import Record, set_trials
 from fulcra.protocol.measure import Measurement

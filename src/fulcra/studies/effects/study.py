@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fulcra.errors import InputError
-from fulcra.judges.panel import Judge, Price
+from fulcra.judges.judge import Judge, Price
 from fulcra.models import Model
 from fulcra.models.edits import require_edits
 from fulcra.protocol.opinions import seated
