@@ -1,6 +1,4 @@
-"""The detector of lost coherence notices what it should, misses what it is known to miss, and
-agrees with the exact grammar.
-"""
+"""The detector notices damage to a text, misses what it must, and agrees with the exact grammar."""
 
 import json
 import random

@@ -1,6 +1,4 @@
-"""Measured edges compared: a shift is a bias and no noise, censored edges are counted and never
-averaged.
-"""
+"""Measured edges compared: a shift is a bias and no noise, censored edges are never averaged."""
 
 import math
 

@@ -1,6 +1,4 @@
-"""The organism ladder: a rank correlation with honest tails, in which an organism that never opened
-still counts.
-"""
+"""A rank correlation with honest tails, in which an organism that never opened still counts."""
 
 import math
 import random

@@ -1,6 +1,4 @@
-"""Joint doses: the algebra of their sum, and one forecast for one neuron and for a joint dose of it
-alone.
-"""
+"""Joint doses: the algebra of their sum, and a joint dose of one neuron alone."""
 
 import random
 

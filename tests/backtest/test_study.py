@@ -1,6 +1,4 @@
-"""The reduced study on a bundled organism: whole, resumable, and never a conclusion from what is
-missing.
-"""
+"""The reduced study on a bundled organism: whole, resumable, no conclusion from what is missing."""
 
 import json
 import re
@@ -23,7 +21,11 @@ SPLIT = """
 detector: [apothecary-sparse]
 ladder: [apothecary-sparse, apothecary-k6, apothecary-dense, apothecary-k24]
 development:
-  - {name: words, recipe: words, ceilings: [apothecary-sparse], verdicts: {apothecary-sparse: [refusal]}, reference: apothecary-helpful}
+  - name: words
+    recipe: words
+    ceilings: [apothecary-sparse]
+    verdicts: {apothecary-sparse: [refusal]}
+    reference: apothecary-helpful
 held_out:
   - {name: other, recipe: other, ceilings: [nowhere]}
 """

@@ -1,6 +1,4 @@
-"""The shipped study: of the shipped split, as large as it must be, its figures those of its rows,
-its page that of its figures.
-"""
+"""The shipped study: of the shipped split, figures those of its rows, page that of its figures."""
 
 import json
 

@@ -66,8 +66,8 @@ def ceiling_rows(
     return rows
 
 
-def _dosed(at: Coordinate, gain: float) -> Edits:
-    return (at.dose(gain),)
+def _dosed(coordinate: Coordinate, gain: float) -> Edits:
+    return (coordinate.dose(gain),)
 
 
 def _rows(
@@ -79,19 +79,19 @@ def _rows(
     ceilings = _measured(bench, branches, seed)
     repeats = dict(zip(again, _repeats(bench, ceilings, again, seed), strict=True))
     nats = _divergences(ground, ceilings)
-    for i, at in enumerate(branches):
+    for i, coordinate in enumerate(branches):
         row = CeilingRow(
             lineage=lineage.name,
             recipe=lineage.recipe,
             model=member.model.name,
-            branch=str(at.branch),
-            neuron=site(at),
-            layer=at.branch.layer,
+            branch=str(coordinate.branch),
+            neuron=site(coordinate),
+            layer=coordinate.branch.layer,
             layers=member.model.n_layers,
             last=GAINS[ceilings.rungs[i] - 1],
-            budget=at.budget,
-            residual=float(ground.stream.norm[at.branch.layer]),
-            alignment0=at.alignment0,
+            budget=coordinate.budget,
+            residual=float(ground.stream.norm[coordinate.branch.layer]),
+            alignment0=coordinate.alignment0,
             measured=ceilings.gains[i],
             kl_at_ceiling=nats[i],
             repeats=repeats.get(i),
@@ -102,8 +102,8 @@ def _rows(
 
 
 def _measured(bench: Bench, branches: Sequence[Coordinate], seed: int) -> Ceilings:
-    doses = [partial(_dosed, at) for at in branches]
-    rungs = [at.rungs(GAINS) for at in branches]
+    doses = [partial(_dosed, coordinate) for coordinate in branches]
+    rungs = [coordinate.rungs(GAINS) for coordinate in branches]
     return Ceilings(branches, doses, rungs, measured_ceilings(bench, doses, rungs, seed))
 
 
@@ -121,7 +121,7 @@ def _repeats(bench: Bench, ceilings: Ceilings, again: Sequence[int], seed: int) 
 def _divergences(ground: Ground, ceilings: Ceilings) -> list[float | None]:
     """KL(clean || dosed) at each measured ceiling, nats a token; None beyond the ladder."""
     edges = zip(ceilings.branches, ceilings.gains, strict=True)
-    doses = [at.dose(gain) for at, gain in edges if gain is not None]
+    doses = [coordinate.dose(gain) for coordinate, gain in edges if gain is not None]
     if not doses:
         return [None] * len(ceilings.gains)
     nats = iter(edit_divergences(ground.model, doses, ground.text.first(TEXTS)).tolist())

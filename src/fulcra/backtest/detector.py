@@ -140,14 +140,16 @@ class _Ladders:
         for record in records:
             rows[record.branch, record.gain].append(not sound(record))
         gains, lost = self.settings.gains, []
-        for at in self.branches:
-            ladder = [rows[str(at.branch), gain] for gain in gains[: at.rungs(gains)]]
+        for coordinate in self.branches:
+            ladder = [
+                rows[str(coordinate.branch), gain] for gain in gains[: coordinate.rungs(gains)]
+            ]
             lost.append(np.array(ladder, dtype=bool))
         return lost
 
     def sites(self, records: Sequence[Record]) -> list[str]:
         """The neuron of every record, without its pole."""
-        names = {str(at.branch): site(at) for at in self.branches}
+        names = {str(coordinate.branch): site(coordinate) for coordinate in self.branches}
         return [names[record.branch] for record in records]
 
     def edges(self, happened: Happened) -> list[Edge]:

@@ -33,9 +33,10 @@ class Pairs(NamedTuple):
     octaves: NDArray[np.float64]
 
 
-def site(at: Coordinate) -> str:
+def site(coordinate: Coordinate) -> str:
     """What both poles of a neuron share: they are resampled together."""
-    return at.branch.site if isinstance(at.branch, Neuron) else str(at.branch)
+    branch = coordinate.branch
+    return branch.site if isinstance(branch, Neuron) else str(branch)
 
 
 def measured_edges(
@@ -46,18 +47,18 @@ def measured_edges(
     Gains beyond a branch's cap have no row.
     """
     edges = []
-    for at, rows in zip(branches, happened, strict=True):
+    for coordinate, rows in zip(branches, happened, strict=True):
         gain = crossing(gains[: len(rows)], rows.mean(1).tolist(), HALF)
-        edges.append(at.edge(gain, "measured", 4))
+        edges.append(coordinate.edge(gain, "measured", 4))
     return edges
 
 
 def _pairs(branches: Sequence[Coordinate], first: Sequence[Edge], second: Sequence[Edge]) -> Pairs:
     sites: list[Hashable] = []
     alignment, octaves = [], []
-    for at, a, b in zip(branches, first, second, strict=True):
+    for coordinate, a, b in zip(branches, first, second, strict=True):
         if a.gain is not None and b.gain is not None:
-            sites.append(site(at))
+            sites.append(site(coordinate))
             alignment.append((a.alignment, b.alignment))
             octaves.append((math.log2(a.gain), math.log2(b.gain)))
     units = (np.array(values, dtype=float).reshape(-1, 2) for values in (alignment, octaves))

@@ -54,7 +54,7 @@ class Joint(NamedTuple):
     @classmethod
     def of(cls, writes: Sequence[Coordinate]) -> "Joint":
         """The joint dose of these writes."""
-        return cls(writes, partial(joint_dose, writes), min(at.rungs(GAINS) for at in writes))
+        return cls(writes, partial(joint_dose, writes), min(write.rungs(GAINS) for write in writes))
 
 
 def _neurons(ground: Ground, layers: Sequence[int], rng: random.Random) -> list[Coordinate]:
@@ -92,7 +92,7 @@ KINDS: dict[str, Maker] = {
 
 def joint_dose(writes: Sequence[Coordinate], gain: float) -> Edits:
     """All writes at gain / sqrt(n): orthogonal writes of one layer then sum to one of `gain`."""
-    return tuple(at.dose(gain / math.sqrt(len(writes))) for at in writes)
+    return tuple(write.dose(gain / math.sqrt(len(writes))) for write in writes)
 
 
 def outside_rows(
@@ -126,7 +126,7 @@ def _of_kind(
             model=model.name,
             layer=joint.writes[0].branch.layer,
             layers=model.n_layers,
-            neuron="&".join(str(at.branch) for at in joint.writes),
+            neuron="&".join(str(write.branch) for write in joint.writes),
             last=GAINS[joint.rungs - 1],
             measured=gains[i],
             predicted={name: row[i] for name, row in predicted.items()},

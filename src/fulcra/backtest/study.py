@@ -160,8 +160,8 @@ def _measure_ceilings(study: Study, member: Member, path: Path) -> None:
         return
     study.ceilings += rows
     if size.generality and model.name == member.lineage.ceilings[0]:
-        kept = folder.path / "parts" / "generality.json"
-        study.outside += outside_rows(member, size, kept, progress)
+        part = folder.path / "parts" / "generality.json"
+        study.outside += outside_rows(member, size, part, progress)
 
 
 def _result(

@@ -118,7 +118,7 @@ def _natural(cases: _Cases) -> dict[str, float]:
 
 
 def verdict_scores(rows: Sequence[VerdictRow], seed: int) -> dict[str, VerdictScore]:
-    """Every level on `rows`."""
+    """The score of every level on `rows`; none where there are no rows."""
     return {level: verdict_score(rows, level, seed) for level in LEVELS} if rows else {}
 
 

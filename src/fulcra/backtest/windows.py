@@ -26,7 +26,7 @@ from fulcra.protocol.measure import Measurement
 from fulcra.protocol.predictors import surprise
 from fulcra.protocol.progress import Clock
 from fulcra.protocol.records import SCHEMA, record_rows
-from fulcra.protocol.results.audit import Branch, Measured, Predicted
+from fulcra.protocol.results.audit import Branch, Figures, Measured, Predicted
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.validation import Case, ProtocolRow, StudySize, VerdictRow
 from fulcra.protocol.runs import Run, manifest_of
@@ -154,7 +154,7 @@ def _trigger(prediction: Forecast) -> float | None:
 def measured_windows(
     member: Member, behavior_name: str, size: StudySize, path: Path, clock: Clock
 ) -> Windows:
-    """The windows of one model under one behavior.
+    """The windows of one model under one behavior, of the branches that its pool's margins choose.
 
     Kept under `path`: a measurement that is over is read back, an interrupted one goes on.
     """
@@ -172,6 +172,7 @@ def measured_windows(
 
 
 def _windows(member: Member, run: Run, subject: Subject, size: StudySize) -> Windows:
+    """The pool and its measured branches; measured gains are rounded as files hold them."""
     case = Case(
         lineage=member.lineage.name,
         recipe=member.lineage.recipe,
@@ -183,11 +184,12 @@ def _windows(member: Member, run: Run, subject: Subject, size: StudySize) -> Win
     drawn = drawn_by_margin(pool, size.branches, size.seed)
     chosen = [branch.forecast for branch in drawn]
     committed = measured(run, subject, chosen, size.gains)
+    figures = Figures.model_validate(committed.figures.plain())
     others = _other_ceilings(subject, [prediction.at for prediction in chosen])
-    protocol = _protocol_row(case, committed)
+    protocol = _protocol_row(case, committed, figures)
     rows = [
         _row(protocol, subject.model.n_layers, *branch)
-        for branch in zip(drawn, committed.figures.neurons, others, strict=True)
+        for branch in zip(drawn, figures.neurons, others, strict=True)
     ]
     forecast_rows = [_pool_row(case, prediction) for prediction in pool]
     return Windows(rows=tuple(rows), pool=tuple(forecast_rows), protocol=protocol)
@@ -254,14 +256,17 @@ def _gain(edge: Predicted | Measured | None) -> float | None:
 
 
 def _pool_row(case: Case, prediction: Forecast) -> PoolRow:
-    at = prediction.at
+    coordinate = prediction.at
     return PoolRow(
-        **dict(case), neuron=site(at), branch=str(at.branch), trigger=_trigger(prediction)
+        **dict(case),
+        neuron=site(coordinate),
+        branch=str(coordinate.branch),
+        trigger=_trigger(prediction),
     )
 
 
-def _protocol_row(case: Case, committed: Committed) -> ProtocolRow:
-    figures, margin = committed.figures, committed.content.plan.log_odds_margin
+def _protocol_row(case: Case, committed: Committed, figures: Figures) -> ProtocolRow:
+    margin = committed.content.plan.log_odds_margin
     assert margin is not None  # without openings nothing was forecast
     return ProtocolRow(
         **dict(case),

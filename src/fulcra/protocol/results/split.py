@@ -51,7 +51,7 @@ class Split(Value):
 
     @property
     def lineages(self) -> tuple[Lineage, ...]:
-        """All lineages, development first."""
+        """All lineages of the study, those of development first."""
         return self.development + self.held_out
 
     def whole(self) -> "Split":
