@@ -1,4 +1,4 @@
-"""Targets are judged as they were set: met at their edge, missed beyond, untested without figures."""
+"""Targets are judged as they were set: met at their edge, missed beyond, untested where unknown."""
 
 from fulcra.backtest.targets import targets
 from fulcra.protocol.results.split import Lineage, Split
