@@ -1,16 +1,14 @@
 """The back-test as a documentation page, its plots and a terminal table; computes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from fulcra.report.figures.scatter import Point, scatter
-from fulcra.report.markdown import markdown_table
 from fulcra.report.notation import UNKNOWN, number
+from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
@@ -66,15 +64,14 @@ def validation_table(result: "ValidationResult") -> Group:
     subject = f"split {result.split_sha256[:16]} · {_TITLES[result.part]}"
     if result.reduced:
         subject += " · reduced: concludes nothing"
-    methods = method_rows(result.ceilings.of(result.part) or {})
-    levels = level_rows(result.verdicts.of(result.part) or {})
-    tables = [_rich("ceilings", _METHOD, methods), _rich("verdicts", _LEVEL, levels)]
-    return Group(Text(subject, "dim"), *tables)
+    ceilings = ceiling_sheet(result.ceilings.of(result.part) or {})
+    verdicts = verdict_sheet(result.verdicts.of(result.part) or {})
+    return Group(Text(subject, "dim"), ceilings.rich(), verdicts.rich())
 
 
-def method_rows(scores: "Mapping[str, CeilingScore]") -> list[list[str]]:
+def ceiling_sheet(scores: "Mapping[str, CeilingScore]") -> Sheet:
     """One row a predictor of the ceiling."""
-    return [
+    rows = [
         [
             method,
             str(s.tier),
@@ -90,11 +87,12 @@ def method_rows(scores: "Mapping[str, CeilingScore]") -> list[list[str]]:
         ]
         for method, s in scores.items()
     ]
+    return Sheet(_METHOD, rows, "ceilings", numbers=_METHOD[1:])
 
 
-def level_rows(scores: "Mapping[str, VerdictScore]") -> list[list[str]]:
+def verdict_sheet(scores: "Mapping[str, VerdictScore]") -> Sheet:
     """One row a level of the law's calls."""
-    return [
+    rows = [
         [
             level,
             number(s.auroc),
@@ -113,6 +111,7 @@ def level_rows(scores: "Mapping[str, VerdictScore]") -> list[list[str]]:
         ]
         for level, s in scores.items()
     ]
+    return Sheet(_LEVEL, rows, "verdicts", numbers=_LEVEL[1:])
 
 
 def span(score: Span, always: bool = False) -> str:
@@ -126,22 +125,6 @@ def mean(estimate: "MeanInterval") -> str:
     """A mean with its interval in brackets, where it has one."""
     bracket = "" if span(estimate) == UNKNOWN else f" ({span(estimate)})"
     return f"{number(estimate.value)}{bracket}"
-
-
-def _rich(title: str, head: tuple[str, ...], rows: list[list[str]]) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        show_edge=False,
-        pad_edge=False,
-        title=Text(title, "dim"),
-        title_justify="left",
-    )
-    for place, label in enumerate(head):
-        table.add_column(label, justify="right" if place else "left")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
 
 
 def validation_plots(result: "ValidationResult") -> dict[str, str]:
@@ -174,17 +157,17 @@ def validation_markdown(result: "ValidationResult") -> str:
         factors=_factors(result),
         steadiest=_steadiest(result),
         damages=_damages(result.detector),
-        methods=lambda scores: _sheet(_METHOD, method_rows(scores or {})),
-        levels=lambda scores: _sheet(_LEVEL, level_rows(scores or {})),
+        methods=lambda scores: _markdown(ceiling_sheet(scores or {})),
+        levels=lambda scores: _markdown(verdict_sheet(scores)),
         number=number,
         span=span,
         mean=mean,
     )
 
 
-def _sheet(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; a sentence where nothing was measured."""
-    return "\n".join(markdown_table(head, rows)) if rows else "Not measured."
+def _markdown(sheet: Sheet) -> str:
+    """The table in Markdown; a sentence where nothing was measured."""
+    return "\n".join(sheet.markdown()) if sheet.rows else "Not measured."
 
 
 def _factors(result: "ValidationResult") -> list[str]:
