@@ -30,7 +30,9 @@ def validate_command(
     ] = None,
     split: Annotated[
         Path | None,
-        typer.Option(help="The file that says which lineages are held out. Default: the shipped."),
+        typer.Option(
+            help="The file that says which lineages are held out. Default: the shipped one."
+        ),
     ] = None,
     reduced: Annotated[
         bool,
