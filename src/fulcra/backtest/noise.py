@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.formulas.intervals import cluster_bootstrap, crossing
+from fulcra.formulas.intervals import crossing
 from fulcra.formulas.repeatability import repeatability
+from fulcra.formulas.resampling import cluster_bootstrap
 from fulcra.formulas.saturation import alignment_of_gain
 from fulcra.law.edges import HALF
 from fulcra.protocol.results.coherence import EdgeDifference, EdgeNoise, MeanInterval, Noise

@@ -13,8 +13,8 @@ from fulcra.formulas.intervals import wilson
 from fulcra.ladders.kl_ladder import TEXTS, edit_divergences
 from fulcra.ladders.trigger_ladder import GAINS
 from fulcra.models import Model, ablate_direction, add_mlp, anchor, load, pin, scale
+from fulcra.models.activations import natural_extent
 from fulcra.models.anchors import anchor_gaps
-from fulcra.models.capture import natural_extent
 from fulcra.models.coordinate import coordinate
 from fulcra.protocol import Trial, set_trials
 from fulcra.protocol.measure import Measurement
