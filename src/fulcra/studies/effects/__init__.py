@@ -1,0 +1,1 @@
+"""What an edit does besides: sets of prompts, other text, and tasks of a harness."""
