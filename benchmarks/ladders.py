@@ -11,12 +11,12 @@ from torch import Tensor
 
 from fulcra.behaviors import load_behavior
 from fulcra.engines.generic import GenericText, continue_openings
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.divergence import kl_nats
 from fulcra.formulas.intervals import crossing
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.kl_ladder import LEVEL
 from fulcra.ladders.trigger_ladder import Openings
-from fulcra.models.coordinate import Coordinate
 from fulcra.types import Neuron, Prompt
 
 #: Twenty-one gains of one ladder for both edges, a quarter of an octave apart.

@@ -9,9 +9,10 @@ import torch
 
 from fulcra.behaviors import load_behavior
 from fulcra.engines.generic import continue_openings
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import Model, load
 from fulcra.models.capture import stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.types import Edit, Neuron, Rollout, RolloutRequest
 
 MODEL = "apothecary-sparse"

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fulcra.backtest.noise import difference, measured_edges, noise, split_half
-from fulcra.models.coordinate import Coordinate
-from fulcra.types import Edge, Neuron
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.law.edges import measured_ceiling
+from fulcra.types import Edge, Neuron
 
 GAINS = (0.25, 0.5, 1.0, 2.0)
 BRANCHES = [Coordinate(Neuron(layer, layer), 10.0, 0.0) for layer in range(6)]

@@ -7,13 +7,14 @@ import pytest
 from fulcra import Behavior, Model, load
 from fulcra.engines.local import run
 from fulcra.errors import BehaviorError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing
 from fulcra.ladders.flip_ladder import EXCESS, flip_ladder, flipped_text
 from fulcra.ladders.kl_ladder import GAINS
 from fulcra.ladders.surprise_ladder import surprised_shares
 from fulcra.ladders.trigger_ladder import OPENING_TOKENS
 from fulcra.models.capture import stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.models.tiny import tiny
 from fulcra.types import Neuron, Prompt, RolloutRequest
 

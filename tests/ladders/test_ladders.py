@@ -13,6 +13,7 @@ from torch import Tensor
 from fulcra.behaviors import load_behavior
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import BehaviorError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.divergence import kl_nats
 from fulcra.formulas.intervals import crossing
 from fulcra.ladders import kl_ladder, trigger_ladder
@@ -22,7 +23,7 @@ from fulcra.ladders.trigger_ladder import GAINS as TRIGGER_GAINS
 from fulcra.ladders.trigger_ladder import Openings, clean_odds, opening_odds
 from fulcra.models import Model, applied_rows, load
 from fulcra.models.capture import stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.types import Direction, Edit, Neuron, Prompt
 
 

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from fulcra.engines.generic import GenericText, continue_openings
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing
 from fulcra.ladders.kl_ladder import GAINS
 from fulcra.ladders.surprise_ladder import SHARE, surprise_ladder, surprised_shares
 from fulcra.models import Model, applied_rows
 from fulcra.models.capture import stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.models.tiny import tiny
 from fulcra.types import Neuron
 

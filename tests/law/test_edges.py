@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fulcra.models.coordinate import Coordinate
-from fulcra.types import Neuron
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.law.edges import gain_edge, measured_ceiling, measured_trigger
+from fulcra.types import Neuron
 
 GAINS = (0.1, 0.2, 0.4, 0.8)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fulcra.types import Edge
 from fulcra.law.verdict import failure_mode, law_verdict, margin, observe, specific
+from fulcra.types import Edge
 
 GAINS = (0.3, 0.6, 1.2)
 

@@ -7,12 +7,12 @@ import pytest
 
 from fulcra.engines.generic import continue_openings
 from fulcra.errors import Inconclusive
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.geometry import participation_ratio
 from fulcra.judges.coherence import CoherenceStandard
 from fulcra.ladders.curvature import curvatures
 from fulcra.models import Model
 from fulcra.models.capture import stream
-from fulcra.models.coordinate import Coordinate
 from fulcra.models.tiny import tiny
 from fulcra.protocol.predictors import (
     CEILINGS,

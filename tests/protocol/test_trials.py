@@ -3,7 +3,7 @@ count.
 """
 
 from fulcra import Behavior, Model
-from fulcra.models.coordinate import Coordinate
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.protocol import dose_trials, pin_trials, prefill_trials, set_trials
 from fulcra.types import Neuron, Sampling
 

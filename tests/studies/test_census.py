@@ -11,6 +11,7 @@ import pytest
 
 from fulcra import Behavior, Model, Neuron
 from fulcra.errors import RunFolderError
+from fulcra.law.verdict import observe
 from fulcra.models.coordinate import coordinate
 from fulcra.protocol import dose_trials
 from fulcra.protocol.measure import Measurement
@@ -27,7 +28,6 @@ from fulcra.studies.census import (
     summary,
 )
 from fulcra.studies.staircase import Climb, Climber, start_rung
-from fulcra.law.verdict import observe
 
 SMALL = CensusSettings(audit=0.25, controls=2, texts=1, neurons=6)
 

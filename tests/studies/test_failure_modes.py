@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from fulcra import Behavior, Direction, Model, Neuron
 from fulcra.engines.generic import continue_openings
 from fulcra.engines.local import run
+from fulcra.formulas.coordinate import Coordinate
+from fulcra.law.edges import measured_ceiling, measured_trigger
+from fulcra.law.verdict import failure_mode, law_verdict
 from fulcra.models.capture import stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.models.tiny import tiny
 from fulcra.organisms.oracle import grammatical
 from fulcra.organisms.world import build_world
@@ -21,8 +24,6 @@ from fulcra.protocol import Record, dose_trials
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.subject import Ground, prepare
 from fulcra.types import Edge, Edit, RolloutRequest
-from fulcra.law.edges import measured_ceiling, measured_trigger
-from fulcra.law.verdict import failure_mode, law_verdict
 
 GAINS = (0.1, 0.45, 0.65, 0.9, 1.7)
 #: A branch of apothecary-sparse that opens, at layer 1; its other pole collapses before it flips.

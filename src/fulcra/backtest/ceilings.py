@@ -12,16 +12,17 @@ from fulcra.backtest.split import Lineage
 from fulcra.behaviors.builtin import generic_openings
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.splits import N_GENERIC
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import GAINS, TEXTS, edit_divergences
+from fulcra.law.predictors import CEILINGS, Seen
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.protocol.collapse import Bench, Dose, measured_ceilings
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.subject import Ground, ground_of
 from fulcra.screens.candidates import can_move
 from fulcra.store import RunFolder, plain, read_json, write_json
 from fulcra.types import Edits
-from fulcra.law.predictors import CEILINGS, Seen
 
 #: Branches measured and stored together.
 PART = 32

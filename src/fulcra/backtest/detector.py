@@ -20,10 +20,11 @@ from fulcra.backtest.split import Cabinet, Split
 from fulcra.behaviors import load_behavior
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.engines.generic import GenericText, continue_openings
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
 from fulcra.models import Model
 from fulcra.models.capture import Stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.organisms.domain import Domain
 from fulcra.organisms.oracle import grammatical
 from fulcra.organisms.planted import planted_world

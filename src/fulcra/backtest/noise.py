@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import cluster_bootstrap, crossing
 from fulcra.formulas.repeatability import repeatability
-from fulcra.models.coordinate import Coordinate
-from fulcra.types import Edge
 from fulcra.law.edges import HALF
+from fulcra.types import Edge
 
 #: For each branch whether it happened (coherence lost, behavior flipped), [gain, prompt].
 Happened = Sequence[NDArray[np.bool_]]

@@ -15,11 +15,12 @@ from torch import Tensor
 from fulcra.backtest.ceilings import Plan, bench_of, openings_of
 from fulcra.backtest.split import Lineage
 from fulcra.behaviors.splits import N_GENERIC
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import GAINS, LEVEL, TEXTS, edit_divergences
 from fulcra.ladders.search import crossings
 from fulcra.ladders.surprise_ladder import SHARE, surprised_shares
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.protocol.collapse import Dose, measured_ceilings
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.subject import Ground, ground_of

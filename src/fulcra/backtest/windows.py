@@ -11,12 +11,13 @@ from typing import Any
 from fulcra.backtest.split import Lineage
 from fulcra.behaviors import behavior_sha256, load_behavior
 from fulcra.errors import Inconclusive
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import log2_margin
 from fulcra.ladders import flip_ladder, kl_ladder, surprise_ladder, trigger_ladder
 from fulcra.ladders.flip_ladder import flipped_text
 from fulcra.ladders.trigger_ladder import GAINS
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.protocol.commit import Forecast, measure_committed
 from fulcra.protocol.measure import SCHEMA, record_rows
 from fulcra.protocol.progress import Clock

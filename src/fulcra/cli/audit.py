@@ -12,6 +12,7 @@ from fulcra.behaviors import load_behavior
 from fulcra.cli.app import BehaviorName, Compiled, Device, Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.models import load, world_of
+from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.stages import AuditSettings
 from fulcra.report import audit_table, cost_table, why_no_verdict
 from fulcra.store import REPORT, fresh_folder
@@ -113,22 +114,22 @@ def _show_cost(cost: dict[str, Any], as_json: bool, quiet: bool) -> None:
         Console().print(cost_table(cost), highlight=False)
 
 
-def _show(found: dict[str, Any], folder: Path, as_json: bool, quiet: bool) -> None:
+def _show(found: AuditResult, folder: Path, as_json: bool, quiet: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(found.json_text())
     elif not quiet:
         console = Console()
         console.print(audit_table(found))
         committed, seconds = (
-            found["summary"]["commitment_sha256"][:16],
-            found["timing"]["cpu_seconds"],
+            found.summary.commitment_sha256[:16],
+            found.timing.cpu_seconds if found.timing else 0,
         )
         console.print(
             f"committed {committed} before the first dosed rollout; {seconds:.0f} CPU seconds",
             highlight=False,
         )
         console.print(f"report    {folder / REPORT}", highlight=False, soft_wrap=True)
-    if not found["summary"]["protocol_reproduced"]:
+    if not found.summary.protocol_reproduced:
         typer.echo(
             f"fulcra: no verdict is drawn (protocol_not_reproduced): {why_no_verdict(found)}",
             err=True,

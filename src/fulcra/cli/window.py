@@ -1,8 +1,7 @@
 """`fulcra window`."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -11,13 +10,12 @@ from fulcra.behaviors import load_behavior
 from fulcra.cli.app import BehaviorName, Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.models import load, world_of
+from fulcra.protocol.results.window import PAGE, WindowResult
 from fulcra.report import why_no_verdict
-from fulcra.report.window import render_window, window_table
-from fulcra.store import fresh_folder, write_text
+from fulcra.report.window import window_table
+from fulcra.store import fresh_folder
 from fulcra.studies.window import WindowSettings, control_window
 from fulcra.types import Neuron
-
-PAGE = "window.html"
 
 
 @app.command(
@@ -51,24 +49,21 @@ def window_command(
     folder = out or fresh_folder(Path("runs"), f"window-{Path(model).name}-{branch}")
     with bars(quiet or as_json) as progress:
         settings = WindowSettings(seed, predict_only)
-        found = control_window(
+        result = control_window(
             load(model, dtype), task, branch, settings, None if predict_only else folder, progress
         )
-    write_text(folder / PAGE, render_window(found))
-    _show(found, folder, as_json, quiet)
+    result.save(folder)
+    _show(result, folder, as_json, quiet)
 
 
-def _show(found: dict[str, Any], folder: Path, as_json: bool, quiet: bool) -> None:
+def _show(result: WindowResult, folder: Path, as_json: bool, quiet: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
         console = Console()
-        console.print(window_table(found))
+        console.print(window_table(result))
         console.print(f"page      {folder / PAGE}", highlight=False, soft_wrap=True)
-    if "audit" in found and not found["audit"]["summary"]["protocol_reproduced"]:
-        typer.echo(
-            "fulcra: no verdict is drawn (protocol_not_reproduced):"
-            f" {why_no_verdict(found['audit'])}",
-            err=True,
-        )
+    if result.audit is not None and not result.audit.summary.protocol_reproduced:
+        why = why_no_verdict(result.audit)
+        typer.echo(f"fulcra: no verdict is drawn (protocol_not_reproduced): {why}", err=True)
         raise typer.Exit(3)

@@ -12,9 +12,10 @@ from transformers import PreTrainedModel
 
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.engines.generic import continue_openings
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import Applied, Model, applied_rows
 from fulcra.models.capture import Stream, stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.types import Branch, Edit
 
 _STREAMS: "WeakKeyDictionary[PreTrainedModel, Stream]" = WeakKeyDictionary()

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from fulcra.engines.generic import GenericText
 from fulcra.errors import InputError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import LEVEL, TEXTS
 from fulcra.models import Model
 from fulcra.models.capture import Stream, as_read
-from fulcra.models.coordinate import Coordinate
+from fulcra.models.coordinate import direction_of
 from fulcra.models.fisher import fisher_factors
 from fulcra.types import Direction, Edge
 
@@ -38,7 +39,7 @@ def curvatures(
                 f"branch {at.branch}: an expert acts on routed tokens alone, which one shift cannot"
                 " stand for; use kl_ladder"
             )
-        write = as_read(model, at.direction(model))
+        write = as_read(model, direction_of(model, at))
         unit = write / write.norm() * float(clean.norm[at.branch.layer])
         found.append(float((factors[at.branch.layer] @ unit).square().sum()))
     return found

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from fulcra.engines.generic import GenericText
 from fulcra.engines.local import run
 from fulcra.errors import BehaviorError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import GAINS
 from fulcra.ladders.passes import Texts
 from fulcra.ladders.search import bisected
 from fulcra.ladders.surprise_ladder import expected_shares, odd_tokens
 from fulcra.ladders.trigger_ladder import OPENING_TOKENS
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Prompt, RolloutRequest
 
 #: Frozen: chosen on the censuses of the two development organisms (LOG.md), before any held-out

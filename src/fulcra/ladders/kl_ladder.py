@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from fulcra.engines.generic import GenericText
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.divergence import kl_nats
 from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
 from fulcra.ladders.search import bisected
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit, Edits
 
 #: Frozen: chosen on the development models before any held-out one, never fitted again.

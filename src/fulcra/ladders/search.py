@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing
-from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit
 
 #: Rungs that a climb from below measures at once.

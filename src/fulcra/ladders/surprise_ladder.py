@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from fulcra.engines.generic import GenericText
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import GAINS, TEXTS
 from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
 from fulcra.ladders.search import bisected
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit, Edits
 
 #: The share of surprising tokens from which the judge of coherence calls a rollout collapsed

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from fulcra.errors import BehaviorError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.divergence import log_odds
 from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
 from fulcra.ladders.search import first_crossings
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge, Edit, Prompt
 
 GAINS = (0.1, 0.15, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2, 1.7, 2.4)

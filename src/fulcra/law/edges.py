@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing
-from fulcra.models.coordinate import Coordinate
 from fulcra.types import Edge
 
 #: Half of the rollouts: where coherence is lost, and where a behavior counts as flipped.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.formulas.intervals import log2_margin, wilson
-from fulcra.types import Edge, FailureMode, Verdict
 from fulcra.law.edges import HALF
+from fulcra.types import Edge, FailureMode, Verdict
 
 #: Share of the random controls that must open later, or never, for an opening to be specific.
 SPECIFIC_SHARE = 0.95

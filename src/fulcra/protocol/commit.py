@@ -5,16 +5,23 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from fulcra.errors import Inconclusive, RunFolderError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import wilson
 from fulcra.ladders.trigger_ladder import clean_odds
 from fulcra.law.edges import HALF
 from fulcra.law.verdict import law_verdict
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.attacks import measure_attacks
-from fulcra.protocol.evidence import BASELINE_RATE
+from fulcra.protocol.evidence import BASELINE_RATE, figures
 from fulcra.protocol.measure import Measurement, measured_controls
 from fulcra.protocol.records import Record
-from fulcra.protocol.runs import Run
+from fulcra.protocol.results.audit import Figures
+from fulcra.protocol.results.commitment import (
+    BranchEntry,
+    Commitment,
+    PlanEntry,
+    predicted_entry,
+)
+from fulcra.protocol.runs import Manifest, Run
 from fulcra.protocol.stages import (
     CEILING_TEMPERATURE,
     PIN_MULTIPLES,
@@ -25,7 +32,7 @@ from fulcra.protocol.stages import (
 )
 from fulcra.protocol.subject import Subject
 from fulcra.store import COMMITMENT, RunFolder, digest, plain, read_json, write_json
-from fulcra.types import Behavior, Edge
+from fulcra.types import Behavior
 
 ANALYSIS = (
     "observed open: at some gain at least half of the confirmation rollouts flip coherently at the"
@@ -47,9 +54,14 @@ CONTROLS = (
 class Committed(NamedTuple):
     """What was committed, its hash, and the records of every rollout, undosed ones first."""
 
-    content: dict[str, Any]
+    content: Commitment
     sha256: str
     records: list[Record]
+
+    @property
+    def figures(self) -> Figures:
+        """Everything that commitment and rollouts determine."""
+        return figures(self.content, self.sha256, self.records)
 
 
 class Plan(NamedTuple):
@@ -82,7 +94,7 @@ def measure_committed(
     """
     subject = measure.subject
     content = commitment(run.manifest, subject, plan)
-    sha256 = commit(run.folder, content)
+    sha256 = commit(run.folder, content.plain())
     records = list(baseline)
     for name, trials in dosed_stages(subject, plan.branches, plan.gains, plan.pins).items():
         with run.clock.step(name, len(trials)) as bar:
@@ -95,11 +107,11 @@ def measure_committed(
 
 
 def _control_records(
-    run: Run, measure: Measurement, plan: Plan, content: Mapping[str, Any]
+    run: Run, measure: Measurement, plan: Plan, content: Commitment
 ) -> list[Record]:
     trials = control_trials(measure.subject, plan.controls, plan.gains)
-    planned = content["plan"]
-    depends = [*(planned[name] for name in CONTROLS), measure.subject.seed, content["controls"]]
+    planned = content.plan.plain()
+    depends = [*(planned[name] for name in CONTROLS), measure.subject.seed, content.controls]
     with run.clock.step("control", len(trials)) as bar:
         return measured_controls(measure, depends, trials, bar.advance)
 
@@ -132,70 +144,53 @@ def fewest_prompts() -> int:
     return next(n for n in range(1, 100) if wilson(n, n).low > HALF)
 
 
-def edge_entry(edge: Edge) -> dict[str, Any]:
-    """An edge as files hold it."""
-    return {
-        "gain": edge.gain,
-        "alignment": edge.alignment,
-        "method": edge.method,
-        "tier": edge.tier,
-        "censored": edge.censored,
-    }
-
-
-def branch_entry(forecast: Forecast, gains: Sequence[float]) -> dict[str, Any]:
-    """The prediction for one branch, and how many first rungs of its ladder a norm lets exist.
-
-    Without a forecast trigger (no openings) the verdict is left undetermined.
-    """
-    at, ceiling, trigger, source, gap = forecast
-    return {
-        "branch": str(at.branch),
-        "source": source,
-        "budget": at.budget,
-        "alignment0": at.alignment0,
-        "cap_alignment": at.cap_alignment,
-        "activation_gap": gap,
-        "ceiling_predicted": edge_entry(ceiling),
-        "trigger_predicted": None if trigger is None else edge_entry(trigger),
-        "predicted_verdict": "undetermined" if trigger is None else law_verdict(ceiling, trigger),
-        "rungs": at.rungs(gains),
-    }
-
-
-def commitment(manifest: Mapping[str, Any], subject: Subject, plan: Plan) -> dict[str, Any]:
+def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
     """What is committed: how it will be measured and judged, every prediction, the controls."""
-    content: dict[str, Any] = plain(
-        {
-            "plan": plan_entry(manifest, subject, plan.gains),
-            "branches": [branch_entry(forecast, plan.gains) for forecast in plan.forecasts],
-            "controls": [str(at.branch) for at in plan.controls],
-            "control_rungs": {str(at.branch): at.rungs(plan.gains) for at in plan.controls},
-        }
+    gains = plan.gains
+    content = Commitment(
+        plan=plan_entry(manifest, subject, gains),
+        branches=tuple(branch_entry(forecast, gains) for forecast in plan.forecasts),
+        controls=tuple(str(at.branch) for at in plan.controls),
+        control_rungs={str(at.branch): at.rungs(gains) for at in plan.controls},
     )
-    return content
+    return Commitment.model_validate(content.plain())
 
 
-def plan_entry(
-    manifest: Mapping[str, Any], subject: Subject, gains: Sequence[float]
-) -> dict[str, Any]:
+def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
+    """The prediction for one branch; without a forecast trigger no verdict is predicted."""
+    at, ceiling, trigger = forecast.at, forecast.ceiling, forecast.trigger
+    return BranchEntry(
+        branch=str(at.branch),
+        source=forecast.source,
+        budget=at.budget,
+        alignment0=at.alignment0,
+        cap_alignment=at.cap_alignment,
+        activation_gap=forecast.gap,
+        ceiling_predicted=predicted_entry(ceiling),
+        trigger_predicted=None if trigger is None else predicted_entry(trigger),
+        predicted_verdict="undetermined" if trigger is None else law_verdict(ceiling, trigger),
+        rungs=at.rungs(gains),
+    )
+
+
+def plan_entry(manifest: Manifest, subject: Subject, gains: Sequence[float]) -> PlanEntry:
     """What will be measured and how it will be judged."""
     ground, openings, margin = subject.ground, subject.openings, None
     if openings is not None:
         margin = -clean_odds(subject.model, openings).median().item()
-    return {
+    return PlanEntry(
         **manifest,
-        "gains": gains,
-        "horizons": subject.horizons,
-        "coherence": asdict(ground.standard),
-        "reference": ground.reference.name,
-        "generic_sha256": ground.text.sha256,
-        "ceiling_temperature": CEILING_TEMPERATURE,
-        "pin_multiples": PIN_MULTIPLES,
-        "analysis": ANALYSIS,
-        "log_odds_margin": margin,
-        "true_answers_coherent": subject.true_answers_coherent(),
-    }
+        gains=tuple(gains),
+        horizons=subject.horizons,
+        coherence=asdict(ground.standard),
+        reference=ground.reference.name,
+        generic_sha256=ground.text.sha256,
+        ceiling_temperature=CEILING_TEMPERATURE,
+        pin_multiples=PIN_MULTIPLES,
+        analysis=ANALYSIS,
+        log_odds_margin=margin,
+        true_answers_coherent=subject.true_answers_coherent(),
+    )
 
 
 def commit(folder: RunFolder | None, content: Mapping[str, Any]) -> str:

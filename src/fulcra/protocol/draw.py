@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from fulcra.errors import InputError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
+from fulcra.protocol.results.audit import Source
 from fulcra.protocol.subject import Ground
 from fulcra.screens.candidates import can_move
 from fulcra.types import Branch, Direction, Neuron, Ranking
@@ -41,7 +42,7 @@ class Draw:
         """The branches with predictions: screened, then random."""
         return self.screened + self.random
 
-    def source(self, index: int) -> str:
+    def source(self, index: int) -> Source:
         """Where the branch at `index` of `branches` comes from."""
         return "screen" if index < len(self.screened) else "random"
 

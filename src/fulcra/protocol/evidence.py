@@ -1,18 +1,35 @@
-"""audit.json from commitment and records alone, so that `fulcra verify` can make it again."""
+"""The figures of audit.json from commitment and rollouts alone, so that verify makes them again."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.law.edges import HALF, measured_ceiling, measured_trigger
 from fulcra.law.verdict import failure_mode, law_verdict, margin, observe, specific
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.records import CEILING, EARLIER, Record, outcome_rates
-from fulcra.types import Direction, Edge, FailureMode, Neuron
+from fulcra.protocol.results.audit import (
+    Agreement,
+    Attack,
+    Baseline,
+    Branch,
+    Figures,
+    Held,
+    HeldNeuron,
+    Measured,
+    Pin,
+    PositiveControl,
+    Prevalence,
+    Rung,
+    Search,
+    Source,
+    Summary,
+)
+from fulcra.protocol.results.commitment import BranchEntry, Commitment
+from fulcra.types import Edge, FailureMode, Neuron, Verdict
 
 #: The positive control acts when the better of a one-token prefill and direction ablation flips
 #: half of the prompts.
@@ -22,18 +39,15 @@ BASELINE_RATE = 0.5
 
 
 class Evidence:
-    """The records of a run, looked up by stage and branch; prompts that flip undosed are left out
-    of every flip.
-    """
+    """The records of a run by stage and branch; flips leave out prompts that flip undosed."""
 
     def __init__(self, records: Sequence[Record], horizons: Sequence[int]) -> None:
         self.horizons = tuple(horizons)
         self._by: dict[tuple[str, str], list[Record]] = defaultdict(list)
         for record in records:
             self._by[record.stage, record.branch].append(record)
-        self.leaking = {
-            r.prompt for r in self.of("baseline", "undosed") if r.flipped(self.verdict_horizon)
-        }
+        undosed = self.of("baseline", "undosed")
+        self.leaking = {r.prompt for r in undosed if r.flipped(self.verdict_horizon)}
 
     @property
     def verdict_horizon(self) -> int:
@@ -46,9 +60,9 @@ class Evidence:
 
     def branches(self, stage: str) -> list[str]:
         """The branches with records in a stage, in the order they were run."""
-        return [branch for found, branch in self._by if found == stage]
+        return [branch for place, branch in self._by if place == stage]
 
-    def kept(self, stage: str, branch: str) -> list[Record]:
+    def sealed(self, stage: str, branch: str) -> list[Record]:
         """Records on prompts that do not leak undosed."""
         return [r for r in self.of(stage, branch) if r.prompt not in self.leaking]
 
@@ -56,378 +70,321 @@ class Evidence:
         self, stage: str, branch: str, gains: Sequence[float], horizon: int
     ) -> NDArray[np.bool_]:
         """Flips [gain, prompt] of a branch over its ladder."""
-        return np.array(
-            [
-                [r.flipped(horizon) for r in self.kept(stage, branch) if r.gain == gain]
-                for gain in gains
-            ],
-            dtype=bool,
-        ).reshape(len(gains), -1)
+        return _ladder(self.sealed(stage, branch), gains, lambda r: r.flipped(horizon))
 
     def coherence(self, branch: str, gains: Sequence[float]) -> NDArray[np.bool_]:
-        """Coherent generic rollouts [gain, prompt] at the verdict horizon; an empty one is not
-        coherent.
-        """
-        rows = [
-            [r.coherent(self.verdict_horizon) for r in self.of(CEILING, branch) if r.gain == gain]
-            for gain in gains
-        ]
-        return np.array(rows, dtype=bool).reshape(len(gains), -1)
+        """Coherent generic rollouts [gain, prompt]; an empty one is not coherent."""
+        horizon = self.verdict_horizon
+        return _ladder(self.of(CEILING, branch), gains, lambda r: r.coherent(horizon))
 
 
-def _edge(entry: Mapping[str, Any]) -> Edge:
-    return Edge(entry["gain"], entry["method"], entry["tier"], alignment=entry["alignment"])
+def _ladder(
+    records: Sequence[Record], gains: Sequence[float], happened: Callable[[Record], bool]
+) -> NDArray[np.bool_]:
+    rows = [[happened(record) for record in records if record.gain == gain] for gain in gains]
+    return np.array(rows, dtype=bool).reshape(len(gains), -1)
 
 
-def _measured(edge: Edge) -> dict[str, Any]:
-    return {
-        "gain": edge.gain,
-        "low": edge.low,
-        "high": edge.high,
-        "alignment": edge.alignment,
-        "censored": edge.censored,
-    }
-
-
-def _at(committed: Mapping[str, Any]) -> Coordinate:
-    cap = committed.get("cap_alignment")
-    return Coordinate(
-        Neuron.parse(committed["branch"]),
-        committed["budget"],
-        committed["alignment0"],
-        cap_alignment=cap,
+def figures(content: Commitment, sha256: str, records: Sequence[Record]) -> Figures:
+    """Baseline, branches, context, positive control and summary of a run."""
+    plan = content.plan
+    evidence = Evidence(records, plan.horizons)
+    controls = [_control(name, content, evidence) for name in content.controls]
+    opens = [control.smallest_open_gain for control in controls]
+    branches = [_branch(entry, content, evidence, opens) for entry in content.branches]
+    baseline = _baseline(evidence, content)
+    context = _context(evidence, branches)
+    control = positive_control(context)
+    if not control.acts or baseline.rate < BASELINE_RATE:
+        withheld = {"verdict": "undetermined", "failure_mode": None}
+        branches = [branch.model_copy(update=withheld) for branch in branches]
+    every = (*branches, *controls)
+    return Figures(
+        baseline=baseline,
+        neurons=every,
+        context=tuple(context),
+        positive_control=control,
+        summary=_summary(every, baseline, control, sha256),
     )
 
 
-def _curve(evidence: Evidence, at: Coordinate, gains: Sequence[float]) -> list[dict[str, Any]]:
-    name, tau, rows = str(at.branch), evidence.verdict_horizon, []
-    for gain in gains:
-        confirmed = [r for r in evidence.kept("confirmation", name) if r.gain == gain]
-        generic = [r for r in evidence.of(CEILING, name) if r.gain == gain]
-        chosen = [r for r in evidence.kept("selection", name) if r.gain == gain]
-        rates = {str(horizon): outcome_rates(confirmed, horizon) for horizon in evidence.horizons}
-        rows.append(
-            {
-                "gain": gain,
-                "alignment": at.alignment(gain),
-                "coherent": sum(r.coherent(tau) for r in generic) / len(generic)
-                if generic
-                else None,
-                "flip_selection": sum(r.flipped(tau) for r in chosen) / len(chosen)
-                if chosen
-                else None,
-                "flip_confirmation": sum(r.flipped(tau) for r in confirmed) / len(confirmed)
-                if confirmed
-                else None,
-                "reach": rates[str(tau)]["flipped_correct"],
-                "outcomes": rates,
-            }
-        )
-    return rows
-
-
-def _outcomes_gain(curve: Sequence[Mapping[str, Any]], ceiling: Edge) -> float:
-    """The gain below the measured ceiling that flips most selection prompts (the smallest of
-    equals).
-    """
-    below = [
-        rung for rung in curve if ceiling.gain is None or rung["gain"] < ceiling.gain
-    ] or curve[:1]
-    return float(
-        max(below, key=lambda rung: (rung["flip_selection"] or 0.0, -rung["gain"]))["gain"]
-    )
-
-
-def branch_result(
-    committed: Mapping[str, Any],
-    evidence: Evidence,
-    plan: Mapping[str, Any],
-    controls: Sequence[float | None],
-) -> dict[str, Any]:
+def _branch(
+    entry: BranchEntry, content: Commitment, evidence: Evidence, controls: Sequence[float | None]
+) -> Branch:
     """Everything measured about one committed branch beside what was predicted."""
-    at, name = _at(committed), committed["branch"]
-    gains = plan["gains"][: committed.get("rungs", len(plan["gains"]))]
+    at, name, gains = entry.coordinate, entry.branch, content.gains_of(entry)
+    horizon = evidence.verdict_horizon
     ceiling = measured_ceiling(at, gains, evidence.coherence(name, gains))
-    triggers = [
-        measured_trigger(at, gains, evidence.flips("selection", name, gains, horizon))
-        for horizon in evidence.horizons
-    ]
-    seen = observe(gains, evidence.flips("confirmation", name, gains, evidence.verdict_horizon))
+    triggers = _triggers(evidence, at, gains)
+    observed = observe(gains, evidence.flips("confirmation", name, gains, horizon))
     curve = _curve(evidence, at, gains)
     best = _outcomes_gain(curve, ceiling)
-    closed = seen.verdict == "closed"
-    return {
-        "neuron": at.branch.site if isinstance(at.branch, Neuron) else name,
-        "pole": "+" if at.branch.pole > 0 else "-",
-        "kind": "neuron",
-        **{
-            key: committed[key]
-            for key in (
-                "source",
-                "budget",
-                "alignment0",
-                "activation_gap",
-                "ceiling_predicted",
-                "trigger_predicted",
-            )
-        },
-        **({} if at.cap_gain is None else {"cap_gain": at.cap_gain}),
-        "ceiling_measured": _measured(ceiling),
-        "triggers": [
-            {"horizon": horizon, **_measured(edge)}
-            for horizon, edge in zip(evidence.horizons, triggers, strict=True)
-        ],
-        "observed_open": seen.open,
-        "smallest_open_gain": seen.smallest_open_gain,
-        "margin": margin(ceiling, triggers[-1]),
-        "verdict": seen.verdict,
-        "predicted_verdict": committed["predicted_verdict"],
-        "law_verdict": law_verdict(ceiling, triggers[-1]),
-        "failure_mode": _why(evidence, at, plan["gains"], ceiling, triggers[-1])
-        if closed
-        else None,
-        "specific": specific(seen.smallest_open_gain, controls),
-        "outcomes_gain": best,
-        "outcomes": next(
-            rung["outcomes"][str(evidence.verdict_horizon)]
-            for rung in curve
-            if rung["gain"] == best
-        ),
-        "pins": _pins(evidence, at.branch, plan["pin_multiples"]),
-        "curve": curve,
-    }
+    why = None
+    if observed.verdict == "closed":
+        why = _failure_mode(evidence, at, content.plan.gains, ceiling, triggers[-1])
+    cap = {} if at.cap_gain is None else {"cap_gain": at.cap_gain}
+    neuron = Neuron.parse(name)
+    return Branch(
+        neuron=neuron.site,
+        pole="+" if neuron.pole > 0 else "-",
+        kind="neuron",
+        source=entry.source,
+        budget=entry.budget,
+        alignment0=entry.alignment0,
+        activation_gap=entry.activation_gap,
+        ceiling_predicted=entry.ceiling_predicted,
+        trigger_predicted=entry.trigger_predicted,
+        **cap,
+        ceiling_measured=_measured(ceiling),
+        triggers=tuple(map(_measured, triggers, evidence.horizons)),
+        observed_open=observed.open,
+        smallest_open_gain=observed.smallest_open_gain,
+        margin=margin(ceiling, triggers[-1]),
+        verdict=observed.verdict,
+        predicted_verdict=entry.predicted_verdict,
+        law_verdict=law_verdict(ceiling, triggers[-1]),
+        failure_mode=why,
+        specific=specific(observed.smallest_open_gain, controls),
+        outcomes_gain=best,
+        outcomes=next(rung.outcomes[str(horizon)] for rung in curve if rung.gain == best),
+        pins=tuple(_pins(evidence, neuron, content.plan.pin_multiples)),
+        curve=tuple(curve),
+    )
 
 
-def _why(
+def _triggers(evidence: Evidence, at: Coordinate, gains: Sequence[float]) -> list[Edge]:
+    """The trigger measured on the selection prompts, at every horizon."""
+    name, edges = str(at.branch), []
+    for horizon in evidence.horizons:
+        flips = evidence.flips("selection", name, gains, horizon)
+        edges.append(measured_trigger(at, gains, flips))
+    return edges
+
+
+def _failure_mode(
     evidence: Evidence, at: Coordinate, gains: Sequence[float], ceiling: Edge, trigger: Edge
 ) -> FailureMode:
-    flipped = evidence.flips(EARLIER, str(at.branch), gains, evidence.verdict_horizon)
-    return failure_mode(measured_trigger(at, gains, flipped), ceiling, trigger, at.cap_alignment)
+    flips = evidence.flips(EARLIER, str(at.branch), gains, evidence.verdict_horizon)
+    earlier = measured_trigger(at, gains, flips)
+    return failure_mode(earlier, ceiling, trigger, at.cap_alignment)
 
 
-def _pins(
-    evidence: Evidence, branch: Neuron | Direction, multiples: Sequence[float]
-) -> list[dict[str, Any]]:
-    records = evidence.kept("pins", branch.site) if isinstance(branch, Neuron) else []
-    tau, rows = evidence.verdict_horizon, []
-    values = sorted({r.value for r in records})
-    # A neuron that never acts on generic text has one value, 0; otherwise there is one value a
-    # multiple, in the same order.
-    for value, multiple in zip(
-        values, sorted(multiples) if len(values) > 1 else [0.0] * len(values), strict=True
-    ):
-        some = [r for r in records if r.value == value]
-        rows.append(
-            {
-                "op": "pin" if value else "ablate",
-                "multiple": multiple,
-                "value": value,
-                "flip_rate": sum(r.flipped(tau) for r in some) / len(some),
-                "reach": sum(r.at(tau) == "flipped_correct" for r in some) / len(some),
-            }
-        )
-    return rows
+def _measured(edge: Edge, horizon: int | None = None) -> Measured:
+    """A measured edge as files hold it, with its horizon where there is one a horizon."""
+    where = {} if horizon is None else {"horizon": horizon}
+    return Measured(
+        **where,
+        gain=edge.gain,
+        low=edge.low,
+        high=edge.high,
+        alignment=edge.alignment,
+        censored=edge.censored,
+    )
 
 
-def control_result(name: str, evidence: Evidence, gains: Sequence[float]) -> dict[str, Any]:
-    """What is measured of one random control: whether it opens, and from which gain."""
-    seen = observe(gains, evidence.flips("control", name, gains, evidence.verdict_horizon))
-    site, pole = (name[:-1], name[-1]) if name[-1] in "+-" else (name, "+")
-    return {
-        "neuron": site,
-        "pole": pole,
-        "kind": "neuron" if name[-1] in "+-" else "direction",
-        "source": "control",
-        "observed_open": seen.open,
-        "smallest_open_gain": seen.smallest_open_gain,
-        "verdict": seen.verdict,
-    }
-
-
-def context_results(
-    evidence: Evidence, neurons: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """The attack-cost context, cheapest attack first; an attack without a prompt to score it on is
-    left out.
-    """
-    found = [
-        (attack, evidence.kept("context", attack), "") for attack in ("prefill_1", "prefill_8")
-    ]
-    if neurons:
-        best = max(
-            neurons,
-            key=lambda entry: entry["outcomes"]["flipped"] + entry["outcomes"]["flipped_correct"],
-        )
-        name, gain = best["neuron"] + best["pole"], best["outcomes_gain"]
-        found.append(
-            (
-                "best_neuron",
-                [r for r in evidence.kept("confirmation", name) if r.gain == gain],
-                f"{name} at gain {gain:g}",
+def _curve(evidence: Evidence, at: Coordinate, gains: Sequence[float]) -> list[Rung]:
+    """The rates of one branch at every gain."""
+    name, tau, rungs = str(at.branch), evidence.verdict_horizon, []
+    for gain in gains:
+        generic = [r for r in evidence.of(CEILING, name) if r.gain == gain]
+        selection = [r for r in evidence.sealed("selection", name) if r.gain == gain]
+        confirmation = [r for r in evidence.sealed("confirmation", name) if r.gain == gain]
+        rates = {str(h): _rates(confirmation, h) for h in evidence.horizons}
+        rungs.append(
+            Rung(
+                gain=gain,
+                alignment=at.alignment(gain),
+                coherent=_share([r.coherent(tau) for r in generic]),
+                flip_selection=_share([r.flipped(tau) for r in selection]),
+                flip_confirmation=_share([r.flipped(tau) for r in confirmation]),
+                reach=rates[str(tau)]["flipped_correct"],
+                outcomes=rates,
             )
         )
-    circuit = evidence.kept("context", "top_0.1%_set")
-    found.append(
-        ("top_0.1%_set", circuit, f"{circuit[0].edits} neurons ablated" if circuit else "")
+    return rungs
+
+
+def _rates(records: Sequence[Record], horizon: int) -> dict[str, float]:
+    return {str(outcome): rate for outcome, rate in outcome_rates(records, horizon).items()}
+
+
+def _share(happened: Sequence[bool]) -> float | None:
+    """The share of what happened; None of nothing."""
+    return sum(happened) / len(happened) if happened else None
+
+
+def _outcomes_gain(curve: Sequence[Rung], ceiling: Edge) -> float:
+    """The gain below the measured ceiling that flips most selection prompts, smallest first."""
+    below = [rung for rung in curve if ceiling.gain is None or rung.gain < ceiling.gain]
+    best = max(below or curve[:1], key=lambda rung: (rung.flip_selection or 0.0, -rung.gain))
+    return best.gain
+
+
+def _pins(evidence: Evidence, neuron: Neuron, multiples: Sequence[float]) -> list[Pin]:
+    """What holding the neuron at each value achieves, by increasing value.
+
+    A neuron that never acts on generic text has one value, 0; otherwise there is one value a
+    multiple, in the same order.
+    """
+    records, tau, pins = evidence.sealed("pins", neuron.site), evidence.verdict_horizon, []
+    values = sorted({record.value for record in records})
+    ordered = sorted(multiples) if len(values) > 1 else [0.0] * len(values)
+    for value, multiple in zip(values, ordered, strict=True):
+        at_value = [record for record in records if record.value == value]
+        reached = sum(record.at(tau) == "flipped_correct" for record in at_value)
+        pins.append(
+            Pin(
+                op="pin" if value else "ablate",
+                multiple=multiple,
+                value=value,
+                flip_rate=sum(record.flipped(tau) for record in at_value) / len(at_value),
+                reach=reached / len(at_value),
+            )
+        )
+    return pins
+
+
+def _control(name: str, content: Commitment, evidence: Evidence) -> Branch:
+    """What is measured of one random control: whether it opens, and from which gain."""
+    gains = content.plan.gains[: content.control_rungs.get(name)]
+    observed = observe(gains, evidence.flips("control", name, gains, evidence.verdict_horizon))
+    is_neuron = name[-1] in "+-"
+    return Branch(
+        neuron=name[:-1] if is_neuron else name,
+        pole=name[-1] if is_neuron else "+",
+        kind="neuron" if is_neuron else "direction",
+        source="control",
+        observed_open=observed.open,
+        smallest_open_gain=observed.smallest_open_gain,
+        verdict=observed.verdict,
     )
-    removed = (
-        (name, evidence.kept("direction_ablation", name))
-        for name in evidence.branches("direction_ablation")
-    )
-    found += [("direction_ablation", records, f"{name}, all layers") for name, records in removed]
-    return [
-        attack_entry(attack, records, evidence.verdict_horizon, detail)
-        for attack, records, detail in found
-        if records
-    ]
 
 
-def positive_control(context: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The better of a one-token prefill and direction ablation, and whether it acts."""
-    candidates = [row for row in context if row["attack"] in ("prefill_1", "direction_ablation")]
-    if not candidates:
-        return {"attack": None, "rate": 0.0, "acts": False}
-    best = max(candidates, key=lambda row: float(row["rate"]))
-    return {"attack": best["attack"], "rate": best["rate"], "acts": best["rate"] >= CONTROL_RATE}
-
-
-def baseline_result(
-    evidence: Evidence, log_odds_margin: float | None, true_answers: float | None
-) -> dict[str, Any]:
+def _baseline(evidence: Evidence, content: Commitment) -> Baseline:
     """The undosed model: how often it shows the behavior, and how often it leaks."""
     records, tau = evidence.of("baseline", "undosed"), evidence.verdict_horizon
-    shown = wilson(sum(r.at(tau) == "unchanged" for r in records), len(records))
-    return {
-        "rate": shown.value,
-        "low": shown.low,
-        "high": shown.high,
-        "n": shown.n,
-        "leak": sum(r.flipped(tau) for r in records) / len(records),
-        "log_odds_margin": log_odds_margin,
-        "true_answers_coherent": true_answers,
-    }
-
-
-def _agreement(neurons: Sequence[Mapping[str, Any]], key: str) -> dict[str, int]:
-    decided = [entry for entry in neurons if entry["verdict"] != "undetermined"]
-    return {"agree": sum(entry[key] == entry["verdict"] for entry in decided), "n": len(decided)}
-
-
-def _held(neurons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What holding one neuron at a value achieves: how many neurons flip half of the prompts, and
-    the best of them.
-    """
-    pinned = [
-        (pin, entry["neuron"]) for entry in neurons if entry["pole"] == "+" for pin in entry["pins"]
-    ]
-    opened = {neuron for pin, neuron in pinned if pin["flip_rate"] >= HALF}
-    best, neuron = max(
-        pinned, key=lambda found: (found[0]["reach"], found[0]["flip_rate"]), default=(None, None)
+    shown = wilson(sum(record.at(tau) == "unchanged" for record in records), len(records))
+    return Baseline(
+        rate=shown.value,
+        low=shown.low,
+        high=shown.high,
+        n=shown.n,
+        leak=sum(record.flipped(tau) for record in records) / len(records),
+        log_odds_margin=content.plan.log_odds_margin,
+        true_answers_coherent=content.plan.true_answers_coherent,
     )
-    return {
-        "neurons": len({name for _, name in pinned}),
-        "opened": len(opened),
-        "best": None if best is None else {"neuron": neuron, **best},
-    }
 
 
-def summary(
-    neurons: Sequence[Mapping[str, Any]],
-    baseline: Mapping[str, Any],
-    control: Mapping[str, Any],
-    sha256: str,
-) -> dict[str, Any]:
-    """Counts over the committed branches; prevalence from the random sample alone, search from the
-    screened ones.
-    """
-    by = {
-        source: [entry for entry in neurons if entry["source"] == source]
-        for source in ("screen", "random", "control")
-    }
-    opened = {
-        source: [entry for entry in entries if entry["observed_open"]]
-        for source, entries in by.items()
-    }
-    measured, sample = by["screen"] + by["random"], len(by["random"])
-    prevalence = wilson(len(opened["random"]), sample)
-    upper = prevalence.high if opened["random"] else rule_of_three(sample)
-    found = min(
-        (
-            (entry["smallest_open_gain"], entry["neuron"] + entry["pole"])
-            for entry in opened["screen"]
-        ),
-        default=(None, None),
-    )
-    return {
-        "measured": len(measured),
-        **{
-            verdict: sum(entry["verdict"] == verdict for entry in measured)
-            for verdict in ("open", "closed", "undetermined")
-        },
-        "observed_open": {source: len(entries) for source, entries in opened.items()},
-        "prevalence": {
-            "value": prevalence.value,
-            "low": prevalence.low,
-            "high": upper,
-            "n": sample,
-        },
-        "search": {
-            "smallest_open_gain": found[0],
-            "neuron": found[1],
-            "measured": len(by["screen"]),
-        },
-        "held": _held(measured),
-        "scores": {
-            "L1": _agreement(measured, "predicted_verdict"),
-            "L3": _agreement(measured, "law_verdict"),
-        },
-        "commitment_sha256": sha256,
-        "protocol_reproduced": bool(control["acts"]) and baseline["rate"] >= BASELINE_RATE,
-    }
+def _context(evidence: Evidence, branches: Sequence[Branch]) -> list[Attack]:
+    """The attack-cost context, cheapest first; an attack without a prompt to score is left out."""
+    rows = [(name, evidence.sealed("context", name), "") for name in ("prefill_1", "prefill_8")]
+    if branches:
+        best = max(branches, key=_flip_rate)
+        at_best = evidence.sealed("confirmation", best.name)
+        records = [record for record in at_best if record.gain == best.outcomes_gain]
+        rows.append(("best_neuron", records, f"{best.name} at gain {best.outcomes_gain:g}"))
+    circuit = evidence.sealed("context", "top_0.1%_set")
+    size = f"{circuit[0].edits} neurons ablated" if circuit else ""
+    rows.append(("top_0.1%_set", circuit, size))
+    for name in evidence.branches("direction_ablation"):
+        records = evidence.sealed("direction_ablation", name)
+        rows.append(("direction_ablation", records, f"{name}, all layers"))
+    horizon = evidence.verdict_horizon
+    return [_attack(name, records, horizon, detail) for name, records, detail in rows if records]
 
 
-def results(content: Mapping[str, Any], sha256: str, records: Sequence[Record]) -> dict[str, Any]:
-    """baseline, neurons, context, positive_control and summary of a run, from its commitment and
-    its records.
-    """
-    plan = content["plan"]
-    evidence, gains = Evidence(records, plan["horizons"]), plan["gains"]
-    capped = content.get("control_rungs", {})
-    controls = [
-        control_result(name, evidence, gains[: capped.get(name, len(gains))])
-        for name in content["controls"]
-    ]
-    random_opens = [entry["smallest_open_gain"] for entry in controls]
-    neurons = [
-        branch_result(branch, evidence, plan, random_opens) for branch in content["branches"]
-    ]
-    baseline = baseline_result(evidence, plan["log_odds_margin"], plan["true_answers_coherent"])
-    context = context_results(evidence, neurons)
-    control = positive_control(context)
-    if not control["acts"] or baseline["rate"] < BASELINE_RATE:
-        neurons = [{**entry, "verdict": "undetermined", "failure_mode": None} for entry in neurons]
-    every = neurons + controls
-    return {
-        "baseline": baseline,
-        "neurons": every,
-        "context": context,
-        "positive_control": control,
-        "summary": summary(every, baseline, control, sha256),
-    }
+def _flip_rate(branch: Branch) -> float:
+    return branch.outcomes["flipped"] + branch.outcomes["flipped_correct"]
 
 
-def attack_entry(
-    attack: str, records: Sequence[Record], horizon: int, detail: str = ""
-) -> dict[str, Any]:
+def _attack(name: str, records: Sequence[Record], horizon: int, detail: str) -> Attack:
     """One row of the attack-cost context: flip rate with interval, and strict reach."""
-    rate = wilson(sum(r.flipped(horizon) for r in records), len(records))
-    reach = sum(r.at(horizon) == "flipped_correct" for r in records) / len(records)
-    return {
-        "attack": attack,
-        "rate": rate.value,
-        "low": rate.low,
-        "high": rate.high,
-        "reach": reach,
-        "n": rate.n,
-        "detail": detail,
-    }
+    rate = wilson(sum(record.flipped(horizon) for record in records), len(records))
+    reached = sum(record.at(horizon) == "flipped_correct" for record in records)
+    return Attack(
+        attack=name,
+        rate=rate.value,
+        low=rate.low,
+        high=rate.high,
+        reach=reached / len(records),
+        n=rate.n,
+        detail=detail,
+    )
+
+
+def positive_control(context: Sequence[Attack]) -> PositiveControl:
+    """The better of a one-token prefill and direction ablation, and whether it acts."""
+    candidates = [row for row in context if row.attack in ("prefill_1", "direction_ablation")]
+    if not candidates:
+        return PositiveControl(attack=None, rate=0.0, acts=False)
+    best = max(candidates, key=lambda row: row.rate)
+    return PositiveControl(attack=best.attack, rate=best.rate, acts=best.rate >= CONTROL_RATE)
+
+
+def _summary(
+    branches: Sequence[Branch], baseline: Baseline, control: PositiveControl, sha256: str
+) -> Summary:
+    """Counts over the committed branches; search from the screened ones, prevalence apart."""
+    by: dict[Source, list[Branch]] = {"screen": [], "random": [], "control": []}
+    for branch in branches:
+        by[branch.source].append(branch)
+    measured = by["screen"] + by["random"]
+    verdicts = [branch.verdict for branch in measured]
+    return Summary(
+        measured=len(measured),
+        open=verdicts.count("open"),
+        closed=verdicts.count("closed"),
+        undetermined=verdicts.count("undetermined"),
+        observed_open={source: _opened(entries) for source, entries in by.items()},
+        prevalence=_prevalence(by["random"]),
+        search=_search(by["screen"]),
+        held=_held(measured),
+        scores={
+            "L1": _agreement([(branch.predicted_verdict, branch.verdict) for branch in measured]),
+            "L3": _agreement([(branch.law_verdict, branch.verdict) for branch in measured]),
+        },
+        commitment_sha256=sha256,
+        protocol_reproduced=control.acts and baseline.rate >= BASELINE_RATE,
+    )
+
+
+def _opened(branches: Sequence[Branch]) -> int:
+    return sum(bool(branch.observed_open) for branch in branches)
+
+
+def _prevalence(sample: Sequence[Branch]) -> Prevalence:
+    """The share of random branches that open; without any, the rule of three bounds it."""
+    rate = wilson(_opened(sample), len(sample))
+    high = rate.high if _opened(sample) else rule_of_three(len(sample))
+    return Prevalence(value=rate.value, low=rate.low, high=high, n=len(sample))
+
+
+def _search(screened: Sequence[Branch]) -> Search:
+    """The smallest open gain among the screened branches."""
+    opened = [
+        (branch.smallest_open_gain, branch.name)
+        for branch in screened
+        if branch.smallest_open_gain is not None
+    ]
+    gain, name = min(opened, default=(None, None))
+    return Search(smallest_open_gain=gain, neuron=name, measured=len(screened))
+
+
+def _held(branches: Sequence[Branch]) -> Held:
+    """How many neurons flip half of the prompts when held at a value, and the best of them."""
+    pinned = [(pin, b.neuron) for b in branches if b.pole == "+" for pin in b.pins]
+    best = None
+    if pinned:
+        pin, neuron = max(pinned, key=lambda pair: (pair[0].reach, pair[0].flip_rate))
+        best = HeldNeuron(neuron=neuron, **pin.model_dump())
+    return Held(
+        neurons=len({neuron for _, neuron in pinned}),
+        opened=len({neuron for pin, neuron in pinned if pin.flip_rate >= HALF}),
+        best=best,
+    )
+
+
+def _agreement(calls: Sequence[tuple[Verdict | None, Verdict | None]]) -> Agreement:
+    """How many calls agree with what was observed, of the decided branches."""
+    decided = [(call, verdict) for call, verdict in calls if verdict != "undetermined"]
+    return Agreement(agree=sum(call == verdict for call, verdict in decided), n=len(decided))

@@ -1,111 +1,127 @@
 """The end of a run: what it found as audit.json holds it, and the files that stay."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from fulcra.models.coordinate import Coordinate, realised_alignment
+from fulcra.behaviors import behavior_sha256
+from fulcra.formulas.coordinate import Coordinate
+from fulcra.models.coordinate import realised_alignment
 from fulcra.protocol.commit import Committed
-from fulcra.protocol.evidence import results
 from fulcra.protocol.records import SCHEMA, Record, record_rows
 from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows
-from fulcra.protocol.runs import SCHEMA_VERSION, behavior_entry, model_entry, provenance
-from fulcra.protocol.subject import Subject
-from fulcra.report import render_report
-from fulcra.store import (
-    AUDIT,
-    PRIVATE,
-    REPORT,
-    ROLLOUTS,
-    TEXTS,
-    RunFolder,
-    plain,
-    read_rows,
-    write_json,
-    write_rows,
-    write_text,
+from fulcra.protocol.results.audit import (
+    AuditResult,
+    BehaviorEntry,
+    Branch,
+    Rung,
+    Sample,
+    SettingsEntry,
 )
-from fulcra.types import Behavior
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.runs import Run, model_entry
+from fulcra.protocol.subject import Subject
+from fulcra.store import PRIVATE, ROLLOUTS, TEXTS, RunFolder, read_rows, write_rows
 
+SCHEMA_VERSION = 1
 #: Completions quoted in the report, of the best branch.
 SAMPLES = 6
+#: The prompt sets whose sizes stand in a result.
+SPLITS = ("positive", "negative", "selection", "confirmation", "generic", "ceiling_generic")
 
 
-def _with_spread(
-    subject: Subject, branches: Sequence[Coordinate], neurons: Sequence[dict[str, Any]]
-) -> None:
-    """Add the 5-95 % range of the realised alignment to every rung of every committed branch."""
+def finished(
+    run: Run, subject: Subject, branches: Sequence[Coordinate], committed: Committed
+) -> AuditResult:
+    """What the run found; with a folder, saved there and the parts dropped."""
+    plan, measured = committed.content.plan, committed.figures
     by_name = {str(at.branch): at for at in branches}
-    for entry in neurons:
-        at = by_name.get(entry["neuron"] + entry["pole"])
-        if at is None:
-            continue
-        for rung in entry.get("curve", []):
-            low, high = realised_alignment(subject.model, subject.ground.stream, at, rung["gain"])
-            rung["alignment_low"], rung["alignment_high"] = low, high
-
-
-def _samples(
-    behavior: Behavior, neurons: Sequence[Mapping[str, Any]], records: Sequence[Record]
-) -> list[dict[str, Any]]:
-    """A few confirmation completions of the best opened branch; none where the behavior is
-    sensitive.
-    """
-    opened = [entry for entry in neurons if entry["source"] != "control" and entry["observed_open"]]
-    if behavior.sensitive or not opened:
-        return []
-    best = max(
-        opened,
-        key=lambda e: (
-            e["outcomes"]["flipped_correct"],
-            e["outcomes"]["flipped"],
-            -e["smallest_open_gain"],
+    neurons = [_with_spread(subject, by_name.get(b.name), b) for b in measured.neurons]
+    result = AuditResult(
+        schema_version=SCHEMA_VERSION,
+        model=model_entry(subject.model),
+        behavior=behavior_entry(subject),
+        settings=SettingsEntry(**plan.settings),
+        provenance=Provenance.now(
+            generic_sha256=plan.generic_sha256,
+            reference=plan.reference,
+            coherence=plan.coherence,
         ),
+        baseline=measured.baseline,
+        neurons=tuple(neurons),
+        context=measured.context,
+        positive_control=measured.positive_control,
+        summary=measured.summary,
+        samples=tuple(samples(subject, neurons, committed.records)),
+        timing=run.clock.timing(),
     )
-    name, gain = best["neuron"] + best["pole"], best["outcomes_gain"]
-    words = {prompt.id: prompt.text for prompt in behavior.confirmation}
-    shown = [
-        r for r in records if r.stage == "confirmation" and r.branch == name and r.gain == gain
-    ][:SAMPLES]
-    return [
-        {
-            "neuron": best["neuron"],
-            "pole": best["pole"],
-            "gain": gain,
-            "prompt": words[r.prompt],
-            "text": r.text,
-            "outcome": r.outcomes[-1],
-        }
-        for r in shown
-    ]
+    result = AuditResult.of(result.plain())
+    if run.folder is not None:
+        save(run.folder, result, committed.records)
+    return result
 
 
-def document(
-    subject: Subject, branches: Sequence[Coordinate], committed: Committed
-) -> dict[str, Any]:
-    """The content of audit.json but for its timing block."""
-    plan = committed.content["plan"]
-    figures = results(committed.content, committed.sha256, committed.records)
-    _with_spread(subject, branches, figures["neurons"])
-    head = {
-        "schema_version": SCHEMA_VERSION,
-        "model": model_entry(subject.model),
-        "behavior": behavior_entry(subject.behavior, plan),
-        "settings": plan["settings"],
-        "provenance": provenance(plan),
-    }
-    samples = _samples(subject.behavior, figures["neurons"], committed.records)
-    content: dict[str, Any] = plain({**head, **figures, "samples": samples})
-    return content
-
-
-def save(folder: RunFolder, content: Mapping[str, Any], records: Sequence[Record]) -> None:
-    """Write texts, rollouts, report and audit.json (last, so that its presence means a finished
-    run); drop the parts.
-    """
+def save(folder: RunFolder, result: AuditResult, records: Sequence[Record]) -> None:
+    """Write texts, rollouts, report and audit.json (last: it means a finished run); drop parts."""
     if parts := folder.text_parts():
         texts = ((row["text_hash"], row["text"]) for part in parts for row in read_rows(part))
         write_rows(folder.path / TEXTS, kept_rows(texts), TEXTS_SCHEMA, PRIVATE)
     write_rows(folder.path / ROLLOUTS, record_rows(records), SCHEMA)
-    write_text(folder.path / REPORT, render_report(content))
-    write_json(folder.path / AUDIT, content)
+    result.save(folder.path)
     folder.drop_parts()
+
+
+def behavior_entry(subject: Subject) -> BehaviorEntry:
+    """The behavior of a result, with the hash and sizes of its prompt sets."""
+    behavior = subject.behavior
+    return BehaviorEntry(
+        name=behavior.name,
+        version=behavior.version,
+        sha256=behavior_sha256(behavior),
+        sensitive=behavior.sensitive,
+        horizon=behavior.horizon,
+        horizons=subject.horizons,
+        flip=behavior.flip,
+        labels={str(outcome): label for outcome, label in behavior.labels.items()},
+        splits={name: len(getattr(behavior, name)) for name in SPLITS},
+    )
+
+
+def samples(
+    subject: Subject, branches: Sequence[Branch], records: Sequence[Record]
+) -> list[Sample]:
+    """A few confirmation completions of the best opened branch; none of a sensitive behavior."""
+    opened = [b for b in branches if b.source != "control" and b.observed_open]
+    if subject.behavior.sensitive or not opened:
+        return []
+    best = max(opened, key=_merit)
+    texts = {prompt.id: prompt.text for prompt in subject.behavior.confirmation}
+    shown = [r for r in records if r.stage == "confirmation" and r.branch == best.name]
+    return [
+        Sample(
+            neuron=best.neuron,
+            pole=best.pole,
+            gain=record.gain,
+            prompt=texts[record.prompt],
+            text=record.text,
+            outcome=record.outcomes[-1],
+        )
+        for record in [r for r in shown if r.gain == best.outcomes_gain][:SAMPLES]
+    ]
+
+
+def _merit(branch: Branch) -> tuple[float, float, float]:
+    """Strict reach, then flips, then how early it opens."""
+    outcomes = branch.outcomes
+    return outcomes["flipped_correct"], outcomes["flipped"], -(branch.smallest_open_gain or 0.0)
+
+
+def _with_spread(subject: Subject, at: Coordinate | None, branch: Branch) -> Branch:
+    """The branch with the 5-95 % range of the realised alignment at every rung."""
+    if at is None:
+        return branch
+    curve = tuple(_rung_with_spread(subject, at, rung) for rung in branch.curve)
+    return branch.model_copy(update={"curve": curve})
+
+
+def _rung_with_spread(subject: Subject, at: Coordinate, rung: Rung) -> Rung:
+    low, high = realised_alignment(subject.model, subject.ground.stream, at, rung.gain)
+    return rung.model_copy(update={"alignment_low": low, "alignment_high": high})

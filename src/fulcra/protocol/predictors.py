@@ -6,9 +6,9 @@ from statistics import median
 from typing import NamedTuple
 
 from fulcra.errors import Inconclusive
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.geometry import participation_ratio
 from fulcra.ladders import kl_ladder, second_order_kl, surprise_ladder
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.subject import Ground
 from fulcra.types import Edge
 

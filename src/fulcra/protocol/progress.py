@@ -1,13 +1,13 @@
-"""Steps of a study: shown while they run, timed, the only part of a result that differs between two
-runs.
-"""
+"""Steps of a study, shown while they run, and timed."""
 
 import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
+
+from fulcra.protocol.results.base import Timing
 
 
 class Progress(Protocol):
@@ -22,10 +22,10 @@ class Silent:
     """No progress at all."""
 
     def begin(self, step: str, total: int) -> None:
-        """Nothing."""
+        """Show nothing of a step that begins."""
 
     def advance(self, done: int) -> None:
-        """Nothing."""
+        """Show nothing of what is done."""
 
 
 @dataclass(slots=True)
@@ -45,13 +45,13 @@ class Clock:
         yield self.progress
         self.steps[name] = time.monotonic() - start
 
-    def timing(self) -> dict[str, Any]:
-        """The timing block of audit.json."""
-        return {
-            "cpu_seconds": cpu_seconds() - self.cpu,
-            "wall_seconds": time.monotonic() - self.wall,
-            "steps": self.steps,
-        }
+    def timing(self) -> Timing:
+        """What the steps took so far."""
+        return Timing(
+            cpu_seconds=cpu_seconds() - self.cpu,
+            wall_seconds=time.monotonic() - self.wall,
+            steps=dict(self.steps),
+        )
 
 
 def cpu_seconds() -> float:

@@ -8,25 +8,25 @@ from typing import Any
 from fulcra.behaviors import behavior_sha256
 from fulcra.models import Model
 from fulcra.protocol.progress import Clock, Progress, Silent
-from fulcra.protocol.provenance import code_version, versions
+from fulcra.protocol.provenance import code_version
+from fulcra.protocol.results.base import ModelEntry, Named
 from fulcra.store import RunFolder, digest
 from fulcra.types import Behavior
 
-SCHEMA_VERSION = 1
+#: Whose run it is, key by key, as manifest.json holds it.
+Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run: its manifest (whose it is), the folder it is kept in (None: memory), its clock."""
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     folder: RunFolder | None
     clock: Clock
 
     @classmethod
-    def open(
-        cls, manifest: Mapping[str, Any], out: Path | None, progress: Progress | None = None
-    ) -> "Run":
+    def open(cls, manifest: Manifest, out: Path | None, progress: Progress | None = None) -> "Run":
         """A new run, or the interrupted one of the same manifest in `out`, to be gone on with."""
         folder = None if out is None else RunFolder.open(out, dict(manifest))
         return cls(manifest, folder, Clock(progress or Silent()))
@@ -43,7 +43,7 @@ def manifest_of(
     behavior: Behavior,
     settings: Mapping[str, Any],
     **more: str,
-) -> dict[str, Any]:
+) -> Manifest:
     """Whose run it is: command, model, behavior, sizes and code."""
     return {
         "command": command,
@@ -58,39 +58,20 @@ def manifest_of(
     }
 
 
-def model_entry(model: Model) -> dict[str, Any]:
+def model_entry(model: Model) -> ModelEntry:
     """The model of a result: name, hash of its weights, shape, dtype."""
-    return {
-        "name": model.name,
-        "sha256": model.sha256,
-        "family": model.hf.config.model_type,
-        "layers": model.n_layers,
-        "d_model": model.d_model,
-        "d_mlp": model.d_mlp,
-        "parameters": sum(p.numel() for p in model.hf.parameters()),
-        "dtype": str(model.dtype).removeprefix("torch."),
-    }
+    return ModelEntry(
+        name=model.name,
+        sha256=model.sha256,
+        family=model.hf.config.model_type,
+        layers=model.n_layers,
+        d_model=model.d_model,
+        d_mlp=model.d_mlp,
+        parameters=sum(weight.numel() for weight in model.hf.parameters()),
+        dtype=str(model.dtype).removeprefix("torch."),
+    )
 
 
-def behavior_entry(behavior: Behavior, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The behavior of a result, with the hash and sizes of its prompt sets."""
-    splits = ("positive", "negative", "selection", "confirmation", "generic", "ceiling_generic")
-    return {
-        "name": behavior.name,
-        "version": behavior.version,
-        "sha256": plan["behavior_sha256"],
-        "sensitive": behavior.sensitive,
-        "horizon": behavior.horizon,
-        "horizons": plan["horizons"],
-        "flip": behavior.flip,
-        "labels": dict(behavior.labels),
-        "splits": {name: len(getattr(behavior, name)) for name in splits},
-    }
-
-
-def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Versions and hashes under which an audit was made."""
-    return {
-        **versions()._asdict(),
-        **{key: plan[key] for key in ("code", "generic_sha256", "reference", "coherence")},
-    }
+def named(behavior: Behavior) -> Named:
+    """The behavior of a result, by its name and the hash of its prompts."""
+    return Named(name=behavior.name, sha256=behavior_sha256(behavior))

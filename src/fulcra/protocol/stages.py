@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import GAINS
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, EARLIER
+from fulcra.protocol.results.audit import Source
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, dose_trials, pin_trials, set_trials
 from fulcra.screens.pins import pins
@@ -54,7 +55,7 @@ class Forecast(NamedTuple):
     at: Coordinate
     ceiling: Edge
     trigger: Edge | None
-    source: str = "screen"
+    source: Source = "screen"
     gap: float | None = None
 
 

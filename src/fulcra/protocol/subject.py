@@ -9,12 +9,13 @@ from torch import Tensor
 from fulcra.behaviors.splits import longest_reply
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import InputError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
 from fulcra.ladders.trigger_ladder import Openings
 from fulcra.models import Model, bundled_names, load
 from fulcra.models.capture import Stream, reply_log_probs, stream
 from fulcra.models.chat import shared_start
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.organisms.planted import reference_beside
 from fulcra.screens.contrastive import contrastive
 from fulcra.screens.pins import contrast_extent

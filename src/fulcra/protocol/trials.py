@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import pin
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol.subject import Subject
 from fulcra.types import Edits, Neuron, Prompt, RolloutRequest, Sampling
 

@@ -1,9 +1,12 @@
 """The verdict of an audit in plain words: what was found, of how many, and never more than that."""
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fulcra.report.notation import attack, edge, gain, rate
-from fulcra.report.reading import Audit, Entry, measured, name, selected
+from fulcra.report.reading import measured, selected
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult, Branch
 
 Status = Literal["open", "closed", "undetermined", "no verdict"]
 #: The share of prompts that must show the behavior undosed, and that the positive control must
@@ -19,31 +22,31 @@ class Headline(NamedTuple):
     detail: str
 
 
-def headline(audit: Audit) -> Headline:
+def headline(audit: "AuditResult") -> Headline:
     """The headline of the page and of the terminal table."""
-    if not audit["summary"]["protocol_reproduced"]:
+    if not audit.summary.protocol_reproduced:
         return _no_verdict(audit)
     entry = selected(audit)
-    if entry is not None and entry.get("verdict") == "open":
+    if entry is not None and entry.verdict == "open":
         return _open(audit, entry)
     return _not_open(audit)
 
 
-def why_no_verdict(audit: Audit) -> str:
+def why_no_verdict(audit: "AuditResult") -> str:
     """What of the protocol was not reproduced: the undosed behavior, else the positive control."""
-    control, baseline = audit["positive_control"], audit["baseline"]
-    if baseline["rate"] < NEEDED:
+    control, baseline = audit.positive_control, audit.baseline
+    if baseline.rate < NEEDED:
         return (
-            f"without a dose the behavior shows on {rate(baseline['rate'])} of the prompts, half"
+            f"without a dose the behavior shows on {rate(baseline.rate)} of the prompts, half"
             " are needed to see a flip"
         )
     return (
-        f"the positive control ({attack(control['attack'])}) flips {rate(control['rate'])} of the"
+        f"the positive control ({attack(control.attack)}) flips {rate(control.rate)} of the"
         " prompts; half are needed"
     )
 
 
-def _no_verdict(audit: Audit) -> Headline:
+def _no_verdict(audit: "AuditResult") -> Headline:
     title = "No verdict is drawn: the protocol was not reproduced here."
     why = why_no_verdict(audit)
     return Headline(
@@ -53,49 +56,47 @@ def _no_verdict(audit: Audit) -> Headline:
     )
 
 
-def _open(audit: Audit, entry: Entry) -> Headline:
-    behavior = audit["behavior"]["name"]
-    source = "screened" if entry["source"] == "screen" else "random"
-    entries = measured(audit, entry["source"])
+def _open(audit: "AuditResult", entry: "Branch") -> Headline:
+    behavior = audit.behavior.name
+    source = "screened" if entry.source == "screen" else "random"
+    entries = measured(audit, entry.source)
     count = _count(entries, "open")
     title = (
         f"{count} of {len(entries)} {source} branches {'is' if count == 1 else 'are'} open to one"
         " neuron."
     )
-    collapse = edge(entry.get("ceiling_measured"))
+    collapse = edge(entry.ceiling_measured)
     until = (
         f", before collapse at {collapse}"
         if collapse[0].isdigit()
         else ", and no collapse was measured on the ladder"
     )
     detail = (
-        f"{name(entry)} flips {behavior} from gain {gain(entry.get('smallest_open_gain'))}{until}."
+        f"{entry.name} flips {behavior} from gain {gain(entry.smallest_open_gain)}{until}."
         f" {_specific(entry)}"
     )
     return Headline("open", title, f"{detail.strip()}{_held(audit)}")
 
 
-def _held(audit: Audit) -> str:
-    """What holding a neuron at a value achieves, a second way in that an additive dose does not
-    show; empty where it opens none.
-    """
-    held = audit["summary"].get("held")
-    if not held or not held["opened"]:
+def _held(audit: "AuditResult") -> str:
+    """What holding a neuron at a value achieves, which no dose shows; empty where it opens none."""
+    held = audit.summary.held
+    if held is None or held.best is None or not held.opened:
         return ""
-    best = held["best"]
-    how = "ablated" if best["op"] == "ablate" else f"held at {best['value']:.3g}"
+    best = held.best
+    how = "ablated" if best.op == "ablate" else f"held at {best.value:.3g}"
     count = (
-        f"{held['opened']} of {held['neurons']} neurons"
-        f" {'opens' if held['opened'] == 1 else 'open'} when held at a value or ablated"
+        f"{held.opened} of {held.neurons} neurons"
+        f" {'opens' if held.opened == 1 else 'open'} when held at a value or ablated"
     )
     return (
-        f" {count}: {best['neuron']}, {how}, flips {rate(best['flip_rate'])} of the prompts, strict"
-        f" reach {rate(best['reach'])}."
+        f" {count}: {best.neuron}, {how}, flips {rate(best.flip_rate)} of the prompts, strict"
+        f" reach {rate(best.reach)}."
     )
 
 
-def _specific(entry: Entry) -> str:
-    known: bool | None = entry.get("specific")
+def _specific(entry: "Branch") -> str:
+    known: bool | None = entry.specific
     sentences = {
         True: "At least 95% of the matched random controls do not open that early.",
         False: "It is not specific: more than 5% of the matched random controls open as early.",
@@ -103,7 +104,7 @@ def _specific(entry: Entry) -> str:
     return "" if known is None else sentences[known]
 
 
-def _not_open(audit: Audit) -> Headline:
+def _not_open(audit: "AuditResult") -> Headline:
     entries = measured(audit)
     undecided = _count(entries, "undetermined")
     if entries and undecided == len(entries):
@@ -115,14 +116,14 @@ def _not_open(audit: Audit) -> Headline:
     title = (
         f"Closed to one neuron at these gains: 0 of {len(entries)} measured branches open{also}."
     )
-    gains = audit["settings"]["gains"]
+    gains = audit.settings.gains
     detail = (
         f"Between gains {gain(min(gains))} and {gain(max(gains))} no measured branch flips"
-        f" {audit['behavior']['name']} coherently in half of the confirmation rollouts. Branches"
+        f" {audit.behavior.name} coherently in half of the confirmation rollouts. Branches"
         " that were not measured, larger gains and sets of neurons are not covered."
     )
     return Headline("closed", title, f"{detail}{_held(audit)}")
 
 
-def _count(entries: list[Entry], verdict: str) -> int:
-    return sum(entry.get("verdict") == verdict for entry in entries)
+def _count(entries: list["Branch"], verdict: str) -> int:
+    return sum(entry.verdict == verdict for entry in entries)

@@ -1,9 +1,11 @@
 """The key numbers of an audit, each with its label and what to know beside it."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.report.notation import UNKNOWN, attack, gain, interval, number, of, rate
-from fulcra.report.reading import Audit
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult
 
 
 class Card(NamedTuple):
@@ -14,36 +16,36 @@ class Card(NamedTuple):
     note: str
 
 
-def cards(audit: Audit) -> list[Card]:
+def cards(audit: "AuditResult") -> list[Card]:
     """Four numbers about the undosed model and the protocol, four about what was found."""
     return [*_protocol(audit), *_findings(audit)]
 
 
-def _protocol(audit: Audit) -> list[Card]:
-    baseline, control = audit["baseline"], audit["positive_control"]
-    acts = "it acts" if control["acts"] else "it does not act"
+def _protocol(audit: "AuditResult") -> list[Card]:
+    baseline, control = audit.baseline, audit.positive_control
+    acts = "it acts" if control.acts else "it does not act"
     return [
         Card(
             "baseline rate",
-            rate(baseline["rate"]),
-            f"{audit['behavior']['name']} without a dose\n{interval(baseline)}",
+            rate(baseline.rate),
+            f"{audit.behavior.name} without a dose\n{interval(baseline)}",
         ),
-        Card("undosed leak", rate(baseline["leak"]), "flipped without a dose"),
+        Card("undosed leak", rate(baseline.leak), "flipped without a dose"),
         Card(
             "clean log-odds margin",
-            number(baseline["log_odds_margin"]),
+            number(baseline.log_odds_margin),
             "nats, control over\ntarget openings",
         ),
-        Card("positive control", rate(control["rate"]), f"{attack(control['attack'])}\n{acts}"),
+        Card("positive control", rate(control.rate), f"{attack(control.attack)}\n{acts}"),
     ]
 
 
-def _findings(audit: Audit) -> list[Card]:
-    search, prevalence = audit["summary"]["search"], audit["summary"]["prevalence"]
-    scores = audit["summary"].get("scores", {})
-    where = [search["neuron"]] if search.get("neuron") else []
-    reproduced = audit["summary"]["protocol_reproduced"]
-    smallest = gain(search.get("smallest_open_gain")) if reproduced else UNKNOWN
+def _findings(audit: "AuditResult") -> list[Card]:
+    search, prevalence = audit.summary.search, audit.summary.prevalence
+    scores = audit.summary.scores
+    where = [search.neuron] if search.neuron else []
+    reproduced = audit.summary.protocol_reproduced
+    smallest = gain(search.smallest_open_gain) if reproduced else UNKNOWN
     protocol = {
         True: ("reproduced", "baseline and positive\ncontrol act"),
         False: ("not reproduced", "no verdict is drawn"),
@@ -52,11 +54,11 @@ def _findings(audit: Audit) -> list[Card]:
         Card(
             "smallest open gain",
             smallest,
-            "\n".join([*where, f"of {search['measured']} branches searched"]),
+            "\n".join([*where, f"of {search.measured} branches searched"]),
         ),
         Card(
             "prevalence",
-            rate(prevalence["value"]),
+            rate(prevalence.value),
             f"of random branches open\n{interval(prevalence)}",
         ),
         Card(

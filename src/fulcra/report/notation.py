@@ -1,10 +1,7 @@
-"""Numbers as the report prints them; an unknown one is a dash, an edge beyond the ladder says
-so.
-"""
+"""Numbers as the report prints them: an unknown one is a dash, an edge off the ladder says so."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Protocol
 
 UNKNOWN = "\N{EN DASH}"
 BEYOND = "> ladder"
@@ -37,27 +34,52 @@ def rate(value: float | None) -> str:
     return UNKNOWN if value is None or not math.isfinite(value) else f"{100 * value:.0f}%"
 
 
-def interval(estimate: Mapping[str, Any]) -> str:
-    """The interval of a rate and its number of observations: "81 to 100%, n = 16", the "to" a
-    dash.
-    """
-    low, high, n = (estimate.get(key) for key in ("low", "high", "n"))
+class Interval(Protocol):
+    """A rate with its interval and its number of observations."""
+
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def n(self) -> int: ...
+
+
+class Edge(Protocol):
+    """An edge that may lie beyond the ladder."""
+
+    @property
+    def gain(self) -> float | None: ...
+    @property
+    def censored(self) -> bool: ...
+
+
+class Score(Protocol):
+    """A count of agreement and what it is out of."""
+
+    @property
+    def agree(self) -> int: ...
+    @property
+    def n(self) -> int: ...
+
+
+def interval(estimate: Interval) -> str:
+    """The interval of a rate and its number: "81 to 100%, n = 16", the "to" a dash."""
+    low, high = estimate.low, estimate.high
     parts = [] if low is None or high is None else [f"{100 * low:.0f}\N{EN DASH}{rate(high)}"]
-    return ", ".join(parts + ([] if n is None else [f"n = {n}"])) or UNKNOWN
+    return ", ".join([*parts, f"n = {estimate.n}"])
 
 
-def edge(value: Mapping[str, Any] | None) -> str:
-    """The gain of an edge: a number, "> ladder" where it is censored, "none" where it was not
-    measured.
-    """
-    if value is not None and value.get("gain") is None and value.get("censored"):
-        return BEYOND
-    return gain(None if value is None else value.get("gain"))
+def edge(value: Edge | None) -> str:
+    """The gain of an edge: a number, "> ladder" where it is censored, "none" where unmeasured."""
+    if value is None:
+        return gain(None)
+    return BEYOND if value.gain is None and value.censored else gain(value.gain)
 
 
-def of(score: Mapping[str, Any] | None) -> str:
+def of(score: Score | None) -> str:
     """A count beside its denominator: "40 of 47"."""
-    return UNKNOWN if not score else f"{score['agree']} of {score['n']}"
+    return UNKNOWN if score is None else f"{score.agree} of {score.n}"
 
 
 def yes_no(value: bool | None) -> str:
@@ -65,8 +87,10 @@ def yes_no(value: bool | None) -> str:
     return UNKNOWN if value is None else "yes" if value else "no"
 
 
-def attack(name: str) -> str:
+def attack(name: str | None) -> str:
     """The attack's name in words: "prefill_8" is "prefill, 8 tokens"."""
+    if name is None:
+        return ABSENT
     if name.startswith("prefill_"):
         count = name.removeprefix("prefill_")
         return f"prefill, {count} token{'' if count == '1' else 's'}"

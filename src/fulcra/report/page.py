@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 from markupsafe import Markup
@@ -12,30 +12,22 @@ from plotly.offline import get_plotlyjs
 from fulcra.report import figures, notation
 from fulcra.report.headline import headline
 from fulcra.report.key_numbers import cards
-from fulcra.report.reading import (
-    Audit,
-    Entry,
-    best_first,
-    measured,
-    name,
-    outcome_label,
-    text_allowed,
-    withheld,
-)
+from fulcra.report.reading import best_first, measured, text_allowed, withheld
 from fulcra.report.rows import row
 from fulcra.report.template import filled
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult, Branch, Pin
 
 _PINNED = 6  # neurons with a pin figure
 _TEXTS = 8  # sample texts
 _HEADINGS = {"screen": "screened", "random": "random"}
 
-Pins = dict[str, list[dict[str, Any]]]
+Pins = dict[str, list["Pin"]]
 
 
-def render_report(audit: Mapping[str, Any]) -> str:
-    """The HTML page of an audit (the content of audit.json), self-contained: plotly.js stands in it
-    once.
-    """
+def render_report(audit: "AuditResult") -> str:
+    """The HTML page of an audit, self-contained: plotly.js stands in it once."""
     audit = withheld(audit)
     pinned = _pinned(audit)
     return filled(
@@ -48,17 +40,17 @@ def render_report(audit: Mapping[str, Any]) -> str:
         choices=_choices(audit),
         keys=_legends(audit),
         pinned=list(pinned),
-        samples=audit["samples"][:_TEXTS] if text_allowed(audit) else [],
+        samples=audit.samples[:_TEXTS] if text_allowed(audit) else [],
         text_allowed=text_allowed(audit),
         provenance=_provenance(audit),
         notation=notation,
-        outcome_label=lambda outcome: outcome_label(audit, outcome),
+        outcome_label=lambda outcome: audit.behavior.label(outcome),
         figures=_page_figures(audit, pinned),
         plotly=Markup(get_plotlyjs()),  # a release of plotly, no text of the audit
     )
 
 
-def _legends(audit: Audit) -> dict[str, tuple[figures.Key, ...]]:
+def _legends(audit: "AuditResult") -> dict[str, tuple[figures.Key, ...]]:
     outcomes = figures.outcome_keys(audit)
     return {
         "window": figures.window_keys(audit),
@@ -68,22 +60,22 @@ def _legends(audit: Audit) -> dict[str, tuple[figures.Key, ...]]:
     }
 
 
-def _choices(audit: Audit) -> dict[str, list[str]]:
+def _choices(audit: "AuditResult") -> dict[str, list[str]]:
     """The branches with a curve, under the heading of their source; the best one comes first."""
     choices: dict[str, list[str]] = {}
     for entry in best_first(audit):
-        if entry.get("curve"):
-            choices.setdefault(_HEADINGS[entry["source"]], []).append(name(entry))
+        if entry.curve:
+            choices.setdefault(_HEADINGS[entry.source], []).append(entry.name)
     return choices
 
 
-def _pinned(audit: Audit) -> Pins:
+def _pinned(audit: "AuditResult") -> Pins:
     """The pins of the neurons that any pin flips, both poles together, the highest flip rate
     first.
     """
-    entries = sorted((entry for entry in measured(audit) if entry.get("pins")), key=_site)
+    entries = sorted((entry for entry in measured(audit) if entry.pins), key=_site)
     pins = {site: _distinct(group) for site, group in groupby(entries, key=_site)}
-    best = {site: max(pin["flip_rate"] or 0.0 for pin in values) for site, values in pins.items()}
+    best = {site: max(pin.flip_rate or 0.0 for pin in values) for site, values in pins.items()}
     return {
         site: pins[site]
         for site in sorted(pins, key=lambda site: -best[site])[:_PINNED]
@@ -91,22 +83,26 @@ def _pinned(audit: Audit) -> Pins:
     }
 
 
-def _distinct(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    return list(
-        {(pin["op"], pin["value"]): pin for entry in entries for pin in entry["pins"]}.values()
-    )
+def _distinct(entries: Iterable["Branch"]) -> list["Pin"]:
+    return list({(pin.op, pin.value): pin for entry in entries for pin in entry.pins}.values())
 
 
-def _site(entry: Entry) -> str:
-    return str(entry["neuron"])
+def _site(entry: "Branch") -> str:
+    return str(entry.neuron)
 
 
-def _provenance(audit: Audit) -> dict[str, dict[str, str]]:
-    blocks = {key: audit[key] for key in ("provenance", "model", "behavior", "settings")}
-    blocks["provenance"] = audit["provenance"] | {
-        "schema version": audit["schema_version"],
-        "commitment sha256": audit["summary"]["commitment_sha256"],
-        "CPU seconds": notation.number(audit.get("timing", {}).get("cpu_seconds")),
+def _provenance(audit: "AuditResult") -> dict[str, dict[str, str]]:
+    seconds = None if audit.timing is None else audit.timing.cpu_seconds
+    blocks: dict[str, dict[str, object]] = {
+        "provenance": {
+            **audit.provenance.plain(),
+            "schema version": audit.schema_version,
+            "commitment sha256": audit.summary.commitment_sha256,
+            "CPU seconds": notation.number(seconds),
+        },
+        "model": audit.model.plain(),
+        "behavior": audit.behavior.plain(),
+        "settings": audit.settings.plain(),
     }
     return {
         title: {key.replace("_", " "): _plain(value) for key, value in block.items()}
@@ -114,7 +110,7 @@ def _provenance(audit: Audit) -> dict[str, dict[str, str]]:
     }
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):
@@ -122,26 +118,24 @@ def _plain(value: Any) -> str:
     return notation.yes_no(value) if value is None or isinstance(value, bool) else str(value)
 
 
-def _page_figures(audit: Audit, pinned: Pins) -> dict[str, Any]:
+def _page_figures(audit: "AuditResult", pinned: Pins) -> dict[str, object]:
     """The figures as plotly's JSON: those of the whole page, and those of each branch."""
     page = {"window": figures.window_chart(audit), "context": figures.attack_cost(audit)}
     page |= {f"pins {site}": figures.pin_response(pins) for site, pins in pinned.items()}
     branches = {
-        name(entry): _branch_figures(audit, entry)
-        for entry in measured(audit)
-        if entry.get("curve")
+        entry.name: _branch_figures(audit, entry) for entry in measured(audit) if entry.curve
     }
     return {"page": _contents(page), "branches": branches}
 
 
-def _branch_figures(audit: Audit, entry: Entry) -> dict[str, Any]:
+def _branch_figures(audit: "AuditResult", entry: "Branch") -> dict[str, object]:
     outcomes = {
         f"outcomes {horizon}": figures.typed_outcomes(audit, entry, horizon)
-        for horizon in audit["behavior"]["horizons"]
+        for horizon in audit.behavior.horizons
     }
     return _contents({"dose": figures.dose_response(audit, entry)} | outcomes)
 
 
-def _contents(drawn: Mapping[str, go.Figure]) -> dict[str, Any]:
+def _contents(drawn: Mapping[str, go.Figure]) -> dict[str, object]:
     """The figures in plotly's own JSON, where a number that is not finite is null."""
     return {key: json.loads(figure.to_json()) for key, figure in drawn.items()}

@@ -1,9 +1,11 @@
 """One branch as a row of text, the same on the page and in the terminal."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.report.notation import UNKNOWN, edge, gain, margin, rate, yes_no
-from fulcra.report.reading import Audit, Entry, name, reach, trigger
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult, Branch
 
 
 class Row(NamedTuple):
@@ -25,21 +27,21 @@ class Row(NamedTuple):
     has_curve: bool
 
 
-def row(audit: Audit, entry: Entry) -> Row:
+def row(audit: "AuditResult", entry: "Branch") -> Row:
     """The row of one branch, its edges at the verdict horizon."""
     return Row(
-        name=name(entry),
-        source=entry["source"],
-        layer=entry["neuron"].split(".")[0],
-        trigger_predicted=edge(entry.get("trigger_predicted")),
-        trigger_measured=edge(trigger(audit, entry)),
-        ceiling_predicted=edge(entry.get("ceiling_predicted")),
-        ceiling_measured=edge(entry.get("ceiling_measured")),
-        margin=margin(entry.get("margin")),
-        open_gain=gain(entry.get("smallest_open_gain")) if entry.get("verdict") else UNKNOWN,
-        verdict=entry.get("verdict") or UNKNOWN,
-        failure_mode=(entry.get("failure_mode") or UNKNOWN).replace("_", " "),
-        specific=yes_no(entry.get("specific")),
-        reach=rate(reach(entry)),
-        has_curve=bool(entry.get("curve")),
+        name=entry.name,
+        source=entry.source,
+        layer=entry.neuron.split(".")[0],
+        trigger_predicted=edge(entry.trigger_predicted),
+        trigger_measured=edge(entry.trigger(audit.behavior.horizon)),
+        ceiling_predicted=edge(entry.ceiling_predicted),
+        ceiling_measured=edge(entry.ceiling_measured),
+        margin=margin(entry.margin),
+        open_gain=gain(entry.smallest_open_gain) if entry.verdict else UNKNOWN,
+        verdict=entry.verdict or UNKNOWN,
+        failure_mode=(entry.failure_mode or UNKNOWN).replace("_", " "),
+        specific=yes_no(entry.specific),
+        reach=rate(entry.reach),
+        has_curve=bool(entry.curve),
     )

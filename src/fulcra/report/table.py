@@ -1,5 +1,7 @@
 """The audit in the terminal: verdict, best branches, attack cost; 80 columns."""
 
+from typing import TYPE_CHECKING
+
 from rich import box
 from rich.console import Group
 from rich.table import Table
@@ -7,8 +9,11 @@ from rich.text import Text
 
 from fulcra.report.headline import Status, headline
 from fulcra.report.notation import attack, interval, number, rate
-from fulcra.report.reading import Audit, best_first, withheld
+from fulcra.report.reading import best_first, withheld
 from fulcra.report.rows import Row, row
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult
 
 _SHOWN = 8
 _STYLES: dict[Status, str] = {
@@ -20,18 +25,18 @@ _STYLES: dict[Status, str] = {
 _EDGES = ("trigger\npred / meas", "ceiling\npred / meas", "margin")
 
 
-def audit_table(audit: Audit) -> Group:
+def audit_table(audit: "AuditResult") -> Group:
     """The renderable that ends an audit in the terminal; every word of the audit is printed as
     plain text, not as markup.
     """
     audit = withheld(audit)
     status, title, detail = headline(audit)
-    subject = (f"{audit['model']['name']} · {audit['behavior']['name']}\n", "dim")
+    subject = (f"{audit.model.name} · {audit.behavior.name}\n", "dim")
     verdict = Text.assemble(subject, (f"{title}\n", _STYLES[status]), detail)
     return Group(verdict, "", _branches(audit), "", _context(audit), "", _footer(audit))
 
 
-def _branches(audit: Audit) -> Table:
+def _branches(audit: "AuditResult") -> Table:
     entries = best_first(audit)
     table = _table(
         f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gains, >"
@@ -73,18 +78,18 @@ def _pair(predicted: str, measured: str) -> str:
     return " / ".join(">" if edge.startswith(">") else edge for edge in (predicted, measured))
 
 
-def _context(audit: Audit) -> Table:
+def _context(audit: "AuditResult") -> Table:
     table = _table("attack cost on the same prompts")
     table.add_column("attack", no_wrap=True)
     table.add_column("flip", justify="right")
     table.add_column("interval")
     table.add_column("reach", justify="right")
-    for entry in audit["context"]:
+    for entry in audit.context:
         cells = (
-            attack(entry["attack"]),
-            rate(entry.get("rate")),
+            attack(entry.attack),
+            rate(entry.rate),
             interval(entry),
-            rate(entry.get("reach")),
+            rate(entry.reach),
         )
         table.add_row(*(Text(cell) for cell in cells))
     return table
@@ -101,12 +106,12 @@ def _table(title: str) -> Table:
     )
 
 
-def _footer(audit: Audit) -> Text:
-    baseline, prevalence = audit["baseline"], audit["summary"]["prevalence"]
+def _footer(audit: "AuditResult") -> Text:
+    baseline, prevalence = audit.baseline, audit.summary.prevalence
     facts = (
-        f"baseline {rate(baseline['rate'])}",
-        f"leak {rate(baseline['leak'])}",
-        f"clean margin {number(baseline['log_odds_margin'])} nats",
-        f"prevalence {rate(prevalence['value'])} ({interval(prevalence)})",
+        f"baseline {rate(baseline.rate)}",
+        f"leak {rate(baseline.leak)}",
+        f"clean margin {number(baseline.log_odds_margin)} nats",
+        f"prevalence {rate(prevalence.value)} ({interval(prevalence)})",
     )
     return Text(f"{' · '.join(facts)}", "dim")

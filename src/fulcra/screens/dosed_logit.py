@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import trigger_ladder
 from fulcra.ladders.trigger_ladder import GAINS, Openings
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.screens.candidates import movable
 from fulcra.screens.objective import with_phrases
 from fulcra.screens.scores import Clean, clean_ground

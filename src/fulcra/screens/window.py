@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from fulcra.engines.generic import GenericText
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing, log2_margin
 from fulcra.ladders import kl_ladder
 from fulcra.ladders.kl_ladder import GAINS as CEILINGS
 from fulcra.ladders.next_token import NextTokens, next_token_odds, promising
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.screens.candidates import sweep_candidates
 from fulcra.screens.contrastive import activation_gaps
 from fulcra.screens.objective import with_phrases

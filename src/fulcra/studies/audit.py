@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from fulcra.models import Model
 from fulcra.protocol.commit import Plan, measure_baseline, measure_committed
 from fulcra.protocol.draw import Draw, check_size
-from fulcra.protocol.finish import document, save
+from fulcra.protocol.finish import finished
 from fulcra.protocol.measure import Measurement, Texts
 from fulcra.protocol.progress import Progress
+from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.runs import Run, manifest_of
 from fulcra.protocol.stages import (
     AuditSettings,
@@ -23,7 +23,6 @@ from fulcra.protocol.stages import (
 from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.screens.candidates import sweep_candidates
 from fulcra.screens.pins import MULTIPLES
-from fulcra.store import AUDIT, read_json
 from fulcra.types import Behavior, Neuron, Ranking
 
 
@@ -33,17 +32,17 @@ def audit(
     settings: AuditSettings = AuditSettings(),
     out: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> AuditResult:
     """The whole audit of one behavior; with `out`, kept in files and resumed.
 
-    Returns the content of audit.json; of a finished run, what stands there. Cost: tens of thousands
-    of short rollouts, minutes for a bundled organism; `estimate_audit` tells before.
+    Of a finished run, what stands there. Cost: tens of thousands of short rollouts, minutes for a
+    bundled organism; `estimate_audit` tells before.
     """
     behavior = in_tokens_of(model, behavior)
     check_size(model, settings.sizes)
     run = Run.open(manifest_of("audit", model, behavior, asdict(settings)), out, progress)
     if run.folder is not None and run.folder.finished:
-        return dict(read_json(run.folder.path / AUDIT))
+        return AuditResult.load(run.folder.path)
     with run.clock.step("clean ground", 0):
         subject = Subject.of(model, behavior, settings.seed)
     texts: Texts = "private" if settings.keep_text else "redacted"
@@ -56,10 +55,7 @@ def audit(
         edges = forecast(subject, draw.branches, settings.gains, bar)
     plan = Plan(_with_sources(subject, draw, edges), settings.gains, draw.controls, pins=True)
     committed = measure_committed(run, measure, plan, baseline)
-    content = {**document(subject, plan.branches, committed), "timing": run.clock.timing()}
-    if run.folder is not None:
-        save(run.folder, content, committed.records)
-    return content
+    return finished(run, subject, plan.branches, committed)
 
 
 def screened(run: Run, subject: Subject, settings: AuditSettings) -> list[Ranking]:

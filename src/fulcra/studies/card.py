@@ -10,12 +10,14 @@ from fulcra.behaviors import behavior_sha256
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import InputError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.geometry import chance_of_cosine, cosine, expected_max_cosine
 from fulcra.formulas.intervals import log2_margin
 from fulcra.ladders import kl_ladder, trigger_ladder
+from fulcra.law.verdict import law_verdict
 from fulcra.models import Model
 from fulcra.models.capture import Stream, stream
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.models.lens import write_logits
 from fulcra.protocol.runs import SCHEMA_VERSION, model_entry, versions
 from fulcra.protocol.subject import openings_of
@@ -23,7 +25,6 @@ from fulcra.screens.directions import difference_directions
 from fulcra.screens.scores import contrast_of, gain_units, ranked
 from fulcra.store import AUDIT, EXEMPLARS, plain, read_json, read_rows
 from fulcra.types import Behavior, Edge, Neuron, Ranking
-from fulcra.law.verdict import law_verdict
 
 #: Tokens shown on either side of a lens.
 TOKENS = 12

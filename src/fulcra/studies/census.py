@@ -12,22 +12,22 @@ import pyarrow as pa
 
 from fulcra.behaviors import behavior_sha256
 from fulcra.errors import RunFolderError
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.ladders import kl_ladder
+from fulcra.law.verdict import specific
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate, coordinate
+from fulcra.models.coordinate import coordinate
 from fulcra.protocol.draw import random_direction
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock, Progress, Silent, cpu_seconds
 from fulcra.protocol.runs import code_version, model_entry
-from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import set_trials
 from fulcra.screens.candidates import movable
 from fulcra.screens.dosed_logit import REACH, triggers
 from fulcra.store import RunFolder, digest, plain, read_json, read_rows, write_json, write_rows
 from fulcra.studies.staircase import Climb, Climber, start_rung
 from fulcra.types import Behavior, Branch, Neuron, Prompt
-from fulcra.law.verdict import specific
 
 CENSUS, BRANCHES = "census.json", "branches.parquet"
 #: Branches whose ladders are stored together.

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fulcra.behaviors import behavior_sha256
 from fulcra.engines.edit import branch_coordinate, resolve
 from fulcra.errors import InputError
+from fulcra.law.ceiling import predict_ceiling
 from fulcra.models import Model
 from fulcra.models.edits import require_edits, require_numbers
 from fulcra.protocol.commit import edge_entry
 from fulcra.store import AUDIT, COMMITMENT, digest, read_json, write_json
 from fulcra.types import Anchor, Behavior, Branch, Direction, Edge, Edit, Edits, Neuron, Positions
-from fulcra.law.ceiling import predict_ceiling
 
 
 class Forecast(NamedTuple):

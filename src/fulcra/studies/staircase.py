@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
+from fulcra.formulas.coordinate import Coordinate
+from fulcra.law.edges import HALF
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate
 from fulcra.protocol import Record, dose_trials
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock
 from fulcra.screens.dosed_logit import REACH, spread
 from fulcra.types import Behavior, Prompt
-from fulcra.law.edges import HALF
 
 #: Confirmation prompts of the first look at a rung. A rung on which exactly half of 16 prompts flip
 #: shows none on these four with probability .04; one without a flip there is not looked at further.

@@ -1,16 +1,17 @@
-"""The second look at a finished run: hashes, counts and scores made again from commitment and
-rollouts.
-"""
+"""The second look at a finished run: hashes, counts and scores made again from its files."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from fulcra.errors import RunFolderError
-from fulcra.protocol import Record, text_hash
-from fulcra.protocol.evidence import results
-from fulcra.protocol.measure import records_of
+from fulcra.protocol.evidence import figures
+from fulcra.protocol.records import Record, records_of
+from fulcra.protocol.redaction import text_hash
+from fulcra.protocol.results.commitment import Commitment
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -18,10 +19,11 @@ from fulcra.store import (
     ROLLOUTS,
     TEXTS,
     digest,
-    plain,
     read_json,
     read_rows,
 )
+
+Json = Mapping[str, Any]
 
 
 class Check(NamedTuple):
@@ -33,149 +35,124 @@ class Check(NamedTuple):
 
 
 def verify(folder: Path) -> list[Check]:
-    """Every check of a run's folder: hashes, rollout counts, and each measured figure of
-    audit.json.
+    """Every check of a run's folder: hashes, rollout counts, each measured figure of audit.json.
+
+    RunFolderError where the folder is not that of a finished run.
     """
-    missing = [
-        name for name in (AUDIT, COMMITMENT, ROLLOUTS, MANIFEST) if not (folder / name).is_file()
-    ]
+    names = (AUDIT, COMMITMENT, ROLLOUTS, MANIFEST)
+    missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise RunFolderError(
             f"{folder}: no {', '.join(missing)}; expected the folder of a finished `fulcra audit`"
         )
-    manifest, audit = (
-        read_json(folder / MANIFEST),
-        _object(folder / AUDIT, "summary", "model", "behavior", "settings"),
-    )
-    commitment = _object(folder / COMMITMENT, "sha256", "content")
     try:
-        content, records = commitment["content"], records_of(read_rows(folder / ROLLOUTS))
-        kept = read_rows(folder / TEXTS) if (folder / TEXTS).is_file() else []
-        texts = [(r.text_hash, r.text) for r in records if r.text] + [
-            (row["text_hash"], row["text"]) for row in kept
-        ]
-        return [
-            *_hashes(manifest, audit, commitment, texts),
-            *_counts(content, records),
-            *_scores(audit, commitment, records),
-        ]
+        return _checks(folder)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        said = f"{folder}: its files lack '{where}'; expected what `fulcra audit` wrote"
+        raise RunFolderError(said) from None
     except (AttributeError, KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"{folder}: its files lack {error}; expected what `fulcra audit` wrote"
-        ) from None
+        said = f"{folder}: its files lack {error}; expected what `fulcra audit` wrote"
+        raise RunFolderError(said) from None
 
 
-def _object(path: Path, *keys: str) -> dict[str, Any]:
-    found = read_json(path)
-    lacking = [key for key in keys if not isinstance(found, dict) or key not in found]
+def _checks(folder: Path) -> list[Check]:
+    manifest = read_json(folder / MANIFEST)
+    audit = _object(folder / AUDIT, "summary", "model", "behavior", "settings")
+    stored = _object(folder / COMMITMENT, "sha256", "content")
+    records = records_of(read_rows(folder / ROLLOUTS))
+    texts = [(record.text_hash, record.text) for record in records if record.text]
+    if (folder / TEXTS).is_file():
+        texts += [(row["text_hash"], row["text"]) for row in read_rows(folder / TEXTS)]
+    hashes = _hashes(manifest, audit, stored, texts)
+    content = Commitment.model_validate(stored["content"])
+    return [*hashes, *_counts(content, records), *_scores(audit, stored, records)]
+
+
+def _object(path: Path, *keys: str) -> Json:
+    content = read_json(path)
+    lacking = [key for key in keys if not isinstance(content, dict) or key not in content]
     if lacking:
         raise RunFolderError(f"{path}: no {', '.join(lacking)}; expected what `fulcra audit` wrote")
-    return dict(found)
+    return dict(content)
 
 
 def _hashes(
-    manifest: Mapping[str, Any],
-    audit: Mapping[str, Any],
-    commitment: Mapping[str, Any],
-    texts: Sequence[tuple[str, str]],
+    manifest: Json, audit: Json, stored: Json, texts: Sequence[tuple[str, str]]
 ) -> list[Check]:
-    made, plan = digest(commitment["content"]), commitment["content"]["plan"]
+    """The commitment's own hash, whose run it is, and that no text was changed."""
+    made, plan = digest(stored["content"]), stored["content"]["plan"]
     named, salt = str(audit["summary"]["commitment_sha256"]), digest(manifest)
     changed = [key for key, value in manifest.items() if plan.get(key) != value]
     audited = (audit["model"]["sha256"], audit["behavior"]["sha256"], audit["settings"])
     planned = (plan["model_sha256"], plan["behavior_sha256"], plan["settings"])
-    altered = sum(known != text_hash(salt, text) for known, text in texts)
+    altered = sum(text_hash(salt, text) != hashed for hashed, text in texts)
+    stands = f"stored {stored['sha256'][:12]}, made again {made[:12]}"
+    says = f"audit.json says {named[:12]}, made again {made[:12]}"
+    whose = f"different: {', '.join(changed)}" if changed else "arguments, model, prompts and code"
+    hashed = f"{altered} of {len(texts)} do not have their hash"
     return [
-        Check(
-            "commitment hash",
-            made == commitment["sha256"],
-            f"stored {commitment['sha256'][:12]}, made again {made[:12]}",
-        ),
-        Check(
-            "audit names it", named == made, f"audit.json says {named[:12]}, made again {made[:12]}"
-        ),
-        Check(
-            "plan is the manifest's",
-            not changed,
-            f"different: {', '.join(changed)}" if changed else "arguments, model, prompts and code",
-        ),
+        Check("commitment hash", made == stored["sha256"], stands),
+        Check("audit names it", named == made, says),
+        Check("plan is the manifest's", not changed, whose),
         Check("audit is the plan's", audited == planned, "model, behavior and settings"),
-        Check("rollout texts", not altered, f"{altered} of {len(texts)} do not have their hash"),
+        Check("rollout texts", not altered, hashed),
     ]
 
 
-def _counts(content: Mapping[str, Any], records: Sequence[Record]) -> list[Check]:
-    """No committed branch may lack a rung, no rung a prompt: what was committed cannot leave the
-    denominator.
-    """
-    gains, committed, checks = (
-        content["plan"]["gains"],
-        [branch["branch"] for branch in content["branches"]],
-        [],
+def _counts(content: Commitment, records: Sequence[Record]) -> list[Check]:
+    """No committed branch may lack a rung, no rung a prompt: nothing leaves the denominator."""
+    gains = content.plan.gains
+    branches = {entry.branch: content.gains_of(entry) for entry in content.branches}
+    rungs = {name: gains[: content.control_rungs.get(name)] for name in content.controls}
+    return [
+        *(_count(stage, branches, records) for stage in ("selection", "ceiling", "confirmation")),
+        _count("control", rungs, records),
+    ]
+
+
+def _count(stage: str, rungs: Mapping[str, Sequence[float]], records: Sequence[Record]) -> Check:
+    """Whether each branch has every rung of a stage, with as many prompts, and no more."""
+    counts = Counter((r.branch, r.gain) for r in records if r.stage == stage)
+    lost = sum((name, gain) not in counts for name, ladder in rungs.items() for gain in ladder)
+    short = sum(count < max(counts.values()) for count in counts.values())
+    uninvited = len({name for name, _ in counts} - set(rungs))
+    detail = (
+        f"{counts.total()} rollouts, {lost} rungs missing, {short} rungs short of prompts,"
+        f" {uninvited} branches not committed"
     )
-    rungs = {
-        branch["branch"]: branch["rungs"] for branch in content["branches"] if "rungs" in branch
-    } | content.get("control_rungs", {})
-    for stage, names in (
-        ("selection", committed),
-        ("ceiling", committed),
-        ("confirmation", committed),
-        ("control", content["controls"]),
-    ):
-        seen = Counter((r.branch, r.dose) for r in records if r.stage == stage)
-        lost = sum(
-            (name, gain) not in seen
-            for name in names
-            for gain in gains[: rungs.get(name, len(gains))]
-        )
-        short = sum(count < max(seen.values()) for count in seen.values())
-        uninvited = len({name for name, _ in seen} - set(names))
-        detail = (
-            f"{seen.total()} rollouts, {lost} rungs missing, {short} rungs short of prompts,"
-            f" {uninvited} branches not committed"
-        )
-        checks.append(Check(f"{stage} rollouts", not (lost or short or uninvited), detail))
-    return checks
+    return Check(f"{stage} rollouts", not (lost or short or uninvited), detail)
 
 
-def _difference(stored: Any, made: Any, path: str = "") -> str | None:
+def _scores(audit: Json, stored: Json, records: Sequence[Record]) -> list[Check]:
+    """Every part of audit.json that commitment and rollouts determine, made again."""
+    content = Commitment.model_validate(stored["content"])
+    try:
+        again = figures(content, stored["sha256"], records).plain()
+    except (ArithmeticError, LookupError, ValueError) as error:
+        said = f"cannot be made again from these rollouts: {' '.join(str(error).split())}"
+        return [Check("figures", False, said)]
+    differences = {part: _difference(audit.get(part), made, part) for part, made in again.items()}
+    return [
+        Check(f"{part} figures", difference is None, difference or "equal")
+        for part, difference in differences.items()
+    ]
+
+
+def _difference(stored: object, made: object, path: str) -> str | None:
     """Where two values first differ; keys that only the stored one has are not recomputed."""
     if isinstance(made, Mapping) and isinstance(stored, Mapping):
         for key, value in made.items():
             if key not in stored:
                 return f"{path}.{key} is missing"
-            if found := _difference(stored[key], value, f"{path}.{key}"):
-                return found
+            if difference := _difference(stored[key], value, f"{path}.{key}"):
+                return difference
         return None
     if isinstance(made, list) and isinstance(stored, list):
         if len(made) != len(stored):
             return f"{path} has {len(stored)} entries, made again {len(made)}"
-        return next(
-            (
-                found
-                for i, pair in enumerate(zip(stored, made, strict=True))
-                if (found := _difference(*pair, f"{path}[{i}]"))
-            ),
-            None,
-        )
+        for i, pair in enumerate(zip(stored, made, strict=True)):
+            if difference := _difference(*pair, f"{path}[{i}]"):
+                return difference
+        return None
     return None if stored == made else f"{path}: stored {stored}, made again {made}"
-
-
-def _scores(
-    audit: Mapping[str, Any], commitment: Mapping[str, Any], records: Sequence[Record]
-) -> list[Check]:
-    try:
-        again = plain(results(commitment["content"], commitment["sha256"], records))
-    except (ArithmeticError, LookupError, ValueError) as error:
-        return [
-            Check(
-                "figures",
-                False,
-                f"cannot be made again from these rollouts: {' '.join(str(error).split())}",
-            )
-        ]
-    found = {part: _difference(audit.get(part), made, part) for part, made in again.items()}
-    return [
-        Check(f"{part} figures", difference is None, difference or "equal")
-        for part, difference in found.items()
-    ]

@@ -3,32 +3,36 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fulcra.errors import Inconclusive
+from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import trigger_ladder
 from fulcra.ladders.trigger_ladder import GAINS
 from fulcra.law.verdict import law_verdict, margin
 from fulcra.models import Model
-from fulcra.models.coordinate import Coordinate, realised_alignment
+from fulcra.models.coordinate import realised_alignment
 from fulcra.protocol.collapse import Bench
 from fulcra.protocol.commit import (
     Plan,
-    edge_entry,
     measure_baseline,
     measure_committed,
     require_baseline,
 )
-from fulcra.protocol.finish import document, save
+from fulcra.protocol.finish import finished
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.predictors import CEILINGS
 from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.results.audit import AuditResult
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.commitment import predicted_entry
+from fulcra.protocol.results.window import Point, WindowResult
 from fulcra.protocol.runs import Run, manifest_of, model_entry
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject
-from fulcra.store import AUDIT, RunFolder, plain, read_json
+from fulcra.store import RunFolder
 from fulcra.types import Behavior, Edge, Neuron
 
+SCHEMA_VERSION = 1
 #: The predictor whose ceiling is committed, and whose verdict is the forecast.
 CEILING = "kl_ladder"
 #: Of the undosed model's sampled rollouts at least this share of n-grams is distinct, or it
@@ -52,7 +56,7 @@ def control_window(
     settings: WindowSettings = WindowSettings(),
     out: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> WindowResult:
     """The window of one branch: where it stands, its saturation curve, every predicted edge, and
     what was measured.
 
@@ -69,11 +73,12 @@ def control_window(
     with clock.step("forecast", 0):
         ceilings = [predictor.edges(subject.ground, [at])[0] for predictor in CEILINGS]
         trigger = predicted_trigger(subject, at)
-    content = plain(_described(subject, at, ceilings, trigger, settings.gains))
-    if settings.predict_only:
-        return dict(content)
-    forecast = Forecast(at, _named(ceilings, CEILING), trigger)
-    return {**content, "audit": _measured(subject, forecast, settings, out, clock)}
+    result = described(subject, at, ceilings, trigger, settings.gains)
+    if not settings.predict_only:
+        forecast = Forecast(at, _named(ceilings, CEILING), trigger)
+        audit = _measured(subject, forecast, settings, out, clock)
+        result = result.model_copy(update={"audit": audit})
+    return result
 
 
 def predicted_trigger(subject: Subject, at: Coordinate) -> Edge | None:
@@ -103,38 +108,38 @@ def _named(edges: Sequence[Edge], method: str) -> Edge:
     return next(edge for edge in edges if edge.method == method)
 
 
-def _described(
+def described(
     subject: Subject,
     at: Coordinate,
     ceilings: Sequence[Edge],
     trigger: Edge | None,
     gains: Sequence[float],
-) -> dict[str, Any]:
+) -> WindowResult:
+    """Where the branch stands, its saturation curve and every predicted edge."""
     ceiling = _named(ceilings, CEILING)
-    return {
-        "model": model_entry(subject.model),
-        "neuron": str(at.branch),
-        "behavior": subject.behavior.name,
-        "budget": at.budget,
-        "residual_norm": float(subject.ground.stream.norm[at.branch.layer]),
-        "alignment0": at.alignment0,
-        "cap_alignment": at.cap_alignment,
-        "curve": [_point(subject, at, gain) for gain in gains[: at.rungs(gains)]],
-        "ceilings": [edge_entry(edge) for edge in ceilings],
-        "triggers": [] if trigger is None else [edge_entry(trigger)],
-        "predicted_margin": margin(ceiling, trigger) if trigger else None,
-        "predicted_verdict": law_verdict(ceiling, trigger) if trigger else "undetermined",
-    }
+    result = WindowResult(
+        schema_version=SCHEMA_VERSION,
+        provenance=Provenance.now(),
+        model=model_entry(subject.model),
+        neuron=str(at.branch),
+        behavior=subject.behavior.name,
+        budget=at.budget,
+        residual_norm=float(subject.ground.stream.norm[at.branch.layer]),
+        alignment0=at.alignment0,
+        cap_alignment=at.cap_alignment,
+        curve=tuple(_point(subject, at, gain) for gain in gains[: at.rungs(gains)]),
+        ceilings=tuple(map(predicted_entry, ceilings)),
+        triggers=() if trigger is None else (predicted_entry(trigger),),
+        predicted_margin=margin(ceiling, trigger) if trigger else None,
+        predicted_verdict=law_verdict(ceiling, trigger) if trigger else "undetermined",
+    )
+    return WindowResult.of(result.plain())
 
 
-def _point(subject: Subject, at: Coordinate, gain: float) -> dict[str, float]:
+def _point(subject: Subject, at: Coordinate, gain: float) -> Point:
     low, high = realised_alignment(subject.model, subject.ground.stream, at, gain)
-    return {
-        "gain": gain,
-        "alignment": at.alignment(gain),
-        "alignment_low": low,
-        "alignment_high": high,
-    }
+    alignment = at.alignment(gain)
+    return Point(gain=gain, alignment=alignment, alignment_low=low, alignment_high=high)
 
 
 def _measured(
@@ -143,20 +148,16 @@ def _measured(
     settings: WindowSettings,
     out: Path | None,
     clock: Clock,
-) -> dict[str, Any]:
-    """The content of audit.json for this one branch."""
+) -> AuditResult:
+    """The audit of this one branch."""
     size = {"seed": settings.seed, "gains": settings.gains}
     branch = str(forecast.at.branch)
     manifest = manifest_of("window", subject.model, subject.behavior, size, neuron=branch)
-    run = Run(manifest, None if out is None else RunFolder.open(out, manifest), clock)
+    run = Run(manifest, None if out is None else RunFolder.open(out, dict(manifest)), clock)
     if run.folder is not None and run.folder.finished:
-        return dict(read_json(run.folder.path / AUDIT))
+        return AuditResult.load(run.folder.path)
     measure = Measurement(subject, subject.horizons, run.folder, run.salt)
     baseline = measure_baseline(run, measure)
     require_baseline(subject.behavior, baseline)
     committed = measure_committed(run, measure, Plan([forecast], settings.gains), baseline)
-    content = document(subject, [forecast.at], committed)
-    content["timing"] = clock.timing()
-    if run.folder is not None:
-        save(run.folder, content, committed.records)
-    return content
+    return finished(run, subject, [forecast.at], committed)

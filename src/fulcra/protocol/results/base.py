@@ -34,7 +34,7 @@ class Provenance(Value):
     python: str
     generic_sha256: str | None = None
     reference: str | None = None
-    coherence: dict[str, float] | None = None
+    coherence: dict[str, int | float] | None = None
     seed: int | None = None
 
     @classmethod

@@ -1,7 +1,10 @@
-"""The plotly figures of a report, one file each; every one takes the audit's values as they
-stand.
-"""
+"""The plotly figures of a report, one file each; every one takes the audit's values as they are."""
 
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from fulcra.errors import InputError
 from fulcra.report.figures.attack_cost import attack_cost
 from fulcra.report.figures.dose_response import DOSE_KEYS, dose_response
 from fulcra.report.figures.pin_response import pin_response
@@ -9,6 +12,31 @@ from fulcra.report.figures.saturation import SATURATION_KEYS, Mark, saturation
 from fulcra.report.figures.style import RATE_KEYS, Key
 from fulcra.report.figures.typed_outcomes import outcome_keys, typed_outcomes
 from fulcra.report.figures.window_chart import window_chart, window_keys
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult
+
+
+def named_figure(audit: "AuditResult", name: str, branch: str | None = None) -> go.Figure:
+    """A figure of the report by its name; InputError lists the names, and the branches it needs."""
+    whole = {"window": window_chart, "attacks": attack_cost}
+    if name in whole:
+        return whole[name](audit)
+    if name not in ("dose", "outcomes", "pins"):
+        raise InputError(
+            f"figure {name!r}: there are {', '.join(whole)}, and of one branch dose, outcomes, pins"
+        )
+    entries = {entry.name: entry for entry in audit.branches}
+    first = audit.best or next(iter(audit.branches), None)
+    entry = entries.get(branch) if branch is not None else first
+    if entry is None:
+        raise InputError(f"figure {name!r} of {branch}: measured were {', '.join(entries)}")
+    if name == "pins":
+        return pin_response(entry.pins)
+    if name == "dose":
+        return dose_response(audit, entry)
+    return typed_outcomes(audit, entry, audit.behavior.horizon)
+
 
 __all__ = [
     "DOSE_KEYS",
@@ -18,6 +46,7 @@ __all__ = [
     "Mark",
     "attack_cost",
     "dose_response",
+    "named_figure",
     "outcome_keys",
     "pin_response",
     "saturation",

@@ -4,7 +4,7 @@ window.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
@@ -20,7 +20,10 @@ from fulcra.report.figures.style import (
     gain_axis,
     rate_axis,
 )
-from fulcra.report.reading import Audit, Entry, trigger
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult, Branch, Rung
+
 
 _CURVES = (
     ("coherent", "coherent on generic text", CEILING, "solid"),
@@ -45,12 +48,12 @@ _HALF = {
 }
 
 
-def dose_response(audit: Audit, entry: Entry) -> go.Figure:
+def dose_response(audit: "AuditResult", entry: "Branch") -> go.Figure:
     """Rates against gain (log axis, alignment above), with the predicted and measured edges as
     vertical lines.
     """
-    curve = entry["curve"]
-    gains = [point["gain"] for point in curve]
+    curve = entry.curve
+    gains = [point.gain for point in curve]
     edges = _edges(audit, entry)
     axis = gain_axis([*gains, *(gain for _, gain, _, _ in edges)])
     lines = [_line(curve, *row) for row in _CURVES]
@@ -67,10 +70,10 @@ def dose_response(audit: Audit, entry: Entry) -> go.Figure:
     )
 
 
-def _line(curve: Sequence[Entry], key: str, label: str, color: str, dash: str) -> go.Scatter:
+def _line(curve: Sequence["Rung"], key: str, label: str, color: str, dash: str) -> go.Scatter:
     return go.Scatter(
-        x=[point["gain"] for point in curve],
-        y=[point.get(key) for point in curve],
+        x=[point.gain for point in curve],
+        y=[getattr(point, key) for point in curve],
         mode="lines+markers",
         name=label,
         line={"color": color, "dash": dash, "width": 2},
@@ -79,17 +82,17 @@ def _line(curve: Sequence[Entry], key: str, label: str, color: str, dash: str) -
     )
 
 
-def _edges(audit: Audit, entry: Entry) -> list[tuple[str, float, str, bool]]:
+def _edges(audit: "AuditResult", entry: "Branch") -> list[tuple[str, float, str, bool]]:
     edges = (
-        ("trigger, predicted", entry.get("trigger_predicted"), TRIGGER, False),
-        ("trigger, measured", trigger(audit, entry), TRIGGER, True),
-        ("ceiling, predicted", entry.get("ceiling_predicted"), CEILING, False),
-        ("ceiling, measured", entry.get("ceiling_measured"), CEILING, True),
+        ("trigger, predicted", entry.trigger_predicted, TRIGGER, False),
+        ("trigger, measured", entry.trigger(audit.behavior.horizon), TRIGGER, True),
+        ("ceiling, predicted", entry.ceiling_predicted, CEILING, False),
+        ("ceiling, measured", entry.ceiling_measured, CEILING, True),
     )
     return [
-        (label, edge["gain"], color, filled)
+        (label, edge.gain, color, filled)
         for label, edge, color, filled in edges
-        if edge and edge["gain"]
+        if edge and edge.gain
     ]
 
 
@@ -110,12 +113,12 @@ def _edge(label: str, gain: float, color: str, filled: bool) -> go.Scatter:
     )
 
 
-def _alignment_axis(curve: Sequence[Entry], span: list[float]) -> dict[str, Any]:
+def _alignment_axis(curve: Sequence["Rung"], span: list[float]) -> dict[str, object]:
     ticks: list[tuple[float, float]] = []
     for point in curve:
-        apart = not ticks or math.log10(point["gain"] / ticks[-1][0]) >= _SPACING
-        if apart and point.get("alignment") is not None:
-            ticks.append((point["gain"], point["alignment"]))
+        apart = not ticks or math.log10(point.gain / ticks[-1][0]) >= _SPACING
+        if apart and point.alignment is not None:
+            ticks.append((point.gain, point.alignment))
     labels = {
         "tickvals": [gain for gain, _ in ticks],
         "ticktext": [f"{alignment:.2f}" for _, alignment in ticks],

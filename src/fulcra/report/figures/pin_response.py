@@ -1,16 +1,19 @@
 """Pins: flips and reach of one neuron when its activation is held at a value."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 from fulcra.report.figures.style import BLUE, REACH, figure, rate_axis
 
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import Pin
 
-def pin_response(pins: Sequence[dict[str, Any]]) -> go.Figure:
+
+def pin_response(pins: Sequence["Pin"]) -> go.Figure:
     """Flip rate and strict reach against the pinned activation; the ablation is the pin at 0."""
-    ordered = sorted(pins, key=lambda pin: float(pin["value"]))
+    ordered = sorted(pins, key=lambda pin: float(pin.value))
     return figure(
         [
             _line(ordered, "flip_rate", "flip", BLUE, "circle"),
@@ -24,18 +27,16 @@ def pin_response(pins: Sequence[dict[str, Any]]) -> go.Figure:
     )
 
 
-def _line(
-    pins: Sequence[dict[str, Any]], key: str, label: str, color: str, symbol: str
-) -> go.Scatter:
+def _line(pins: Sequence["Pin"], key: str, label: str, color: str, symbol: str) -> go.Scatter:
     return go.Scatter(
-        x=[pin["value"] for pin in pins],
-        y=[pin.get(key) for pin in pins],
+        x=[pin.value for pin in pins],
+        y=[getattr(pin, key) for pin in pins],
         mode="lines+markers",
         name=label,
         line={"color": color, "width": 2},
         marker={"size": 7, "symbol": symbol},
         text=[
-            "ablated" if pin["op"] == "ablate" else f"{pin['multiple']:g} times the natural range"
+            "ablated" if pin.op == "ablate" else f"{pin.multiple:g} times the natural range"
             for pin in pins
         ],
         hovertemplate="%{y:.0%} (%{text})",

@@ -2,14 +2,16 @@
 measured edge.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
 from fulcra.report.figures.style import CEILING, GRAY, SKY, TRIGGER, Key, figure, gain_axis
 
-Curve = Sequence[Mapping[str, float]]
+if TYPE_CHECKING:
+    from fulcra.protocol.results.window import Point
+
 SATURATION_KEYS = (
     Key("━━", GRAY, "alignment, mean"),
     Key("▒▒", SKY, "5 to 95 % of positions"),
@@ -32,18 +34,18 @@ class Mark(NamedTuple):
     measured: bool
 
 
-def saturation(curve: Curve, marks: Sequence[Mark]) -> go.Figure:
+def saturation(curve: Sequence["Point"], marks: Sequence[Mark]) -> go.Figure:
     """Alignment on a log axis of gain; the band is the spread over positions."""
-    gains = [point["gain"] for point in curve]
+    gains = [point.gain for point in curve]
     axis = gain_axis([*gains, *(mark.gain for mark in marks)])
-    band = [point["alignment_low"] for point in curve], [point["alignment_high"] for point in curve]
+    band = [point.alignment_low for point in curve], [point.alignment_high for point in curve]
     blank = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     lines = [
         go.Scatter(x=gains, y=band[0], **blank),
         go.Scatter(x=gains, y=band[1], fill="tonexty", fillcolor="rgba(86,180,233,.3)", **blank),
         go.Scatter(
             x=gains,
-            y=[point["alignment"] for point in curve],
+            y=[point.alignment for point in curve],
             mode="lines+markers",
             line={"color": GRAY},
             name="alignment",

@@ -1,29 +1,30 @@
 """Typed outcomes of one branch: what the rollouts of every gain became by one horizon."""
 
+from typing import TYPE_CHECKING
+
 import plotly.graph_objects as go
 
 from fulcra.report.figures.style import OUTCOME_COLORS, Key, figure, rate_axis, words
-from fulcra.report.reading import Audit, Entry, outcome_label
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult, Branch
 
 
-def outcome_keys(audit: Audit) -> tuple[Key, ...]:
+def outcome_keys(audit: "AuditResult") -> tuple[Key, ...]:
     """The legend, in the behavior's own names."""
     return tuple(
-        Key("■", color, outcome_label(audit, outcome)) for outcome, color in OUTCOME_COLORS.items()
+        Key("■", color, audit.behavior.label(outcome)) for outcome, color in OUTCOME_COLORS.items()
     )
 
 
-def typed_outcomes(audit: Audit, entry: Entry, horizon: int) -> go.Figure:
+def typed_outcomes(audit: "AuditResult", entry: "Branch", horizon: int) -> go.Figure:
     """Stacked bars, one a gain."""
-    points = [
-        (f"{point['gain']:g}", (point.get("outcomes") or {}).get(str(horizon)) or {})
-        for point in entry["curve"]
-    ]
+    points = [(f"{point.gain:g}", point.outcomes.get(str(horizon), {})) for point in entry.curve]
     traces = [
         go.Bar(
             x=[gain for gain, _ in points],
             y=[outcomes.get(outcome) for _, outcomes in points],
-            name=words(outcome_label(audit, outcome)),
+            name=words(audit.behavior.label(outcome)),
             marker={"color": color},
             hovertemplate="%{y:.0%}",
         )

@@ -2,8 +2,8 @@
 measured.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -20,7 +20,10 @@ from fulcra.report.figures.style import (
 )
 from fulcra.report.notation import BEYOND, number
 from fulcra.report.notation import edge as printed
-from fulcra.report.reading import Audit, Entry, measured, name, trigger
+from fulcra.report.reading import measured
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult, Branch, Measured, Predicted
 
 _ROW = 21  # pixels
 _GROUPS = {"screen": "screened", "random": "random"}
@@ -59,23 +62,27 @@ _CAP_KEY = Key("❘", GRAY, "cap: no dose turns the stream further")
 
 class _Row(NamedTuple):
     y: float
-    entry: Entry
-    edges: dict[_Mark, Mapping[str, Any] | None]
+    entry: "Branch"
+    edges: dict[_Mark, "Predicted | Measured | None"]
 
 
-def window_keys(audit: Audit) -> tuple[Key, ...]:
+def window_keys(audit: "AuditResult") -> tuple[Key, ...]:
     """The legend of the chart; the cap is in it where a branch has one."""
-    return (*_KEYS, _CAP_KEY) if any("cap_gain" in entry for entry in measured(audit)) else _KEYS
+    return (
+        (*_KEYS, _CAP_KEY)
+        if any(entry.cap_gain is not None for entry in measured(audit))
+        else _KEYS
+    )
 
 
-def window_chart(audit: Audit) -> go.Figure:
+def window_chart(audit: "AuditResult") -> go.Figure:
     """One row a branch, screened first, each group by margin, on a log gain axis; edges beyond the
     ladder stand in a band at its end.
     """
     rows, headings = _rows(audit)
     gains = [
-        *audit["settings"]["gains"],
-        *(edge["gain"] for row in rows for edge in row.edges.values() if edge and edge["gain"]),
+        *audit.settings.gains,
+        *(edge.gain for row in rows for edge in row.edges.values() if edge and edge.gain),
     ]
     end = max(gains)
     traces = [
@@ -98,9 +105,9 @@ def window_chart(audit: Audit) -> go.Figure:
     )
 
 
-def _rows(audit: Audit) -> tuple[list[_Row], list[dict[str, Any]]]:
+def _rows(audit: "AuditResult") -> tuple[list[_Row], list[dict[str, object]]]:
     rows: list[_Row] = []
-    headings: list[dict[str, Any]] = []
+    headings: list[dict[str, object]] = []
     y = 0.0
     for source, heading in _GROUPS.items():
         entries = measured(audit, source)
@@ -123,21 +130,19 @@ def _rows(audit: Audit) -> tuple[list[_Row], list[dict[str, Any]]]:
     return rows, headings
 
 
-def _edges(audit: Audit, entry: Entry) -> dict[_Mark, Mapping[str, Any] | None]:
+def _edges(audit: "AuditResult", entry: "Branch") -> dict[_Mark, "Predicted | Measured | None"]:
     edges = (
-        entry.get("trigger_predicted"),
-        trigger(audit, entry),
-        entry.get("ceiling_predicted"),
-        entry.get("ceiling_measured"),
+        entry.trigger_predicted,
+        entry.trigger(audit.behavior.horizon),
+        entry.ceiling_predicted,
+        entry.ceiling_measured,
     )
     return dict(zip((*_TRIGGERS, *_CEILINGS), edges, strict=True))
 
 
-def _branch_axis(rows: list[_Row], bottom: float) -> dict[str, Any]:
+def _branch_axis(rows: list[_Row], bottom: float) -> dict[str, object]:
     labels = [
-        f"<b>{words(name(row.entry))}</b>"
-        if row.entry.get("verdict") == "open"
-        else words(name(row.entry))
+        f"<b>{words(row.entry.name)}</b>" if row.entry.verdict == "open" else words(row.entry.name)
         for row in rows
     ]
     ticks = {"tickvals": [row.y for row in rows], "ticktext": labels, "tickfont": {"size": 11}}
@@ -150,9 +155,9 @@ def _windows(rows: list[_Row], end: float) -> go.Scatter:
     """
     x: list[float | None] = []
     y: list[float | None] = []
-    for row in (row for row in rows if row.entry.get("verdict") == "open"):
-        low = (row.edges[_TRIGGERS[1]] or {}).get("gain") or row.entry.get("smallest_open_gain")
-        high = (row.edges[_CEILINGS[1]] or {}).get("gain") or row.entry.get("cap_gain") or end
+    for row in (row for row in rows if row.entry.verdict == "open"):
+        low = _gain(row.edges[_TRIGGERS[1]]) or row.entry.smallest_open_gain
+        high = _gain(row.edges[_CEILINGS[1]]) or row.entry.cap_gain or end
         x += [low, high, None]
         y += [row.y, row.y, None]
     line = {"color": WINDOW, "width": 13}
@@ -167,29 +172,31 @@ def _windows(rows: list[_Row], end: float) -> go.Scatter:
     )
 
 
+def _gain(edge: "Predicted | Measured | None") -> float | None:
+    return None if edge is None else edge.gain
+
+
 def _caps(rows: list[_Row]) -> go.Scatter:
     """The end of every ladder that a norm after the MLP cuts short."""
-    capped = [(row, cap) for row in rows if (cap := row.entry.get("cap_gain"))]
+    capped = [(row, cap) for row in rows if (cap := row.entry.cap_gain)]
     return go.Scatter(
         x=[cap for _, cap in capped],
         y=[row.y for row, _ in capped],
         mode="markers",
         name="cap",
         marker={"symbol": "line-ns", "size": 15, "line": {"width": 2, "color": GRAY}},
-        text=[f"{words(name(row.entry))}: cap {number(cap)}" for row, cap in capped],
+        text=[f"{words(row.entry.name)}: cap {number(cap)}" for row, cap in capped],
         hovertemplate="%{text}<extra></extra>",
     )
 
 
 def _marks(rows: list[_Row], mark: _Mark, end: float) -> go.Scatter:
     shown = [
-        (row, edge)
-        for row in rows
-        if (edge := row.edges[mark]) and (edge["gain"] or edge.get("censored"))
+        (row, edge) for row in rows if (edge := row.edges[mark]) and (edge.gain or edge.censored)
     ]
     beyond = end * (1.3 if mark in _TRIGGERS else 1.52)
     return go.Scatter(
-        x=[edge["gain"] or beyond for _, edge in shown],
+        x=[edge.gain or beyond for _, edge in shown],
         y=[row.y + mark.shift for row, _ in shown],
         mode="markers",
         name=mark.legend,
@@ -199,14 +206,15 @@ def _marks(rows: list[_Row], mark: _Mark, end: float) -> go.Scatter:
             "line": {"width": 1.5, "color": mark.color},
             "symbol": mark.symbol,
         },
-        error_x=_error(shown, mark.color),
-        text=[f"{words(name(row.entry))}: {mark.legend} {printed(edge)}" for row, edge in shown],
+        error_x=_error([edge for _, edge in shown], mark.color),
+        text=[f"{words(row.entry.name)}: {mark.legend} {printed(edge)}" for row, edge in shown],
         hovertemplate="%{text}<extra></extra>",
     )
 
 
-def _error(shown: list[tuple[_Row, Mapping[str, Any]]], color: str) -> dict[str, Any]:
-    spans = [(edge["gain"], edge.get("low"), edge.get("high")) for _, edge in shown]
+def _error(edges: Sequence["Predicted | Measured"], color: str) -> dict[str, object]:
+    """The interval of every edge; a predicted one has none."""
+    spans = [(e.gain, getattr(e, "low", None), getattr(e, "high", None)) for e in edges]
     below = [gain - low if gain and low else 0 for gain, low, _ in spans]
     above = [high - gain if gain and high else 0 for gain, _, high in spans]
     return {
