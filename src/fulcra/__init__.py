@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fulcra.studies.audit import audit
     from fulcra.studies.census import census
     from fulcra.studies.effects.study import effects
-    from fulcra.studies.recipe import read_recipe
+    from fulcra.studies.recipe import Recipe, recipe
     from fulcra.studies.tournament import tournament
     from fulcra.studies.verify import verify
     from fulcra.types import Behavior, Direction, Edge, Edit, Neuron, Ranking
@@ -46,6 +46,7 @@ _PLACES = {
     "Model": "fulcra.models",
     "Neuron": "fulcra.types",
     "Ranking": "fulcra.types",
+    "Recipe": "fulcra.studies.recipe",
     "ablate_direction": "fulcra.models",
     "ablate_mean": "fulcra.models",
     "add": "fulcra.models",
@@ -62,7 +63,7 @@ _PLACES = {
     "load_behavior": "fulcra.behaviors",
     "pin": "fulcra.models",
     "predict_ceiling": "fulcra.law.ceiling",
-    "read_recipe": "fulcra.studies.recipe",
+    "recipe": "fulcra.studies.recipe",
     "scale": "fulcra.models",
     "tournament": "fulcra.studies.tournament",
     "universal": "fulcra.screens.universal",

@@ -1,6 +1,7 @@
 """Behaviors by name: the built-in ones, and any YAML file by its path."""
 
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -44,7 +45,8 @@ def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavio
             else policy(topic or None)
         )
     if written or path.is_file():
-        return read_behavior(path)
+        behavior = read_behavior(path)
+        return replace(behavior, source={**behavior.source, "file": str(path.resolve())})
     near = get_close_matches(name, behavior_names(), n=1)
     hint = (
         f"did you mean {near[0]!r}?"

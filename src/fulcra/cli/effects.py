@@ -1,6 +1,5 @@
 """`fulcra effects` and `fulcra interventions`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +10,15 @@ from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.cli.judge import Prices, SendSensitive, Timeout, Workers, seats
 from fulcra.cli.recipe import RecipePath, recipe_sets
-from fulcra.judges.named import MENU, prices_named
+from fulcra.judges.named import MENU
 from fulcra.models import load, world_of
+from fulcra.protocol.source import Sources
 from fulcra.report import effects_table
-from fulcra.report.interventions import effects_markdown
+from fulcra.report.interventions import interventions_markdown
 from fulcra.store import write_json, write_text
-from fulcra.studies.effects.study import effects
+from fulcra.studies.effects.study import EffectsSettings, effects
 from fulcra.studies.interventions import interventions
-from fulcra.studies.recipe import read_recipe
+from fulcra.studies.recipe import Recipe
 
 
 @app.command(
@@ -72,23 +72,19 @@ def effects_command(
     """What a recipe does besides, on several sets, by several judges: everything with and without
     it, paired.
     """
-    made, judges = read_recipe(recipe), seats(judge or [], timeout, workers)
-    sets, prices = (
-        recipe_sets(made, behavior or (), prompts or (), world_of(model)),
-        prices_named(price or (), judges),
-    )
+    made = Recipe.load(recipe)
+    panel = seats(judge or (), timeout, workers, price or (), send_sensitive_text)
+    sets = recipe_sets(made, behavior or (), prompts or (), world_of(model))
+    names = tuple(name.strip() for name in tasks.split(",") if name.strip())
+    settings = EffectsSettings(names, limit, task_folder, seed)
     with bars(quiet or as_json) as progress:
-        names = [name.strip() for name in tasks.split(",") if name.strip()]
-        asked = (list(judges.values()), send_sensitive_text, prices)
-        found = effects(
-            load(model, dtype), sets, made, names, limit, task_folder, *asked, seed, progress
-        )
+        result = effects(load(model, dtype), sets, made, settings, panel, progress)
     if out is not None:
-        write_json(out, found)
+        write_json(out, result.plain())
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        Console().print(effects_table(found), highlight=False)
+        Console().print(effects_table(result), highlight=False)
 
 
 @app.command(
@@ -100,6 +96,21 @@ def effects_command(
 )
 def interventions_command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished audits.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="The model a run audited, where it is no longer where it was."),
+    ] = None,
+    behavior: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--behavior",
+            "-b",
+            help="The YAML file a run audited, where it is no longer where it was.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="A torch device, or auto; default: the run's.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write the tables here, as markdown.")] = None,
     seed: Seed = 0,
@@ -109,13 +120,14 @@ def interventions_command(
     """Every kind of intervention at matched behavior change, on the neurons of audits: what each
     achieves, and what it costs.
     """
+    sources = Sources(tuple(model or ()), tuple(behavior or ()), device)
     with bars(quiet or as_json) as progress:
-        found = interventions(runs, seed, progress)
+        result = interventions(runs, seed, sources, progress)
     if out is not None:
-        write_json(out, found)
+        write_json(out, result.plain())
     if page is not None:
-        write_text(page, effects_markdown(found))
+        write_text(page, interventions_markdown(result))
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        typer.echo(effects_markdown(found))
+        typer.echo(interventions_markdown(result))

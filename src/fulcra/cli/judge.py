@@ -1,8 +1,9 @@
 """`fulcra judge`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -10,9 +11,11 @@ from rich.console import Console
 from fulcra.cli.app import Json, Quiet, app
 from fulcra.cli.bars import bars
 from fulcra.judges.named import MENU, judge_named, prices_named
-from fulcra.judges.panel import Judge
+from fulcra.protocol.opinions import Panel
+from fulcra.protocol.results.judging import JudgingResult
+from fulcra.protocol.source import reopened_behaviors
 from fulcra.report import judges_table
-from fulcra.studies.judging import JUDGEMENTS, STAGES, audited_behaviors, judge_run
+from fulcra.studies.judging import STAGES, judge_run
 
 SendSensitive = Annotated[
     bool,
@@ -70,52 +73,49 @@ def judge_command(
     """Judge the stored rollouts of runs again, by other judges, at every horizon, and see where
     they agree and where not.
     """
-    judges = seats(judge, timeout, workers)
-    prices = prices_named(price or (), judges)
-    found = []
-    for folder, task in zip(runs, audited_behaviors(runs, behavior or ()), strict=True):
+    panel = seats(judge, timeout, workers, price or (), send_sensitive_text)
+    results: list[tuple[Path, JudgingResult]] = []
+    for folder, task in zip(runs, reopened_behaviors(runs, behavior or ()), strict=True):
         with bars(quiet or as_json) as progress:
-            asked = (
-                folder,
-                task,
-                list(judges.values()),
-                tuple(stage or STAGES),
-                horizon,
-                send_sensitive_text,
-                prices,
-            )
-            found.append({"run": str(folder), **judge_run(*asked, progress)})
+            result = judge_run(folder, task, panel, tuple(stage or STAGES), horizon, progress)
+        results.append((folder, result))
         if not (as_json or quiet):
-            _show(found[-1])
+            _show(folder, result)
     if as_json:
-        typer.echo(json.dumps({"runs": found}))
-    _require_answers(found)
+        documents = [{"run": str(folder), **result.plain()} for folder, result in results]
+        typer.echo(json.dumps({"runs": documents}))
+    _require_answers(results)
 
 
-def seats(names: list[str], timeout: float, workers: int) -> dict[str, Judge]:
-    """The judges by the names they were asked for."""
-    return {name: judge_named(name, timeout, workers) for name in dict.fromkeys(names)}
+def seats(
+    names: Sequence[str],
+    timeout: float,
+    workers: int,
+    prices: Sequence[str],
+    send_sensitive: bool,
+) -> Panel:
+    """The judges of these names, each once, with the prices named."""
+    judges = {name: judge_named(name, timeout, workers) for name in dict.fromkeys(names)}
+    return Panel(tuple(judges.values()), send_sensitive, prices_named(prices, judges))
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(folder: Path, result: JudgingResult) -> None:
     console = Console()
-    console.print(judges_table(found))
-    console.print(f"written   {Path(found['run']) / JUDGEMENTS}", highlight=False, soft_wrap=True)
+    console.print(judges_table(result))
+    console.print(f"written   {folder / result.file}", highlight=False, soft_wrap=True)
 
 
-def _require_answers(runs: list[dict[str, Any]]) -> None:
+def _require_answers(results: Sequence[tuple[Path, JudgingResult]]) -> None:
     """Exit code 3 where a judge scored nothing of a run."""
-    silent = [
-        (run, one["name"])
-        for run in runs
-        for one in run["judges"][1:]
-        if run["completions"] and not one["scored"]
-    ]
-    for run, name in silent:
-        typer.echo(
-            f"fulcra: {name} scored none of {run['completions']} completions of {run['run']};"
-            " nothing is lost, ask again later",
-            err=True,
-        )
+    silent = False
+    for folder, result in results:
+        for judge in result.judges[1:]:
+            if result.completions and not judge.scored:
+                silent = True
+                typer.echo(
+                    f"fulcra: {judge.name} scored none of {result.completions} completions of"
+                    f" {folder}; nothing is lost, ask again later",
+                    err=True,
+                )
     if silent:
         raise typer.Exit(3)

@@ -14,7 +14,7 @@ from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.recipe import RecipePath, recipe_behavior
 from fulcra.models import Model, load, world_of
 from fulcra.protocol.subject import in_tokens_of
-from fulcra.studies.recipe import Recipe, read_recipe
+from fulcra.studies.recipe import Recipe
 from fulcra.studies.steering import Dose, Pair, Reply, doses, replies, steered
 from fulcra.types import Sampling
 
@@ -59,7 +59,7 @@ def steer_command(
 
     Of a sensitive behavior the texts are never shown: labels, lengths and salted hashes only.
     """
-    made, loaded = read_recipe(recipe), load(model, dtype)
+    made, loaded = Recipe.load(recipe), load(model, dtype)
     made.require(loaded)
     task = recipe_behavior(made, behavior, world_of(model))
     length = tokens or (TOKENS if task is None else in_tokens_of(loaded, task).horizon)
@@ -70,11 +70,11 @@ def steer_command(
             typer.echo(f"fulcra: {_warning(size)}", err=True)
     hidden = as_json or quiet or made.sensitive or (task is not None and task.sensitive)
     pair = _last(loaded, steered(loaded, made, ids, length, Sampling(temperature, seed)), hidden)
-    found = replies(loaded, made, task, prompt, pair, seed)
+    texts = replies(loaded, made, task, prompt, pair, seed)
     if as_json:
-        typer.echo(json.dumps(_document(made, sizes, found)))
+        typer.echo(json.dumps(_document(made, sizes, texts)))
     elif not quiet:
-        _show(sizes, found, hidden)
+        _show(sizes, texts, hidden)
 
 
 def _last(model: Model, pairs: Iterator[Pair], hidden: bool) -> Pair:
@@ -99,11 +99,11 @@ def _table(texts: Sequence[str]) -> Table:
     return table
 
 
-def _show(sizes: Sequence[Dose], found: Sequence[Reply], hidden: bool) -> None:
+def _show(sizes: Sequence[Dose], texts: Sequence[Reply], hidden: bool) -> None:
     console = Console(highlight=False, markup=False)
     if not hidden:
-        console.print(_table([reply.told.text for reply in found]))
-    for name, reply in zip(("undosed", "dosed"), found, strict=True):
+        console.print(_table([reply.told.text for reply in texts]))
+    for name, reply in zip(("undosed", "dosed"), texts, strict=True):
         ended = "ended" if reply.ended else "cut"
         console.print(
             f"{name:8} {reply.outcome or 'not judged'}, {reply.tokens} tokens, {ended}, hash"
@@ -130,14 +130,14 @@ def _warning(size: Dose) -> str:
     )
 
 
-def _document(recipe: Recipe, sizes: Sequence[Dose], found: Sequence[Reply]) -> dict[str, object]:
-    texts = {
+def _document(recipe: Recipe, sizes: Sequence[Dose], texts: Sequence[Reply]) -> dict[str, object]:
+    sides = {
         name: reply._asdict() | {"told": reply.told._asdict()}
-        for name, reply in zip(("undosed", "dosed"), found, strict=True)
+        for name, reply in zip(("undosed", "dosed"), texts, strict=True)
     }
     return {
         "recipe": recipe.name,
         "recipe_sha256": recipe.sha256,
         "doses": [{**s._asdict(), "beyond": s.beyond} for s in sizes],
-        **texts,
+        **sides,
     }

@@ -16,6 +16,7 @@ from fulcra.errors import InputError, ModelError
 from fulcra.models.chat import chat_ids, exchange_ids, instruction_tail, plain_ids, shared_start
 from fulcra.models.experts import expert_width, expert_write, expert_writes, n_experts
 from fulcra.models.families import FAMILIES, Family
+from fulcra.models.origin import Origin
 from fulcra.types import Neuron
 
 #: What a tokenizer prints for bytes that are no whole character yet.
@@ -49,6 +50,7 @@ class Model:
             thinking,
         )
         self.compiled = compiled
+        self.origin = Origin(name)
         self.config = hf.config.get_text_config()
         self.family = family_of(hf.config.model_type)
         require_config(name, self.family, self.config)

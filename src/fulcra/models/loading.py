@@ -16,6 +16,7 @@ from transformers.utils.hub import cached_file
 from fulcra.errors import ModelError
 from fulcra.models.adapter import Model, family_of
 from fulcra.models.checks import validated
+from fulcra.models.origin import Origin
 from fulcra.models.placement import dtype_of, quantization, require_device
 from fulcra.organisms.planted import planted_world
 
@@ -29,8 +30,11 @@ def bundled_names() -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in weights.iterdir())) if weights.is_dir() else ()
 
 
-def model_folder(name: str) -> Path:
-    """The folder of a bundled name, a folder or a hub id; ModelError where there is none."""
+def model_folder(name: str, revision: str | None = None) -> Path:
+    """The folder of a bundled name, a folder or a hub id; ModelError where there is none.
+
+    `revision` is a branch, tag or commit of the hub.
+    """
     if name in bundled_names():
         return Path(str(files("fulcra.organisms") / "weights" / name))
     if Path(name).is_dir():
@@ -40,10 +44,10 @@ def model_folder(name: str) -> Path:
             )
         return Path(name)
     try:
-        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
             # Asked once: without a network cached_file tries again and again for half a minute.
-            get_hf_file_metadata(hf_hub_url(name, "config.json"))
-        return Path(str(cached_file(name, "config.json"))).parent
+            get_hf_file_metadata(hf_hub_url(name, "config.json", revision=revision))
+        return Path(str(cached_file(name, "config.json", revision=revision))).parent
     except (OSError, ValueError, HTTPError) as error:
         bundled, reason = ", ".join(bundled_names()), str(error).splitlines()[0]
         raise ModelError(
@@ -67,6 +71,7 @@ def load(
     offload_folder: Path | None = None,
     thinking: bool | None = None,
     compiled: bool = False,
+    revision: str | None = None,
     check: bool = True,
 ) -> Model:
     """The model of a bundled name, a folder or a hub id, from safetensors only, validated (law.md
@@ -76,8 +81,9 @@ def load(
     elsewhere. device: a torch device, or "auto" for all devices there are, then the CPU, then the
     disk; `memory` limits each, in bytes or as "20GB", and `offload_folder` takes weights that must
     be written anew for the disk (mixtures). bits: 8 or 4 for quantized weights. thinking: passed to
-    the chat template. check: False skips the validation. compiled: rollouts by a compiled step in
-    slots that refill, for accelerators (docs/decisions/0016).
+    the chat template. compiled: rollouts by a compiled step in slots that refill, for accelerators
+    (docs/decisions/0016). revision: a branch, tag or commit of the hub. check: False skips the
+    validation.
     """
     wanted = dtype_of(dtype, device)
     options: dict[str, Any] = {
@@ -85,9 +91,10 @@ def load(
         "device_map": require_device(device),
         "max_memory": memory,
         "offload_folder": offload_folder,
+        "revision": revision or "main",
         **quantization(bits),
     }
-    folder = model_folder(name)
+    folder = model_folder(name, revision)
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
@@ -112,6 +119,7 @@ def load(
             " (save_pretrained writes safetensors)"
         )
     model = _read(name, source, folder, options, thinking, compiled)
+    model.origin = Origin.of(name, folder, device, bits)
     return validated(model) if check else model
 
 
@@ -125,7 +133,7 @@ def _read(
 ) -> Model:
     try:
         hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=options["revision"])
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}"

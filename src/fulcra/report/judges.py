@@ -69,9 +69,7 @@ def _outcomes(outcomes: "HorizonOutcomes", labels: Mapping[str, str]) -> Table:
     for name, share in outcomes.judges.items():
         flips, counts = share.flips, (str(share.counts[outcome]) for outcome in labels)
         rate = (
-            "-"
-            if flips.value is None
-            else f"{flips.value:.2f} [{flips.low:.2f}, {flips.high:.2f}]"
+            "-" if flips.value is None else f"{flips.value:.2f} [{flips.low:.2f}, {flips.high:.2f}]"
         )
         table.add_row(Text(name), *counts, Text(rate))
     return table

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from fulcra.errors import InputError, RunFolderError
 from fulcra.judges.panel import Judge
-from fulcra.protocol.opinions import Completions, Opinion, Opinions, Panel, completions_of
+from fulcra.protocol.completions import Completions, completions_of
+from fulcra.protocol.opinions import Opinion, Opinions, Panel
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.records import CEILING, Record, records_of
 from fulcra.protocol.results.base import Provenance

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from fulcra.protocol.results.base import Provenance, Result, Value
 
 #: The outcomes that a run gave by itself, as one more judge.
@@ -62,14 +64,14 @@ class JudgeEntry(Value):
     """
 
     name: str
-    identity: dict[str, str] = {}
+    identity: dict[str, str] = Field(default_factory=dict)
     scored: int = 0
-    unscored: dict[str, int] = {}
+    unscored: dict[str, int] = Field(default_factory=dict)
     usage: UsageEntry = UsageEntry(requests=0, read=0, written=0, uncounted=0)
     from_disk: int = 0
     price: PriceEntry | None = None
     cost: float | None = None
-    figures: dict[str, Paired] = {}
+    figures: dict[str, Paired] = Field(default_factory=dict)
 
 
 class PairAgreement(Value):

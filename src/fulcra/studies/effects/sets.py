@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from fulcra.behaviors import behavior_sha256
+from fulcra.protocol.completions import Completions, Cut, completions_of
 from fulcra.protocol.measure import Measurement
-from fulcra.protocol.opinions import Completions, Cut, Opinion, Opinions, Panel, completions_of
+from fulcra.protocol.opinions import Opinion, Opinions, Panel
 from fulcra.protocol.progress import Clock
 from fulcra.protocol.records import Record
 from fulcra.protocol.results.effects import SetEffects, SidedOutcomes
@@ -99,9 +100,7 @@ def _outcomes(opinions: Opinions, horizon: int) -> SidedOutcomes:
     return SidedOutcomes(horizon=horizon, judges=by_judge)
 
 
-def confirmed(
-    subject: Subject, edits: Edits, name: str = EDITED, salt: str = ""
-) -> list[Record]:
+def confirmed(subject: Subject, edits: Edits, name: str = EDITED, salt: str = "") -> list[Record]:
     """The records of the confirmation prompts under some edits, with their texts, in memory."""
     measure = Measurement(subject, subject.horizons, salt=salt, texts="memory")
     prompts = subject.behavior.confirmation
