@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fulcra import AuditSettings, Model, audit, load_behavior
-from fulcra.protocol.measure import SCHEMA
+from fulcra.protocol.records import SCHEMA
 from fulcra.store import ROLLOUTS, TEXTS, read_json, read_rows, write_rows
 from tests.cli.conftest import Call
 from tests.judges.servers import Said, completion, grades, serving
