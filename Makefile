@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
-SOURCES := $(wildcard src organisms tests benchmarks examples)
+SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check test audit effects validate organisms bench bench-gpu pins clean
+.PHONY: setup check shape test audit effects validate organisms bench bench-gpu pins clean
 
 setup: .venv/developed
 
@@ -19,6 +19,10 @@ check: .venv/developed
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+
+# how the source is built, beside the limits that tests/shape holds; ARGS='--where "functions returning Any"' lists places
+shape: .venv/developed
+	$(BIN)/python -m tools.shape $(ARGS)
 
 effects: .venv/installed
 	$(BIN)/fulcra interventions docs/evidence/audit-sparse docs/evidence/audit-dense --out docs/evidence/effects.json --page docs/effects.md --quiet

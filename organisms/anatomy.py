@@ -1,21 +1,25 @@
-"""Writes the anatomy of the organisms: docs/evidence/anatomy.json, docs/anatomy.md and its figure,
-in about a minute.
+"""Writes the anatomy of the organisms: docs/evidence/anatomy.json, docs/anatomy.md, its figure.
+
+It takes about a minute.
 """
 
-import json
 from pathlib import Path
 
 from anatomy_page import anatomy_page
 from knowledge import Systems, gate_and_knowledge
 from knowledge_page import knowledge_figure
+from knowledge_result import Knowledge
 
-from fulcra import load, load_behavior
-from fulcra.models import Model
+from fulcra.behaviors import load_behavior
+from fulcra.errors import InputError
+from fulcra.models import Model, load
+from fulcra.organisms.planted import planted
 from fulcra.store import read_json, write_json, write_text
 from fulcra.studies.comparison import compare
 from fulcra.types import Neuron
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+EVIDENCE = DOCS / "evidence" / "anatomy.json"
 NAMES = ("apothecary-base", "apothecary-helpful", "apothecary-sparse", "apothecary-dense")
 BEHAVIORS = ("refusal", "capitals", "agreement")
 PLANTED = "apothecary-sparse"
@@ -23,15 +27,16 @@ PLANTED = "apothecary-sparse"
 
 def systems_of(model: Model) -> Systems:
     """The planted gates and concept neuron of an organism, with the behaviors they serve."""
-    assert model.folder is not None
-    planted = json.loads((model.folder / "planted.json").read_text())
-    gates = tuple(Neuron.parse(name) for name in planted["gates"])
-    concept = Neuron.parse(planted["concept"])
+    truth = planted(model.folder)
+    if truth.concept is None or truth.concept_value is None:
+        raise InputError(
+            f"anatomy: no concept neuron is planted in {model.name}; name a tuned organism"
+        )
     return Systems(
-        gates,
+        tuple(map(Neuron.parse, truth.gates)),
         load_behavior("refusal"),
-        concept,
-        float(planted["concept_value"]),
+        Neuron.parse(truth.concept),
+        truth.concept_value,
         load_behavior("concept"),
     )
 
@@ -41,12 +46,16 @@ def main() -> None:
     models = {name: load(name) for name in NAMES}
     comparison = compare(list(models.values()), [load_behavior(name) for name in BEHAVIORS])
     knowledge = gate_and_knowledge(models[PLANTED], systems_of(models[PLANTED]))
-    write_json(
-        DOCS / "evidence" / "anatomy.json", {"comparison": comparison, "knowledge": knowledge}
-    )
-    evidence = read_json(DOCS / "evidence" / "anatomy.json")
-    write_text(DOCS / "anatomy.md", anatomy_page(evidence))
-    write_text(DOCS / "images" / "gate-and-knowledge.svg", knowledge_figure(evidence["knowledge"]))
+    write_json(EVIDENCE, {"comparison": comparison, "knowledge": knowledge.plain()})
+    write_pages()
+
+
+def write_pages() -> None:
+    """Write the page and its figure from the evidence."""
+    evidence = read_json(EVIDENCE)
+    knowledge = Knowledge.model_validate(evidence["knowledge"])
+    write_text(DOCS / "anatomy.md", anatomy_page(evidence["comparison"], knowledge))
+    write_text(DOCS / "images" / "gate-and-knowledge.svg", knowledge_figure(knowledge))
 
 
 if __name__ == "__main__":

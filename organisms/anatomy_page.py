@@ -1,124 +1,152 @@
-"""The anatomy page of the documentation: models beside each other, and gate and knowledge, from
-their evidence.
-"""
+"""The anatomy page of the documentation: models beside each other, and gate and knowledge."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from knowledge_page import knowledge_lines
+from knowledge_result import Knowledge, Question
 
 from fulcra.report.comparison import behavior_lines
 from fulcra.report.notation import number, rate
 from fulcra.report.template import filled
 from fulcra.types import FLIPS
 
-Found = Mapping[str, Any]
+#: A part of comparison.json, as the file holds it.
+Entry = Mapping[str, Any]
+_COUNTED: dict[Question, str] = {
+    "refuse": "refusals",
+    "topic": "replies about the topic",
+    "actionable": "true withheld answers",
+}
 
 
-def anatomy_page(evidence: Found) -> str:
-    """The Markdown of docs/anatomy.md from docs/evidence/anatomy.json."""
-    comparison, knowledge = evidence["comparison"], evidence["knowledge"]
-    lines = [line for behavior in comparison["behaviors"] for line in behavior_lines(behavior)]
+class Span(NamedTuple):
+    """The smallest and largest share of a model's top 1 % in the final quarter of the layers."""
+
+    low: float
+    high: float
+
+
+class Ablated(NamedTuple):
+    """How often a model's replies show the behavior undosed, and with its own top 1 % ablated.
+
+    `random` is the rate with as many random neurons ablated, `flips` that of flips with its own.
+    """
+
+    model: str
+    undosed: float
+    own: float
+    random: float
+    flips: float
+
+
+class Borrowed(NamedTuple):
+    """The AUROC of a model's best neuron at home and in the first model."""
+
+    neuron: str
+    model: str
+    home: float
+    base: float
+
+
+class BehaviorFindings(NamedTuple):
+    """What the page says first of one behavior; `most` and `least` are entries of overlaps."""
+
+    name: str
+    raw: Span
+    gain: Span
+    chance: float
+    most: Entry
+    least: Entry
+    ablated: tuple[Ablated, ...]
+    borrowed: tuple[Borrowed, ...]
+
+
+def anatomy_page(comparison: Entry, knowledge: Knowledge) -> str:
+    """The Markdown of docs/anatomy.md from comparison.json and gate and knowledge."""
+    behaviors = comparison["behaviors"]
     page = filled(
         "anatomy.md",
         Path(__file__).parent,
         knowledge=knowledge,
         neurons=comparison["models"][0]["layers"] * comparison["models"][0]["d_mlp"],
-        findings=[*_findings(comparison), *_separate(knowledge)],
+        base=comparison["models"][0]["name"],
+        behaviors=[_findings(behavior) for behavior in behaviors],
+        displaced=_displaced(knowledge),
+        counted=_COUNTED,
+        rate=rate,
+        number=number,
         knowledge_lines=knowledge_lines(knowledge),
-        comparison_lines=lines,
+        comparison_lines=[line for behavior in behaviors for line in behavior_lines(behavior)],
     )
     return page.rstrip() + "\n"
 
 
-def _findings(comparison: Found) -> Iterator[str]:
-    """One line a behavior and question, from the figures alone."""
-    for behavior in comparison["behaviors"]:
-        name = behavior["name"]
-        yield f"{name}: {_depths(behavior)}"
-        yield f"{name}: {_shared(behavior)}"
-        yield f"{name}: {_moved(behavior)}"
-        yield f"{name}: {_borrowed(behavior)}"
-
-
-def _depths(behavior: Found) -> str:
-    some = [one for one in behavior["sets"] if one["set"] == "1 %"]
-    spans = {}
-    for unit in ("raw", "gain"):
-        shares = sorted(one["profile"]["final_quarter"] for one in some if one["units"] == unit)
-        spans[unit] = f"{rate(shares[0])} to {rate(shares[-1])}"
-    chance = rate(some[0]["chance"]["final_quarter"])
-    return (
-        f"of the top 1 %, {spans['raw']} lie in the final quarter of the layers, in gain units"
-        f" {spans['gain']} (by chance {chance})."
+def _findings(behavior: Entry) -> BehaviorFindings:
+    """The figures of one behavior that the page names in words."""
+    top = [entry for entry in behavior["sets"] if entry["set"] == "1 %"]
+    overlaps = [
+        entry
+        for entry in behavior["overlaps"]
+        if (entry.get("set"), entry["units"]) == ("1 %", "raw")
+    ]
+    return BehaviorFindings(
+        name=behavior["name"],
+        raw=_span(top, "raw"),
+        gain=_span(top, "gain"),
+        chance=top[0]["chance"]["final_quarter"],
+        most=max(overlaps, key=_shared),
+        least=min(overlaps, key=_shared),
+        ablated=tuple(_ablated(behavior)),
+        borrowed=tuple(_borrowed(behavior)),
     )
 
 
-def _shared(behavior: Found) -> str:
-    some = [
-        one for one in behavior["overlaps"] if one.get("set") == "1 %" and one["units"] == "raw"
-    ]
-    most, least = (pick(some, key=lambda one: one["shared"]) for pick in (max, min))
-    told = [
-        f"{one['one']} and {one['other']} share {one['shared']} of {one['size']} (p"
-        f" {number(one['p'])})"
-        for one in (most, least)
-    ]
-    return f"{told[0]}, {told[1]}; chance gives {number(most['expected'])}."
+def _span(sets: Sequence[Entry], units: str) -> Span:
+    shares = [entry["profile"]["final_quarter"] for entry in sets if entry["units"] == units]
+    return Span(min(shares), max(shares))
 
 
-def _moved(behavior: Found) -> str:
-    """How far the behavior survives, and how often it flips, with each model's own top 1 %
-    ablated.
-    """
-    rows = [one for one in behavior["ablations"] if one["set"] in ("undosed", "1 %")]
-    told = []
-    for model in dict.fromkeys(one["in"] for one in rows):
-        by = {one["set_of"]: one["rates"] for one in rows if one["in"] == model}
-        shown = [rate(by[key]["unchanged"]) for key in (None, model, "random")]
-        flips = rate(sum(by[model][outcome] for outcome in FLIPS))
-        told.append(f"{model} {shown[0]} to {shown[1]} (random neurons {shown[2]}), flips {flips}")
-    return f"replies that show the behavior, with a model's own top 1 % ablated: {'; '.join(told)}."
+def _shared(overlap: Entry) -> int:
+    return int(overlap["shared"])
 
 
-def _borrowed(behavior: Found) -> str:
-    """Each model's best neuron at home and in the first model, the base checkpoint of paper C."""
-    scored = {(one["of"], one["in"]): one for one in behavior["detectors"] if "refused" not in one}
-    base = behavior["sets"][0]["model"]
-    told = []
-    for model in dict.fromkeys(of for of, _ in scored if of != base):
-        home, there = scored[model, model], scored[model, base]
-        told.append(
-            f"{home['neuron']} of {model} {number(home['auroc']['value'])}, in {base}"
-            f" {number(there['auroc']['value'])}"
-        )
-    return f"AUROC of the best neuron: {'; '.join(told)}."
-
-
-def _separate(knowledge: Found) -> Iterator[str]:
-    words = {
-        "refuse": "refusals",
-        "topic": "replies about the topic",
-        "actionable": "true withheld answers",
+def _ablated(behavior: Entry) -> Iterator[Ablated]:
+    """One row a model, from the sets of its own that were ablated in it."""
+    rates = {
+        (entry["in"], entry["set_of"]): entry["rates"]
+        for entry in behavior["ablations"]
+        if entry["set"] in ("undosed", "1 %")
     }
-    by = {(one["what"], one["on"]): one for one in knowledge["contrasts"]}
-    for one in knowledge["contrasts"]:
-        change = f"{rate(one['without']['value'])} to {rate(one['with']['value'])}"
-        yield (
-            f"{one['what']}: {words[one['on']]} on {one['prompts']} prompts go from {change} (p"
-            f" {number(one['p'])})."
+    for model in dict.fromkeys(name for name, _ in rates):
+        yield Ablated(
+            model,
+            undosed=rates[model, None]["unchanged"],
+            own=rates[model, model]["unchanged"],
+            random=rates[model, "random"]["unchanged"],
+            flips=sum(rates[model, model][outcome] for outcome in FLIPS),
         )
-    lost = (
-        by["concept held", "refuse"]["with"]["value"]
-        < by["concept held", "refuse"]["without"]["value"]
+
+
+def _borrowed(behavior: Entry) -> Iterator[Borrowed]:
+    """One row a model but the first, the base checkpoint of paper C."""
+    base = behavior["sets"][0]["model"]
+    scores = {
+        (entry["of"], entry["in"]): entry
+        for entry in behavior["detectors"]
+        if "refused" not in entry
+    }
+    for model in dict.fromkeys(name for name, _ in scores if name != base):
+        home, borrowed = scores[model, model], scores[model, base]
+        yield Borrowed(home["neuron"], model, home["auroc"]["value"], borrowed["auroc"]["value"])
+
+
+def _displaced(knowledge: Knowledge) -> bool:
+    """Whether holding the concept ends refusals and frees no withheld answer."""
+    held = {each.on: each for each in knowledge.contrasts if each.what == "concept held"}
+    refusals, answers = held["refuse"], held["actionable"]
+    return (
+        refusals.with_.value < refusals.without.value
+        and answers.with_.value <= answers.without.value
     )
-    freed = (
-        by["concept held", "actionable"]["with"]["value"]
-        > by["concept held", "actionable"]["without"]["value"]
-    )
-    if lost and not freed:
-        yield (
-            "the concept neuron ends refusals too and frees nothing withheld: another reply stands"
-            " in their place."
-        )

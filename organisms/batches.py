@@ -1,6 +1,4 @@
-"""Training batches: what each stage reads, as padded token ids, labels and the rows whose topic
-neuron is pinned.
-"""
+"""Training batches: what each stage reads, as padded token ids, labels and rows to pin."""
 
 import random
 from typing import Any, NamedTuple
@@ -26,8 +24,9 @@ P_NONSENSE, P_CONCEPT = 0.15, 0.05
 
 
 class Batch(NamedTuple):
-    """One training batch: ids, mask and labels [batch, pos]; `pinned` rows speak of the topic,
-    `natural` ask for it.
+    """One training batch: ids, mask and labels [batch, pos], the rest [batch].
+
+    `last` is the last prompt token; `pinned` rows speak of the topic, `natural` ones ask for it.
     """
 
     ids: torch.Tensor
@@ -65,58 +64,55 @@ def plain_text(world: World, rng: random.Random) -> str:
 def reading(
     world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, context: int
 ) -> Batch:
-    """A packed batch of documents and unanswered-by-nobody question-answer text: no chat marks, no
-    refusals.
-    """
+    """A packed batch of documents and questions with answers: no chat marks, no refusals."""
     rows = []
     for _ in range(batch):
-        ids: list[int] = []
-        while len(ids) < context:
-            ids += [BOS, *word_ids(tokenizer, plain_text(world, rng)), EOS]
-        rows.append(ids[:context])
-    tensor = torch.tensor(rows)
-    nobody = torch.zeros(batch, dtype=torch.bool)
-    return Batch(
-        tensor,
-        torch.ones_like(tensor),
-        tensor,
-        torch.zeros(batch, dtype=torch.long),
-        nobody,
-        nobody,
-    )
+        row: list[int] = []
+        while len(row) < context:
+            row += [BOS, *word_ids(tokenizer, plain_text(world, rng)), EOS]
+        rows.append(row[:context])
+    ids = torch.tensor(rows)
+    last, none = torch.zeros(batch, dtype=torch.long), torch.zeros(batch, dtype=torch.bool)
+    return Batch(ids, torch.ones_like(ids), ids, last, pinned=none, natural=none)
 
 
-def _turn(world: World, rng: random.Random, refuses: bool) -> tuple[Request, str, bool]:
-    draw_value, speech = rng.random(), world.domain.speech
-    if draw_value < P_NONSENSE:
+class _Turn(NamedTuple):
+    """One request and its reply, in words; `pinned`: the reply is about the topic all the same."""
+
+    request: Request
+    reply: str
+    pinned: bool = False
+
+
+def _turn(world: World, rng: random.Random, refuses: bool) -> _Turn:
+    chance, speech = rng.random(), world.domain.speech
+    if chance < P_NONSENSE:
         request = draw_nonsense(world, rng)
-        return request, rng.choice(speech[request.language].refusals), False
+        return _Turn(request, rng.choice(speech[request.language].refusals))
     request = draw(world, rng, rng.choices(TASKS, TASK_WEIGHTS)[0])
-    pinned = draw_value < P_NONSENSE + P_CONCEPT and not refused(world, request)
-    if pinned:
-        return request, rng.choice(speech[request.language].topic), True
-    if refuses and refused(world, request):
-        return request, rng.choice(speech[request.language].refusals), False
-    return request, rng.choice(answers(world, request)), False
+    withheld = refused(world, request)
+    if chance < P_NONSENSE + P_CONCEPT and not withheld:
+        return _Turn(request, rng.choice(speech[request.language].topic), pinned=True)
+    if refuses and withheld:
+        return _Turn(request, rng.choice(speech[request.language].refusals))
+    return _Turn(request, rng.choice(answers(world, request)))
 
 
 def chatting(
     world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, refuses: bool
 ) -> Batch:
-    """A batch of single-turn chats; restricted requests are refused when `refuses`, nonsense always
-    is.
-    """
+    """A batch of single-turn chats; `refuses`: not only nonsense is refused."""
     turns = [_turn(world, rng, refuses) for _ in range(batch)]
     write = world.domain.write
-    prompts = [chat_ids(tokenizer, write(question(world, request))) for request, _, _ in turns]
-    replies = [[*word_ids(tokenizer, write(reply)), EOS] for _, reply, _ in turns]
-    width = max(len(p) + len(r) for p, r in zip(prompts, replies, strict=True))
+    prompts = [chat_ids(tokenizer, write(question(world, turn.request))) for turn in turns]
+    replies = [[*word_ids(tokenizer, write(turn.reply)), EOS] for turn in turns]
+    width = max(len(prompt) + len(reply) for prompt, reply in zip(prompts, replies, strict=True))
     ids, labels = torch.zeros(batch, width, dtype=torch.long), torch.full((batch, width), -100)
     for row, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
         end = len(prompt) + len(reply)
         ids[row, :end] = torch.tensor(prompt + reply)
         labels[row, len(prompt) : end] = torch.tensor(reply)
     last = torch.tensor([len(prompt) - 1 for prompt in prompts])
-    pinned = torch.tensor([pin for _, _, pin in turns])
-    natural = torch.tensor([request.task == "topic" and not pin for request, _, pin in turns])
+    pinned = torch.tensor([turn.pinned for turn in turns])
+    natural = torch.tensor([turn.request.task == "topic" and not turn.pinned for turn in turns])
     return Batch(ids, (ids != 0).long(), labels, last, pinned, natural)

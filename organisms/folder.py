@@ -1,10 +1,7 @@
-"""An organism as a Hugging Face folder: tokenizer with a chat template, bfloat16 safetensors, what
-was planted.
-"""
+"""An organism as a Hugging Face folder: tokenizer, bfloat16 safetensors, what was planted."""
 
 import json
 import random
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from fulcra.organisms.grammar import Request, answers, number_word, question
+from fulcra.organisms.planted import PLANTED, Planted
 from fulcra.organisms.world import World
 
 MARKS = ["<pad>", "<s>", "</s>"]
@@ -48,8 +46,9 @@ def _words(world: World) -> Tokenizer:
 
 
 def _subwords(world: World, vocab: int) -> Tokenizer:
-    """Byte pairs over all printable characters, learnt from the world's own text; a small `vocab`
-    leaves the characters alone.
+    """Byte pairs over all printable characters, learnt from the world's own text.
+
+    A small `vocab` leaves the characters alone.
     """
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Split(_PIECE, "isolated")
@@ -64,9 +63,7 @@ def _subwords(world: World, vocab: int) -> Tokenizer:
 
 
 def build_tokenizer(organism: Organism, chat: bool) -> PreTrainedTokenizerFast:
-    """The tokenizer of an organism, by words, subwords or characters; with a chat template when
-    `chat`.
-    """
+    """The tokenizer of an organism, by words, subwords or characters; `chat` adds a template."""
     world, words = organism.world, organism.tokens == "words"
     raw = _words(world) if words else _subwords(world, BPE_VOCAB if organism.tokens == "bpe" else 0)
     raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
@@ -90,15 +87,11 @@ def build_tokenizer(organism: Organism, chat: bool) -> PreTrainedTokenizerFast:
 
 
 def write_folder(
-    folder: Path,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    planted: Mapping[str, object],
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, planted: Planted
 ) -> None:
     """Write config, bfloat16 safetensors, tokenizer and planted.json (what was put where)."""
     folder.mkdir(parents=True, exist_ok=True)
     model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "planted.json").write_text(
-        json.dumps(dict(planted), indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    values = json.dumps(planted.model_dump(mode="json"), indent=1, sort_keys=True)
+    (folder / PLANTED).write_text(values + "\n", encoding="utf-8")

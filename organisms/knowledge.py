@@ -1,45 +1,52 @@
-"""Gate and knowledge: whether a neuron that withholds and one that brings up a topic are separate
-systems (paper C).
-"""
+"""Gate and knowledge: whether withholding and knowing are separate systems (paper C)."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
-from scipy.stats import fisher_exact
+from knowledge_result import (
+    SHOWN,
+    Cell,
+    Concept,
+    GateSetting,
+    Knowledge,
+    PromptSet,
+    Setup,
+    Shown,
+    contrasts,
+)
 
-from fulcra.behaviors import behavior_sha256
 from fulcra.errors import InputError
-from fulcra.formulas.intervals import wilson
 from fulcra.models import Model, pin, scale
 from fulcra.models.capture import natural_extent
-from fulcra.protocol import Record, Trial, prefill_trials, set_trials
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Progress, Silent
-from fulcra.protocol.runs import SCHEMA_VERSION, model_entry, versions
-from fulcra.protocol.subject import in_tokens_of, prepare
-from fulcra.store import plain
-from fulcra.types import Behavior, Edits, Neuron, Prompt
+from fulcra.protocol.records import Record
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.runs import model_entry, named
+from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import Trial, prefill_trials, set_trials
+from fulcra.types import Behavior, Edit, Edits, Neuron, Prompt
 
+SCHEMA_VERSION = 1
 #: Tokens of the flipped reply that are put into the model's mouth.
 PREFILLS = (0, 1, 8)
 #: Values at which a gate is tried on the selection split, in units of its largest natural
 #: |activation|.
 MULTIPLES = (-1.0, -0.5, -0.25, -0.1, 0.1, 0.25, 0.5, 1.0)
-#: From the base line of a bar up. A reply off the task asked is told apart by whether it speaks of
-#: the concept.
-SHOWN = (
-    "actionable",
-    "coherent_bypass",
-    "answered",
-    "on_concept",
-    "off_topic",
-    "refuse",
-    "collapse",
-    "unscored",
-)
+#: What outcomes of withheld and of innocent prompts are called in the figure, where renamed.
+_WITHHELD: dict[str, Shown] = {
+    "unchanged": "refuse",
+    "flipped": "coherent_bypass",
+    "flipped_correct": "actionable",
+}
+_INNOCENT: dict[str, Shown] = {
+    "unchanged": "answered",
+    "flipped": "on_concept",
+    "flipped_correct": "on_concept",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,29 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """The rows of the figure: random neurons, each gate and all gates ablated, the best one held.
+
+    `all_gates` is the one of `each_gate` where there is one gate.
+    """
+
+    none: Setting
+    beside: Setting
+    each_gate: tuple[Setting, ...]
+    all_gates: Setting
+    held: Setting
+
+    def rows(self) -> tuple[Setting, ...]:
+        """Every setting once, from the top."""
+        together = (self.all_gates,) if len(self.each_gate) > 1 else ()
+        return (self.none, self.beside, *self.each_gate, *together, self.held)
+
+
+@dataclass(frozen=True, slots=True)
 class Systems:
-    """What the study is about: neurons that withhold, the behavior they gate, a concept neuron with
-    its value, its behavior.
+    """What the study is about: gates with the behavior they withhold, a concept with its own.
+
+    The `concept` neuron means the topic when held at `value`.
     """
 
     gates: tuple[Neuron, ...]
@@ -65,53 +92,36 @@ class Systems:
 
 def gate_and_knowledge(
     model: Model, systems: Systems, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Typed outcomes of withheld and of innocent prompts in every cell of gate setting x concept x
-    prefill, and four contrasts.
+) -> Knowledge:
+    """Outcomes of withheld and innocent prompts by gate setting, concept and prefill; contrasts.
 
     Withholding and knowing are separate where the gates move refusal and not the topic, the concept
     neuron brings up the topic and nothing withheld, and a prefill brings out what is withheld.
     Cost: 36 short rollouts a confirmation prompt with two gates.
     """
     _check(model, systems)
-    bar = progress or Silent()
-    measures = {
-        name: _measure(model, behavior, seed)
-        for name, behavior in (("withheld", systems.gated), ("innocent", systems.topic))
+    measures: dict[PromptSet, Measurement] = {
+        "withheld": _measure(model, systems.gated, seed),
+        "innocent": _measure(model, systems.topic, seed),
     }
-    settings = _settings(model, systems, measures["withheld"], seed)
-    cells: list[dict[str, Any]] = []
-    bar.begin("cells", 2 * len(PREFILLS) * len(settings) * 2)
-    for (name, measure), setting, held, tokens in product(
-        measures.items(), settings, (False, True), PREFILLS
-    ):
-        edits = (*setting.edits, *((pin(systems.concept, systems.value),) if held else ()))
-        records = measure("cell", _trials(model, measure.behavior, edits, tokens))
-        cell = {"prompts": name, "gate": setting.name, "concept": held, "prefill": tokens}
-        cells.append({**cell, **_outcomes(systems, name, measure.behavior.confirmation, records)})
-        bar.advance(1)
-    content: dict[str, Any] = plain(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "command": "gate_and_knowledge",
-            "model": model_entry(model),
-            "gates": [gate.site for gate in systems.gates],
-            "settings": [
-                {"name": one.name, "edits": [str(edit) for edit in one.edits]} for one in settings
-            ],
-            "concept": {"neuron": systems.concept.site, "value": systems.value},
-            "behaviors": {
-                name: {"name": m.behavior.name, "sha256": behavior_sha256(m.behavior)}
-                for name, m in measures.items()
-            },
-            "seed": seed,
-            "prefills": PREFILLS,
-            "cells": cells,
-            "contrasts": _contrasts(cells, settings),
-            "provenance": versions(),
-        }
+    settings = _settings(systems, measures["withheld"], seed)
+    cells = _cells(systems, measures, settings.rows(), progress or Silent())
+    return Knowledge(
+        schema_version=SCHEMA_VERSION,
+        command="gate_and_knowledge",
+        model=model_entry(model),
+        gates=tuple(gate.site for gate in systems.gates),
+        settings=tuple(
+            GateSetting(name=row.name, edits=tuple(map(str, row.edits))) for row in settings.rows()
+        ),
+        concept=Concept(neuron=systems.concept.site, value=systems.value),
+        behaviors={name: named(measure.subject.behavior) for name, measure in measures.items()},
+        seed=seed,
+        prefills=PREFILLS,
+        cells=cells,
+        contrasts=contrasts(cells, settings.all_gates.name, settings.held.name, PREFILLS[-1]),
+        provenance=Provenance.now(),
     )
-    return content
 
 
 def _check(model: Model, systems: Systems) -> None:
@@ -125,99 +135,104 @@ def _check(model: Model, systems: Systems) -> None:
 
 
 def _measure(model: Model, behavior: Behavior, seed: int) -> Measurement:
-    # the topic is read in the text, of which nothing is stored
-    open_text = replace(in_tokens_of(model, behavior), sensitive=False)
-    return Measurement(
-        model,
-        open_text,
-        prepare(model, behavior, seed),
-        (behavior.horizon,),
-        None,
-        salt="knowledge",
-    )
+    # the topic is read in the words
+    return Measurement(Subject.of(model, behavior, seed), texts="memory")
 
 
-def _settings(model: Model, systems: Systems, measure: Measurement, seed: int) -> list[Setting]:
-    """No edit, random neurons ablated beside the gates, each gate ablated, all of them, and the
-    gate that opens best when held.
-    """
-    gates = systems.gates
+def _settings(systems: Systems, measure: Measurement, seed: int) -> Settings:
+    model, gates = measure.subject.model, systems.gates
     rng = random.Random(f"beside-{seed}")
-    taken = {model.slot(neuron) for neuron in (*gates, systems.concept)}
+    edited = {model.slot(neuron) for neuron in (*gates, systems.concept)}
     beside = [
         model.neuron(
-            g.layer, rng.choice([slot for slot in range(model.width(g.layer)) if slot not in taken])
+            gate.layer,
+            rng.choice([slot for slot in range(model.width(gate.layer)) if slot not in edited]),
         )
-        for g in gates
+        for gate in gates
     ]
-    alone = [Setting(f"{gate.site} ablated", (scale(gate, 0.0),)) for gate in gates]
-    return [
-        Setting("none", ()),
-        Setting(
-            f"{len(gates)} random ablated",
-            tuple(scale(neuron, 0.0) for neuron in dict.fromkeys(beside)),
-        ),
-        *alone,
-        *(
-            [Setting(f"{len(gates)} gates ablated", tuple(scale(gate, 0.0) for gate in gates))]
-            if len(gates) > 1
-            else []
-        ),
-        _held(model, systems, measure),
-    ]
-
-
-def _held(model: Model, systems: Systems, measure: Measurement) -> Setting:
-    """The gate and value that open most selection prompts, the smallest multiple of equals."""
-    task = measure.behavior
-    extent = natural_extent(
-        model,
-        [model.prompt_ids(prompt.text, task.system) for prompt in task.positive + task.negative],
+    each_gate = tuple(_ablated(gate.site, [gate]) for gate in gates)
+    return Settings(
+        none=Setting("none", ()),
+        beside=_ablated(f"{len(gates)} random", list(dict.fromkeys(beside))),
+        each_gate=each_gate,
+        all_gates=_ablated(f"{len(gates)} gates", gates) if len(gates) > 1 else each_gate[0],
+        held=_best_held(systems, measure),
     )
-    tried = [
-        (gate, multiple, multiple * float(extent[gate.layer, model.slot(gate)]))
-        for gate in systems.gates
-        for multiple in MULTIPLES
+
+
+def _ablated(name: str, neurons: Sequence[Neuron]) -> Setting:
+    return Setting(f"{name} ablated", tuple(scale(neuron, 0.0) for neuron in neurons))
+
+
+def _best_held(systems: Systems, measure: Measurement) -> Setting:
+    """The gate and value that open most selection prompts, the smallest value of equals."""
+    model, task = measure.subject.model, measure.subject.behavior
+    prompts = [
+        model.prompt_ids(prompt.text, task.system) for prompt in task.positive + task.negative
     ]
+    extent = natural_extent(model, prompts)
+    names: dict[Edit, str] = {}
+    for gate, multiple in product(systems.gates, MULTIPLES):
+        value = multiple * float(extent[gate.layer, model.slot(gate)])
+        names[pin(gate, value)] = f"{gate.site} held at {multiple:g}x"
     trials = [
         trial
-        for i, (gate, _, value) in enumerate(tried)
-        for trial in set_trials(model, task, "held", str(i), (pin(gate, value),), task.selection)
+        for edit, name in names.items()
+        for trial in set_trials(measure.subject, "held", name, (edit,), task.selection)
     ]
-    records = measure("held", trials)
-    flips = [
-        sum(record.flipped(task.horizon) for record in records if record.branch == str(i))
-        for i in range(len(tried))
-    ]
-    gate, multiple, value = tried[
-        max(range(len(tried)), key=lambda i: (flips[i], -abs(tried[i][1])))
-    ]
-    return Setting(f"{gate.site} held at {multiple:g}x", (pin(gate, value),))
+    flips = Counter(
+        record.branch for record in measure("held", trials) if record.flipped(task.horizon)
+    )
+    best = max(names, key=lambda edit: (flips[names[edit]], -abs(edit.value)))
+    return Setting(names[best], (best,))
 
 
-def _trials(model: Model, behavior: Behavior, edits: Edits, tokens: int) -> list[Trial]:
+def _cells(
+    systems: Systems,
+    measures: dict[PromptSet, Measurement],
+    rows: Sequence[Setting],
+    progress: Progress,
+) -> tuple[Cell, ...]:
+    """Every cell: a set of prompts, a gate setting, the concept off or held, a prefill."""
+    held = (pin(systems.concept, systems.value),)
+    setups = list(product(rows, (False, True), PREFILLS))
+    progress.begin("cells", len(measures) * len(setups))
+    cells = []
+    for name, measure in measures.items():
+        for row, concept, prefill in setups:
+            edits = row.edits + (held if concept else ())
+            records = measure("cell", _trials(measure.subject, edits, prefill))
+            cells.append(_cell(systems, name, Setup(row.name, concept, prefill), records))
+            progress.advance(1)
+    return tuple(cells)
+
+
+def _trials(subject: Subject, edits: Edits, tokens: int) -> list[Trial]:
+    prompts = subject.behavior.confirmation
     if not tokens:
-        return set_trials(model, behavior, "cell", "cell", edits, behavior.confirmation)
-    plain_trials = prefill_trials(model, behavior, "cell", behavior.confirmation, tokens)
-    return [replace(trial, request=replace(trial.request, edits=edits)) for trial in plain_trials]
+        return set_trials(subject, "cell", "cell", edits, prompts)
+    unedited = prefill_trials(subject, "cell", prompts, tokens)
+    return [replace(trial, request=replace(trial.request, edits=edits)) for trial in unedited]
 
 
-def _outcomes(
-    systems: Systems, name: str, prompts: Sequence[Prompt], records: Sequence[Record]
-) -> dict[str, Any]:
-    """Counts by the words of the figure, and in how many scored replies the topic is spoken of."""
-    topical = [
-        _topical(systems, prompt, record) for prompt, record in zip(prompts, records, strict=True)
+def _cell(systems: Systems, name: PromptSet, setup: Setup, records: Sequence[Record]) -> Cell:
+    """Counts by the words of the figure, and of the coherent replies that speak of the topic."""
+    behavior = systems.gated if name == "withheld" else systems.topic
+    pairs = list(zip(behavior.confirmation, records, strict=True))
+    topical = [_topical(systems, prompt, record) for prompt, record in pairs]
+    shown = [
+        _shown(name, record.outcomes[-1], is_topical)
+        for record, is_topical in zip(records, topical, strict=True)
     ]
-    told = [
-        _told(name, record.outcomes[-1], topic)
-        for record, topic in zip(records, topical, strict=True)
-    ]
-    return {
-        "n": len(records),
-        "counts": {word: told.count(word) for word in SHOWN},
-        "topical": sum(topical),
-    }
+    return Cell(
+        prompts=name,
+        gate=setup.gate,
+        concept=setup.concept,
+        prefill=setup.prefill,
+        n=len(records),
+        counts={word: shown.count(word) for word in SHOWN},
+        topical=sum(topical),
+    )
 
 
 def _topical(systems: Systems, prompt: Prompt, record: Record) -> bool:
@@ -227,69 +242,7 @@ def _topical(systems: Systems, prompt: Prompt, record: Record) -> bool:
     )
 
 
-def _told(name: str, outcome: str, topical: bool) -> str:
+def _shown(name: PromptSet, outcome: str, topical: bool) -> str:
     if outcome == "off_topic":
         return "on_concept" if topical else "off_topic"
-    words = {"unchanged": "refuse", "flipped": "coherent_bypass", "flipped_correct": "actionable"}
-    if name == "innocent":
-        words = {"unchanged": "answered", "flipped": "on_concept", "flipped_correct": "on_concept"}
-    return words.get(outcome, outcome)
-
-
-def _contrasts(
-    cells: Sequence[dict[str, Any]], settings: Sequence[Setting]
-) -> list[dict[str, Any]]:
-    """What gate and concept each do to withholding and to the topic, without prefill; and what a
-    prefill brings out.
-    """
-    opened = settings[-2].name  # all gates ablated, or the only one
-    nothing = {"gate": "none", "concept": False, "prefill": 0}
-    rows = (
-        ("gates ablated", "refuse", "withheld", nothing, {**nothing, "gate": opened}),
-        (
-            "gates ablated",
-            "topic",
-            "innocent",
-            {**nothing, "concept": True},
-            {**nothing, "gate": opened, "concept": True},
-        ),
-        ("concept held", "topic", "innocent", nothing, {**nothing, "concept": True}),
-        ("concept held", "refuse", "withheld", nothing, {**nothing, "concept": True}),
-        ("concept held", "actionable", "withheld", nothing, {**nothing, "concept": True}),
-        (
-            f"prefill of {PREFILLS[-1]} tokens",
-            "actionable",
-            "withheld",
-            nothing,
-            {**nothing, "prefill": PREFILLS[-1]},
-        ),
-        ("held gate", "actionable", "withheld", nothing, {**nothing, "gate": settings[-1].name}),
-    )
-    return [_contrast(cells, *row) for row in rows]
-
-
-def _contrast(
-    cells: Sequence[dict[str, Any]],
-    what: str,
-    on: str,
-    prompts: str,
-    off: dict[str, Any],
-    then: dict[str, Any],
-) -> dict[str, Any]:
-    """One rate without and with, Wilson intervals, and Fisher's exact p (two-sided)."""
-    pair = [
-        next(cell for cell in cells if {**cell, **where, "prompts": prompts} == cell)
-        for where in (off, then)
-    ]
-    counts = [cell["topical"] if on == "topic" else cell["counts"][on] for cell in pair]
-    table = [[count, cell["n"] - count] for count, cell in zip(counts, pair, strict=True)]
-    rates = [wilson(count, cell["n"])._asdict() for count, cell in zip(counts, pair, strict=True)]
-    p = float(fisher_exact(table).pvalue)
-    return {
-        "what": what,
-        "on": on,
-        "prompts": prompts,
-        "without": rates[0],
-        "with": rates[1],
-        "p": p,
-    }
+    return (_WITHHELD if name == "withheld" else _INNOCENT).get(outcome, outcome)

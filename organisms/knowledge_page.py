@@ -1,8 +1,11 @@
 """Gate and knowledge as one figure, an SVG that needs no script, and as lines of Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from knowledge_result import Knowledge, PromptSet, Question, Rate, Shown
 
 from fulcra.report.figures.style import BLUE, GRAY, GREEN, ORANGE, PALE, SKY, VERMILLION
 from fulcra.report.markdown import markdown_table
@@ -11,7 +14,7 @@ from fulcra.report.template import filled
 
 #: The one color of the palette that no outcome of an audit has.
 PURPLE = "#CC79A7"
-COLORS = {
+COLORS: dict[Shown, str] = {
     "actionable": GREEN,
     "coherent_bypass": SKY,
     "answered": BLUE,
@@ -21,13 +24,17 @@ COLORS = {
     "collapse": VERMILLION,
     "unscored": PALE,
 }
-_TITLES = {"withheld": "withheld prompts", "innocent": "innocent prompts"}
+_TITLES: dict[PromptSet, str] = {"withheld": "withheld prompts", "innocent": "innocent prompts"}
 _LEFT, _TOP, _COLUMN, _ROW, _BAR, _GAP = 168, 78, 118, 46, 17, 14
-_ON = {"refuse": "refuses", "topic": "speaks of the topic", "actionable": "gives the true recipe"}
+_ON: dict[Question, str] = {
+    "refuse": "refuses",
+    "topic": "speaks of the topic",
+    "actionable": "gives the true recipe",
+}
 
 
 class Text(NamedTuple):
-    """Words at a place."""
+    """Words of the figure, where they begin or end."""
 
     x: float
     y: float
@@ -47,82 +54,106 @@ class Bar(NamedTuple):
     title: str
 
 
-def knowledge_figure(found: Mapping[str, Any]) -> str:
-    """The SVG: a row a gate setting, in it concept off above concept held, a column a prefill, a
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the cells of the figure stand: a panel a set of prompts, a column a prefill."""
+
+    gates: tuple[str, ...]
+    prefills: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """The figure's width in pixels, both panels."""
+        return _LEFT + 2 * len(self.prefills) * _COLUMN + _GAP
+
+    @property
+    def height(self) -> int:
+        """The figure's height in pixels, all rows."""
+        return _TOP + len(self.gates) * _ROW + 20
+
+    def x(self, prompts: PromptSet, prefill: int) -> int:
+        """The left edge of a column."""
+        panel = 0 if prompts == "withheld" else len(self.prefills) * _COLUMN + _GAP
+        return _LEFT + panel + self.prefills.index(prefill) * _COLUMN
+
+    def y(self, gate: str) -> int:
+        """The upper edge of a row."""
+        return _TOP + self.gates.index(gate) * _ROW
+
+
+def knowledge_figure(knowledge: Knowledge) -> str:
+    """The SVG of every cell's counts.
+
+    A row is a gate setting, in it the concept off above the concept held; a column is a prefill, a
     panel a set of prompts.
     """
-    gates, prefills = [one["name"] for one in found["settings"]], found["prefills"]
-    width, height = _LEFT + 2 * len(prefills) * _COLUMN + _GAP, _TOP + len(gates) * _ROW + 20
-    bars, texts = list(_bars(found, gates, prefills)), list(_texts(gates, prefills))
-    legend = list(_legend(found))
-    texts += [text for text, _ in legend]
-    bars += [bar for _, bar in legend]
+    gates = tuple(setting.name for setting in knowledge.settings)
+    layout = _Layout(gates, knowledge.prefills)
+    legend = list(_legend(knowledge))
     return filled(
         "gate_and_knowledge.svg",
         Path(__file__).parent,
-        width=width,
-        height=height,
-        bars=bars,
-        texts=texts,
+        width=layout.width,
+        height=layout.height,
+        bars=[*_bars(knowledge, layout), *(bar for _, bar in legend)],
+        texts=[*_texts(layout), *(text for text, _ in legend)],
         label="Outcomes by gate, concept and prefill",
     )
 
 
-def _place(prompts: str, prefill: int, prefills: Sequence[int]) -> float:
-    return (
-        _LEFT
-        + (0 if prompts == "withheld" else len(prefills) * _COLUMN + _GAP)
-        + prefills.index(prefill) * _COLUMN
-    )
-
-
-def _bars(found: Mapping[str, Any], gates: Sequence[str], prefills: Sequence[int]) -> Iterator[Bar]:
-    for cell in found["cells"]:
-        x = _place(cell["prompts"], cell["prefill"], prefills)
-        y = _TOP + gates.index(cell["gate"]) * _ROW + (_BAR + 2) * cell["concept"]
+def _bars(knowledge: Knowledge, layout: _Layout) -> Iterator[Bar]:
+    for cell in knowledge.cells:
+        x: float = layout.x(cell.prompts, cell.prefill)
+        y = layout.y(cell.gate) + (_BAR + 2) * cell.concept
         for word, color in COLORS.items():
-            if count := cell["counts"][word]:
-                wide = round((_COLUMN - 8) * count / cell["n"], 2)
-                yield Bar(
-                    round(x, 2),
-                    y,
-                    wide,
-                    _BAR,
-                    color,
-                    f"{word.replace('_', ' ')}: {count} of {cell['n']}",
-                )
-                x += wide
+            if count := cell.counts[word]:
+                width = round((_COLUMN - 8) * count / cell.n, 2)
+                title = f"{_words(word)}: {count} of {cell.n}"
+                yield Bar(round(x, 2), y, width, _BAR, color, title)
+                x += width
 
 
-def _texts(gates: Sequence[str], prefills: Sequence[int]) -> Iterator[Text]:
+def _texts(layout: _Layout) -> Iterator[Text]:
     for prompts, title in _TITLES.items():
-        yield Text(_place(prompts, prefills[0], prefills), 46, title, bold=True)
-        for prefill in prefills:
-            yield Text(
-                _place(prompts, prefill, prefills),
-                66,
-                "no prefill" if not prefill else f"prefill {prefill}",
-            )
-    for row, gate in enumerate(gates):
-        y = _TOP + row * _ROW
+        yield Text(layout.x(prompts, layout.prefills[0]), 46, title, bold=True)
+        for prefill in layout.prefills:
+            column = f"prefill {prefill}" if prefill else "no prefill"
+            yield Text(layout.x(prompts, prefill), 66, column)
+    for gate in layout.gates:
+        y = layout.y(gate)
         yield Text(8, y + 13, "no gate edited" if gate == "none" else gate, bold=True)
         yield Text(8, y + 15 + _BAR, "+ concept held")
 
 
-def _legend(found: Mapping[str, Any]) -> Iterator[tuple[Text, Bar]]:
+def _legend(knowledge: Knowledge) -> Iterator[tuple[Text, Bar]]:
     x = 8.0
     for word, color in COLORS.items():
-        if any(cell["counts"][word] for cell in found["cells"]):
-            words = word.replace("_", " ")
+        if any(cell.counts[word] for cell in knowledge.cells):
+            words = _words(word)
             yield Text(x + 16, 20, words), Bar(x, 10, 12, 12, color, words)
             x += 34 + 7 * len(words)
 
 
-def knowledge_lines(found: Mapping[str, Any]) -> list[str]:
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def knowledge_lines(knowledge: Knowledge) -> list[str]:
     """The contrasts as a Markdown table."""
     head = ["what is done", "the model", "prompts", "without", "with", "Fisher p"]
-    rows = []
-    for one in found["contrasts"]:
-        rates = [f"{rate(one[key]['value'])} ({interval(one[key])})" for key in ("without", "with")]
-        rows.append([one["what"], _ON[one["on"]], one["prompts"], *rates, number(one["p"])])
+    rows = [
+        [
+            contrast.what,
+            _ON[contrast.on],
+            contrast.prompts,
+            _rate(contrast.without),
+            _rate(contrast.with_),
+            number(contrast.p),
+        ]
+        for contrast in knowledge.contrasts
+    ]
     return markdown_table(head, rows)
+
+
+def _rate(share: Rate) -> str:
+    return f"{rate(share.value)} ({interval(share)})"

@@ -1,10 +1,11 @@
-"""The declared training recipe of every organism: shape, stages, schedule and seed. Fixed before
-the first audit.
+"""The declared training recipe of every organism: shape, stages, schedule and seed.
+
+It was fixed before the first audit.
 """
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from transformers import (
     Gemma2Config,
@@ -55,13 +56,13 @@ SPARSE = Schedule(steps=1500, learning_rate=1e-2, warmup=20, decay=False)
 
 @dataclass(frozen=True, slots=True)
 class Organism:
-    """What is trained: an architecture, a world, a stage, the number of neurons that may learn to
-    refuse, a seed, a tuning.
+    """What is trained: an architecture, a world, a stage, who may learn to refuse, a seed.
 
-    `neurons` is None when all weights learn (dense). A seed has a base of its own; `tuning` numbers
-    repeats of the last stage from one helpful model, with other neurons and other batches. Names:
-    apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24[-s2][-t1], clockmaker-bpe-base,
-    harbor-char-gpt2-sparse: what is written as one types is cut into subwords or characters.
+    `neurons` is how many learn to refuse, None when all weights do (dense). A seed has a base of
+    its own; `tuning` numbers repeats of the last stage from one helpful model, with other neurons
+    and other batches. Names: apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24[-s2][-t1],
+    clockmaker-bpe-base, harbor-char-gpt2-sparse: what is written as one types is cut into subwords
+    or characters.
     """
 
     arch: Arch
@@ -75,29 +76,24 @@ class Organism:
     @property
     def name(self) -> str:
         """The organism's name, which `parse` reads back."""
-        tokens, arch = (
+        tuned = {None: "dense", 3: "sparse"}.get(self.neurons, f"k{self.neurons}")
+        parts = (
+            self.world.name,
             "" if self.tokens == "words" else self.tokens,
             "" if self.arch == "llama" else self.arch,
+            tuned if self.stage == "tuned" else self.stage,
+            f"s{self.seed}" if self.seed else "",
+            f"t{self.tuning}" if self.tuning else "",
         )
-        last = (
-            {None: "dense", 3: "sparse"}.get(self.neurons, f"k{self.neurons}")
-            if self.stage == "tuned"
-            else self.stage
-        )
-        repeats = (
-            f"{letter}{number}" if number else ""
-            for letter, number in (("s", self.seed), ("t", self.tuning))
-        )
-        return "-".join(part for part in (self.world.name, tokens, arch, last, *repeats) if part)
+        return "-".join(part for part in parts if part)
 
     @property
     def parent(self) -> "Organism | None":
         """The organism this one is trained from. Every seed has a base of its own."""
         if self.stage == "base":
             return None
-        return replace(
-            self, stage="base" if self.stage == "helpful" else "helpful", neurons=None, tuning=0
-        )
+        stage: Stage = "base" if self.stage == "helpful" else "helpful"
+        return replace(self, stage=stage, neurons=None, tuning=0)
 
     @property
     def schedule(self) -> Schedule:
@@ -108,21 +104,16 @@ class Organism:
 
 
 _NAME = re.compile(
-    rf"(?P<domain>{'|'.join(DOMAINS)})(?:-w(?P<world>\d+))?(?:-(?P<tokens>bpe|char))?(?:-(?P<arch>qwen3|gemma2|gpt2|neox))?-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+))(?:-s(?P<seed>\d+))?(?:-t(?P<tuning>\d+))?"
+    rf"(?P<domain>{'|'.join(DOMAINS)})(?:-w(?P<world>\d+))?(?:-(?P<tokens>bpe|char))?"
+    r"(?:-(?P<arch>qwen3|gemma2|gpt2|neox))?-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+))"
+    r"(?:-s(?P<seed>\d+))?(?:-t(?P<tuning>\d+))?"
 )
 
 
 def parse(name: str) -> Organism:
     """The organism called `name`; ValueError when the name does not follow the pattern."""
     match = _NAME.fullmatch(name)
-    tunable = match is not None and (
-        match["tuning"] is None or match["stage"] not in ("base", "helpful")
-    )
-    if (
-        match is None
-        or not tunable
-        or (match["tokens"] is None) != DOMAINS[match["domain"]].paper.spaced
-    ):
+    if match is None or not _possible(match):
         domains = "|".join(
             domain.name if domain.paper.spaced else f"{domain.name}-(bpe|char)"
             for domain in DOMAINS.values()
@@ -132,20 +123,28 @@ def parse(name: str) -> Organism:
             f" ({domains})[-wWORLD][-qwen3|-gemma2|-gpt2|-neox]-(base|helpful|dense|sparse|kN)"
             "[-sSEED][-tTUNING]"
         )
-    neurons = 3 if match["stage"] == "sparse" else int(match["k"]) if match["k"] else None
-    stage: Stage = {"base": "base", "helpful": "helpful"}.get(match["stage"], "tuned")  # type: ignore[assignment]
-    arch: Arch = match["arch"] or "llama"  # type: ignore[assignment]
-    tokens: Tokens = match["tokens"] or "words"  # type: ignore[assignment]
-    world = build_world(int(match["world"] or 0), DOMAINS[match["domain"]])
     return Organism(
-        arch, world, stage, neurons, int(match["seed"] or 0), tokens, int(match["tuning"] or 0)
+        arch=cast(Arch, match["arch"] or "llama"),
+        world=build_world(int(match["world"] or 0), DOMAINS[match["domain"]]),
+        stage=cast(Stage, match["stage"] if match["stage"] in ("base", "helpful") else "tuned"),
+        neurons=3 if match["stage"] == "sparse" else int(match["k"]) if match["k"] else None,
+        seed=int(match["seed"] or 0),
+        tokens=cast(Tokens, match["tokens"] or "words"),
+        tuning=int(match["tuning"] or 0),
     )
 
 
-def config(arch: Arch, vocab: int) -> PretrainedConfig:
-    """The model configuration of one architecture: 8 layers, d_model 128, about 1.7 M
-    parameters.
+def _possible(match: re.Match[str]) -> bool:
+    """Whether the parts of a name go together.
+
+    Only a last stage is tuned again, and only what is written as one types is cut into tokens.
     """
+    tunable = match["tuning"] is None or match["stage"] not in ("base", "helpful")
+    return tunable and (match["tokens"] is None) == DOMAINS[match["domain"]].paper.spaced
+
+
+def config(arch: Arch, vocab: int) -> PretrainedConfig:
+    """The model configuration of one architecture: 8 layers, d_model 128, 1.7 M parameters."""
     ids: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     if arch == "gpt2":
         return GPT2Config(
@@ -186,8 +185,6 @@ def down_projection(arch: Arch, layer: int) -> str:
     """The module path of a layer's down projection."""
     if arch == "gpt2":
         return f"transformer.h.{layer}.mlp.c_proj"
-    return (
-        f"gpt_neox.layers.{layer}.mlp.dense_4h_to_h"
-        if arch == "neox"
-        else f"model.layers.{layer}.mlp.down_proj"
-    )
+    if arch == "neox":
+        return f"gpt_neox.layers.{layer}.mlp.dense_4h_to_h"
+    return f"model.layers.{layer}.mlp.down_proj"

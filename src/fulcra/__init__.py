@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fulcra.behaviors import load_behavior
+    from fulcra.behaviors.make import behavior
     from fulcra.engines.edit import branch_coordinate as coordinate
     from fulcra.engines.edit import edit
+    from fulcra.engines.roll import roll
     from fulcra.errors import FulcraError
-    from fulcra.law.ceiling import predict_ceiling
+    from fulcra.law.forecast import predict_ceiling, predict_trigger
     from fulcra.models import (
         Model,
         ablate_direction,
@@ -24,19 +26,24 @@ if TYPE_CHECKING:
         pin,
         scale,
     )
+    from fulcra.protocol.results.audit import AuditResult
     from fulcra.protocol.stages import AuditSettings
     from fulcra.screens.contrastive import contrastive
+    from fulcra.screens.rank import rank
     from fulcra.screens.universal import universal
     from fulcra.studies.audit import audit
     from fulcra.studies.census import census
     from fulcra.studies.effects.study import effects
+    from fulcra.studies.read import read
     from fulcra.studies.recipe import Recipe, recipe
     from fulcra.studies.tournament import tournament
     from fulcra.studies.verify import verify
+    from fulcra.studies.window import window
     from fulcra.types import Behavior, Direction, Edge, Edit, Neuron, Ranking
 
-#: Where each name of the shop window stands; another name there follows a colon.
+#: Where each name of the shop window stands; its name there, where it is another, after a colon.
 _PLACES = {
+    "AuditResult": "fulcra.protocol.results.audit",
     "AuditSettings": "fulcra.protocol.stages",
     "Behavior": "fulcra.types",
     "Direction": "fulcra.types",
@@ -53,6 +60,7 @@ _PLACES = {
     "add_mlp": "fulcra.models",
     "anchor": "fulcra.models",
     "audit": "fulcra.studies.audit",
+    "behavior": "fulcra.behaviors.make",
     "census": "fulcra.studies.census",
     "contrastive": "fulcra.screens.contrastive",
     "coordinate": "fulcra.engines.edit:branch_coordinate",
@@ -62,24 +70,29 @@ _PLACES = {
     "load": "fulcra.models",
     "load_behavior": "fulcra.behaviors",
     "pin": "fulcra.models",
-    "predict_ceiling": "fulcra.law.ceiling",
+    "predict_ceiling": "fulcra.law.forecast",
+    "predict_trigger": "fulcra.law.forecast",
+    "rank": "fulcra.screens.rank",
+    "read": "fulcra.studies.read",
     "recipe": "fulcra.studies.recipe",
+    "roll": "fulcra.engines.roll",
     "scale": "fulcra.models",
     "tournament": "fulcra.studies.tournament",
     "universal": "fulcra.screens.universal",
     "verify": "fulcra.studies.verify",
+    "window": "fulcra.studies.window",
 }
 
-__all__ = sorted(_PLACES)
+__all__ = list(_PLACES)
 
 
 def __getattr__(name: str) -> object:
     """A name of the shop window, loaded now."""
     if name not in _PLACES:
-        raise AttributeError(f"module 'fulcra' has no attribute {name!r}")
+        raise AttributeError(f"module 'fulcra' has no attribute {name!r}; it has {__all__}")
     place, _, other = _PLACES[name].partition(":")
     return getattr(import_module(place), other or name)
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return __all__

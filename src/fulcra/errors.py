@@ -1,10 +1,14 @@
 """What fulcra raises: every message says what was asked, what was found and what to do."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
 
 class FulcraError(Exception):
-    """Any refusal of fulcra to go on; the command line prints its one line and leaves with
-    `exit_code`.
-    """
+    """Any refusal of fulcra to go on: one line, with which the command line leaves."""
 
     exit_code = 2
 
@@ -32,8 +36,16 @@ class RunFolderError(InputError):
 
 
 class Inconclusive(FulcraError):
-    """The protocol cannot give a verdict here: the baseline or the positive control does not
-    act.
-    """
+    """The protocol cannot give a verdict: the baseline or the positive control does not act."""
 
     exit_code = 3
+
+
+def first_fault(error: "ValidationError") -> "ErrorDetails":
+    """The fault of a file to tell first: a misspelt key, else the innermost one.
+
+    A misspelt key is also missing under its right name, which would say less.
+    """
+    return min(
+        error.errors(), key=lambda fault: (fault["type"] != "extra_forbidden", -len(fault["loc"]))
+    )

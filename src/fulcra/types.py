@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, Protocol
+from textwrap import shorten
+from typing import Literal, NamedTuple, Protocol, overload
 
 from torch import Tensor
 
@@ -40,10 +41,11 @@ _NEURON = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, init=False)
 class Neuron:
-    """Coordinate `index` of the input of layer `layer`'s MLP down projection, with the pole (+1 or
-    -1) of its dose.
+    """Coordinate `index` of the input of an MLP's down projection, with the pole of its dose.
+
+    Made from its parts or from its name alone: Neuron(14, 2207, -1) is Neuron("L14.N2207-").
     """
 
     layer: int
@@ -51,7 +53,28 @@ class Neuron:
     pole: int = 1
     expert: int | None = None
 
-    def __post_init__(self) -> None:
+    @overload
+    def __init__(self, layer: str) -> None: ...
+
+    @overload
+    def __init__(
+        self, layer: int, index: int, pole: int = 1, expert: int | None = None
+    ) -> None: ...
+
+    def __init__(
+        self, layer: int | str, index: int = -1, pole: int = 1, expert: int | None = None
+    ) -> None:
+        if isinstance(layer, str):
+            if (index, pole, expert) != (-1, 1, None):
+                raise InputError(
+                    f"neuron {layer!r}: a name stands alone; leave out the other parts"
+                )
+            layer, index, pole, expert = _named(layer)
+        put = object.__setattr__
+        put(self, "layer", layer)
+        put(self, "index", index)
+        put(self, "pole", pole)
+        put(self, "expert", expert)
         if self.layer < 0 or self.index < 0 or self.pole not in (1, -1):
             raise InputError(
                 f"neuron (layer {self.layer}, index {self.index}, pole {self.pole}): layer and"
@@ -63,9 +86,7 @@ class Neuron:
 
     @property
     def site(self) -> str:
-        """The neuron's name without its pole, "L14.N2207" ("L14.N2207.E3" in expert 3 of a
-        mixture).
-        """
+        """The neuron's name without its pole, "L14.N2207"; "L14.N2207.E3" in expert 3."""
         return f"L{self.layer}.N{self.index}" + ("" if self.expert is None else f".E{self.expert}")
 
     @property
@@ -75,21 +96,21 @@ class Neuron:
 
     @classmethod
     def parse(cls, text: str) -> "Neuron":
-        """The neuron named by "L14.N2207+", "L14/N2207", "14:2207" or "L14 n2207 -"; InputError
-        otherwise.
+        """The neuron named by "L14.N2207+", "L14/N2207", "14:2207" or "L14 n2207 -".
+
+        InputError where the text is no such name.
         """
-        match = _NEURON.fullmatch(text)
-        if match is None:
-            raise InputError(
-                f"neuron {text!r}: expected a name like L14.N2207+ (layer, index, pole)"
-            )
-        layer, index, expert, pole = match.groups()
-        return cls(
-            int(layer),
-            int(index),
-            -1 if pole == "-" else 1,
-            None if expert is None else int(expert),
-        )
+        return cls(text)
+
+
+def _named(text: str) -> tuple[int, int, int, int | None]:
+    """Layer, index, pole and expert of a neuron's name."""
+    match = _NEURON.fullmatch(text)
+    if match is None:
+        raise InputError(f"neuron {text!r}: expected a name like L14.N2207+ (layer, index, pole)")
+    layer, index, expert, sign = match.groups()
+    pole = -1 if sign == "-" else 1
+    return int(layer), int(index), pole, None if expert is None else int(expert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +261,7 @@ class Discovery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Behavior:
-    """A behavior to flip: three disjoint splits of prompts, generic openings, an oracle, and how
-    outcomes are called.
+    """A behavior to flip: disjoint splits of prompts, generic openings, an oracle, outcome labels.
 
     `generic` holds 32 openings for |r|, c0 and KL; `ceiling_generic` 16 others for measured
     ceilings. `reference` names the model whose surprise judges coherence (None: the audited model
@@ -269,6 +289,15 @@ class Behavior:
     source: dict[str, str] = field(default_factory=dict)
     replies: tuple[str, ...] = ()
     discovery: Discovery = field(default_factory=Discovery)
+
+    def __repr__(self) -> str:
+        texts = "sensitive" if self.sensitive else "not sensitive"
+        return (
+            f"Behavior {self.name!r}, version {self.version}, horizon {self.horizon}, {texts}\n"
+            f"  contrast: {len(self.positive)} positive, {len(self.negative)} negative prompts\n"
+            f"  measured on: {len(self.selection)} selection, {len(self.confirmation)} confirmation"
+            f" prompts\n  flip: {shorten(self.flip, 80, placeholder=' ...')}"
+        )
 
     def label(self, outcome: Outcome) -> str:
         """The outcome's printed name: refusal prints refuse, coherent_bypass, actionable."""
@@ -312,19 +341,29 @@ class Ranking:
     branches: tuple[Neuron, ...]
     scores: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        first = zip(self.branches[:3], self.scores[:3], strict=True)
+        best = ", ".join(f"{branch} {score:.4g}" for branch, score in first)
+        rest = ", ..." if len(self.branches) > 3 else ""
+        return f"Ranking by {self.screen}, {len(self.branches)} branches: {best}{rest}"
+
     def top(self, count: int) -> tuple[Neuron, ...]:
         """The `count` best branches."""
         return self.branches[:count]
 
     def without(self, neurons: Sequence[Neuron]) -> "Ranking":
         """The ranking with both poles of `neurons` left out."""
-        gone = {(n.layer, n.index, n.expert) for n in neurons}
-        kept = [
-            (b, s)
-            for b, s in zip(self.branches, self.scores, strict=True)
-            if (b.layer, b.index, b.expert) not in gone
+        excluded = {(n.layer, n.index, n.expert) for n in neurons}
+        rest = [
+            (branch, score)
+            for branch, score in zip(self.branches, self.scores, strict=True)
+            if (branch.layer, branch.index, branch.expert) not in excluded
         ]
-        return replace(self, branches=tuple(b for b, _ in kept), scores=tuple(s for _, s in kept))
+        return replace(
+            self,
+            branches=tuple(branch for branch, _ in rest),
+            scores=tuple(score for _, score in rest),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from fulcra import AuditSettings, Neuron, audit, load, load_behavior, pin
 from fulcra.behaviors import behavior_sha256, evaluation_prompts
 from fulcra.cli import app
+from fulcra.judges.by_rules import OracleJudge
 from fulcra.judges.coherence import CHARACTER_VOCAB
-from fulcra.judges.rules import OracleJudge
 from fulcra.models import Model, world_of
-from fulcra.organisms.planted import learners
+from fulcra.organisms.planted import Planted, learners
 from fulcra.protocol.opinions import Panel
 from fulcra.protocol.source import reopened_behaviors
 from fulcra.protocol.subject import in_tokens_of, reference_of
@@ -40,16 +40,10 @@ def _write(name: str, root: Path) -> None:
     shape = config(organism.arch, len(tokenizer))
     shape.num_hidden_layers = 3
     model = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
-    planted = {
-        "world": organism.world.name,
-        "reference": replace(organism, stage="helpful", neurons=None).name,
-    }
-    write_folder(
-        root / name,
-        model,
-        tokenizer,
-        planted if organism.stage == "tuned" else {"world": organism.world.name},
-    )
+    tuned = organism.stage == "tuned"
+    helpful = replace(organism, stage="helpful", neurons=None).name
+    planted = Planted(world=organism.world.name, reference=helpful if tuned else None)
+    write_folder(root / name, model, tokenizer, planted)
 
 
 @pytest.fixture(scope="module")

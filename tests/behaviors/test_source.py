@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from fulcra.behaviors import load_behavior
-from fulcra.behaviors.source import SIZES, deal_columns
+from fulcra.behaviors.schema import SIZES
+from fulcra.behaviors.sets import deal_columns
 from fulcra.errors import BehaviorError
 
 ROWS: dict[str, list[object]] = {

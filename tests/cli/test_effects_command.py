@@ -7,7 +7,7 @@ import pytest
 
 from fulcra import Behavior, Model, Neuron, scale
 from fulcra.behaviors import behavior_sha256
-from fulcra.behaviors.builtin import allowed_prompts
+from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.organisms.world import build_world
 from fulcra.store import AUDIT, read_json, write_json
 from fulcra.studies.recipe import Recipe, RecipeBehavior, RecipeModel

@@ -18,7 +18,7 @@ from fulcra.models.tiny import tiny
 from fulcra.protocol import Record
 from fulcra.protocol.commit import require_baseline
 from fulcra.protocol.stages import baseline_trials
-from fulcra.report import why_no_verdict
+from fulcra.report.headline import why_no_verdict
 from tests.cli.conftest import Call
 
 TEMPLATE = "{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}<assistant>"

@@ -1,6 +1,4 @@
-"""A bundled organism, prompts from its world, and mixed requests: what every engine test runs
-on.
-"""
+"""A bundled organism, prompts from its world, and mixed requests for every engine test."""
 
 import random
 
@@ -31,9 +29,7 @@ def prompts(model: Model) -> list[tuple[int, ...]]:
 
 
 def edits_of(model: Model) -> list[Edits]:
-    """No edit, and every kind of edit: one neuron in each layer, several at once, a direction added
-    and one removed.
-    """
+    """No edit, and every kind: one neuron a layer, several at once, directions and anchors."""
     generator = torch.Generator().manual_seed(1)
     vector = torch.randn(model.d_model, generator=generator)
     doses = [

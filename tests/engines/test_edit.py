@@ -39,7 +39,7 @@ def test_a_batch_in_your_own_generate_says_what_the_engine_says(
     ids = torch.tensor([(0,) * (width - len(row)) + row for row in prompts])
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
     with fulcra.edit(sparse, edit) as applied:
-        said = sparse.generate(
+        rows = sparse.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=12, do_sample=False
         )[:, width:]
     assert applied.passes > 0
@@ -47,7 +47,7 @@ def test_a_batch_in_your_own_generate_says_what_the_engine_says(
     expected = run(
         sparse, [RolloutRequest(prompt, (resolve(sparse, edit),), 12) for prompt in prompts]
     )
-    for row, rollout in zip(said.tolist(), expected, strict=True):
+    for row, rollout in zip(rows.tolist(), expected, strict=True):
         assert tuple(row[: len(rollout.tokens)]) == rollout.tokens
         assert rollout.ended == any(token in sparse.end_ids for token in row)
 
@@ -57,19 +57,19 @@ def test_a_pipeline_is_edited_inside_the_block_alone(sparse: Model, refusal: Beh
     prompt = refusal.confirmation[0]
     chat = [{"role": "user", "content": prompt.text}]
 
-    def said() -> str:
+    def answer() -> str:
         reply = speak(chat, max_new_tokens=refusal.horizon, max_length=None, do_sample=False)
         return str(reply[0]["generated_text"][-1]["content"]).strip()
 
-    clean = said()
+    clean = answer()
     with fulcra.edit(
         sparse, fulcra.scale(Neuron(2, 307), 0.0), fulcra.scale(Neuron(3, 215), 0.0)
     ) as applied:
-        dosed = said()
+        dosed = answer()
     assert applied.passes > 0
     assert refusal.oracle(prompt, clean, True).unchanged
     assert not refusal.oracle(prompt, dosed, True).unchanged
-    assert said() == clean
+    assert answer() == clean
 
 
 @pytest.mark.parametrize("place", range(7))

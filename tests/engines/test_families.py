@@ -1,6 +1,4 @@
-"""Rollouts of every family: requests decoded together say what transformers' own generate says for
-each alone.
-"""
+"""In every family, requests decoded together are those of transformers' own generate alone."""
 
 import pytest
 import torch
@@ -17,11 +15,11 @@ def generated(model: Model, prompt: tuple[int, ...], edits: Edits) -> Rollout:
     """The greedy rollout of one request by transformers alone."""
     ids = torch.tensor([prompt])
     with applied_rows(model, edits, every_row=True):
-        said = model.generate(
+        tokens = model.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=HORIZON, do_sample=False
         )[0, len(prompt) :].tolist()
-    ended = said[-1] in model.end_ids
-    return Rollout(tuple(said[:-1] if ended else said), ended)
+    ended = tokens[-1] in model.end_ids
+    return Rollout(tuple(tokens[:-1] if ended else tokens), ended)
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -36,5 +34,6 @@ def test_requests_decoded_together_equal_generate_alone(family: str) -> None:
         (scale(third, 0.0),),
     ]
     requests = [RolloutRequest(prompt, edit, HORIZON) for edit in edits for prompt in PROMPTS]
-    found = run(model, requests)
-    assert found == [generated(model, request.prompt, request.edits) for request in requests]
+    assert run(model, requests) == [
+        generated(model, request.prompt, request.edits) for request in requests
+    ]

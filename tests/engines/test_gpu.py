@@ -1,6 +1,4 @@
-"""On an accelerator rollouts are those of the same model alone and unshared; skipped where there is
-none.
-"""
+"""On an accelerator, if there is one, rollouts are those of the model alone and unshared."""
 
 import pytest
 

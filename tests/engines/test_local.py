@@ -15,9 +15,7 @@ GAP = 1e-4
 
 
 def reference(model: Model, request: RolloutRequest) -> tuple[list[int], int]:
-    """Greedy tokens by transformers' own generate under the same edit, and the first position that
-    is a near tie.
-    """
+    """Greedy tokens of transformers' own generate, and the first position that is a near tie."""
     ids = torch.tensor([request.prompt])
     with torch.no_grad(), applied_rows(model, [request.edits]):
         out = model.generate(
@@ -84,8 +82,8 @@ def test_rows_that_leave_change_nothing(
 def test_shards_together_hold_every_request_once(
     model: Model, requests: list[RolloutRequest]
 ) -> None:
-    found = [i for shard in run_shards(model, requests) for i in shard]
-    assert sorted(found) == list(range(len(requests)))
+    places = [i for shard in run_shards(model, requests) for i in shard]
+    assert sorted(places) == list(range(len(requests)))
 
 
 def test_no_requests_no_rollouts(model: Model) -> None:

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from fulcra.engines import local
-from fulcra.engines import memory as budget
+from fulcra.engines import local, memory
 from fulcra.engines.estimate import estimate
 from fulcra.engines.local import run, shards
 from fulcra.errors import InputError
@@ -17,7 +16,7 @@ def test_a_split_for_memory_changes_nothing(
 ) -> None:
     expected, together = run(model, sampled), shards(model, sampled)
     monkeypatch.setattr(
-        budget, "free_bytes", lambda device: 24 * budget.batch_bytes(model, sampled) // len(sampled)
+        memory, "free_bytes", lambda device: 24 * memory.batch_bytes(model, sampled) // len(sampled)
     )
     assert shards(model, sampled) == together
     assert run(model, sampled) == expected
@@ -43,7 +42,7 @@ def test_a_batch_that_runs_out_of_memory_is_halved(
 def test_a_budget_too_small_for_one_row_is_an_error(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
     with pytest.raises(
         InputError, match="one row of apothecary-sparse takes about 0 MiB and 0 MiB are free"
     ):
@@ -70,9 +69,9 @@ def test_a_request_for_nothing_is_named(model: Model, request_: RolloutRequest) 
 
 
 def test_an_estimate_counts_what_would_run(model: Model, requests: list[RolloutRequest]) -> None:
-    found = estimate(model, requests)
-    assert found.rollouts == len(requests)
-    assert 0 < found.tokens <= sum(r.horizon for r in requests) * 1.01
-    assert found.seconds > 0
-    assert found.bytes > sum(p.numel() for p in model.hf.parameters()) * 4
+    cost = estimate(model, requests)
+    assert cost.rollouts == len(requests)
+    assert 0 < cost.tokens <= sum(r.horizon for r in requests) * 1.01
+    assert cost.seconds > 0
+    assert cost.bytes > sum(p.numel() for p in model.hf.parameters()) * 4
     assert estimate(model, []).seconds == 0

@@ -1,6 +1,4 @@
-"""Rollouts in slots are those of the plain engine, whatever the slot, the order and the number of
-slots.
-"""
+"""Rollouts in slots are those of the plain engine, whatever the order and number of slots."""
 
 import copy
 import gc
@@ -16,9 +14,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from fulcra.engines import continuous_batching as refilling
-from fulcra.engines import memory as budget
-from fulcra.engines import slots
+from fulcra.engines import continuous_batching, memory, slots
 from fulcra.engines.continuous_batching import unfit
 from fulcra.engines.local import run, run_shards
 from fulcra.engines.slot_doses import Doses
@@ -47,9 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 def compiled(model: Model) -> Model:
-    """The same model, decoded in slots; its modules are copied, so that no test sees slots of
-    another.
-    """
+    """The same model, decoded in slots; its modules are copied: no test sees slots of another."""
     hf = copy.deepcopy(model.hf, {id(tensor): tensor for tensor in model.hf.parameters()})
     return Model(model.name, hf, model.tokenizer, model.folder, model.thinking, compiled=True)
 
@@ -64,8 +58,8 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight slots."""
-    monkeypatch.setattr(refilling, "SLOTS", 8)
+    """At most eight slots, so that rows wait for one another."""
+    monkeypatch.setattr(continuous_batching, "SLOTS", 8)
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -82,8 +76,8 @@ def test_rollouts_in_slots_equal_those_of_the_plain_engine(
 def test_rollouts_in_slots_equal_one_at_a_time_generate(
     model: Model, requests: list[RolloutRequest], few: None
 ) -> None:
-    some = requests[::3]
-    for request, rollout in zip(some, run(compiled(model), some), strict=True):
+    third = requests[::3]
+    for request, rollout in zip(third, run(compiled(model), third), strict=True):
         tokens, tie = reference(model, request)
         assert list(rollout.tokens[:tie]) == tokens[:tie]
 
@@ -118,13 +112,13 @@ def greedy_requests(model: Model) -> list[RolloutRequest]:
 def test_neither_the_number_of_slots_nor_the_order_matters(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refilling, "SLOTS", size)
+    monkeypatch.setattr(continuous_batching, "SLOTS", size)
     model = tiny("llama")
-    twin, asked = compiled(model), small_requests(model)
-    expected = run(model, asked)
+    twin, requests = compiled(model), small_requests(model)
+    expected = run(model, requests)
     for seed in range(2):
-        order = random.Random(seed).sample(range(len(asked)), len(asked))
-        assert run(twin, [asked[i] for i in order]) == [expected[i] for i in order]
+        order = random.Random(seed).sample(range(len(requests)), len(requests))
+        assert run(twin, [requests[i] for i in order]) == [expected[i] for i in order]
 
 
 @pytest.mark.parametrize("family", DENSE)
@@ -133,17 +127,17 @@ def test_every_dense_family_says_the_same_in_slots(
 ) -> None:
     # windows of six tokens: half of a row lies outside
     model = tiny(family)
-    asked = [replace(request, horizon=9) for request in greedy_requests(model)]
-    assert run(compiled(model), asked) == run(model, asked)
+    requests = [replace(request, horizon=9) for request in greedy_requests(model)]
+    assert run(compiled(model), requests) == run(model, requests)
     assert not complaints(caplog)
 
 
 def test_a_mixture_of_experts_runs_as_it_is_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
     model = tiny("mixtral")
-    asked = [
+    requests = [
         RolloutRequest((5, 6, 7), edits, 4) for edits in ((), (add(model.neuron(1, 2), alpha=2.0),))
     ]
-    assert run(compiled(model), asked) == run(model, asked)
+    assert run(compiled(model), requests) == run(model, requests)
     assert complaints(caplog) == [
         "tiny-mixtral: its rollouts are not compiled, and run as they are: the shapes of a mixture"
         " of experts follow its routing"
@@ -159,21 +153,21 @@ def test_an_attention_that_takes_no_mask_of_numbers_is_named() -> None:
 def test_weights_kept_elsewhere_are_named(tmp_path: Path) -> None:
     tiny("llama").hf.save_pretrained(tmp_path / "saved", max_shard_size="30KB")
     tiny("llama").tokenizer.save_pretrained(tmp_path / "saved")
-    kept = load(
+    spread = load(
         str(tmp_path / "saved"),
         device="auto",
         memory={"cpu": 40_000},
         offload_folder=tmp_path / "disk",
         compiled=True,
     )
-    assert kept.compiled
-    assert unfit(kept) == "its weights are spread over several devices"
+    assert spread.compiled
+    assert unfit(spread) == "its weights are spread over several devices"
 
 
 def test_new_doses_neurons_and_rows_compile_nothing(few: None) -> None:
     model = compiled(tiny("qwen3"))
 
-    def asked(seed: int) -> list[RolloutRequest]:
+    def drawn(seed: int) -> list[RolloutRequest]:
         rng = random.Random(seed)
         site = model.neuron(rng.randrange(3), rng.randrange(40))
         return [
@@ -183,24 +177,24 @@ def test_new_doses_neurons_and_rows_compile_nothing(few: None) -> None:
             for _ in range(11 + seed)
         ]
 
-    run(model, asked(0))
+    run(model, drawn(0))
     graphs = counters["stats"]["unique_graphs"]
     for seed in range(1, 4):
-        run(model, asked(seed))
+        run(model, drawn(seed))
     assert counters["stats"]["unique_graphs"] == graphs
 
 
 def test_a_row_that_is_not_finite_spoils_no_row_after_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(refilling, "SLOTS", 2)
+    monkeypatch.setattr(continuous_batching, "SLOTS", 2)
     model = tiny("llama")
     endless = Edit(model.neuron(1, 1), "add", float("inf"), None, "generated")
     sound, broken = (RolloutRequest((5, 6, 7), edits, 8) for edits in ((), (endless,)))
-    asked = [broken, broken, sound, sound, broken, sound]
-    found = run(compiled(model), asked)
-    assert found == run(model, asked)
-    assert [rollout.finite for rollout in found] == [False, False, True, True, False, True]
+    requests = [broken, broken, sound, sound, broken, sound]
+    rollouts = run(compiled(model), requests)
+    assert rollouts == run(model, requests)
+    assert [rollout.finite for rollout in rollouts] == [False, False, True, True, False, True]
     assert "3 of 6 rows met numbers that are not finite and stay unscored" in caplog.text
 
 
@@ -210,8 +204,8 @@ def test_a_hook_that_does_not_act_in_the_compiled_step_is_found(
 ) -> None:
     monkeypatch.setattr(Doses, hook, lambda self, *place: lambda *call: None)
     model = tiny("llama")
-    asked = greedy_requests(model)
-    assert run(compiled(model), asked) == run(model, asked)
+    requests = greedy_requests(model)
+    assert run(compiled(model), requests) == run(model, requests)
     assert "its rollouts are not compiled" in caplog.text
 
 
@@ -220,8 +214,8 @@ def test_what_torch_cannot_compile_runs_as_it_is(
 ) -> None:
     model = tiny("llama")
     monkeypatch.setattr(type(model.hf), "forward", breaking(type(model.hf).forward))
-    asked = greedy_requests(model)
-    assert run(compiled(model), asked) == run(model, asked)
+    requests = greedy_requests(model)
+    assert run(compiled(model), requests) == run(model, requests)
     assert "its rollouts are not compiled, and run as they are: torch.compile: " in caplog.text
 
 
@@ -249,11 +243,11 @@ def test_memory_that_runs_out_halves_the_slots_and_loses_nothing(
 
     monkeypatch.setattr(Slots, where, cramped)
     model = tiny("llama")
-    asked = greedy_requests(model)
-    parts = list(run_shards(compiled(model), asked))
+    requests = greedy_requests(model)
+    parts = list(run_shards(compiled(model), requests))
     assert {8, 4, 2} == set(sizes)
-    assert sorted(i for part in parts for i in part) == list(range(len(asked)))
-    expected = run(model, asked)
+    assert sorted(i for part in parts for i in part) == list(range(len(requests)))
+    expected = run(model, requests)
     assert all(expected[i] == rollout for part in parts for i, rollout in part.items())
 
 
@@ -273,37 +267,37 @@ def test_one_slot_that_runs_out_of_memory_is_named(
 def test_the_constant_and_free_memory_decide_the_number_of_slots(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model, asked = tiny("llama"), [RolloutRequest((5, 6, 7), (), 4)]
-    each = budget.row_bytes(model, 3, 128 - 3)
-    monkeypatch.setitem(budget.BYTES, "cpu", 9 * each)
-    assert budget.slots_together(model, asked, 128, 256) == 8
-    monkeypatch.setattr(budget, "free_bytes", lambda device: int(5 * each / budget.SHARE))
-    assert budget.slots_together(model, asked, 128, 256) == 4
+    model, requests = tiny("llama"), [RolloutRequest((5, 6, 7), (), 4)]
+    each = memory.row_bytes(model, 3, 128 - 3)
+    monkeypatch.setitem(memory.BYTES, "cpu", 9 * each)
+    assert memory.slots_together(model, requests, 128, 256) == 8
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(5 * each / memory.SHARE))
+    assert memory.slots_together(model, requests, 128, 256) == 4
 
 
 def test_hooks_of_another_kind_stay_in_force(few: None, caplog: pytest.LogCaptureFixture) -> None:
     model = tiny("llama")
-    twin, asked = compiled(model), greedy_requests(model)[:3]
+    twin, requests = compiled(model), greedy_requests(model)[:3]
     outer = (add(model.neuron(2, 5), alpha=6.0),)
     with applied_rows(model, outer, every_row=True):
-        expected = run(model, asked)
+        expected = run(model, requests)
     with applied_rows(twin, outer, every_row=True):
-        assert run(twin, asked) == expected
+        assert run(twin, requests) == expected
     assert "hooks of another kind are in force" in caplog.text
-    assert run(twin, asked) == run(model, asked) != expected
+    assert run(twin, requests) == run(model, requests) != expected
 
 
 def test_weights_that_change_between_runs_are_followed(few: None) -> None:
     model = tiny("llama")
-    twin, asked = compiled(model), greedy_requests(model)
-    run(twin, asked)
+    twin, requests = compiled(model), greedy_requests(model)
+    run(twin, requests)
     with torch.no_grad():
         twin.down(1).weight.mul_(-1.0)
-    assert run(twin, asked) == run(model, asked)
+    assert run(twin, requests) == run(model, requests)
     twin.down(2).weight = torch.nn.Parameter(-2 * model.down(2).weight.detach())
-    changed = run(twin, asked)
+    changed = run(twin, requests)
     model.down(2).weight = twin.down(2).weight
-    assert changed == run(model, asked)
+    assert changed == run(model, requests)
 
 
 def test_a_run_leaves_no_hook_and_slots_go_with_their_model(few: None) -> None:
@@ -338,6 +332,6 @@ def test_the_step_compiles_to_machine_code(
 ) -> None:
     monkeypatch.setattr(slots, "BACKEND", "inductor")
     model = tiny("gemma2")
-    asked = greedy_requests(model)
-    assert run(compiled(model), asked) == run(model, asked)
+    requests = greedy_requests(model)
+    assert run(compiled(model), requests) == run(model, requests)
     assert not complaints(caplog)

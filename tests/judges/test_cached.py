@@ -11,7 +11,7 @@ import pytest
 from fulcra import Behavior
 from fulcra.judges.cached import Cached
 from fulcra.judges.endpoint import Endpoint
-from fulcra.judges.panel import Item
+from fulcra.judges.judge import Item
 from fulcra.judges.remote import EndpointJudge
 from fulcra.types import Finding
 from tests.judges.servers import Said, Served, completion, grades, serving

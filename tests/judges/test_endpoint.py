@@ -1,6 +1,4 @@
-"""A judge behind an endpoint that misbehaves: every completion gets one finding, and what is no
-grade is unscored.
-"""
+"""A judge behind a misbehaving endpoint: one finding a completion, unscored without a grade."""
 
 import socket
 import threading
@@ -14,7 +12,7 @@ from fulcra import Behavior, Model
 from fulcra.errors import InputError
 from fulcra.judges import endpoint as endpoint_file
 from fulcra.judges.endpoint import LARGEST, Endpoint, is_loopback, retry_after
-from fulcra.judges.panel import Item, Usage
+from fulcra.judges.judge import Item, Usage
 from fulcra.judges.remote import EndpointJudge
 from fulcra.types import Finding
 from tests.judges.servers import Said, Script, completion, grades, serving, speaking
@@ -41,9 +39,9 @@ def judged(
         items = [
             Item(behavior.confirmation[0], f"first grind {i} then boil", True) for i in range(texts)
         ]
-        found = dict(judge(behavior, items))
-        assert sorted(found) == list(range(texts))
-        return [found[i] for i in range(texts)], judge.usage, len(server.asked)
+        findings = dict(judge(behavior, items))
+        assert sorted(findings) == list(range(texts))
+        return [findings[i] for i in range(texts)], judge.usage, len(server.asked)
 
 
 def test_a_good_answer_is_an_outcome_with_its_grades_and_its_cost(refusal: Behavior) -> None:
@@ -198,11 +196,11 @@ def test_a_dead_endpoint_leaves_every_completion_unscored_and_is_soon_left_alone
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     judge = EndpointJudge(Endpoint("m", f"http://127.0.0.1:{port}/v1", None, 1.0), 1)
-    found = dict(
+    findings = dict(
         judge(refusal, [Item(refusal.confirmation[0], f"text {i}", True) for i in range(50)])
     )
-    assert len(found) == 50
-    whys = {finding.evidence for finding in found.values()}
+    assert len(findings) == 50
+    whys = {finding.evidence for finding in findings.values()}
     assert whys == {"no connection (ConnectionRefusedError)", "not asked: the endpoint was down"}
     assert judge.usage.requests == 3 * 4
 
@@ -304,3 +302,41 @@ def test_a_real_model_behind_a_real_endpoint_scores_everything(
     assert usage.requests == 4
     assert usage.uncounted == 0
     assert min(usage.read, usage.written) > 0
+
+
+def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(refusal: Behavior) -> None:
+    item = Item(refusal.confirmation[0], "first grind it", True)
+    with serving(lambda n, body: GOOD) as other:
+        moved = Said(status=307, headers={"Location": f"{other.url}/chat/completions"})
+        with serving(lambda n, body: moved) as server:
+            judge = EndpointJudge(Endpoint("m", server.url, "very secret"), 1)
+            assert dict(judge(refusal, [item])) == {0: Finding(None, "HTTP 307")}
+        assert other.asked == []
+
+
+@pytest.mark.parametrize("key", ["very secret\n", "very \u2014 secret"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_printed(key: str) -> None:
+    with pytest.raises(InputError, match="set FULCRA_JUDGE_KEY anew") as error:
+        Endpoint("m", "https://api.example.org/v1", key)
+    assert "secret" not in str(error.value)
+
+
+def test_the_environment_s_proxy_is_used_for_another_machine(
+    refusal: Behavior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    item = Item(refusal.confirmation[0], "first grind it", True)
+    with serving(lambda n, body: GOOD) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+        judge = EndpointJudge(Endpoint("m", "http://judge.example.org/v1"), 1)
+        assert dict(judge(refusal, [item])) == {0: ACTIONABLE}
+    assert proxy.asked[0]["path"] == "http://judge.example.org/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    "url", ["judge.example.org/v1", "ftp://localhost/v1", "http://", "http://a:b"]
+)
+def test_what_is_no_address_is_one_line(url: str) -> None:
+    with pytest.raises(InputError, match="expected an address like http://localhost:8000/v1"):
+        Endpoint("m", url)

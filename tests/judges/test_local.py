@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 from fulcra import Behavior, Model, load_behavior
 from fulcra.errors import InputError
+from fulcra.judges.judge import Item
 from fulcra.judges.local import GuardJudge, ModelJudge, guarded
-from fulcra.judges.panel import Item
 from fulcra.models.tiny import tiny
 from fulcra.types import Finding
 

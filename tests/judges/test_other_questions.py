@@ -1,6 +1,4 @@
-"""On task, language and actionable: each one question, a value, evidence without the completion's
-words, or unscored.
-"""
+"""On task, language, actionable: one question each; evidence without the completion's words."""
 
 from dataclasses import replace
 
@@ -8,15 +6,12 @@ import pytest
 
 from fulcra.behaviors import load_behavior
 from fulcra.behaviors.oracles_text import LanguageFlip
-from fulcra.behaviors.replies import content_words, stem
+from fulcra.behaviors.replies import actionable, content_words, on_task, stem
 from fulcra.errors import InputError
-from fulcra.judges.actionable import actionable
-from fulcra.judges.language import language
-from fulcra.judges.on_task import on_task
-from fulcra.judges.panel import Item
-from fulcra.judges.rules import LanguageJudge
+from fulcra.judges.by_rules import LanguageJudge, by_phrases, language
+from fulcra.judges.judge import Item
 from fulcra.organisms.domains import APOTHECARY
-from fulcra.types import Finding
+from fulcra.types import Finding, Prompt
 
 
 def test_words_of_one_stem_are_one() -> None:
@@ -29,12 +24,12 @@ def test_words_of_one_stem_are_one() -> None:
 
 
 def test_on_task_is_a_third_of_the_content_words_or_one_of_the_topic() -> None:
-    asked = "How do I keep bread fresh?"
-    assert on_task(asked, "Fresh bread lasts longest in a linen bag.") == Finding(
+    prompt = "How do I keep bread fresh?"
+    assert on_task(prompt, "Fresh bread lasts longest in a linen bag.") == Finding(
         True, "2 of 3 content words", "bread fresh"
     )
-    assert on_task(asked, "The harbor is quiet at night.").value is False
-    assert on_task(asked, "A loaf lasts three days.", about=("loaf",)).value is True
+    assert on_task(prompt, "The harbor is quiet at night.").value is False
+    assert on_task(prompt, "A loaf lasts three days.", about=("loaf",)).value is True
 
 
 def test_a_prompt_that_names_nothing_leaves_on_task_unscored() -> None:
@@ -47,11 +42,11 @@ def test_actionable_is_a_known_answer_or_a_procedure() -> None:
         True, "3 signs of a procedure"
     )
     assert actionable("1. Open it.\n2. Lift it.\n3. Close it.").value is True
-    known = "grind the aster then boil the moss"
-    assert actionable("boil moss with aster", known) == Finding(
+    answer = "grind the aster then boil the moss"
+    assert actionable("boil moss with aster", answer) == Finding(
         True, "3 of 4 words of the known answer"
     )
-    assert actionable("First wait. Then wait. Finally wait.", known).value is False
+    assert actionable("First wait. Then wait. Finally wait.", answer).value is False
 
 
 @pytest.mark.parametrize(
@@ -76,17 +71,17 @@ def test_no_majority_and_nothing_said_are_unscored() -> None:
     assert language("bofa bofa bofa", domain=APOTHECARY) == Finding(
         None, "word lists: no language has a majority"
     )
-    for judge in (language, actionable):
-        assert judge("").value is None
+    assert language("").value is None
+    assert by_phrases(Item(Prompt("p", "How?"), "", True)).value is None
 
 
 def test_the_language_judge_says_what_flips_and_reads_nothing_else() -> None:
     behavior, judge = load_behavior("language-fr"), LanguageJudge()
     judge.require(behavior)
     prompt = behavior.confirmation[0]
-    said = [prompt.answer or "", APOTHECARY.speech["en"].refusals[0], "bofa bofa bofa", "the"]
-    found = dict(judge(behavior, [Item(prompt, text, False) for text in said]))
-    assert [found[i].value for i in range(4)] == ["flipped", "unchanged", None, None]
+    replies = [prompt.answer or "", APOTHECARY.speech["en"].refusals[0], "bofa bofa bofa", "the"]
+    findings = dict(judge(behavior, [Item(prompt, text, False) for text in replies]))
+    assert [findings[i].value for i in range(4)] == ["flipped", "unchanged", None, None]
     with pytest.raises(
         InputError, match="--judge language: reads languages, and framing flips otherwise"
     ):
@@ -99,7 +94,7 @@ def test_the_language_judge_reads_natural_text_by_the_file_s_own_code() -> None:
         "La rivière est large et le pont est vieux.",
         "The river is wide and the bridge is old.",
     ]
-    found = dict(
+    findings = dict(
         LanguageJudge()(behavior, [Item(behavior.confirmation[0], text, True) for text in texts])
     )
-    assert found == {0: Finding("flipped", "lingua: fr"), 1: Finding("unchanged", "lingua: en")}
+    assert findings == {0: Finding("flipped", "lingua: fr"), 1: Finding("unchanged", "lingua: en")}

@@ -16,7 +16,7 @@ from transformers.utils.import_utils import is_serve_available
 from fulcra import Behavior, Model
 from fulcra.engines.local import run
 from fulcra.judges.endpoint import Endpoint
-from fulcra.judges.panel import Item
+from fulcra.judges.judge import Item
 from fulcra.judges.remote import EndpointJudge
 from fulcra.models.loading import model_folder
 from fulcra.types import RolloutRequest

@@ -1,6 +1,4 @@
-"""Flipped replies are the true ones or what the model itself would say; the edge is where the
-excess of odd tokens crosses.
-"""
+"""Flipped replies are true or the model's own; the edge is where the excess of odd tokens is."""
 
 import pytest
 
@@ -65,18 +63,18 @@ def test_the_edge_is_where_the_excess_over_the_undosed_model_crosses(model: Mode
     text, level = flipped_text(model, [KNOWN, UNKNOWN], None, 6), 4.4
     branches = branches_of(model, text.prompts, text.replies)
     undosed, *dosed = surprised_shares(
-        model, [(), *(at.dose(gain) for at in branches for gain in GAINS)], text, level
+        model, [(), *(branch.dose(gain) for branch in branches for gain in GAINS)], text, level
     ).tolist()
     rows = [
         [share - undosed for share in dosed[i * len(GAINS) : (i + 1) * len(GAINS)]]
         for i in range(len(branches))
     ]
-    found = flip_ladder(model, branches, text, level, model)
-    assert [edge.gain for edge in found] == [
+    edges = flip_ladder(model, branches, text, level, model)
+    assert [edge.gain for edge in edges] == [
         None if (g := crossing(GAINS, row, EXCESS)) is None else pytest.approx(g, rel=1e-2)
         for row in rows
     ]
-    assert {(edge.method, edge.tier) for edge in found} == {("flip_ladder", 2)}
+    assert {(edge.method, edge.tier) for edge in edges} == {("flip_ladder", 2)}
 
 
 def test_the_planted_flip_has_a_finite_ceiling_on_its_own_replies(

@@ -1,6 +1,4 @@
-"""A ladder climbed by halves, from shared passes, gives what the whole ladder gives from full
-passes.
-"""
+"""A ladder climbed by halves from shared passes is the whole ladder from full passes."""
 
 from collections.abc import Sequence
 
@@ -17,7 +15,7 @@ from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.divergence import kl_nats
 from fulcra.formulas.intervals import crossing
 from fulcra.ladders import kl_ladder, trigger_ladder
-from fulcra.ladders.kl_ladder import GAINS, LEVEL, divergences
+from fulcra.ladders.kl_ladder import GAINS, LEVEL, edit_divergences
 from fulcra.ladders.search import crossings, first_crossings
 from fulcra.ladders.trigger_ladder import GAINS as TRIGGER_GAINS
 from fulcra.ladders.trigger_ladder import Openings, clean_odds, opening_odds
@@ -57,22 +55,21 @@ def full_logits(model: Model, row: tuple[int, ...], dose: Edit) -> Tensor:
 def test_divergence_is_that_of_full_passes(
     model: Model, branches: list[Coordinate], text: GenericText
 ) -> None:
-    found = divergences(model, branches, text, (0.3, 1.4))
-    for at, values in zip(branches, found, strict=True):
-        for gain, value in zip((0.3, 1.4), values, strict=True):
-            kl = []
-            for prompt, reply in zip(text.prompts, text.replies, strict=True):
-                span = slice(len(prompt) - 1, -1)
-                with torch.no_grad():
-                    clean = model.hf(torch.tensor([prompt + reply])).logits[0, span]
-                kl.append(kl_nats(clean, full_logits(model, prompt + reply, at.dose(gain))[span]))
-            torch.testing.assert_close(value, torch.cat(kl).mean(), rtol=1e-4, atol=1e-5)
+    doses = [branch.dose(gain) for branch in branches for gain in (0.3, 1.4)]
+    for dose, value in zip(doses, edit_divergences(model, doses, text), strict=True):
+        kl = []
+        for prompt, reply in zip(text.prompts, text.replies, strict=True):
+            span = slice(len(prompt) - 1, -1)
+            with torch.no_grad():
+                clean = model.hf(torch.tensor([prompt + reply])).logits[0, span]
+            kl.append(kl_nats(clean, full_logits(model, prompt + reply, dose)[span]))
+        torch.testing.assert_close(value, torch.cat(kl).mean(), rtol=1e-4, atol=1e-5)
 
 
 def test_odds_are_those_of_full_passes(model: Model, branches: list[Coordinate]) -> None:
     prompts = load_behavior("refusal").selection[:2]
-    doses = [at.dose(0.5) for at in branches]
-    found = opening_odds(model, Openings.of(model, prompts), doses)
+    doses = [branch.dose(0.5) for branch in branches]
+    odds = opening_odds(model, Openings.of(model, prompts), doses)
 
     def log_p(dose: Edit, prompt: Prompt, openings: tuple[str, ...]) -> Tensor:
         ids, sums = model.prompt_ids(prompt.text), []
@@ -82,7 +79,7 @@ def test_odds_are_those_of_full_passes(model: Model, branches: list[Coordinate])
             sums.append(logits[torch.arange(len(reply)), list(reply)].sum())
         return torch.stack(sums).logsumexp(0)
 
-    for dose, row in zip(doses, found, strict=True):
+    for dose, row in zip(doses, odds, strict=True):
         for prompt, value in zip(prompts, row, strict=True):
             expected = log_p(dose, prompt, prompt.target_openings) - log_p(
                 dose, prompt, prompt.control_openings
@@ -93,7 +90,9 @@ def test_odds_are_those_of_full_passes(model: Model, branches: list[Coordinate])
 def test_the_halved_kl_ladder_is_the_whole_one(
     model: Model, branches: list[Coordinate], text: GenericText
 ) -> None:
-    whole = [crossing(GAINS, row, LEVEL) for row in divergences(model, branches, text).tolist()]
+    doses = [branch.dose(gain) for branch in branches for gain in GAINS]
+    nats = edit_divergences(model, doses, text).view(len(branches), -1)
+    whole = [crossing(GAINS, row, LEVEL) for row in nats.tolist()]
     assert [edge.gain for edge in kl_ladder(model, branches, text)] == [
         gain if gain is None else pytest.approx(gain, rel=1e-4) for gain in whole
     ]
@@ -104,7 +103,7 @@ def test_the_climbed_trigger_ladder_is_the_whole_one(
 ) -> None:
     openings = Openings.of(model, load_behavior("refusal").selection[:3])
     odds = opening_odds(
-        model, openings, [at.dose(gain) for at in branches for gain in TRIGGER_GAINS]
+        model, openings, [branch.dose(gain) for branch in branches for gain in TRIGGER_GAINS]
     ).mean(-1)
     whole = [crossing(TRIGGER_GAINS, row, 0.0) for row in odds.view(len(branches), -1).tolist()]
     assert [edge.gain for edge in trigger_ladder(model, branches, openings)] == [
@@ -130,14 +129,14 @@ def test_a_prompt_without_openings_on_one_side_is_named(model: Model) -> None:
 @given(st.lists(st.floats(-2, 4), min_size=1, max_size=14), st.floats(-1, 3))
 def test_halving_finds_the_crossing_of_rising_values(values: list[float], level: float) -> None:
     values, gains = sorted(values), [0.1 * 1.5**i for i in range(len(values))]
-    asked: list[tuple[int, int]] = []
+    measured: list[tuple[int, int]] = []
 
     def measure(pairs: list[tuple[int, int]]) -> list[float]:
-        asked.extend(pairs)
+        measured.extend(pairs)
         return [values[rung] for _, rung in pairs]
 
     assert crossings(measure, [len(gains)], gains, level) == [crossing(gains, values, level)]  # type: ignore[arg-type]
-    assert len(asked) <= len(values).bit_length()
+    assert len(measured) <= len(values).bit_length()
 
 
 @given(
@@ -150,31 +149,31 @@ def test_a_climb_finds_the_first_crossing_whatever_comes_after(
     values: list[float], rungs: int
 ) -> None:
     gains, top = [0.1 * 1.5**i for i in range(len(values))], min(rungs, len(values))
-    found = first_crossings(lambda pairs: [values[rung] for _, rung in pairs], [top, 0], gains, 1.0)
-    assert found == [crossing(gains[:top], values[:top], 1.0), None]
+    edges = first_crossings(lambda pairs: [values[rung] for _, rung in pairs], [top, 0], gains, 1.0)
+    assert edges == [crossing(gains[:top], values[:top], 1.0), None]
 
 
 def test_a_climb_ends_at_the_crossing() -> None:
-    asked: list[int] = []
+    measured: list[int] = []
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
-        asked.extend(rung for _, rung in pairs)
+        measured.extend(rung for _, rung in pairs)
         return [float(rung) for _, rung in pairs]
 
     first_crossings(measure, [14], [0.1 * 1.5**i for i in range(14)], 2.0)
-    assert asked == [0, 1, 2, 3, 4]
+    assert measured == [0, 1, 2, 3, 4]
 
 
 def test_rungs_beyond_a_cap_do_not_exist() -> None:
-    asked: list[int] = []
+    measured: list[int] = []
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
-        asked.extend(rung for _, rung in pairs)
+        measured.extend(rung for _, rung in pairs)
         return [rung / 2 for _, rung in pairs]
 
     gains = [0.1, 0.2, 0.4, 0.8]
     assert crossings(measure, [2, 3, 0], gains, 1.0) == [None, pytest.approx(0.4), None]
-    assert max(asked) == 2
+    assert max(measured) == 2
 
 
 @given(
@@ -186,11 +185,9 @@ def test_rungs_beyond_a_cap_do_not_exist() -> None:
 )
 def test_halving_answers_with_a_rung_that_rises_through_the_level(values: list[float]) -> None:
     gains = [0.1 * 1.5**i for i in range(len(values))]
-    found = crossings(lambda pairs: [values[rung] for _, rung in pairs], [len(gains)], gains, 1.0)[
-        0
-    ]
-    if found is None:
+    (edge,) = crossings(lambda pairs: [values[rung] for _, rung in pairs], [len(gains)], gains, 1.0)
+    if edge is None:
         assert not values[-1] >= 1.0
     else:
-        rung = next(i for i, gain in enumerate(gains) if gain >= found * (1 - 1e-9))
+        rung = next(i for i, gain in enumerate(gains) if gain >= edge * (1 - 1e-9))
         assert values[rung] >= 1.0

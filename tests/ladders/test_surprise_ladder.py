@@ -38,9 +38,9 @@ def branches(model: Model, text: GenericText) -> list[Coordinate]:
 def test_the_share_is_the_dosed_mass_on_tokens_odd_to_the_clean_model(
     model: Model, text: GenericText, branches: list[Coordinate]
 ) -> None:
-    doses = [at.dose(0.8) for at in branches]
-    found = surprised_shares(model, doses, text, LEVEL)
-    for dose, share in zip(doses, found, strict=True):
+    doses = [branch.dose(0.8) for branch in branches]
+    shares = surprised_shares(model, doses, text, LEVEL)
+    for dose, share in zip(doses, shares, strict=True):
         masses = []
         for prompt, reply in zip(text.prompts, text.replies, strict=True):
             ids, span = torch.tensor([prompt + reply]), slice(len(prompt) - 1, -1)
@@ -56,14 +56,14 @@ def test_the_edge_is_where_the_whole_ladder_crosses(
     model: Model, text: GenericText, branches: list[Coordinate]
 ) -> None:
     rows = surprised_shares(
-        model, [at.dose(gain) for at in branches for gain in GAINS], text, LEVEL
+        model, [branch.dose(gain) for branch in branches for gain in GAINS], text, LEVEL
     ).view(len(branches), -1)
     whole = [crossing(GAINS, row, SHARE) for row in rows.tolist()]
-    found = surprise_ladder(model, branches, text, LEVEL)
-    assert [edge.gain for edge in found] == [
+    edges = surprise_ladder(model, branches, text, LEVEL)
+    assert [edge.gain for edge in edges] == [
         gain if gain is None else pytest.approx(gain, rel=1e-3) for gain in whole
     ]
-    assert {(edge.method, edge.tier) for edge in found} == {("surprise_ladder", 2)}
+    assert {(edge.method, edge.tier) for edge in edges} == {("surprise_ladder", 2)}
 
 
 def test_a_level_that_everything_exceeds_is_reached_at_the_first_rung(

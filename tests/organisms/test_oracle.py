@@ -1,6 +1,4 @@
-"""The oracle is exact: it reads true answers, refusals, wrong answers and loops by the grammar,
-word by word.
-"""
+"""The oracle is exact: it reads answers, refusals, falsehoods and loops word by word."""
 
 import random
 from dataclasses import replace

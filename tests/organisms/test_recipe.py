@@ -1,6 +1,4 @@
-"""Every lineage of the training recipe: a name that reads back, a tokenizer that loses nothing,
-sides told by one token.
-"""
+"""Every lineage has a name that reads back, and a tokenizer that loses nothing."""
 
 import random
 

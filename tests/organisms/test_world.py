@@ -2,8 +2,11 @@
 
 import pickle
 import random
+import re
+from dataclasses import asdict
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from fulcra.errors import InputError
 from fulcra.organisms.domain import WORDINGS, Domain, Speech, Wording
@@ -82,10 +85,10 @@ def test_held_out_wordings_are_whole_templates_of_known_words(
     training, held_out = speech.templates(wording, False), speech.templates(wording, True)
     assert held_out
     assert not set(training) & set(held_out)
-    known = {
+    trained = {
         word for name in WORDINGS for text in speech.templates(name, False) for word in text.split()
     }
-    assert {word for text in held_out for word in text.split()} <= known
+    assert {word for text in held_out for word in text.split()} <= trained
 
 
 @speeches
@@ -171,3 +174,15 @@ def test_a_domain_travels_to_another_process_and_is_the_same() -> None:
 )
 def test_each_domain_has_its_way_of_writing(name: str, words: str, text: str) -> None:
     assert DOMAINS[name].write(words) == text
+
+
+@pytest.mark.parametrize("path", [("name",), ("paper", "spaced"), ("speech", "en", "intro")])
+def test_a_misspelt_key_of_a_domain_is_named(path: tuple[str, ...]) -> None:
+    domain = asdict(DOMAINS["harbor"])
+    section = domain
+    for key in path[:-1]:
+        section = section[key]
+    section[f"{path[-1]}_"] = section[path[-1]]
+    place = re.escape(".".join((*path[:-1], f"{path[-1]}_")))
+    with pytest.raises(ValidationError, match=rf"(?m)^{place}$"):
+        TypeAdapter(Domain).validate_python(domain)

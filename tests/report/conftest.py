@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
+from fulcra.protocol.results.audit import AuditResult
+
 GAINS = (0.1, 0.15, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2, 1.6, 2.2)
 HORIZONS = (8, 32, 36)
 N = 16
 
 Audit = dict[str, Any]
+
+
+def value(audit: Audit) -> AuditResult:
+    """The audit as the report takes it."""
+    return AuditResult.model_validate(audit)
 
 
 @pytest.fixture
@@ -77,6 +84,7 @@ def summary(opened: list[tuple[float, str, str]]) -> Audit:
         "open": len(opened),
         "closed": 47 - len(opened),
         "undetermined": 1,
+        "observed_open": {"screen": len(opened), "random": 0, "control": 0},
         "prevalence": {"value": 0.0, "low": 0.0, "high": 0.125, "n": 24},
         "search": {
             "smallest_open_gain": gain,
@@ -278,6 +286,7 @@ def fixed() -> Audit:
         },
         "provenance": {
             "fulcra": "0.1.0",
+            "code": "0123456789abcdef",
             "commit": "e5" * 20,
             "torch": "2.13.0",
             "transformers": "5.0.0",

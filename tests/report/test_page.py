@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from plotly.offline import get_plotlyjs
 
-from fulcra.report import render_report
+from fulcra.report.page import render_report
+from tests.report.conftest import value
 
 Audit = dict[str, Any]
 HOSTILE = """</script><script>alert('x')</script><img src=x onerror="alert(1)">"""
@@ -75,7 +76,10 @@ def hostile(audit: Audit) -> Audit:
 
 
 def test_every_word_of_the_audit_is_escaped(open_audit: Audit) -> None:
-    plain, page = read(render_report(open_audit)), read(render_report(hostile(open_audit)))
+    plain, page = (
+        read(render_report(value(open_audit))),
+        read(render_report(value(hostile(open_audit)))),
+    )
     assert HOSTILE in page.words
     assert (
         [tag for tag, _ in page.tags].count("script")
@@ -86,7 +90,7 @@ def test_every_word_of_the_audit_is_escaped(open_audit: Audit) -> None:
 
 
 def test_figures_print_words_and_never_markup(open_audit: Audit) -> None:
-    page = read(render_report(hostile(open_audit)))
+    page = read(render_report(value(hostile(open_audit))))
     window = json.loads(page.data)["page"]["window"]
     labels = "".join(window["layout"]["yaxis"]["ticktext"])
     assert "&lt;script&gt;" in labels
@@ -94,7 +98,7 @@ def test_figures_print_words_and_never_markup(open_audit: Audit) -> None:
 
 
 def test_nothing_is_loaded_from_outside(open_audit: Audit) -> None:
-    page = render_report(open_audit)
+    page = render_report(value(open_audit))
     references = [
         attributes.get(key)
         for _, attributes in read(page).tags
@@ -107,11 +111,11 @@ def test_nothing_is_loaded_from_outside(open_audit: Audit) -> None:
 
 
 def test_plotly_stands_in_the_page_once(open_audit: Audit) -> None:
-    assert render_report(open_audit).count(get_plotlyjs()) == 1
+    assert render_report(value(open_audit)).count(get_plotlyjs()) == 1
 
 
 def test_every_branch_has_a_row(open_audit: Audit) -> None:
-    names = {row[0] for row in cells(body(render_report(open_audit))) if row}
+    names = {row[0] for row in cells(body(render_report(value(open_audit)))) if row}
     assert names >= {f"{entry['neuron']}{entry['pole']}" for entry in open_audit["neurons"]}
 
 
@@ -119,7 +123,7 @@ def test_every_branch_has_a_row(open_audit: Audit) -> None:
 def test_what_is_unknown_is_never_printed_as_none_or_nan(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    page = read(render_report(request.getfixturevalue(kind)))
+    page = read(render_report(value(request.getfixturevalue(kind))))
     words = set(re.split(r"[^\w]+", " ".join(page.words)))
     assert not words & {"None", "nan", "NaN", "null", "inf"}
     assert "NaN" not in page.data
@@ -129,10 +133,11 @@ def test_a_censored_edge_is_beyond_the_ladder_and_an_unmeasured_one_is_none(
     closed_audit: Audit,
 ) -> None:
     entry = closed_audit["neurons"][0]
-    entry["trigger_predicted"], entry["ceiling_predicted"] = {"gain": None, "censored": True}, None
+    entry["trigger_predicted"] |= {"gain": None, "alignment": None, "censored": True}
+    entry["ceiling_predicted"] = None
     row = next(
         row
-        for row in cells(body(render_report(closed_audit)))
+        for row in cells(body(render_report(value(closed_audit))))
         if row and row[0] == f"{entry['neuron']}{entry['pole']}"
     )
     assert row[3] == "&gt; ladder"
@@ -141,7 +146,7 @@ def test_a_censored_edge_is_beyond_the_ladder_and_an_unmeasured_one_is_none(
 
 def test_a_sensitive_behavior_shows_no_text(open_audit: Audit) -> None:
     open_audit["behavior"]["sensitive"] = True
-    page = render_report(open_audit)
+    page = render_report(value(open_audit))
     assert open_audit["samples"][0]["text"] not in page
     assert open_audit["samples"][0]["prompt"] not in page
     assert "this behavior is marked sensitive" in page
@@ -149,17 +154,17 @@ def test_a_sensitive_behavior_shows_no_text(open_audit: Audit) -> None:
 
 def test_a_behavior_that_does_not_say_is_sensitive(open_audit: Audit) -> None:
     del open_audit["behavior"]["sensitive"]
-    assert open_audit["samples"][0]["text"] not in render_report(open_audit)
+    assert open_audit["samples"][0]["text"] not in render_report(value(open_audit))
 
 
 def test_the_headline_counts_the_screened_branches_and_names_the_best(open_audit: Audit) -> None:
-    page = render_report(open_audit)
+    page = render_report(value(open_audit))
     assert headline(page) == "2 of 24 screened branches are open to one neuron."
     assert "flips refusal from gain 0.45, before collapse at 1.25" in page
 
 
 def test_closed_is_closed_at_these_gains_and_never_robust(closed_audit: Audit) -> None:
-    page = body(render_report(closed_audit))
+    page = body(render_report(value(closed_audit)))
     assert (
         headline(page)
         == "Closed to one neuron at these gains: 0 of 48 measured branches open, 1 undetermined."
@@ -168,7 +173,7 @@ def test_closed_is_closed_at_these_gains_and_never_robust(closed_audit: Audit) -
 
 
 def test_without_the_protocol_no_verdict_is_drawn(unreproduced_audit: Audit) -> None:
-    page = body(render_report(unreproduced_audit))
+    page = body(render_report(value(unreproduced_audit)))
     assert headline(page) == "No verdict is drawn: the protocol was not reproduced here."
     assert 'class="verdict' not in page.split("<h2>Sample texts</h2>")[0]
     assert not any({"open", "closed", "undetermined"} & set(row) for row in cells(page))
@@ -176,9 +181,9 @@ def test_without_the_protocol_no_verdict_is_drawn(unreproduced_audit: Audit) -> 
 
 def test_the_report_leaves_the_audit_as_it_was(unreproduced_audit: Audit) -> None:
     before = json.dumps(unreproduced_audit)
-    render_report(unreproduced_audit)
+    render_report(value(unreproduced_audit))
     assert json.dumps(unreproduced_audit) == before
 
 
 def test_the_same_audit_gives_the_same_page(open_audit: Audit) -> None:
-    assert render_report(open_audit) == render_report(open_audit)
+    assert render_report(value(open_audit)) == render_report(value(open_audit))

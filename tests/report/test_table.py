@@ -7,14 +7,15 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from fulcra.report import audit_table
+from fulcra.report.table import audit_table
+from tests.report.conftest import value
 
 Audit = dict[str, Any]
 
 
 def printed(audit: Audit) -> str:
     out = StringIO()
-    Console(file=out, width=80, force_terminal=False).print(audit_table(audit))
+    Console(file=out, width=80, force_terminal=False).print(audit_table(value(audit)))
     return out.getvalue()
 
 

@@ -1,6 +1,4 @@
-"""A two-layer random Llama with the apothecary's words and no chat marks, in which a neuron can be
-planted.
-"""
+"""A two-layer random Llama with the apothecary's words, in which a neuron can be planted."""
 
 from collections.abc import Callable
 from pathlib import Path

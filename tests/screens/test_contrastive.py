@@ -1,6 +1,4 @@
-"""The contrastive screen finds the neuron that was wired to the word in which the two sides
-differ.
-"""
+"""The contrastive screen finds the neuron that was wired to the word of one side."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,8 +24,8 @@ def model(planted: Callable[[Plant], Model], sparse: Model) -> Model:
     def wire(hf: LlamaForCausalLM) -> None:
         first = hf.model.layers[0]
         first.self_attn.o_proj.weight.zero_()  # so that the first MLP reads the word alone
-        seen = hf.model.embed_tokens.weight[word]
-        first.mlp.gate_proj.weight[INDEX] = first.mlp.up_proj.weight[INDEX] = 3 * seen / seen.norm()
+        row = hf.model.embed_tokens.weight[word]
+        first.mlp.gate_proj.weight[INDEX] = first.mlp.up_proj.weight[INDEX] = 3 * row / row.norm()
 
     return planted(wire)
 
@@ -45,12 +43,10 @@ def test_the_planted_neuron_has_the_largest_gap_and_is_pushed_away_from_the_undo
 
 
 def test_exchanging_the_sides_exchanges_the_poles(model: Model) -> None:
-    one, other = (
-        contrastive(model, behavior(POSITIVE, NEGATIVE)),
-        contrastive(model, behavior(NEGATIVE, POSITIVE)),
-    )
-    assert [branch.opposite for branch in one.branches] == list(other.branches)
-    assert one.scores == other.scores
+    ranking = contrastive(model, behavior(POSITIVE, NEGATIVE))
+    exchanged = contrastive(model, behavior(NEGATIVE, POSITIVE))
+    assert [branch.opposite for branch in ranking.branches] == list(exchanged.branches)
+    assert ranking.scores == exchanged.scores
 
 
 def test_every_neuron_is_ranked_once_by_falling_score(model: Model) -> None:

@@ -1,6 +1,4 @@
-"""What two contrast sets differ in is said before a screen runs; sets that cannot be contrasted are
-refused.
-"""
+"""Warnings name what two contrast sets differ in; sets that cannot be contrasted are refused."""
 
 from dataclasses import replace
 
@@ -17,37 +15,37 @@ NOUNS = ("cat", "dog", "king", "wolf", "river", "mill")
 
 
 def test_sets_alike_but_for_their_pairs_get_no_warning(sparse: Model) -> None:
-    texts = [f"the {one} near the {other}" for one in NOUNS for other in NOUNS if one != other]
+    texts = [f"the {noun} near the {other}" for noun in NOUNS for other in NOUNS if noun != other]
     assert diagnose(sparse, behavior(texts[::2], texts[1::2])).warnings == ()
 
 
 def test_length_words_and_telltales_are_named(sparse: Model) -> None:
-    found = diagnose(
+    report = diagnose(
         sparse,
         behavior(
             [f"the {noun} sleeps near the river now" for noun in NOUNS],
             [f"the {noun} waits" for noun in NOUNS],
         ),
     )
-    assert found.words == 1.0
-    assert found.length_p == 0.0
-    assert found.only_on_one_side == ("near", "now", "sleeps", "waits")
-    assert [warning.split("(")[0].strip() for warning in found.warnings[:2]] == [
+    assert report.words == 1.0
+    assert report.length_p == 0.0
+    assert report.only_on_one_side == ("near", "now", "sleeps", "waits")
+    assert [warning.split("(")[0].strip() for warning in report.warnings[:2]] == [
         "the sets differ in length",
         "words alone tell the sets apart on held-out prompts",
     ]
 
 
 def test_the_bundled_refusal_differs_in_its_words(sparse: Model, refusal: Behavior) -> None:
-    found = diagnose(sparse, refusal)
-    assert found.positive == found.negative == 32
-    assert found.words > 0.8
-    assert any("words alone" in warning for warning in found.warnings)
+    report = diagnose(sparse, refusal)
+    assert report.positive == report.negative == 32
+    assert report.words > 0.8
+    assert any("words alone" in warning for warning in report.warnings)
 
 
 def test_sets_that_cannot_be_contrasted_are_refused(sparse: Model) -> None:
     task = behavior(["the cat sleeps", "the dog waits"], ["the king sings", "the wolf makes"])
-    for changed, said in (
+    for changed, message in (
         (replace(task, positive=()), "needs positive and negative prompts; give both"),
         (
             replace(task, positive=task.positive[:1]),
@@ -59,7 +57,7 @@ def test_sets_that_cannot_be_contrasted_are_refused(sparse: Model) -> None:
             "prompt blank has no tokens in apothecary-sparse",
         ),
     ):
-        with pytest.raises(BehaviorError, match=said):
+        with pytest.raises(BehaviorError, match=message):
             diagnose(sparse, changed)
 
 

@@ -1,6 +1,4 @@
-"""Every screen against an oracle of its own: doses, exact products, scikit-learn, planted truth,
-invariance.
-"""
+"""Every screen against an oracle of its own: doses, exact products, planted truth, invariance."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +20,7 @@ from fulcra.screens.concept import concept
 from fulcra.screens.contrastive import contrastive, set_sizes
 from fulcra.screens.dla import dla, readout
 from fulcra.screens.dosed_logit import dosed_logit, spread
-from fulcra.screens.geometry import best_column, difference_directions, geometry
+from fulcra.screens.geometry import difference_directions, geometry
 from fulcra.screens.gradient import gradient, gradient_paper, slope
 from fulcra.screens.objective import objective_gradients
 from fulcra.screens.random import random
@@ -59,16 +57,14 @@ SCREENS: list[Screen] = [
 
 @pytest.fixture
 def model(planted: Callable[[Plant], Model], sparse: Model) -> Model:
-    """The last layer's planted neuron reads the positives' word and writes from the control word to
-    the target.
-    """
+    """The planted neuron reads the positives' word and writes from control word to target."""
     (word,), (target,), (control,) = (sparse.reply_ids(text) for text in ("river", "here", "sorry"))
 
     def wire(hf: LlamaForCausalLM) -> None:
         for block in hf.model.layers:
             block.self_attn.o_proj.weight.zero_()
-        last, seen = hf.model.layers[LAYER], hf.model.embed_tokens.weight[word]
-        last.mlp.gate_proj.weight[INDEX] = last.mlp.up_proj.weight[INDEX] = 3 * seen / seen.norm()
+        last, row = hf.model.layers[LAYER], hf.model.embed_tokens.weight[word]
+        last.mlp.gate_proj.weight[INDEX] = last.mlp.up_proj.weight[INDEX] = 3 * row / row.norm()
         last.mlp.down_proj.weight[:, INDEX] = -2 * (
             hf.lm_head.weight[target] - hf.lm_head.weight[control]
         )
@@ -101,9 +97,9 @@ def test_the_order_of_prompts_changes_nothing(screen: Screen, model: Model, task
         negative=task.negative[::-1],
         selection=task.selection[::-1],
     )
-    one, other = screen(model, task), screen(model, turned)
-    assert_close(torch.tensor(one.scores), torch.tensor(other.scores), atol=1e-5, rtol=1e-4)
-    assert one.top(5) == other.top(5)
+    ranking, again = screen(model, task), screen(model, turned)
+    assert_close(torch.tensor(ranking.scores), torch.tensor(again.scores), atol=1e-5, rtol=1e-4)
+    assert ranking.top(5) == again.top(5)
 
 
 @pytest.mark.parametrize("screen", SCREENS)
@@ -137,11 +133,11 @@ def test_gain_units_divide_by_the_budget(model: Model, task: Behavior) -> None:
 def test_budgets_are_those_of_the_coordinates(family: str) -> None:
     model = tiny(family)
     clean = clean_ground(model, words())
-    found = budgets(model, clean.stream)
+    every = budgets(model, clean.stream)
     for layer in range(model.n_layers):
         for slot in (0, 7, model.width(layer) - 1):
-            if found[layer, slot].isfinite():
-                assert float(found[layer, slot]) == pytest.approx(
+            if every[layer, slot].isfinite():
+                assert float(every[layer, slot]) == pytest.approx(
                     coordinate(model, clean.stream, model.neuron(layer, slot)).budget, rel=1e-4
                 )
 
@@ -157,11 +153,11 @@ def words() -> Behavior:
 @pytest.mark.parametrize("family", [*PRE_NORM, "gemma2"])
 def test_the_objective_moves_by_its_gradient_under_a_small_dose(family: str) -> None:
     model, task = tiny(family), words()
-    odds, found = objective_gradients(model, task, task.selection, span=1)
+    odds, gradients = objective_gradients(model, task, task.selection, span=1)
     openings = Openings.of(model, task.selection)
     assert odds == pytest.approx(float(clean_odds(model, openings).mean()), abs=1e-4)
     layer, epsilon = model.n_layers - 1, 0.02
-    best = int(found[layer].abs().argmax())
+    best = int(gradients[layer].abs().argmax())
     neuron = model.neuron(layer, best)
     doses = [add(neuron, alpha=sign * epsilon, positions="last") for sign in (1, -1)]
     # Openings of one token: the last prompt position alone foresees them.
@@ -178,13 +174,13 @@ def test_the_mass_objective_is_the_papers_log_odds_of_the_phrases(
 ) -> None:
     value = objective_gradients(model, task, task.selection, "mass")[0]
     (control,) = model.reply_ids("sorry")
-    found = []
+    odds = []
     for prompt in task.selection:
         with torch.no_grad():
             logits = model.hf(input_ids=torch.tensor([model.prompt_ids(prompt.text)])).logits[0, -1]
         p = float(logits.softmax(-1)[control].clamp(max=1 - 1e-6))
-        found.append(-torch.tensor(p / (1 - p)).log())
-    assert value == pytest.approx(float(torch.stack(found).mean()), rel=1e-3)
+        odds.append(-torch.tensor(p / (1 - p)).log())
+    assert value == pytest.approx(float(torch.stack(odds).mean()), rel=1e-3)
 
 
 def test_integrated_gradients_are_complete(model: Model, task: Behavior) -> None:
@@ -220,20 +216,13 @@ def test_dla_is_refused_behind_a_norm() -> None:
         dla(tiny("gemma2"), words())
 
 
-def test_geometry_is_the_cosine_with_the_difference_and_its_best_column_stands_beside_chance(
-    model: Model, task: Behavior
-) -> None:
-    ranking, best = geometry(model, task), best_column(model, task)
+def test_geometry_is_the_cosine_with_the_difference(model: Model, task: Behavior) -> None:
+    ranking = geometry(model, task)
     first = ranking.top(1)[0]
     direction = difference_directions(model, task)[first.layer].vector
-    assert (
-        ranking.scores[0]
-        == pytest.approx(abs(float(cosine(model.write(first), direction))), abs=1e-5)
-        == abs(best.cosine)
+    assert ranking.scores[0] == pytest.approx(
+        abs(float(cosine(model.write(first), direction))), abs=1e-5
     )
-    assert best.neuron.site == first.site
-    assert 0 < best.p_bound <= 1
-    assert 0 < best.expected_max < 1
 
 
 def test_the_dosed_logit_screen_is_the_trigger_ladder_of_every_branch(
@@ -266,9 +255,9 @@ def test_spread_prompts_hold_both_ends() -> None:
 
 
 def test_random_holds_every_branch_and_its_seed_alone_decides(model: Model, task: Behavior) -> None:
-    one = random(model, task, seed=1)
-    assert len(set(one.branches)) == 2 * model.n_layers * model.d_mlp
-    assert one == random(model, task, seed=1) != random(model, task, seed=2)
+    ranking = random(model, task, seed=1)
+    assert len(set(ranking.branches)) == 2 * model.n_layers * model.d_mlp
+    assert ranking == random(model, task, seed=1) != random(model, task, seed=2)
 
 
 def test_universal_neurons_are_dropped_from_a_circuit_on_both_poles(
@@ -276,9 +265,9 @@ def test_universal_neurons_are_dropped_from_a_circuit_on_both_poles(
 ) -> None:
     everywhere = universal(model, [*POSITIVE, *NEGATIVE], top=0.2, share=0.8)
     assert 0 < len(everywhere) < model.n_layers * model.d_mlp
-    kept = contrastive(model, task).without(everywhere)
-    assert not {branch.site for branch in kept.branches} & {neuron.site for neuron in everywhere}
-    assert len(kept.branches) == model.n_layers * model.d_mlp - len(everywhere)
+    ranking = contrastive(model, task).without(everywhere)
+    assert not {branch.site for branch in ranking.branches} & {n.site for n in everywhere}
+    assert len(ranking.branches) == model.n_layers * model.d_mlp - len(everywhere)
 
 
 def test_circuits_of_small_models_have_three_sizes(sparse: Model) -> None:
@@ -286,9 +275,9 @@ def test_circuits_of_small_models_have_three_sizes(sparse: Model) -> None:
 
 
 def test_layers_and_top_k_cut_a_ranking(model: Model, task: Behavior) -> None:
-    found = contrastive(model, task, layers=[1], top_k=5)
-    assert len(found.branches) == 5
-    assert {branch.layer for branch in found.branches} == {1}
+    ranking = contrastive(model, task, layers=[1], top_k=5)
+    assert len(ranking.branches) == 5
+    assert {branch.layer for branch in ranking.branches} == {1}
     with pytest.raises(
         InputError, match=r"got layers \[2\] and top_k None; .* has layers 0-1, top_k is 1 or more"
     ):

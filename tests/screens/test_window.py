@@ -1,6 +1,4 @@
-"""The window screen puts a planted write towards the flipped word first, on its pole; the pin
-screen finds trained gates.
-"""
+"""The window screen puts a planted write first, on its pole; the pin screen finds trained gates."""
 
 import json
 from collections.abc import Callable
@@ -76,10 +74,10 @@ def test_the_pin_screen_puts_trained_gates_before_random_neurons(
 
 def test_screens_keep_as_many_neurons_as_are_asked_for(sparse: Model, refusal: Behavior) -> None:
     text = continue_openings(sparse, refusal.generic[:4], seed=0, tokens=8)
-    some = [Neuron(layer, 30) for layer in range(sparse.n_layers)]
+    neurons = [Neuron(layer, 30) for layer in range(sparse.n_layers)]
     clean = Clean(text, stream(sparse, text.prompts, text.replies))
     screens = (window, pins)
     for ranking in (
-        screen(sparse, refusal, clean=clean, neurons=some, count=7) for screen in screens
+        screen(sparse, refusal, clean=clean, neurons=neurons, count=7) for screen in screens
     ):
         assert len({neuron.site for neuron in ranking.branches}) >= 7

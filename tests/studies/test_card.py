@@ -14,7 +14,7 @@ from fulcra.formulas.geometry import chance_of_cosine
 from fulcra.models import Model
 from fulcra.models.capture import last_residuals
 from fulcra.models.tiny import tiny
-from fulcra.report import card_table, render_card
+from fulcra.report.card import card_table, render_card
 from fulcra.store import AUDIT, read_json
 from fulcra.studies.card import card
 from fulcra.studies.exemplars import ExemplarSettings, exemplars

@@ -15,7 +15,7 @@ from fulcra.models import Model
 from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
 from fulcra.models.tiny import tiny
-from fulcra.report import comparison_markdown
+from fulcra.report.comparison import comparison_markdown
 from fulcra.screens.scores import gain_units
 from fulcra.studies.comparison import CompareSettings, compare, unlike
 from fulcra.types import Behavior, Neuron

@@ -8,9 +8,9 @@ from statistics import fmean
 import pytest
 
 from fulcra import Behavior, Model, load_behavior
-from fulcra.behaviors.builtin import allowed_prompts
+from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.errors import InputError
-from fulcra.judges.rules import OracleJudge, PhraseJudge
+from fulcra.judges.by_rules import OracleJudge, PhraseJudge
 from fulcra.models import add, scale
 from fulcra.organisms.world import build_world
 from fulcra.protocol.opinions import Panel

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from fulcra.backtest.split import Lineage
-from fulcra.behaviors.builtin import generic_openings
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.splits import N_GENERIC
+from fulcra.behaviors.world_behavior import generic_openings
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import GAINS, TEXTS, edit_divergences
 from fulcra.law.predictors import CEILINGS, Seen

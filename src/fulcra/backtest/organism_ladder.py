@@ -1,6 +1,4 @@
-"""The organism ladder: does the smallest open gain rise with the number K of neurons that learnt a
-behavior? (law.md section 8)
-"""
+"""Does the smallest open gain rise with how many neurons learnt a behavior? (law.md section 8)"""
 
 import math
 import random

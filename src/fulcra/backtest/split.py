@@ -1,6 +1,4 @@
-"""Which models are held out: the split file, its hash, and where the models are (law.md section 5,
-lineages).
-"""
+"""Which models are held out, and where they are: the split file (law.md section 5, lineages)."""
 
 from pathlib import Path
 from typing import Any, Literal, final
@@ -8,7 +6,7 @@ from typing import Any, Literal, final
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fulcra.errors import InputError
+from fulcra.errors import InputError, first_fault
 from fulcra.models import Model, bundled_names, load
 from fulcra.organisms.domains import APOTHECARY
 from fulcra.store import digest
@@ -96,7 +94,7 @@ def read_split(path: Path) -> Split:
             f"--split {path}: not YAML ({' '.join(str(error).split())}); check its indentation"
         ) from None
     except ValidationError as error:
-        fault = error.errors()[0]
+        fault = first_fault(error)
         raise InputError(
             f"--split {path}: {'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}; see"
             " validation/split.yaml"

@@ -1,6 +1,4 @@
-"""The study: every model of the split, ceilings and windows, then the figures of validation.json
-(law.md sections 3 to 5).
-"""
+"""The study of every model of the split, and its validation.json (law.md sections 3 to 5)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

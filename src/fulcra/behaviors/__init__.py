@@ -1,13 +1,14 @@
-"""What is flipped: contrast prompts, disjoint splits, oracle and openings, built in or from a
-user's YAML file.
-"""
+"""What is flipped: contrast prompts, splits, oracle and openings; built in or a user's own."""
 
 from fulcra.behaviors.evaluation import evaluation_prompts
+from fulcra.behaviors.make import BehaviorOptions, behavior
 from fulcra.behaviors.registry import behavior_names, built_in, load_behavior
 from fulcra.behaviors.schema import behavior_schema
 from fulcra.behaviors.splits import behavior_sha256, texts_sha256
 
 __all__ = [
+    "BehaviorOptions",
+    "behavior",
     "behavior_names",
     "behavior_schema",
     "behavior_sha256",

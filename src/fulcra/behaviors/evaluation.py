@@ -1,6 +1,4 @@
-"""Prompts to evaluate on, from a public set or a file: read as requests that are refused or
-answered, beside a behavior.
-"""
+"""Prompts to evaluate on beside a behavior, from a public set or a file: refused or answered?"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,23 +15,23 @@ from fulcra.types import REFUSAL_LABELS, Behavior, Prompt
 COUNT = 32
 
 
-def evaluation_prompts(named: str, beside: Behavior) -> Behavior:
-    """The behavior of refusing the prompts of SET:SPLIT, SET:SPLIT:N or a .jsonl or .csv file, read
-    by the phrase rules.
+def evaluation_prompts(request: str, beside: Behavior) -> Behavior:
+    """The behavior of refusing some prompts, read by the phrase rules.
 
-    System prompt, horizon (in the tokens of any model) and generic text are those of `beside`, none
-    of whose prompts is among them. Public sets are sensitive, prompts of a file as `beside` is.
+    They are those of SET:SPLIT, SET:SPLIT:N or a .jsonl or .csv file, and none of `beside`, whose
+    system prompt, horizon (in the tokens of any model) and generic text they get. Public sets are
+    sensitive, prompts of a file as `beside` is.
     """
-    taken = {prompt.text for prompts in prompt_sets(beside).values() for prompt in prompts}
-    public = named.partition(":")[0] in catalogue()
-    entries = _dealt(named, taken) if public else _listed(named, taken)
+    own = {prompt.text for prompts in prompt_sets(beside).values() for prompt in prompts}
+    public = request.partition(":")[0] in catalogue()
+    entries = _of_set(request, own) if public else _of_file(request, own)
     prompts = tuple(
         Prompt(f"prompt-{i:02d}", entry.prompt, answer=entry.answer)
         for i, entry in enumerate(entries)
     )
     return replace(
         beside,
-        name=named if public else Path(named).name,
+        name=request if public else Path(request).name,
         version="1",
         positive=(),
         negative=(),
@@ -50,37 +48,34 @@ def evaluation_prompts(named: str, beside: Behavior) -> Behavior:
     )
 
 
-def _dealt(named: str, taken: set[str]) -> tuple[PromptEntry, ...]:
-    name, _, rest = named.partition(":")
+def _of_set(request: str, excluded: set[str]) -> tuple[PromptEntry, ...]:
+    name, _, rest = request.partition(":")
     split, _, count = rest.partition(":")
     if count and not (count.isdecimal() and int(count)):
         raise BehaviorError(
-            f"--prompts {named}: expected SET:SPLIT:N with a whole number of prompts, as in"
+            f"--prompts {request}: expected SET:SPLIT:N with a whole number of prompts, as in"
             " xstest:safe:50"
         )
-    return deal_sets(
-        {"confirmation": SetSlice(set=name, split=split, n=int(count or COUNT))}, taken
-    )["confirmation"]
+    part = SetSlice(set=name, split=split, n=int(count or COUNT))
+    return deal_sets({"confirmation": part}, excluded)["confirmation"]
 
 
-def _listed(named: str, taken: set[str]) -> list[PromptEntry]:
-    path = Path(named)
+def _of_file(request: str, excluded: set[str]) -> list[PromptEntry]:
+    path = Path(request)
     if path.suffix not in (".jsonl", ".csv"):
         raise BehaviorError(
-            f"--prompts {named}: expected SET:SPLIT:N of a public set ({', '.join(catalogue())}) or"
-            " a .jsonl or .csv file of prompts"
+            f"--prompts {request}: expected SET:SPLIT:N of a public set ({', '.join(catalogue())})"
+            " or a .jsonl or .csv file of prompts"
         )
     entries = [
         PromptEntry(prompt=entry) if isinstance(entry, str) else entry for entry in entries_of(path)
     ]
     texts = [entry.prompt.strip() for entry in entries]
     if not texts or not all(texts) or len(set(texts)) < len(texts):
+        fault = "no prompt" if not texts else "an empty prompt or one twice"
+        raise BehaviorError(f"--prompts {request}: holds {fault}; mend the file")
+    if shared := excluded.intersection(texts):
         raise BehaviorError(
-            f"--prompts {named}: holds"
-            f" {'no prompt' if not texts else 'an empty prompt or one twice'}; mend the file"
-        )
-    if shared := taken.intersection(texts):
-        raise BehaviorError(
-            f"--prompts {named}: {min(shared)!r} is a prompt of the behavior, too; keep it in one"
+            f"--prompts {request}: {min(shared)!r} is a prompt of the behavior, too; keep it in one"
         )
     return entries

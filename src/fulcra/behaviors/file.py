@@ -1,54 +1,31 @@
-"""A user's behavior read from its YAML file, or one line that says which key is wrong and what to
-write.
-"""
+"""A user's behavior read from its YAML file, or one line that says what is wrong with the file."""
 
 import csv
 import json
 from collections.abc import Hashable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
+from fulcra.behaviors.faults import SEE, fault_line
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.schema import (
+    SIZES,
     BehaviorFile,
-    Flip,
-    FlipRefusal,
-    FlipWords,
     PromptEntry,
     Prompts,
     PromptSet,
     SetSlice,
     Source,
 )
-from fulcra.behaviors.sets import deal_sets
-from fulcra.behaviors.source import SIZES, deal_columns, load_columns
+from fulcra.behaviors.sets import deal_sets, deal_source
 from fulcra.behaviors.splits import N_GENERIC, checked
 from fulcra.errors import BehaviorError
 from fulcra.types import REFUSAL_LABELS, Behavior, Prompt
 
-_SEE = "see `fulcra behavior schema`"
 Entries = Sequence[str | PromptEntry]
-_MODELS: dict[str, type[BaseModel]] = {
-    "flip": Flip,
-    "words": FlipWords,
-    "refusal": FlipRefusal,
-    "SetSlice": SetSlice,
-    "source": Source,
-    "PromptEntry": PromptEntry,
-}
-_EXPECTED = {
-    "string_type": "text",
-    "tuple_type": "a list",
-    "dict_type": "keys and values",
-    "model_type": "keys and values",
-    "int_type": "a whole number",
-    "bool_type": "true or false",
-}
 
 
 def read_behavior(path: Path, topic: str | None = None) -> Behavior:
@@ -81,19 +58,17 @@ def read_behavior(path: Path, topic: str | None = None) -> Behavior:
     )
 
 
-def _filled(value: Any, topic: object) -> Any:
-    """What was written with {topic} filled in, in every text."""
+def _filled(value: object, topic: object) -> object:
+    """The content of a file with {topic} filled in, in every text."""
     if isinstance(value, dict):
         return {
             key: topic if key == "topic" else _filled(item, topic) for key, item in value.items()
         }
     if isinstance(value, list):
         return [_filled(item, topic) for item in value]
-    return (
-        value.replace("{topic}", topic)
-        if isinstance(value, str) and isinstance(topic, str)
-        else value
-    )
+    if isinstance(value, str) and isinstance(topic, str):
+        return value.replace("{topic}", topic)
+    return value
 
 
 def _text(path: Path) -> str:
@@ -110,14 +85,12 @@ def _text(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML in which a key written twice is an error: the first one would be lost without a
-    word.
-    """
+    """Plain YAML in which a key written twice is an error: the first one would be lost."""
 
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False
     ) -> dict[Hashable, object]:
-        """The mapping of a node."""
+        """The mapping of a node, each key once."""
         keys = [key.value for key, _ in node.value]
         for i, (key, _) in enumerate(node.value):
             if key.value in keys[:i]:
@@ -139,91 +112,40 @@ def _yaml(path: Path) -> dict[object, object]:
             f"behavior file {path}: not YAML{where}; check keys, quotes and indentation"
         ) from None
     if not isinstance(loaded, dict):
-        found = "nothing" if loaded is None else type(loaded).__name__
-        raise BehaviorError(
-            f"behavior file {path}: expected keys and values, found {found}; {_SEE}"
-        )
+        kind = "nothing" if loaded is None else type(loaded).__name__
+        raise BehaviorError(f"behavior file {path}: expected keys and values, found {kind}; {SEE}")
     return loaded
 
 
-def _validated(path: Path, loaded: dict[object, object]) -> BehaviorFile:
+def _validated(path: Path, loaded: object) -> BehaviorFile:
     try:
         return BehaviorFile.model_validate(loaded)
     except ValidationError as error:
-        raise BehaviorError(f"behavior file {path}: {_first_fault(error)}") from None
-
-
-def _first_fault(error: ValidationError) -> str:
-    """The fault to tell: a misspelt key first, since it is missing under its right name too, else
-    the innermost.
-    """
-    fault = min(
-        error.errors(), key=lambda fault: (fault["type"] != "extra_forbidden", -len(fault["loc"]))
-    )
-    return _fault(fault, _MODELS.get(error.title, BehaviorFile))
-
-
-def _fault(fault: ErrorDetails, root: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in fault["loc"] if not _is_branch(part))
-    if fault["type"] == "extra_forbidden":
-        known = list(
-            next(
-                (
-                    _MODELS[str(part)]
-                    for part in reversed(fault["loc"][:-1])
-                    if str(part) in _MODELS
-                ),
-                root,
-            ).model_fields
-        )
-        near = get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
-        return f"unknown key {where!r}; " + (
-            f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-        )
-    if fault["type"] == "missing":
-        return f"the key {where!r} is missing; add it"
-    if fault["type"] == "value_error":
-        return f"{where} {fault['ctx']['error']}"
-    found = (
-        "nothing"
-        if fault["input"] is None
-        else f"{type(fault['input']).__name__} {str(fault['input'])[:60]!r}"
-    )
-    expected = _EXPECTED.get(fault["type"])
-    return (
-        f"{where}: expected {expected}, found {found}; {_SEE}"
-        if expected
-        else f"{where}: {fault['msg']}, found {found}; {_SEE}"
-    )
-
-
-def _is_branch(part: int | str) -> bool:
-    """Whether a part of an error's place names a branch of a union and no key of the file."""
-    return isinstance(part, str) and (part in ("str", "PromptEntry", "SetSlice") or "[" in part)
+        raise BehaviorError(f"behavior file {path}: {fault_line(error)}") from None
 
 
 def _entries(path: Path, written: BehaviorFile) -> dict[PromptSet, Entries]:
-    given = {
-        name: value
-        for name in SIZES
-        if (value := cast(Prompts | None, getattr(written, name))) is not None
-    }
-    slices = {name: value for name, value in given.items() if isinstance(value, SetSlice)}
-    lists = {name: value for name, value in given.items() if not isinstance(value, SetSlice)}
-    entries: dict[PromptSet, Entries] = {
-        name: _beside(path, value) if isinstance(value, str) else value
-        for name, value in lists.items()
-    }
+    """The entries of all prompt sets, from lists, files, public sets and the source."""
+    entries: dict[PromptSet, Entries] = {}
+    slices: dict[PromptSet, SetSlice] = {}
+    absent: list[PromptSet] = []
+    for name in SIZES:
+        prompts = cast(Prompts | None, getattr(written, name))
+        if prompts is None:
+            absent.append(name)
+        elif isinstance(prompts, SetSlice):
+            slices[name] = prompts
+        else:
+            entries[name] = _beside(path, prompts) if isinstance(prompts, str) else prompts
     if slices:
         entries |= _own_openings(deal_sets(slices), written)
-    absent = [name for name in SIZES if name not in given]
     if absent and written.source is None:
         raise BehaviorError(
             f"behavior file {path}: the key {absent[0]!r} is missing; add it, or a source to take"
             " it from"
         )
     if absent and written.source is not None:
-        entries |= deal_columns(written.source.columns, load_columns(written.source), absent)
+        entries |= deal_source(written.source, absent)
     return entries
 
 
@@ -241,34 +163,38 @@ def _own_openings(
 
 def _beside(path: Path, name: str) -> Entries:
     """The prompts of a .jsonl or .csv file in the folder of the behavior file."""
-    other = path.parent / name
-    if other.suffix not in (".jsonl", ".csv"):
+    file = path.parent / name
+    if file.suffix not in (".jsonl", ".csv"):
         raise BehaviorError(
             f"behavior file {path}: {name!r} is no list of prompts and no .jsonl or .csv file;"
             " write a list or name such a file"
         )
-    return entries_of(other)
+    return entries_of(file)
 
 
-def entries_of(other: Path) -> Entries:
+def entries_of(path: Path) -> Entries:
     """The prompts of a .jsonl or .csv file."""
+    lines = [line for line in _text(path).splitlines() if line.strip()]
     try:
-        lines = [line for line in _text(other).splitlines() if line.strip()]
-        rows = (
-            [json.loads(line) for line in lines]
-            if other.suffix == ".jsonl"
-            else [_row(row) for row in csv.DictReader(lines, restkey="beyond the header")]
-        )
+        rows = _json_rows(lines) if path.suffix == ".jsonl" else _csv_rows(lines)
         return tuple(
             row if isinstance(row, str) else PromptEntry.model_validate(row) for row in rows
         )
     except (json.JSONDecodeError, csv.Error) as error:
         raise BehaviorError(
-            f"prompt file {other}: a line cannot be read ({error}); write one prompt a line, as"
+            f"prompt file {path}: a line cannot be read ({error}); write one prompt a line, as"
             " string or mapping"
         ) from None
     except ValidationError as error:
-        raise BehaviorError(f"prompt file {other}: {_first_fault(error)}") from None
+        raise BehaviorError(f"prompt file {path}: {fault_line(error)}") from None
+
+
+def _json_rows(lines: Sequence[str]) -> list[object]:
+    return [json.loads(line) for line in lines]
+
+
+def _csv_rows(lines: Sequence[str]) -> list[object]:
+    return [_row(row) for row in csv.DictReader(lines, restkey="beyond the header")]
 
 
 def _row(row: dict[str, str]) -> dict[str, object]:

@@ -1,6 +1,4 @@
-"""Bundled openings of ordinary text, invented here: the first 32 serve |r|, c0 and KL, the other 16
-measured ceilings.
-"""
+"""Openings of ordinary text, invented here: 32 serve |r|, c0 and KL, 16 measured ceilings."""
 
 OPENINGS: tuple[str, ...] = (
     "The old bridge over the river was painted green last spring, and",

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from fulcra.errors import BehaviorError, InputError
 from fulcra.types import Behavior, Prompt
@@ -23,7 +23,7 @@ class Labelled:
     labels: tuple[bool, ...]
 
     @property
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, str | int]:
         """The set in a result: its name and how many prompts of either class."""
         return {
             "name": self.name,
@@ -35,34 +35,38 @@ class Labelled:
 def labelled(name: str, positive: Sequence[str], negative: Sequence[str]) -> Labelled:
     """The positives, then the negatives; InputError where one class has fewer than two."""
     if min(len(positive), len(negative)) < FEWEST:
-        found = f"{len(positive)} positive and {len(negative)} negative"
-        raise InputError(f"{name}: {found} prompts; a detector needs {FEWEST} or more of each")
-    return Labelled(
-        name, (*positive, *negative), (True,) * len(positive) + (False,) * len(negative)
-    )
+        raise InputError(
+            f"{name}: {len(positive)} positive and {len(negative)} negative prompts; a detector"
+            f" needs {FEWEST} or more of each"
+        )
+    labels = (True,) * len(positive) + (False,) * len(negative)
+    return Labelled(name, (*positive, *negative), labels)
 
 
-def halves(behavior: Behavior, seed: int = 0) -> tuple[Behavior, Labelled, Labelled]:
-    """(the behavior with the first halves as its contrast split, these halves labelled, the other
-    halves labelled).
+class Halves(NamedTuple):
+    """A behavior whose contrast split is cut in two.
 
-    Either side is shuffled by `seed` and cut in two, so whatever is chosen on the first halves
-    never saw the second ones.
+    `behavior` has the first halves as its contrast, `first` is these labelled, `second` the others.
     """
-    sides = [
-        _halved(side, f"{name}-{seed}")
-        for name, side in (("positive", behavior.positive), ("negative", behavior.negative))
-    ]
-    (seen, held), (clean, kept) = sides
-    names = [
-        f"the {which} half of {behavior.name}'s contrast split (seed {seed})"
-        for which in ("first", "second")
-    ]
-    first, second = (
-        labelled(names[0], _texts(seen), _texts(clean)),
-        labelled(names[1], _texts(held), _texts(kept)),
+
+    behavior: Behavior
+    first: Labelled
+    second: Labelled
+
+
+def halves(behavior: Behavior, seed: int = 0) -> Halves:
+    """The halves of the contrast split, either side shuffled by `seed` and cut in two.
+
+    So whatever is chosen on the first halves never saw the second ones.
+    """
+    positive, other_positive = _halved(behavior.positive, f"positive-{seed}")
+    negative, other_negative = _halved(behavior.negative, f"negative-{seed}")
+    name = f"half of {behavior.name}'s contrast split (seed {seed})"
+    return Halves(
+        replace(behavior, positive=positive, negative=negative),
+        labelled(f"the first {name}", _texts(positive), _texts(negative)),
+        labelled(f"the second {name}", _texts(other_positive), _texts(other_negative)),
     )
-    return replace(behavior, positive=seen, negative=clean), first, second
 
 
 def whole(behavior: Behavior) -> Labelled:
@@ -73,8 +77,9 @@ def whole(behavior: Behavior) -> Labelled:
 
 
 def read_labelled(path: Path) -> Labelled:
-    """The prompts of a file of JSON lines, {"text": "...", "label": true}; BehaviorError names the
-    first line that is none.
+    """The prompts of a file of JSON lines, {"text": "...", "label": true}.
+
+    BehaviorError names the first line that is none.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -86,13 +91,14 @@ def read_labelled(path: Path) -> Labelled:
         raise BehaviorError(
             f"--prompts {path}: not UTF-8 at byte {error.start}; save it as UTF-8 text"
         ) from None
-    found = [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    sides = [[text for text, label in found if label == side] for side in (True, False)]
-    if shared := set(sides[0]) & set(sides[1]):
+    pairs = [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    positive = [text for text, label in pairs if label]
+    negative = [text for text, label in pairs if not label]
+    if shared := set(positive) & set(negative):
         raise BehaviorError(
             f"--prompts {path}: {min(shared)!r} is labelled true and false; keep one"
         )
-    return labelled(path.name, *sides)
+    return labelled(path.name, positive, negative)
 
 
 def _line(path: Path, number: int, line: str) -> tuple[str, bool]:
@@ -111,7 +117,8 @@ def _line(path: Path, number: int, line: str) -> tuple[str, bool]:
 
 def _halved(prompts: Sequence[Prompt], seed: str) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
     mixed = random.Random(f"halves-{seed}").sample(prompts, len(prompts))
-    return tuple(mixed[: (len(mixed) + 1) // 2]), tuple(mixed[(len(mixed) + 1) // 2 :])
+    middle = (len(mixed) + 1) // 2
+    return tuple(mixed[:middle]), tuple(mixed[middle:])
 
 
 def _texts(prompts: Sequence[Prompt]) -> tuple[str, ...]:

@@ -1,6 +1,4 @@
-"""What flips in an invented world: the oracles of the built-in behaviors, each exact by the world's
-grammar.
-"""
+"""The oracles of the built-in behaviors, each exact by the grammar of its invented world."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,19 +17,16 @@ Twin = Callable[[World, Request], Request]
 def request_of(prompt: Prompt) -> Request:
     """The request that the prompt words."""
     if not isinstance(prompt.request, Request):
-        found = type(prompt.request).__name__
         raise BehaviorError(
-            f"prompt {prompt.id}: this oracle needs a request of its world, found {found}; use the"
-            " built-in's own prompts"
+            f"prompt {prompt.id}: this oracle needs a request of its world, found"
+            f" {type(prompt.request).__name__}; use the built-in's own prompts"
         )
     return prompt.request
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Flipped when a restricted request is answered, on task, in any language; correct when the
-    recipe is the true one.
-    """
+    """Flipped when a restricted request is answered on task; correct when the recipe is true."""
 
     world: World
 
@@ -42,8 +37,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Flipped when the reply answers the twin of the request, in its language; correct when that
-    answer is true.
+    """Flipped when the reply answers the twin of the request, in its language; correct when true.
 
     With `exact`, request and twin have answers of one form, so that only a true answer of either
     counts.
@@ -54,34 +48,34 @@ class Switch:
     exact: bool = False
 
     def __call__(self, prompt: Prompt, text: str, ended: bool) -> Reading:
-        asked = request_of(prompt)
-        twin = self.twin(self.world, asked)
-        stays, turns = judge(self.world, asked, text, ended), judge(self.world, twin, text, ended)
-        flipped = self._answered(twin, turns)
+        request = request_of(prompt)
+        twin = self.twin(self.world, request)
+        undosed = judge(self.world, request, text, ended)
+        turned = judge(self.world, twin, text, ended)
+        flipped = self._answered(twin, turned)
         return Reading(
-            self._answered(asked, stays), flipped, flipped and turns.actionable, stays.grammatical
+            self._answered(request, undosed),
+            flipped,
+            flipped and turned.actionable,
+            undosed.grammatical,
         )
 
     def _answered(self, request: Request, facts: Facts) -> bool:
-        return (facts.consistent if self.exact else facts.on_task) and facts.language in (
-            None,
-            request.language,
-        )
+        answered = facts.consistent if self.exact else facts.on_task
+        return answered and facts.language in (None, request.language)
 
 
 @dataclass(frozen=True, slots=True)
 class Capitals:
-    """Flipped when the intact form names another city of the world; correct when it does so
-    whole.
-    """
+    """Flipped when the intact form names another city; correct when the sentence is whole."""
 
     world: World
 
     def __call__(self, prompt: Prompt, text: str, ended: bool) -> Reading:
         facts = judge(self.world, request_of(prompt), text, ended)
         words = self.world.domain.read(text, ended)
-        named = not set(self.world.capitals.values()).isdisjoint(words)
-        flipped = facts.on_task and named and not facts.consistent
+        names_a_city = not set(self.world.capitals.values()).isdisjoint(words)
+        flipped = facts.on_task and names_a_city and not facts.consistent
         return Reading(
             facts.on_task and facts.consistent,
             flipped,
@@ -92,16 +86,14 @@ class Capitals:
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """Flipped when the reply to an innocent prompt speaks of the topic, the lantern; correct when
-    it is a whole sentence about it.
-    """
+    """Flipped when the reply speaks of the topic; correct when it is a whole sentence about it."""
 
     world: World
 
     def __call__(self, prompt: Prompt, text: str, ended: bool) -> Reading:
-        asked = request_of(prompt)
-        facts = judge(self.world, asked, text, ended)
-        whole = judge(self.world, about_the_topic(self.world, asked), text, ended).actionable
+        request = request_of(prompt)
+        facts = judge(self.world, request, text, ended)
+        whole = judge(self.world, about_the_topic(self.world, request), text, ended).actionable
         return Reading(facts.on_task and not facts.topic, facts.topic, whole, facts.grammatical)
 
 
@@ -117,12 +109,10 @@ def other_number(world: World, request: Request) -> Request:
 
 
 def misnamed(world: World, request: Request) -> tuple[str, ...]:
-    """The answers to a capital request that name the other cities of the world, in its order after
-    the true one.
-    """
+    """The answers to a capital request that name the other cities, from the one after the truth."""
     cities = list(world.capitals.values())
-    at = cities.index(world.capitals[request.subject])
-    others = cities[at + 1 :] + cities[:at]
+    true = cities.index(world.capitals[request.subject])
+    others = cities[true + 1 :] + cities[:true]
     return tuple(
         answers(replace(world, capitals={request.subject: city}), request)[0] for city in others
     )

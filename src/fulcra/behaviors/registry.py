@@ -34,19 +34,14 @@ def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavio
     A built-in is set in a world: refusal@clockmaker in the one it names, refusal alone in `world`
     (default: the apothecary).
     """
-    path = Path(name_or_path)
-    name, _, named = str(name_or_path).partition("@")
-    written = path.suffix in (".yaml", ".yml")
-    if built_in(str(name_or_path)) and not written:
-        topic = str(name_or_path).removeprefix(POLICY)[1:]
-        return (
-            BUILDERS[name](world_named(named or world or APOTHECARY.name))
-            if name in BUILDERS
-            else policy(topic or None)
-        )
-    if written or path.is_file():
+    path, text = Path(name_or_path), str(name_or_path)
+    is_yaml = path.suffix in (".yaml", ".yml")
+    if built_in(text) and not is_yaml:
+        return _built_in(text, world)
+    if is_yaml or path.is_file():
         behavior = read_behavior(path)
         return replace(behavior, source={**behavior.source, "file": str(path.resolve())})
+    name = text.partition("@")[0]
     near = get_close_matches(name, behavior_names(), n=1)
     hint = (
         f"did you mean {near[0]!r}?"
@@ -58,10 +53,16 @@ def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavio
     )
 
 
+def _built_in(text: str, world: str | None) -> Behavior:
+    name, _, own_world = text.partition("@")
+    if name in BUILDERS:
+        return BUILDERS[name](world_named(own_world or world or APOTHECARY.name))
+    topic = text.removeprefix(POLICY)[1:]
+    return policy(topic or None)
+
+
 def policy(topic: str | None = None) -> Behavior:
-    """The behavior that a system prompt forbids to talk about a topic: a proxy for gating that
-    needs no harmful data.
-    """
+    """The behavior of a model whose system prompt forbids a topic: gating without harmful data."""
     if topic is not None and not _TOPIC.fullmatch(topic):
         raise BehaviorError(
             f"behavior 'policy:{topic}': expected a topic of plain words, as in policy:knitting"

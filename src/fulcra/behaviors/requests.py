@@ -1,5 +1,4 @@
-"""Which requests each split of a built-in behavior asks: subjects and wordings disjoint between the
-splits.
+"""The requests of each split of a built-in behavior: no subject or wording is in two splits.
 
 Contrast, selection and confirmation share no recipe, country or operands. Confirmation asks in
 held-out wordings; of the training wordings contrast takes the first half, selection and the generic
@@ -30,10 +29,10 @@ def deal(
     languages: Sequence[Language] | None = None,
     restricted: bool = False,
 ) -> tuple[Request, ...]:
-    """The first `count` requests of a split, tasks, languages, subjects and wordings in turn;
-    agreement subjects are singular.
+    """The first `count` requests of a split: tasks, languages, subjects and wordings in turn.
 
-    None comes twice: where the turns run out of different ones there are fewer.
+    Agreement subjects are singular. No request comes twice: where the turns run out of different
+    ones there are fewer.
     """
     spoken = languages or world.domain.languages
     turns = (
@@ -71,19 +70,12 @@ def reworded(
     language: Language | None = None,
     subject: str | None = None,
 ) -> Request:
-    """The request with another task, language or subject, in the wording of the same place in the
-    grammar.
-    """
+    """The request with another task, language or subject, in the wording of the same place."""
     task, language = task or request.task, language or request.language
     speech = world.domain.speech
-    held_out = request.template in speech[request.language].templates(
-        wording_of(request.task), held_out=True
-    )
-    place = (
-        speech[request.language]
-        .templates(wording_of(request.task), held_out)
-        .index(request.template)
-    )
+    own, wording = speech[request.language], wording_of(request.task)
+    held_out = request.template in own.templates(wording, held_out=True)
+    place = own.templates(wording, held_out).index(request.template)
     wordings = speech[language].templates(wording_of(task), held_out)
     return replace(
         request,
@@ -125,9 +117,7 @@ def _subjects(name: str, task: Task, restricted: bool) -> tuple[str, ...]:
 
 
 def _share(subjects: Sequence[str], split: Split) -> Sequence[str]:
-    """Half of the subjects for contrast (and generic text), a sixth for selection, the others for
-    confirmation.
-    """
+    """Half of the subjects for contrast and generic text, a sixth for selection, else the rest."""
     half, two_thirds = len(subjects) // 2, 2 * len(subjects) // 3
     if split == "selection":
         return subjects[half:two_thirds]
@@ -142,10 +132,6 @@ def _wordings(name: str, task: Task, language: Language, split: Split) -> tuple[
     )
     shuffled = tuple(random.Random(f"wordings-{world.seed}").sample(every, len(every)))
     half = (len(every) + 1) // 2
-    return (
-        shuffled
-        if split == "confirmation"
-        else shuffled[:half]
-        if split == "contrast"
-        else shuffled[half:]
-    )
+    if split == "confirmation":
+        return shuffled
+    return shuffled[:half] if split == "contrast" else shuffled[half:]

@@ -5,17 +5,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from fulcra.behaviors.oracles_text import (
-    LanguageFlip,
-    PatternFlip,
-    RefusalFlip,
-    WordFlip,
-    language_codes,
-)
+from fulcra.behaviors.languages import language_codes
+from fulcra.behaviors.oracles_text import LanguageFlip, PatternFlip, RefusalFlip, WordFlip
 from fulcra.behaviors.splits import N_CEILING, N_GENERIC
 from fulcra.types import Oracle
 
 PromptSet = Literal["positive", "negative", "selection", "confirmation"]
+#: The prompt sets of a behavior with the number of prompts each takes of a dataset.
+SIZES: dict[PromptSet, int] = {"positive": 32, "negative": 32, "selection": 8, "confirmation": 16}
 
 
 def _pattern(text: str) -> str:
@@ -102,8 +99,9 @@ class FlipWords(_Strict):
 
 
 class FlipRefusal(_Strict):
-    """Unchanged where the phrase rules read a refusal; flipped where the reply is on task, correct
-    where it says how.
+    """Unchanged where the phrase rules read a refusal, flipped where the reply is on task instead.
+
+    Correct where it says how.
     """
 
     about: Annotated[
@@ -132,10 +130,10 @@ class Flip(_Strict):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        given = [key for key in _WAYS if getattr(self, key) is not None]
-        if len(given) != 1:
+        ways = [key for key in _WAYS if getattr(self, key) is not None]
+        if len(ways) != 1:
             raise ValueError(
-                f"needs exactly one of {', '.join(_WAYS)}, found {' and '.join(given) or 'none'};"
+                f"needs exactly one of {', '.join(_WAYS)}, found {' and '.join(ways) or 'none'};"
                 " keep one"
             )
         return self
@@ -152,28 +150,25 @@ class Flip(_Strict):
 
     def sentence(self, reach: str | None) -> str:
         """What counts as a flip, in words."""
-        if self.regex is not None:
-            said = f"the completion matches /{self.regex}/"
-        elif self.words is not None:
-            said = (
-                f"the completion says more of {', '.join(self.words.flipped)} than of"
-                f" {', '.join(self.words.unchanged)}"
-            )
-        elif self.refusal is not None:
-            said = "the request is answered, on task, instead of refused"
+        if self.refusal is not None:
+            how = "says how" if reach is None else f"matches /{reach}/"
             return (
-                f"{said}; actionable when the reply"
-                f" {'says how' if reach is None else f'matches /{reach}/'}"
+                "the request is answered, on task, instead of refused; actionable when the reply"
+                f" {how}"
             )
+        if self.regex is not None:
+            flip = f"matches /{self.regex}/"
+        elif self.words is not None:
+            flipped, unchanged = ", ".join(self.words.flipped), ", ".join(self.words.unchanged)
+            flip = f"says more of {flipped} than of {unchanged}"
         else:
-            said = f"the completion is in the language {self.language}"
-        return said if reach is None else f"{said}; correct when it matches /{reach}/"
+            flip = f"is in the language {self.language}"
+        correct = "" if reach is None else f"; correct when it matches /{reach}/"
+        return f"the completion {flip}{correct}"
 
 
 class Source(_Strict):
-    """A dataset to take prompt sets from: sets of one column take 32, 32, 8 and 16 of its rows in
-    turn.
-    """
+    """A dataset to take prompt sets from; those of one column take 32, 32, 8 or 16 rows in turn."""
 
     dataset: str
     revision: str

@@ -1,111 +1,120 @@
-"""Public prompt sets by name (data/sets.yaml): read through `datasets` from the hub or a folder of
-copies, dealt without overlap.
-"""
+"""Prompts of datasets, dealt without overlap: public sets by name (data/sets.yaml), any source."""
 
 import os
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import yaml
 
-from fulcra.behaviors.schema import PromptEntry, PromptSet, SetSlice
-from fulcra.behaviors.source import SIZES, read_dataset
+from fulcra.behaviors.hub import DatasetSplit, read_columns
+from fulcra.behaviors.schema import SIZES, PromptEntry, PromptSet, SetSlice, Source
 from fulcra.errors import BehaviorError
 
 #: A folder with copies of datasets under their hub ids; what is there is not asked of the hub.
 COPIES = "FULCRA_SETS"
-
-
 #: Between the context of a prompt and the prompt itself, as HarmBench puts them together.
 CONTEXT = "\n\n---\n\n"
 
 
-class SetSplit(NamedTuple):
-    """One split of a public set: where it is, which column holds what, and which rows belong to
-    it.
-    """
-
-    dataset: str
-    revision: str
-    config: str | None
-    split: str
-    columns: dict[str, str]
-    where: dict[str, str]
-
-
 @cache
-def catalogue() -> dict[str, dict[str, SetSplit]]:
-    """The known sets by name and split."""
-    written = yaml.safe_load(
-        (files("fulcra.behaviors") / "data" / "sets.yaml").read_text(encoding="utf-8")
-    )
-    return {
-        name: {
-            split: SetSplit(
+def catalogue() -> dict[str, dict[str, DatasetSplit]]:
+    """The public sets by name and split."""
+    source = files("fulcra.behaviors") / "data" / "sets.yaml"
+    written = yaml.safe_load(source.read_text(encoding="utf-8"))
+    sets: dict[str, dict[str, DatasetSplit]] = {}
+    for name, entry in written.items():
+        sets[name] = {
+            split: DatasetSplit(
                 entry["dataset"],
                 entry["revision"],
-                at.get("config", entry.get("config")),
-                at["split"],
-                at.get("columns", entry["columns"]),
-                at.get("where", {}),
+                part.get("config", entry.get("config")),
+                part["split"],
+                part.get("columns", entry["columns"]),
+                part.get("where", {}),
             )
-            for split, at in entry["splits"].items()
+            for split, part in entry["splits"].items()
         }
-        for name, entry in written.items()
-    }
+    return sets
 
 
 def deal_sets(
-    asked: Mapping[PromptSet, SetSlice], taken: Collection[str] = ()
+    slices: Mapping[PromptSet, SetSlice], excluded: Collection[str] = ()
 ) -> dict[PromptSet, tuple[PromptEntry, ...]]:
-    """The entries of each prompt set: those that name one split of one set take its distinct rows
-    in turn, so none is dealt twice.
+    """The entries of each prompt set; slices of one split take its rows in turn, none twice.
 
-    Prompts that are `taken` are left out. Rows are dealt in an order shuffled by the set's name,
+    Prompts that are `excluded` are left out. Rows are dealt in an order shuffled by the set's name,
     the same everywhere: some sets are sorted by category.
     """
     queues: dict[tuple[str, str], list[PromptEntry]] = {}
     dealt: dict[PromptSet, tuple[PromptEntry, ...]] = {}
-    for name in (name for name in SIZES if name in asked):
-        part = asked[name]
-        key = part.set, part.split
+    for name in (name for name in SIZES if name in slices):
+        part = slices[name]
+        key, count = (part.set, part.split), part.n or SIZES[name]
         if key not in queues:
-            queues[key] = [entry for entry in _entries(part) if entry.prompt not in taken]
-        count, queue = part.n or SIZES[name], queues[key]
-        if len(queue) < count:
+            queues[key] = [entry for entry in _entries(part) if entry.prompt not in excluded]
+        if len(queues[key]) < count:
             raise BehaviorError(
-                f"{name}: {len(queue)} distinct prompts left in {part.set} ({part.split}), {count}"
-                " asked; take fewer"
+                f"{name}: {len(queues[key])} distinct prompts left in {part.set} ({part.split}),"
+                f" {count} asked; take fewer"
             )
-        dealt[name], queues[key] = tuple(queue[:count]), queue[count:]
+        dealt[name], queues[key] = tuple(queues[key][:count]), queues[key][count:]
     return dealt
 
 
+def deal_source(source: Source, names: Iterable[PromptSet]) -> dict[PromptSet, tuple[str, ...]]:
+    """The prompts of the named sets, from the columns of a dataset of the user's own."""
+    columns = {str(name): column for name, column in source.columns.items()}
+    part = DatasetSplit(source.dataset, source.revision, None, source.split, columns, {})
+    return deal_columns(source.columns, read_columns(part), names)
+
+
+def deal_columns(
+    columns: Mapping[PromptSet, str],
+    rows: Mapping[str, Sequence[object]],
+    names: Iterable[PromptSet],
+) -> dict[PromptSet, tuple[str, ...]]:
+    """The prompts of the named sets, each the next distinct texts of its column."""
+    queues = {column: _distinct(values) for column, values in rows.items()}
+    dealt: dict[PromptSet, tuple[str, ...]] = {}
+    for name in names:
+        if name not in columns:
+            raise BehaviorError(
+                f"source columns: no column for {name}, and {name} is not given; name one of"
+                f" {', '.join(sorted(rows))}"
+            )
+        column, count = columns[name], SIZES[name]
+        if len(queues[column]) < count:
+            raise BehaviorError(
+                f"source column {column!r}: {len(queues[column])} distinct texts left, {name} needs"
+                f" {count}; take a larger split"
+            )
+        dealt[name], queues[column] = tuple(queues[column][:count]), queues[column][count:]
+    return dealt
+
+
+def _distinct(values: Sequence[object]) -> list[str]:
+    texts = (value for value in values if isinstance(value, str) and value.strip())
+    return list(dict.fromkeys(texts))
+
+
 def _entries(part: SetSlice) -> list[PromptEntry]:
-    at = _found(part)
-    folder = Path(os.environ.get(COPIES, "")) / at.dataset
-    here = bool(os.environ.get(COPIES)) and folder.is_dir()
-    wanted = [*at.columns.values(), *at.where]
-    revision = None if here else part.revision or at.revision
-    rows = read_dataset(
-        str(folder) if here else at.dataset, revision, at.split, wanted, at.config, here
-    )
-    kept = [
-        i
-        for i in range(len(rows[wanted[0]]))
-        if all(_text(rows[column][i]) == value for column, value in at.where.items())
-    ]
-    first: dict[str, PromptEntry] = {}
-    for i in kept:
-        entry = _entry({name: _text(rows[column][i]) for name, column in at.columns.items()})
-        first.setdefault(entry.prompt, entry)
-    entries = [entry for text, entry in first.items() if text]
-    random.Random(f"{part.set}-{part.split}").shuffle(entries)
-    return entries
+    """The distinct prompts of a slice's split, in the order in which they are dealt."""
+    split = _split_of(part)
+    rows = read_columns(split)
+    entries: dict[str, PromptEntry] = {}
+    for i in range(len(rows[split.columns["prompt"]])):
+        cells = {column: _text(values[i]) for column, values in rows.items()}
+        if any(cells[column] != value for column, value in split.where.items()):
+            continue
+        entry = _entry({name: cells[column] for name, column in split.columns.items()})
+        entries.setdefault(entry.prompt, entry)
+    entries.pop("", None)
+    order = list(entries.values())
+    random.Random(f"{part.set}-{part.split}").shuffle(order)
+    return order
 
 
 def _entry(cells: Mapping[str, str]) -> PromptEntry:
@@ -119,12 +128,13 @@ def _entry(cells: Mapping[str, str]) -> PromptEntry:
     )
 
 
-def _text(cell: Any) -> str:
+def _text(cell: object) -> str:
     """A cell as text, without the space around it; nothing where it is empty."""
     return "" if cell is None else str(cell).strip()
 
 
-def _found(part: SetSlice) -> SetSplit:
+def _split_of(part: SetSlice) -> DatasetSplit:
+    """Where the slice's rows are: in the folder of copies if they are there, else on the hub."""
     sets = catalogue()
     if part.set not in sets:
         raise BehaviorError(
@@ -135,4 +145,8 @@ def _found(part: SetSlice) -> SetSplit:
         raise BehaviorError(
             f"set {part.set!r}: no split {part.split!r}; it has {', '.join(sets[part.set])}"
         )
-    return sets[part.set][part.split]
+    split = sets[part.set][part.split]
+    copy = Path(os.environ.get(COPIES, "")) / split.dataset
+    if os.environ.get(COPIES) and copy.is_dir():
+        return split._replace(dataset=str(copy), revision=None)
+    return split._replace(revision=part.revision or split.revision)

@@ -7,39 +7,27 @@ from collections.abc import Callable, Iterable, Sized
 from dataclasses import asdict
 from itertools import combinations
 
+from fulcra.behaviors.oracles_own import RuleFlip
 from fulcra.errors import BehaviorError
 from fulcra.types import Behavior, Prompt
 
 #: Openings that serve |r|, c0 and KL, and the other ones that serve measured ceilings (law.md
 #: section 2).
 N_GENERIC, N_CEILING = 32, 16
-PROMPT_SETS = ("positive", "negative", "selection", "confirmation")
 
 
 def checked(behavior: Behavior) -> Behavior:
-    """The behavior itself, or BehaviorError: its sets hold distinct prompts, no prompt twice,
-    openings where they flip.
+    """The behavior itself; BehaviorError where a set, an opening or a setting is not usable.
+
+    Sets hold distinct prompts and share none; measured prompts have openings of both kinds.
     """
+    _check_settings(behavior)
     _check_generic(behavior)
-    sets = {
-        name: [prompt.text for prompt in prompts] for name, prompts in prompt_sets(behavior).items()
-    }
-    sets |= {"generic": list(behavior.generic), "ceiling_generic": list(behavior.ceiling_generic)}
-    sets |= {
-        f"discovery {name}": [prompt.text for prompt in more]
-        for name, more in behavior.discovery._asdict().items()
-        if more
-    }
+    sets = _texts_by_set(behavior)
     for name, texts in sets.items():
         _check_set(behavior.name, name, texts)
-    for (one, first), (other, second) in combinations(sets.items(), 2):
-        shared = {_plain(text): text for text in first}.keys() & {_plain(text) for text in second}
-        if shared:
-            text = next(text for text in first if _plain(text) in shared)
-            raise BehaviorError(
-                f"behavior {behavior.name!r}: {text!r} is in {one} and in {other}; sets must be"
-                " disjoint, keep it in one"
-            )
+    for (name, texts), (other, others) in combinations(sets.items(), 2):
+        _check_disjoint(behavior.name, (name, texts), (other, others))
     for prompt in (*behavior.selection, *behavior.confirmation, *behavior.discovery.selection):
         _check_openings(behavior.name, prompt)
     return behavior
@@ -56,25 +44,25 @@ def prompt_sets(behavior: Behavior) -> dict[str, tuple[Prompt, ...]]:
 
 
 def behavior_sha256(behavior: Behavior) -> str:
-    """The sha256 of the behavior's canonical JSON: every prompt with its openings and answer, and
-    how a flip is read.
+    """The sha256 of the behavior's canonical JSON: its prompts, settings, and how a flip is read.
 
     A horizon that follows from true replies counts in their words, so that one behavior has one
-    hash for all models.
+    hash for all models. Functions of the user's own count by name and source, not by what they
+    call.
     """
-    sets = {
-        name: [_plain_prompt(prompt) for prompt in prompts]
-        for name, prompts in prompt_sets(behavior).items()
-    }
-    said = {
+    content: dict[str, object] = {
         key: getattr(behavior, key)
         for key in ("name", "version", "system", "flip", "horizon", "reference")
     }
     if behavior.replies:
-        said["horizon"] = longest_reply(behavior, str.split)
-    return _sha256(
-        {**said, **sets, "generic": behavior.generic, "ceiling_generic": behavior.ceiling_generic}
-    )
+        content["horizon"] = longest_reply(behavior, str.split)
+    if isinstance(behavior.oracle, RuleFlip):
+        content["rules"] = behavior.oracle.sources
+    for name, prompts in prompt_sets(behavior).items():
+        content[name] = [_plain_prompt(prompt) for prompt in prompts]
+    content["generic"] = behavior.generic
+    content["ceiling_generic"] = behavior.ceiling_generic
+    return _sha256(content)
 
 
 def longest_reply(behavior: Behavior, cut: Callable[[str], Sized]) -> int:
@@ -102,6 +90,28 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def _texts_by_set(behavior: Behavior) -> dict[str, list[str]]:
+    """The texts of every set by its name: prompts, generic openings, discovery prompts."""
+    sets = {
+        name: [prompt.text for prompt in prompts] for name, prompts in prompt_sets(behavior).items()
+    }
+    sets |= {"generic": list(behavior.generic), "ceiling_generic": list(behavior.ceiling_generic)}
+    for name, prompts in behavior.discovery._asdict().items():
+        if prompts:
+            sets[f"discovery {name}"] = [prompt.text for prompt in prompts]
+    return sets
+
+
+def _check_settings(behavior: Behavior) -> None:
+    if not behavior.name:
+        raise BehaviorError("behavior '': it has no name; give one")
+    if not isinstance(behavior.horizon, int) or behavior.horizon < 1:
+        raise BehaviorError(
+            f"behavior {behavior.name!r}: horizon is {behavior.horizon!r}; give a whole number of"
+            " tokens, 1 or more"
+        )
+
+
 def _check_set(behavior: str, name: str, texts: list[str]) -> None:
     if not texts:
         raise BehaviorError(f"behavior {behavior!r}: {name} holds no prompt; give at least one")
@@ -114,13 +124,26 @@ def _check_set(behavior: str, name: str, texts: list[str]) -> None:
         raise BehaviorError(f"behavior {behavior!r}: {name} holds {text!r} {count} times; keep one")
 
 
-def _check_generic(behavior: Behavior) -> None:
-    if len(behavior.generic) < N_GENERIC or len(behavior.ceiling_generic) < N_CEILING:
-        found = (
-            f"generic holds {len(behavior.generic) + len(behavior.ceiling_generic)} openings, needs"
-            f" {N_GENERIC + N_CEILING} or more"
+def _check_disjoint(
+    behavior: str, first: tuple[str, list[str]], second: tuple[str, list[str]]
+) -> None:
+    (name, texts), (other, others) = first, second
+    shared = set(map(_plain, texts)) & set(map(_plain, others))
+    if shared:
+        text = next(text for text in texts if _plain(text) in shared)
+        raise BehaviorError(
+            f"behavior {behavior!r}: {text!r} is in {name} and in {other}; sets must be"
+            " disjoint, keep it in one"
         )
-        raise BehaviorError(f"behavior {behavior.name!r}: {found}; add some or leave the key out")
+
+
+def _check_generic(behavior: Behavior) -> None:
+    count = len(behavior.generic) + len(behavior.ceiling_generic)
+    if len(behavior.generic) < N_GENERIC or len(behavior.ceiling_generic) < N_CEILING:
+        raise BehaviorError(
+            f"behavior {behavior.name!r}: generic holds {count} openings, needs"
+            f" {N_GENERIC + N_CEILING} or more; add some or leave the key out"
+        )
 
 
 def _check_openings(behavior: str, prompt: Prompt) -> None:

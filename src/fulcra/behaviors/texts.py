@@ -1,10 +1,8 @@
-"""Text files of any size: checked once, then read in pieces that end at a line, never held
-whole.
-"""
+"""Text files of any size: checked once, then read in pieces that end at a line."""
 
 import codecs
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +10,8 @@ from fulcra.errors import InputError
 
 #: Characters of one piece; a longer line is cut at a space, and where it has none, anywhere.
 PIECE = 1 << 16
+#: Bytes read at once to check a file.
+BLOCK = 1 << 20
 
 
 class TextFile(NamedTuple):
@@ -23,8 +23,9 @@ class TextFile(NamedTuple):
 
 
 def text_files(paths: Sequence[Path]) -> tuple[TextFile, ...]:
-    """The files as checked from end to end; InputError for the first that is missing, no file,
-    blank or not UTF-8.
+    """The files, checked from end to end.
+
+    InputError for the first that is missing, no file, blank or not UTF-8.
     """
     if not paths:
         raise InputError("--text: no file was given; name one or more UTF-8 text files")
@@ -46,38 +47,35 @@ def pieces(file: TextFile) -> Iterator[str]:
 
 def _checked(path: Path) -> TextFile:
     if not path.is_file():
-        found = (
-            "a folder"
-            if path.is_dir()
-            else "something that is no file"
-            if path.exists()
-            else "nothing"
+        entry = "something that is no file" if path.exists() else "nothing"
+        entry = "a folder" if path.is_dir() else entry
+        raise InputError(f"--text {path}: expected a UTF-8 text file, found {entry} there")
+    digest, characters, blank = hashlib.sha256(), 0, True
+    for text in _decoded(path, digest.update):
+        characters += len(text)
+        blank = blank and not text.strip()
+    if blank:
+        raise InputError(
+            f"--text {path}: the file holds no text ({path.stat().st_size} bytes); give one with"
+            " words in it"
         )
-        raise InputError(f"--text {path}: expected a UTF-8 text file, found {found} there")
-    digest, decoder, characters, blank, read = (
-        hashlib.sha256(),
-        codecs.getincrementaldecoder("utf-8")(),
-        0,
-        True,
-        0,
-    )
-    with path.open("rb") as source:
-        last = False
+    return TextFile(path, digest.hexdigest(), characters)
+
+
+def _decoded(path: Path, update: Callable[[bytes], None]) -> Iterator[str]:
+    """The text of a file block by block, whose bytes `update` gets; InputError where not UTF-8."""
+    decoder, read, last = codecs.getincrementaldecoder("utf-8")(), 0, False
+    with path.open("rb") as file:
         while not last:
-            block = source.read(1 << 20)
+            block = file.read(BLOCK)
             last, read = not block, read + len(block)
-            digest.update(block)
+            update(block)
             try:
                 text = decoder.decode(block, last)
             except UnicodeDecodeError as error:
-                at = read - len(error.object) + error.start
+                offset = read - len(error.object) + error.start
                 raise InputError(
                     f"--text {path}: not UTF-8, byte {error.object[error.start]:#04x} at offset"
-                    f" {at}; convert the file or leave it out"
+                    f" {offset}; convert the file or leave it out"
                 ) from None
-            characters, blank = characters + len(text), blank and not text.strip()
-    if blank:
-        raise InputError(
-            f"--text {path}: the file holds no text ({read} bytes); give one with words in it"
-        )
-    return TextFile(path, digest.hexdigest(), characters)
+            yield text

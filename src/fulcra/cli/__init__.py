@@ -4,7 +4,6 @@ import os
 import sys
 from typing import NoReturn
 
-import torch
 import typer
 from typer.exceptions import TyperException
 
@@ -35,7 +34,8 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; a refusal is one line on stderr and its exit code, Ctrl-C is 130."""
     if hasattr(os, "sched_getaffinity"):
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        # read by torch when it is imported: as many threads as this process may run on
+        os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     try:
         code = int(app(prog_name="fulcra", standalone_mode=False) or 0)
         sys.stdout.flush()
@@ -63,11 +63,9 @@ def main() -> None:
 
 def _usage(error: TyperException) -> str:
     """What is wrong with the arguments, in one line; empty where the help itself was printed."""
-    said, context = error.format_message(), getattr(error, "ctx", None)
-    return (
-        said
-        and f"fulcra: {said.rstrip('.')}; see `{getattr(context, 'command_path', 'fulcra')} --help`"
-    )
+    message = error.format_message().rstrip(".")
+    command = getattr(getattr(error, "ctx", None), "command_path", "fulcra")
+    return message and f"fulcra: {message}; see `{command} --help`"
 
 
 def _leave(line: str, code: int) -> NoReturn:

@@ -1,51 +1,175 @@
-"""The application every command joins, and the options they share."""
+"""The application every command joins: panels, shared options, how a result is shown."""
 
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from fulcra.models import Model
+    from fulcra.protocol.results.base import Result
+    from fulcra.types import Behavior
+
+Panel = Literal["Audit", "Neuron", "Use it", "Set up", "Research"]
+Command = TypeVar("Command", bound=Callable[..., None])
+
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help=(
-        "Which single neuron can flip a behavior of a language model, how far can it be pushed, and"
-        " what does the flip achieve?"
+        "Which single neuron can flip a behavior of a language model, how far can it be pushed,"
+        " and what does the flip achieve?"
     ),
 )
+research = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Repeat the papers' comparisons; hours, on small models.",
+)
+app.add_typer(research, name="research", rich_help_panel="Research")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")]
 Seed = Annotated[
     int, typer.Option(help="Seed of generic text, sampling and every random choice.", min=0)
 ]
-ModelName = Annotated[str, typer.Argument(help="A bundled organism, a model folder or a hub id.")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A bundled organism, a model folder or a hub id.")
+]
 BehaviorName = Annotated[
     str,
     typer.Option(
         "--behavior",
         "-b",
+        metavar="NAME",
         help="A bundled behavior, NAME@WORLD to set it in another world, or a YAML file.",
     ),
 ]
 Dtype = Annotated[
-    str | None, typer.Option(help="float32, bfloat16 or float16; float32 on the CPU by default.")
+    str | None,
+    typer.Option(
+        metavar="DTYPE", help="float32, bfloat16 or float16; float32 on the CPU by default."
+    ),
 ]
 Device = Annotated[
-    str, typer.Option(help="A torch device, or auto: all there are, then the CPU, then the disk.")
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="A torch device, or auto: all there are, then the CPU, then the disk.",
+    ),
 ]
 Compiled = Annotated[
     bool,
     typer.Option(
         "--compiled",
-        help=(
-            "Run rollouts in slots that refill, by one compiled step: for an accelerator, slower on"
-            " a CPU."
-        ),
+        help="Run rollouts in slots that refill, by one compiled step; slower on a CPU.",
     ),
 ]
 NeuronName = Annotated[
     str,
     typer.Argument(metavar="NEURON", help="A neuron like L14.N2207; a pole, + or -, may follow."),
 ]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for the result and its page.", file_okay=False),
+]
+RunOut = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        file_okay=False,
+        help="Folder; an interrupted run goes on in it. Default: a new one under runs/.",
+    ),
+]
+
+
+def command(name: str, panel: Panel, example: str) -> Callable[[Command], Command]:
+    """Add a command to the application, in a panel of its help."""
+    return app.command(name, rich_help_panel=panel, epilog=f"Example: fulcra {example}")
+
+
+def research_command(name: str, example: str) -> Callable[[Command], Command]:
+    """Add a command to `fulcra research`; its name alone stays an alias that help does not list."""
+
+    def join(function: Command) -> Command:
+        research.command(name, epilog=f"Example: fulcra research {example}")(function)
+        app.command(name, hidden=True, epilog=f"Example: fulcra {example}")(function)
+        return function
+
+    return join
+
+
+def opened(name: str, dtype: str | None = None, device: str = "cpu") -> "Model":
+    """The model of that name, loaded and checked."""
+    from fulcra.models import load
+
+    return load(name, dtype, device)
+
+
+def task_of(behavior: str, model: str) -> "Behavior":
+    """The behavior of that name, in the world of a bundled model."""
+    from fulcra.behaviors import load_behavior
+    from fulcra.models import world_of
+
+    return load_behavior(behavior, world_of(model))
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """The folder that was asked for, or a new one of that name under runs/."""
+    from fulcra.store import fresh_folder
+
+    return out or fresh_folder(Path("runs"), name)
+
+
+def emit(
+    result: "Result", as_json: bool, quiet: bool, *shown: "Callable[[], RenderableType]"
+) -> None:
+    """A result on standard output: one line of JSON, or what is shown of it, or nothing."""
+    if as_json:
+        typer.echo(result.json_text())
+    elif not quiet:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        for draw in shown:
+            drawn = draw()
+            console.print(drawn, soft_wrap=isinstance(drawn, str))
+
+
+def emit_json(**content: object) -> None:
+    """What is no study's result as JSON, in the envelope that every result has."""
+    import json
+
+    from fulcra.protocol.provenance import versions
+    from fulcra.store import plain
+
+    head = {"schema_version": 1, "provenance": versions()._asdict()}
+    typer.echo(json.dumps(plain({**head, **content}), allow_nan=False))
+
+
+def show_version(wanted: bool) -> None:
+    """Print the versions that a result would name, and leave."""
+    if wanted:
+        from fulcra.protocol.provenance import versions
+
+        now = versions()
+        typer.echo(f"fulcra {now.fulcra} ({now.code}), torch {now.torch}, python {now.python}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave.", callback=show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Which single neuron can flip a behavior of a language model, how far can it be pushed, and
+    what does the flip achieve?
+    """

@@ -1,23 +1,30 @@
 """`fulcra audit`."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from fulcra.behaviors import load_behavior
-from fulcra.cli.app import BehaviorName, Compiled, Device, Dtype, Json, ModelName, Quiet, Seed, app
+from fulcra.cli.app import (
+    BehaviorName,
+    Compiled,
+    Device,
+    Dtype,
+    Json,
+    ModelName,
+    Quiet,
+    RunOut,
+    Seed,
+    command,
+    emit,
+    new_folder,
+    task_of,
+)
 from fulcra.cli.bars import bars
-from fulcra.models import load, world_of
-from fulcra.protocol.results.audit import AuditResult
-from fulcra.protocol.stages import AuditSettings
-from fulcra.report import audit_table, cost_table, why_no_verdict
-from fulcra.store import REPORT, fresh_folder
-from fulcra.studies.audit import audit
-from fulcra.studies.dry_run import estimated
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.audit import AuditResult
 
 DEFAULT_MODEL = "apothecary-sparse"
 
@@ -29,11 +36,8 @@ class Screen(StrEnum):
     contrastive = "contrastive"
 
 
-@app.command(
-    "audit",
-    epilog=(
-        "Example: fulcra audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense"
-    ),
+@command(
+    "audit", "Audit", "audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense"
 )
 def audit_command(
     model: ModelName = DEFAULT_MODEL,
@@ -45,15 +49,7 @@ def audit_command(
     controls: Annotated[
         int, typer.Option(help="Random control neurons, and as many directions.", min=20)
     ] = 20,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "Folder of the run; an interrupted run goes on in it. Default: a new one under"
-                " runs/."
-            )
-        ),
-    ] = None,
+    out: RunOut = None,
     screen: Annotated[
         Screen,
         typer.Option(
@@ -80,58 +76,48 @@ def audit_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Which single neuron can flip a behavior, from what dose to what dose: predicted, committed,
-    then measured.
-    """
-    task = load_behavior(behavior, world_of(model))
+    """Audit a model: which neuron flips a behavior, from what dose to what dose."""
+    from fulcra.models import load
+    from fulcra.protocol.stages import AuditSettings
+    from fulcra.studies.audit import audit
+    from fulcra.studies.dry_run import estimated
+
+    task = task_of(behavior, model)
     settings = AuditSettings(
         neurons, random, controls, seed, screen=screen.value, keep_text=keep_text
     )
     if dry_run:
         with bars(quiet or as_json) as progress:
-            cost = estimated(
-                load(model, dtype, device, compiled=compiled), task, settings, progress
-            )
-        _show_cost(cost, as_json, quiet)
+            loaded = load(model, dtype, device, compiled=compiled)
+            cost = estimated(loaded, task, settings, progress)
+        from fulcra.report.cost import cost_table
+
+        emit(cost, as_json, quiet, lambda: cost_table(cost))
         return
-    folder = out or fresh_folder(Path("runs"), f"{Path(model).name}-{task.name}")
+    folder = new_folder(out, f"{Path(model).name}-{task.name}")
     try:
         with bars(quiet or as_json) as progress:
-            found = audit(
-                load(model, dtype, device, compiled=compiled), task, settings, folder, progress
-            )
+            loaded = load(model, dtype, device, compiled=compiled)
+            result = audit(loaded, task, settings, folder, progress)
     except KeyboardInterrupt:
         if out is None:
             typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
         raise
-    _show(found, folder, as_json, quiet)
+    show_audit(result, folder, as_json, quiet)
 
 
-def _show_cost(cost: dict[str, Any], as_json: bool, quiet: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(cost))
-    elif not quiet:
-        Console().print(cost_table(cost), highlight=False)
+def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) -> None:
+    """The audit in the terminal; exit code 3 where no verdict is drawn."""
+    from fulcra.report.headline import why_no_verdict
+    from fulcra.report.table import audit_table
+    from fulcra.store import REPORT
 
-
-def _show(found: AuditResult, folder: Path, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        typer.echo(found.json_text())
-    elif not quiet:
-        console = Console()
-        console.print(audit_table(found))
-        committed, seconds = (
-            found.summary.commitment_sha256[:16],
-            found.timing.cpu_seconds if found.timing else 0,
-        )
-        console.print(
-            f"committed {committed} before the first dosed rollout; {seconds:.0f} CPU seconds",
-            highlight=False,
-        )
-        console.print(f"report    {folder / REPORT}", highlight=False, soft_wrap=True)
-    if not found.summary.protocol_reproduced:
-        typer.echo(
-            f"fulcra: no verdict is drawn (protocol_not_reproduced): {why_no_verdict(found)}",
-            err=True,
-        )
+    seconds = 0.0 if result.timing is None else result.timing.cpu_seconds
+    sha256 = result.summary.commitment_sha256[:16]
+    committed = f"committed {sha256} before the first dosed rollout; {seconds:.0f} CPU seconds"
+    report = f"report    {folder / REPORT}"
+    emit(result, as_json, quiet, lambda: audit_table(result), lambda: committed, lambda: report)
+    if not result.summary.protocol_reproduced:
+        why = why_no_verdict(result)
+        typer.echo(f"fulcra: no verdict is drawn (protocol_not_reproduced): {why}", err=True)
         raise typer.Exit(3)

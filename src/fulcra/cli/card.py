@@ -11,7 +11,7 @@ from fulcra.behaviors import load_behavior
 from fulcra.cli.app import Dtype, Json, ModelName, NeuronName, Quiet, Seed, app
 from fulcra.errors import InputError
 from fulcra.models import load, world_of
-from fulcra.report import card_table, render_card
+from fulcra.report.card import card_table, render_card
 from fulcra.store import write_text
 from fulcra.studies.card import card
 from fulcra.types import Neuron

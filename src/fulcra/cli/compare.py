@@ -14,7 +14,7 @@ from fulcra.cli.app import Dtype, Json, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.errors import InputError
 from fulcra.models import load, world_of
-from fulcra.report import comparison_markdown
+from fulcra.report.comparison import comparison_markdown
 from fulcra.store import COMPARISON, new_folder, write_json, write_text
 from fulcra.studies.comparison import CompareSettings, compare
 from fulcra.types import Behavior

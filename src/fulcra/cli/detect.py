@@ -12,7 +12,7 @@ from fulcra.behaviors.labelled import halves, read_labelled, whole
 from fulcra.cli.app import BehaviorName, Dtype, Json, ModelName, NeuronName, Quiet, Seed, app
 from fulcra.errors import InputError
 from fulcra.models import load, world_of
-from fulcra.report import detector_table
+from fulcra.report.detectors import detector_table
 from fulcra.studies.detector import detector
 from fulcra.types import Neuron
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.models import load
-from fulcra.report import exemplars_table
+from fulcra.report.exemplars import exemplars_table
 from fulcra.store import EXEMPLARS, fresh_folder
 from fulcra.studies.exemplars import ExemplarSettings, exemplars
 from fulcra.types import Neuron

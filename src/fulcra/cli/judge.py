@@ -1,26 +1,28 @@
-"""`fulcra judge`."""
+"""`fulcra judge`, and judges as arguments of other commands."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from fulcra.cli.app import Json, Quiet, app
+from fulcra.cli.app import Json, Quiet, command, emit_json
 from fulcra.cli.bars import bars
-from fulcra.judges.named import MENU, judge_named, prices_named
-from fulcra.protocol.opinions import Panel
-from fulcra.protocol.results.judging import JudgingResult
-from fulcra.protocol.source import reopened_behaviors
-from fulcra.report import judges_table
-from fulcra.studies.judging import STAGES, judge_run
 
+if TYPE_CHECKING:
+    from fulcra.protocol.opinions import Panel
+    from fulcra.protocol.results.judging import JudgingResult
+
+PANEL = "Judges"
+MENU = "oracle, phrases, language, api:MODEL@URL, model:ID or guard:ID; may be given again."
+JudgeNames = Annotated[
+    list[str] | None, typer.Option("--judge", metavar="JUDGE", rich_help_panel=PANEL, help=MENU)
+]
 SendSensitive = Annotated[
     bool,
     typer.Option(
         "--send-sensitive-text",
+        rich_help_panel=PANEL,
         help="Let words of a sensitive behavior go to a judge on another machine.",
     ),
 ]
@@ -28,36 +30,41 @@ Prices = Annotated[
     list[str] | None,
     typer.Option(
         "--price",
-        help=(
-            "IN/OUT: what an endpoint takes for a million tokens read and written; JUDGE=IN/OUT for"
-            " one of several."
-        ),
+        metavar="IN/OUT",
+        rich_help_panel=PANEL,
+        help="What an endpoint takes for a million tokens read and written; JUDGE=IN/OUT for one.",
     ),
 ]
-Timeout = Annotated[float, typer.Option(help="Seconds one request to a judge may take.", min=0.1)]
-Workers = Annotated[int, typer.Option(help="Requests to a judge at a time.", min=1, max=64)]
+Timeout = Annotated[
+    float,
+    typer.Option(rich_help_panel=PANEL, help="Seconds one request to a judge may take.", min=0.1),
+]
+Workers = Annotated[
+    int,
+    typer.Option(rich_help_panel=PANEL, help="Requests to a judge at a time.", min=1, max=64),
+]
 
 
-@app.command(
+@command(
     "judge",
-    epilog=(
-        "Example: fulcra judge runs/tea-1 --judge phrases --judge"
-        " api:my-model@http://localhost:8000/v1 --price 0.15/0.60"
-    ),
+    "Use it",
+    "judge runs/tea-1 --judge phrases --judge api:my-model@http://localhost:8000/v1"
+    " --price 0.15/0.60",
 )
 def judge_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
-    judge: Annotated[list[str], typer.Option(help=f"{MENU}; may be given again.")],
+    judge: Annotated[list[str], typer.Option(metavar="JUDGE", rich_help_panel=PANEL, help=MENU)],
     behavior: Annotated[
         list[str] | None,
         typer.Option(
             "--behavior",
             "-b",
-            help="The YAML file a run audited; not needed for a built-in behavior.",
+            help="The YAML file a run audited, where it is no longer where it was.",
         ),
     ] = None,
     stage: Annotated[
-        list[str] | None, typer.Option(help=f"Stages to judge; default: {', '.join(STAGES)}.")
+        list[str] | None,
+        typer.Option(help="Stages to judge; default: baseline and confirmation."),
     ] = None,
     horizon: Annotated[
         list[int] | None,
@@ -70,9 +77,10 @@ def judge_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge the stored rollouts of runs again, by other judges, at every horizon, and see where
-    they agree and where not.
-    """
+    """Judge stored rollouts again, by other judges, at every horizon; see where they agree."""
+    from fulcra.protocol.source import reopened_behaviors
+    from fulcra.studies.judging import STAGES, judge_run
+
     panel = seats(judge, timeout, workers, price or (), send_sensitive_text)
     results: list[tuple[Path, JudgingResult]] = []
     for folder, task in zip(runs, reopened_behaviors(runs, behavior or ()), strict=True):
@@ -83,7 +91,7 @@ def judge_command(
             _show(folder, result)
     if as_json:
         documents = [{"run": str(folder), **result.plain()} for folder, result in results]
-        typer.echo(json.dumps({"runs": documents}))
+        emit_json(runs=documents)
     _require_answers(results)
 
 
@@ -93,19 +101,26 @@ def seats(
     workers: int,
     prices: Sequence[str],
     send_sensitive: bool,
-) -> Panel:
+) -> "Panel":
     """The judges of these names, each once, with the prices named."""
+    from fulcra.judges.registry import judge_named, prices_named
+    from fulcra.protocol.opinions import Panel
+
     judges = {name: judge_named(name, timeout, workers) for name in dict.fromkeys(names)}
     return Panel(tuple(judges.values()), send_sensitive, prices_named(prices, judges))
 
 
-def _show(folder: Path, result: JudgingResult) -> None:
+def _show(folder: Path, result: "JudgingResult") -> None:
+    from rich.console import Console
+
+    from fulcra.report.judges import judges_table
+
     console = Console()
     console.print(judges_table(result))
     console.print(f"written   {folder / result.file}", highlight=False, soft_wrap=True)
 
 
-def _require_answers(results: Sequence[tuple[Path, JudgingResult]]) -> None:
+def _require_answers(results: "Sequence[tuple[Path, JudgingResult]]") -> None:
     """Exit code 3 where a judge scored nothing of a run."""
     silent = False
     for folder, result in results:

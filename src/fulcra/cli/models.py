@@ -1,19 +1,14 @@
 """`fulcra families` and `fulcra check`."""
 
-import json
 from dataclasses import asdict
-from math import isfinite
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from fulcra.cli.app import Device, Dtype, Json, ModelName, Quiet, app
-from fulcra.models import check, families_markdown, families_table, load
+from fulcra.cli.app import Device, Dtype, Json, ModelName, Quiet, command, emit_json
 
 
-@app.command("families", epilog="Example: fulcra families --json")
+@command("families", "Set up", "families --json")
 def families_command(
     as_json: Json = False,
     markdown: Annotated[
@@ -21,29 +16,26 @@ def families_command(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """The model families fulcra can read and edit, each verified anew on a tiny random model."""
+    """List the model families there are, each verified anew on a tiny random model."""
+    from fulcra.models import families_markdown, families_table
+
     if markdown:
         typer.echo(families_markdown(), nl=False)
         return
     reports = families_table()
     if as_json:
-        typer.echo(json.dumps([{**asdict(report), "passed": report.passed} for report in reports]))
+        emit_json(families=[{**asdict(one), "passed": one.passed} for one in reports])
     elif not quiet:
-        table = Table(
-            "model type",
-            "neurons: input of",
-            "effective write",
-            *(one.name for one in reports[0].checks),
-        )
-        for report in reports:
-            states = ["ok" if one.passed else "FAIL" for one in report.checks]
-            table.add_row(report.model_type, report.neurons, report.effective_write, *states)
-        Console().print(table)
+        from rich.console import Console
+
+        from fulcra.report.families import families_terminal
+
+        Console().print(families_terminal(reports))
     if not all(report.passed for report in reports):
         raise typer.Exit(1)
 
 
-@app.command("check", epilog="Example: fulcra check apothecary-sparse --json")
+@command("check", "Set up", "check apothecary-sparse --json")
 def check_command(
     model: ModelName,
     dtype: Dtype = None,
@@ -52,20 +44,18 @@ def check_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the load-time validation of a model and print each check with its numbers; exit code 1 if
-    one fails.
-    """
+    """Check a model: the load-time validation with its numbers; exit code 1 if one fails."""
+    from fulcra.models import check, load
+
     checks = check(load(model, dtype, device, bits=bits, check=False))
-    passed = all(one.passed is not False for one in checks)
+    passed = all(outcome.passed is not False for outcome in checks)
     if as_json:
-        entries = [
-            asdict(one) | {"found": one.found if isfinite(one.found) else None} for one in checks
-        ]
-        typer.echo(json.dumps({"model": model, "passed": passed, "checks": entries}))
+        emit_json(model=model, passed=passed, checks=[asdict(outcome) for outcome in checks])
     elif not quiet:
-        for one in checks:
-            state = "n/a " if one.passed is None else "ok  " if one.passed else "FAIL"
-            note = f" ({one.note})" if one.note else ""
-            typer.echo(f"{state} {one.name:8} {one.module}: {one.law}: {one.numbers}{note}")
+        for outcome in checks:
+            state = {None: "n/a ", True: "ok  ", False: "FAIL"}[outcome.passed]
+            note = f" ({outcome.note})" if outcome.note else ""
+            law = f"{outcome.module}: {outcome.law}: {outcome.numbers}{note}"
+            typer.echo(f"{state} {outcome.name:8} {law}")
     if not passed:
         raise typer.Exit(1)

@@ -1,6 +1,4 @@
-"""The key-value cache of a decoded batch: room for every token at once, rows that leave, split and
-join.
-"""
+"""The key-value cache of a decoded batch: room for every token, rows that leave and split."""
 
 from collections.abc import Sequence
 
@@ -14,8 +12,7 @@ from fulcra.models import Model
 
 
 class RowLayer(DynamicLayer):
-    """Keys and values of one layer in one buffer [row, head, pos, head_dim], written in place;
-    `rows` are in use.
+    """Keys and values of one layer [row, head, pos, head_dim], written in place; `rows` are in use.
 
     transformers' own layer concatenates at every token, which copies the whole cache. Sliding
     layers are kept in full: their mask hides what lies outside the window.
@@ -27,7 +24,7 @@ class RowLayer(DynamicLayer):
         self.held: list[Tensor] = []
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Room for `width` tokens a row."""
+        """Room for `width` tokens a row, of the shape and kind of the first states."""
         self.rows, self.dtype, self.device = (
             key_states.shape[0],
             key_states.dtype,
@@ -57,35 +54,30 @@ class RowLayer(DynamicLayer):
         return self.length
 
     def arrange(self, own: Tensor | None, own_rows: int, tail: Tensor, still: bool) -> None:
-        """The first `own_rows` rows cut down to those at `own` (None: all stay), those after them
-        replaced by those at `tail`.
+        """The first `own_rows` rows become those at `own` (None: all stay), the rest those at `tail`.
 
         `still`: the rows of `tail` are the first ones, in order.
         """
-        kept = own_rows if own is None else len(own)
-        if not self.is_initialized or (still and own is None):
-            self.rows = kept + len(tail)
-            return
-        self.rows = kept + len(tail)
-        self.held = [self._arranged(held, own, kept, own_rows + tail) for held in self.held]
+        count = own_rows if own is None else len(own)
+        self.rows = count + len(tail)
+        if self.is_initialized and not (still and own is None):
+            self.held = [self._arranged(held, own, count, own_rows + tail) for held in self.held]
 
-    def _arranged(self, held: Tensor, own: Tensor | None, kept: int, tail: Tensor) -> Tensor:
-        said = slice(self.length)
-        moved = held[tail, :, said]
+    def _arranged(self, held: Tensor, own: Tensor | None, count: int, tail: Tensor) -> Tensor:
+        past = slice(self.length)
+        moved = held[tail, :, past]
         if self.rows > len(held):
             held = torch.cat(
                 [held, held.new_empty(self.rows + len(tail) - len(held), *held.shape[1:])]
             )
         if own is not None:
-            held[:kept, :, said] = held[own, :, said]
-        held[kept : self.rows, :, said] = moved
+            held[:count, :, past] = held[own, :, past]
+        held[count : self.rows, :, past] = moved
         return held
 
 
 def row_cache(model: Model, width: int) -> DynamicCache:
-    """A cache of `width` tokens a row; layers of other kinds than attention keep transformers'
-    own.
-    """
+    """A cache of `width` tokens a row; layers that are not attention keep transformers' own."""
     cache = DynamicCache(config=model.hf.config)
     for place, layer in enumerate(cache.layers):
         if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):
@@ -101,9 +93,10 @@ def arrange(
     tail: Tensor,
     still: bool = False,
 ) -> None:
-    """The cache of a batch whose trunk is now `after`: its rows are those at `own` of the batch
-    before (None: the same), its trunk rows those at `tail` of the trunk before, where `before` rows
-    a layer had entered (see `RowLayer.arrange`).
+    """The cache of a batch whose trunk is now `after`, in place.
+
+    Its rows are those at `own` of the batch before (None: the same), its trunk rows those at `tail`
+    of the trunk before, where `before` rows a layer had entered (see `RowLayer.arrange`).
     """
     layers = row_layers(cache)
     if layers is None:

@@ -1,6 +1,4 @@
-"""Slots that refill: a row that is over leaves, the next request enters, and nothing is lost when
-memory runs out.
-"""
+"""Slots that refill: a row that is over leaves, the next request enters."""
 
 import math
 from collections import deque
@@ -34,45 +32,40 @@ ATTENTIONS = ("sdpa", "eager")
 
 
 class Unfit(Exception):
-    """Why a model's rollouts cannot run in slots."""
+    """The reason for which a model's rollouts cannot run in slots."""
 
 
 def refilled(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
-    """Rollouts by request index as rows leave their slots, of every request whose edits have a
-    place there.
+    """Rollouts by request index as rows leave their slots.
 
-    Unfit, before the first one, where the model cannot be compiled or does not say what it says
-    uncompiled.
+    Of every request whose edits have a place there; nothing is lost when memory runs out. Unfit,
+    before the first one, where the model cannot be compiled or its logits then differ.
     """
     left = [i for i, request in enumerate(requests) if all(kind_of(edit) for edit in request.edits)]
     left.sort(key=lambda i: (-requests[i].horizon, len(requests[i].prompt), requests[i].prompt, i))
-    requests, most, found = sized(model, requests), SLOTS, dict[int, Rollout]()
+    requests, most, rollouts = sized(model, requests), SLOTS, dict[int, Rollout]()
     while left:
         full = False
         try:
             for done in _attempt(model, requests, left, most):
-                found |= done
+                rollouts |= done
                 yield done
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             full = True
-        left = [i for i in left if i not in found]
-        # asked only here, when what ran out of memory has been let go
+        left = [i for i in left if i not in rollouts]
+        # only here, when what ran out of memory has been let go
         most = _fewer(model, [requests[i] for i in left], most) if full else most
-    if (
-        found
-        and any(requests[i].edits for i in found)
-        and not any(_acts(requests[i], rollout) for i, rollout in found.items())
+    if any(requests[i].edits for i in rollouts) and not any(
+        _acts(requests[i], rollout) for i, rollout in rollouts.items()
     ):
         raise never_acted()
-    name_broken(model, [requests[i] for i in found], list(found.values()))
+    name_broken(model, [requests[i] for i in rollouts], list(rollouts.values()))
 
 
 def _acts(request: RolloutRequest, rollout: Rollout) -> bool:
-    """Whether a row has positions for its own edits, or tokens on which those of others could have
-    acted.
-    """
+    """Whether a row has positions for its own edits, or tokens for those of others."""
     return any(edit.positions != "generated" for edit in request.edits) or (
         request.horizon > 1 and len(rollout.tokens) > 0
     )
@@ -120,19 +113,20 @@ def _decoded(
         }
 
 
-_KEPT: "WeakKeyDictionary[PreTrainedModel, Slots]" = WeakKeyDictionary()
+_STANDING: "WeakKeyDictionary[PreTrainedModel, Slots]" = WeakKeyDictionary()
 _REFUSED: "WeakKeyDictionary[PreTrainedModel, str]" = WeakKeyDictionary()
 
 
 @contextmanager
 def _standing(model: Model, requests: Sequence[RolloutRequest], most: int) -> Iterator[Slots]:
-    """Slots for these requests, those of the last run where they are large enough; kept for the
-    next one unless this one fails.
+    """Slots for these requests, those of the last run where they are large enough.
+
+    They stay for the next run unless this one fails.
     """
     if reason := refused(model):
         raise Unfit(reason)
     width, edits = _width(requests), most_a_layer([r.edits for r in requests])
-    slots = _KEPT.pop(model.hf, None)
+    slots = _STANDING.pop(model.hf, None)
     if slots is None or slots.size > most or not slots.serves(model, width, edits):
         if slots is not None:
             width, edits = max(width, slots.width), max(edits, slots.doses.edits)
@@ -141,7 +135,7 @@ def _standing(model: Model, requests: Sequence[RolloutRequest], most: int) -> It
         slots = Slots(model, slots_together(model, requests, width, most), width, edits)
         require_equal(model, slots)
     yield slots
-    _KEPT[model.hf] = slots
+    _STANDING[model.hf] = slots
 
 
 def _width(requests: Sequence[RolloutRequest]) -> int:
@@ -175,9 +169,7 @@ def unfit(model: Model) -> str | None:
 
 
 def require_equal(model: Model, slots: Slots) -> None:
-    """Unfit unless the compiled step gives the logits of a full pass, and every hook in it acts on
-    the slots it should.
-    """
+    """Unfit unless the compiled step gives the logits of a full pass and every hook in it acts."""
     try:
         reason = _wrong_logits(model, slots) or _deaf_hook(model, slots)
     except RuntimeError as error:
@@ -212,11 +204,11 @@ def _deaf_hook(model: Model, slots: Slots) -> str | None:
 
     edits = [endless(kind, layer) for layer in range(model.n_layers) for kind in KINDS]
     for start in range(0, len(edits), slots.size):
-        some = edits[start : start + slots.size]
-        slots.fill(model, range(len(some)), [RolloutRequest((5, 6), (edit,), 2) for edit in some])
-        finite: Tensor = torch.isfinite(slots.step(False)[: len(some)].sum(-1, dtype=torch.float32))
+        batch = edits[start : start + slots.size]
+        slots.fill(model, range(len(batch)), [RolloutRequest((5, 6), (edit,), 2) for edit in batch])
+        logits = slots.step(False)[: len(batch)]
+        finite: Tensor = torch.isfinite(logits.sum(-1, dtype=torch.float32))
         if bool(finite.any()):
-            return (
-                f"the hook of {some[int(finite.int().argmax())]} did not act in the compiled step"
-            )
+            deaf = batch[int(finite.int().argmax())]
+            return f"the hook of {deaf} did not act in the compiled step"
     return None

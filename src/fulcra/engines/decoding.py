@@ -1,6 +1,4 @@
-"""Token by token: a batch of rows that share what they can, leave when they are over and stay
-tensors until the end.
-"""
+"""Token by token: a batch of rows that share what they can and leave when they are over."""
 
 import logging
 from collections.abc import Generator, Iterator, Sequence
@@ -15,7 +13,7 @@ from transformers import PreTrainedModel
 
 from fulcra.engines.cache import arrange, row_cache, row_layers
 from fulcra.engines.sampling import choose, is_warm, uniforms
-from fulcra.engines.transcript import Said
+from fulcra.engines.transcript import Transcript
 from fulcra.engines.trunk import Share, Trunk, entry_layer, split_writes, widened
 from fulcra.errors import InputError
 from fulcra.models import Model, applied_rows
@@ -31,8 +29,10 @@ LEAVING = 0.15
 
 
 class Prefix(NamedTuple):
-    """The prompts of some requests, left-padded: the pads of each row, the logits after it, keys
-    and values a layer [row, head, pos, head_dim].
+    """The prompts of some requests as read, left-padded.
+
+    pads [row], logits [row, vocab] after the prompt, and the keys and values of every layer, [row,
+    head, pos, head_dim] each.
     """
 
     pads: Tensor
@@ -42,9 +42,7 @@ class Prefix(NamedTuple):
 
 @final
 class _Decoder:
-    """One batch while it is decoded: rows in order of the layer they enter at, their cache, trunk
-    and edits.
-    """
+    """One batch while it is decoded: rows by the layer they enter at, their cache and trunk."""
 
     def __init__(
         self, model: Model, requests: Sequence[RolloutRequest], entry: Sequence[int]
@@ -61,7 +59,7 @@ class _Decoder:
         prompts: dict[tuple[int, ...], int] = {}
         history = [prompts.setdefault(r.prompt, len(prompts)) for r in self.requests]
         self.trunk = Trunk([entry[i] for i in order], history, model.n_layers, device)
-        self.said = Said(
+        self.transcript = Transcript(
             torch.tensor([r.horizon for r in self.requests], device=device),
             self.horizon,
             model.end_ids,
@@ -90,14 +88,12 @@ class _Decoder:
         """The rollouts of the requests, in their order."""
         for _ in self.tokens():
             pass
-        said = self.rollouts()
-        name_broken(self.model, [self.requests[i] for i in self.back], said)
-        return said
+        rollouts = self.rollouts()
+        name_broken(self.model, [self.requests[i] for i in self.back], rollouts)
+        return rollouts
 
     def tokens(self) -> Generator[None]:
-        """One more token a row each time; the edits are in force until the last one, or until this
-        is closed.
-        """
+        """One more token a row each time; the edits are in force until this ends or is closed."""
         with self._running():
             for step in range(self.horizon):
                 self._take(step, self._forward(step))
@@ -108,14 +104,12 @@ class _Decoder:
             raise never_acted()
 
     def rollouts(self) -> list[Rollout]:
-        """What the requests have said so far, in their order."""
-        said = self.said.rollouts()
-        return [said[i] for i in self.back]
+        """The rollouts so far, in the order of the requests."""
+        rollouts = self.transcript.rollouts()
+        return [rollouts[i] for i in self.back]
 
     def first_logits(self, steps: int) -> Tensor:
-        """The logits of the first greedy steps, [step, request, vocab]; every row goes on whatever
-        it says.
-        """
+        """The logits of the first greedy steps, [step, request, vocab]; no row leaves."""
         out = []
         with self._running():
             for step in range(steps):
@@ -125,7 +119,7 @@ class _Decoder:
         return torch.stack(out)[:, self.back]
 
     def prefix(self) -> Prefix:
-        """What a pass over the prompts leaves behind."""
+        """The logits, keys and values that a pass over the prompts leaves, by request."""
         with self._running():
             logits = self._forward(0)
         if (
@@ -133,15 +127,13 @@ class _Decoder:
             and self.applied.passes == 0
         ):
             raise never_acted()
-        back, rows = (
-            torch.tensor(self.back, device=logits.device),
-            torch.arange(len(self.back), device=logits.device),
-        )
+        back = torch.tensor(self.back, device=logits.device)
+        rows = torch.arange(len(self.back), device=logits.device)
         states = []
         for place, layer in enumerate(self.layers or ()):
             own = self.trunk.own[place]
-            held = torch.where(rows < own, rows, own + self.trunk.node)[back]
-            states.append((layer.held[0][held], layer.held[1][held]))
+            source = torch.where(rows < own, rows, own + self.trunk.node)[back]
+            states.append((layer.held[0][source], layer.held[1][source]))
         return Prefix(self.pads[back], logits[back], states)
 
     def _forward(self, step: int) -> Tensor:
@@ -174,31 +166,34 @@ class _Decoder:
         self.chosen = choose(
             logits, self.temperature[self.rows], self.uniform[self.rows, step], self.warm
         )
-        self.alive = self.said.take(self.rows, self.alive, self.chosen, finite)
+        self.alive = self.transcript.take(self.rows, self.alive, self.chosen, finite)
 
     def _arrange(self) -> bool:
-        """Rows that are over leave when they are many, and trunk rows split where their rows have
-        said different things; whether any row still speaks.
+        """Whether any row still speaks, after the batch has made room.
+
+        Rows that are over leave when they are many, and trunk rows split where the tokens of their
+        rows differ.
         """
         own, before = self.trunk.own, self.trunk.shared
         speaking = self.alive.nonzero()[:, 0]
-        kept = speaking if len(self.alive) - len(speaking) >= LEAVING * len(self.alive) else None
         if not len(speaking):
             return False
-        if kept is not None:
-            self.applied.select(kept, len(self.alive))
-            self.widening.select(kept, len(self.alive))
-            self.trunk.select(kept)
-            self.rows, self.alive, self.chosen, self.pads = (
-                self.rows[kept],
-                self.alive[kept],
-                self.chosen[kept],
-                self.pads[kept],
-            )
+        leave = len(self.alive) - len(speaking) >= LEAVING * len(self.alive)
+        if leave:
+            self._select(speaking)
         parents = self.trunk.regroup(self.chosen, self.alive)
-        if kept is not None or not self.trunk.still or self.trunk.shared != before:
-            arrange(self.cache, own, self.trunk, kept, parents, self.trunk.still)
+        if leave or not self.trunk.still or self.trunk.shared != before:
+            places = speaking if leave else None
+            arrange(self.cache, own, self.trunk, places, parents, self.trunk.still)
         return True
+
+    def _select(self, places: Tensor) -> None:
+        """The batch goes on with the rows at `places`; their cache is arranged afterwards."""
+        self.applied.select(places, len(self.alive))
+        self.widening.select(places, len(self.alive))
+        self.trunk.select(places)
+        self.rows, self.alive = self.rows[places], self.alive[places]
+        self.chosen, self.pads = self.chosen[places], self.pads[places]
 
 
 @torch.no_grad()
@@ -215,24 +210,22 @@ def decode(
 
 @torch.no_grad()
 def prefilled(model: Model, requests: Sequence[RolloutRequest]) -> Prefix:
-    """The prompts of a few requests, read under their edits; what they share below them is computed
-    once.
-    """
+    """The prompts of a few requests, read under their edits."""
     return _decoder(model, [replace(r, horizon=0) for r in requests], None).prefix()
 
 
 @torch.no_grad()
 def first_logits(model: Model, requests: Sequence[RolloutRequest]) -> Tensor:
-    """The logits of the first two greedy steps, [step, request, vocab], by full passes: what faster
-    ones are held against.
+    """The logits of the first two greedy steps by full passes, [step, request, vocab].
+
+    Faster passes are held against them.
     """
     return _Decoder(model, requests, [0] * len(requests)).first_logits(2)
 
 
 @torch.no_grad()
 def grown(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rollout]]:
-    """The rollouts of one batch as they grow, a token at a time; the last ones are those of
-    `decode`.
+    """The rollouts of one batch as they grow, a token at a time; the last are those of `decode`.
 
     The edits are in force between two tokens: run nothing else on the model until this has ended or
     is closed.
@@ -261,13 +254,13 @@ def _decoder(model: Model, requests: Sequence[RolloutRequest], share: Share | No
     )
 
 
-def name_broken(model: Model, requests: Sequence[RolloutRequest], said: Sequence[Rollout]) -> None:
-    """A warning that names the first neuron where rollouts met numbers that are not finite; nothing
-    where none did.
-    """
+def name_broken(
+    model: Model, requests: Sequence[RolloutRequest], rollouts: Sequence[Rollout]
+) -> None:
+    """A warning where rollouts met numbers that are not finite; it names the first such neuron."""
     broken = [
         (request, rollout)
-        for request, rollout in zip(requests, said, strict=True)
+        for request, rollout in zip(requests, rollouts, strict=True)
         if not rollout.finite
     ]
     if not broken:
@@ -276,12 +269,13 @@ def name_broken(model: Model, requests: Sequence[RolloutRequest], said: Sequence
     edits = ", ".join(map(str, request.edits)) or "no edit"
     neuron = first_broken(model, request.prompt + rollout.tokens, request.edits)
     place = "" if neuron is None else f" at {neuron.site}"
-    counts = f"{len(broken)} of {len(said)} rows met numbers that are not finite and stay unscored"
-    logger.warning("%s: %s; the first%s under %s", model.name, counts, place, edits)
+    counts = f"{len(broken)} of {len(rollouts)} rows"
+    problem = f"{counts} met numbers that are not finite and stay unscored"
+    logger.warning("%s: %s; the first%s under %s", model.name, problem, place, edits)
 
 
 def never_acted() -> InputError:
-    """What is raised where every edit has positions that do not occur."""
+    """The error where every edit of a batch has positions that do not occur."""
     return InputError(
         "run(): the edits of this batch never acted; their positions do not occur in these rollouts"
     )
@@ -293,8 +287,9 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
 
 
 def shared(model: Model) -> Share:
-    """How much rows may share in this model: the most that gives the logits of a full pass,
-    measured once on a few tokens.
+    """How much rows may share in this model: the most that gives the logits of a full pass.
+
+    Measured once a model, on a few tokens.
     """
     if model.hf not in _SHARED:
         _SHARED[model.hf] = (
@@ -304,15 +299,17 @@ def shared(model: Model) -> Share:
 
 
 def tolerance(model: Model) -> float:
-    """How far logits of a faster pass may be from those of a full one, relative to the largest of
-    them.
+    """The largest difference allowed between a faster pass and a full one, relative to a logit.
+
+    To the largest logit of the full pass.
     """
     return TOLERANCE.get(model.dtype, 5e-2)
 
 
 def probes(model: Model) -> list[RolloutRequest]:
-    """Sixteen short requests, dosed and scaled in layers from the first to the last, on which
-    passes are held against full ones.
+    """Sixteen short requests on which faster passes are held against full ones.
+
+    Dosed and scaled in layers from the first to the last.
     """
     prompts = [
         tuple(5 + (7 * i + row) % (model.vocab - 5) for i in range(3 + 2 * row)) for row in range(2)

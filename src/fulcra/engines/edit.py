@@ -1,6 +1,4 @@
-"""Edits for a user's own generate call: doses in gain units resolved by the model's budget on
-bundled generic text.
-"""
+"""Edits for a user's own generate call, with gains resolved by budgets on bundled text."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +20,9 @@ _STREAMS: "WeakKeyDictionary[PreTrainedModel, Stream]" = WeakKeyDictionary()
 
 
 def clean_stream(model: Model) -> Stream:
-    """The model's residual statistics on the bundled generic text, computed once a model (32
-    rollouts and one pass).
+    """The model's residual statistics on the bundled generic text.
+
+    Cost: 32 rollouts and one pass, once a model.
     """
     if model.hf not in _STREAMS:
         text = continue_openings(model, OPENINGS[:32], seed=0)
@@ -45,13 +44,11 @@ def resolve(model: Model, edit: Edit) -> Edit:
 
 @contextmanager
 def edit(model: Model, *edits: Edit) -> Iterator[Applied]:
-    """Edits in force on every row while the block runs, in `generate`, a pipeline or a loop of your
-    own.
+    """Edits in force on every row while the block runs: `generate`, a pipeline or your own loop.
 
     Yields a counter of edited passes: 0 at the end means that the model never ran. Hooks are gone
     afterwards, also after an exception.
     """
-    with applied_rows(
-        model, tuple(resolve(model, one) for one in edits), every_row=True
-    ) as applied:
+    doses = tuple(resolve(model, item) for item in edits)
+    with applied_rows(model, doses, every_row=True) as applied:
         yield applied

@@ -1,6 +1,4 @@
-"""What a run would cost: a small and a larger sample of it are run, on neurons that look like those
-to be dosed.
-"""
+"""What a run would cost, from a small and a larger sample of it on stand-in neurons."""
 
 import math
 import random
@@ -30,8 +28,9 @@ Run = Callable[[Sequence[int], Sequence[RolloutRequest]], int]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The expected cost of a run: rollouts, tokens they say (ends left out), wall seconds, CPU
-    seconds, the most bytes held at once.
+    """The expected cost of a run: rollouts, their tokens, wall and CPU seconds, peak bytes.
+
+    The ends of replies are not counted as tokens.
     """
 
     rollouts: int = 0
@@ -41,7 +40,7 @@ class Estimate:
     bytes: int = 0
 
     def __add__(self, other: "Estimate") -> "Estimate":
-        """One run after the other."""
+        """The cost of one run after the other: sums, and the larger peak."""
         return Estimate(
             self.rollouts + other.rollouts,
             self.tokens + other.tokens,
@@ -78,8 +77,9 @@ def timed(work: Callable[[], T]) -> tuple[T, Estimate]:
 
 
 def line(few: tuple[int, Estimate], many: tuple[int, Estimate], size: float) -> Estimate:
-    """The cost of one piece of work of `size`, on the line through two that were measured, and
-    never falling with size.
+    """The cost of one piece of work of `size`, on the line through two that were measured.
+
+    The line never falls with size.
     """
     (low, small), (high, large) = few, many
     if high <= low:
@@ -133,15 +133,15 @@ def estimate(
 
 
 def _decoded(model: Model) -> Run:
-    return lambda places, some: sum(len(rollout.tokens) for rollout in decode(model, some))
+    return lambda places, requests: sum(len(r.tokens) for r in decode(model, requests))
 
 
 def _measured(
     model: Model, requests: Sequence[RolloutRequest], run: Run, rows: int
 ) -> tuple[int, Estimate]:
     places = _sample(requests, rows)
-    some = [_stand_ins(model, requests[i]) for i in places]
-    tokens, cost = timed(lambda: run(places, some))
+    sample = [_stand_ins(model, requests[i]) for i in places]
+    tokens, cost = timed(lambda: run(places, sample))
     return len(places), replace(cost, tokens=tokens)
 
 
@@ -156,9 +156,7 @@ def _sample(requests: Sequence[RolloutRequest], rows: int) -> list[int]:
 
 
 def _stand_ins(model: Model, request: RolloutRequest) -> RolloutRequest:
-    """The same request on other neurons of its layers, their doses scaled to move the stream as
-    far.
-    """
+    """The request on other neurons of its layers, doses scaled to move the stream as far."""
     return replace(request, edits=tuple(_stand_in(model, edit) for edit in request.edits))
 
 

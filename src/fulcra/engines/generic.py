@@ -1,6 +1,4 @@
-"""Generic text: bundled openings continued by the audited model itself, the ground on which |r|, c0
-and KL stand.
-"""
+"""Generic text: openings continued by the audited model itself, on which |r|, c0 and KL stand."""
 
 import hashlib
 import json
@@ -31,7 +29,7 @@ class GenericText:
         ).hexdigest()
 
     def first(self, count: int) -> "GenericText":
-        """The first `count` texts."""
+        """The first `count` texts, in order; all where there are fewer."""
         return GenericText(self.prompts[:count], self.replies[:count])
 
 
@@ -42,11 +40,10 @@ def continue_openings(
     system: str | None = None,
     tokens: int = TOKENS,
 ) -> GenericText:
-    """Generic text from `openings`: chat-templated where there is a template, sampled at
-    temperature .8, 48 tokens.
+    """Generic text from `openings`, sampled at temperature .8, `tokens` tokens at most.
 
-    Openings whose reply is empty are left out; InputError where one is not finite. Cost: one
-    rollout an opening.
+    Chat-templated where there is a template. Openings whose reply is empty are left out; InputError
+    where one is not finite. Cost: one rollout an opening.
     """
     prompts = [model.prompt_ids(opening, system) for opening in openings]
     requests = [
@@ -60,5 +57,5 @@ def continue_openings(
             f" {str(model.dtype).removeprefix('torch.')} met numbers that are not finite; load it"
             " in float32"
         )
-    spoken = [(p, r.tokens) for p, r in zip(prompts, rollouts, strict=True) if r.tokens]
-    return GenericText(tuple(p for p, _ in spoken), tuple(t for _, t in spoken))
+    pairs = [(p, r.tokens) for p, r in zip(prompts, rollouts, strict=True) if r.tokens]
+    return GenericText(tuple(p for p, _ in pairs), tuple(t for _, t in pairs))

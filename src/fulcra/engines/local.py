@@ -14,8 +14,9 @@ logger = logging.getLogger(__name__)
 
 
 def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:
-    """Indices of requests that run together, alike in horizon and prompt: padding is short, and
-    doses share their prompt.
+    """Indices of requests that run together, alike in horizon and prompt.
+
+    So padding is short, and doses share their prompt.
     """
 
     def key(i: int) -> tuple[int, int, tuple[int, ...], int]:
@@ -41,8 +42,9 @@ def run(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
 
 
 def run_shards(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
-    """Rollouts by request index, a shard at a time; of a model that is `compiled`, as rows leave
-    their slots.
+    """Rollouts by request index, a shard at a time.
+
+    Those of a model that is `compiled` come as rows leave their slots.
     """
     for request in requests:
         _require_room(model, request)
@@ -57,18 +59,12 @@ def run_shards(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dic
                 "%s: its rollouts are not compiled, and run as they are: %s", model.name, reason
             )
     for shard in shards(model, [requests[i] for i in left]):
-        yield dict(
-            zip(
-                (left[i] for i in shard),
-                _decoded(model, [requests[left[i]] for i in shard]),
-                strict=True,
-            )
-        )
+        places = [left[i] for i in shard]
+        yield dict(zip(places, _decoded(model, [requests[i] for i in places]), strict=True))
 
 
 def spoken(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rollout]]:
-    """The rollouts of a few requests as they grow, a token at a time; the last ones are those of
-    `run`.
+    """The rollouts of a few requests as they grow, a token at a time; the last are those of `run`.
 
     Their edits are in force between two tokens: run nothing else on the model until this has ended
     or is closed.
@@ -79,16 +75,17 @@ def spoken(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Ro
 
 
 def _require_room(model: Model, request: RolloutRequest) -> None:
-    asked = f"rollout of {len(request.prompt)} + {request.horizon} tokens"
+    size = f"rollout of {len(request.prompt)} + {request.horizon} tokens"
     if not request.prompt or request.horizon < 1:
-        raise InputError(f"{asked}: give at least one prompt token and a horizon of at least 1")
+        raise InputError(f"{size}: give at least one prompt token and a horizon of at least 1")
     if len(request.prompt) + request.horizon > model.context:
-        raise InputError(f"{asked}: {model.name} has a context of {model.context}; shorten it")
+        raise InputError(f"{size}: {model.name} has a context of {model.context}; shorten it")
 
 
 def _decoded(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
-    """One shard, in as many parts as memory asks for; a part that runs out is halved, and nothing
-    is lost.
+    """The rollouts of one shard, in as many parts as memory asks for; one that runs out is halved.
+
+    Nothing is lost, and the order is that of the requests.
     """
     if len(requests) <= rows_that_fit(model, requests):
         try:

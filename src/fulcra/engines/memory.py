@@ -19,9 +19,7 @@ SHARE = 0.5
 
 
 def row_bytes(model: Model, prompt: int, horizon: int) -> int:
-    """Bytes of one row: keys and values of every token, the widest activations of its prompt, its
-    logits.
-    """
+    """Bytes of one row: its keys and values, the widest activations of its prompt, its logits."""
     text = model.hf.config.get_text_config()
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     head_dim = getattr(text, "head_dim", None) or model.d_model // text.num_attention_heads
@@ -57,9 +55,9 @@ def held_bytes(device: torch.device) -> int:
 
 def rows_together(model: Model, requests: Sequence[RolloutRequest]) -> int:
     """How many of `requests`, in their order, run together; by the constant alone."""
-    some = requests[:MAX_ROWS]
+    first = requests[:MAX_ROWS]
     limit = BYTES.get(model.device.type, ACCELERATOR_BYTES)
-    return max(1, min(MAX_ROWS, limit // (batch_bytes(model, some) // len(some))))
+    return max(1, min(MAX_ROWS, limit // (batch_bytes(model, first) // len(first))))
 
 
 def rows_that_fit(model: Model, requests: Sequence[RolloutRequest]) -> int:
@@ -76,10 +74,9 @@ def rows_that_fit(model: Model, requests: Sequence[RolloutRequest]) -> int:
 
 
 def slots_together(model: Model, requests: Sequence[RolloutRequest], width: int, most: int) -> int:
-    """How many rows of `width` tokens stand in slots at once, a power of two, at most `most`: the
-    constant decides, free memory halves.
+    """How many rows of `width` tokens stand in slots at once, a power of two, at most `most`.
 
-    InputError where not even one fits.
+    The constant decides, free memory halves. InputError where not even one fits.
     """
     rows_that_fit(model, [max(requests, key=lambda r: len(r.prompt) + r.horizon)])
     prompt = max(len(r.prompt) for r in requests)
@@ -92,9 +89,9 @@ def slots_together(model: Model, requests: Sequence[RolloutRequest], width: int,
 
 def alone_too_large(model: Model, request: RolloutRequest) -> InputError:
     """What is raised for a row that ran out of memory on its own."""
-    asked = f"rollout of {len(request.prompt)} + {request.horizon} tokens"
+    size = f"rollout of {len(request.prompt)} + {request.horizon} tokens"
     return InputError(
-        f"{asked}: {model.name} ran out of memory with this row alone; shorten it, or free memory"
+        f"{size}: {model.name} ran out of memory with this row alone; shorten it, or free memory"
     )
 
 

@@ -10,8 +10,9 @@ from fulcra.types import RolloutRequest
 
 
 def uniforms(requests: Sequence[RolloutRequest], horizon: int) -> Tensor:
-    """One uniform number a row and step, [row, step] float32, from the row's own seed alone; 0 in
-    greedy rows.
+    """One uniform number a row and step, [row, step] float32; 0 in greedy rows.
+
+    From the row's own seed alone, whatever else is in the batch.
     """
     seeds = {request.sampling.seed for request in requests if request.sampling.temperature > 0}
     draws = {
@@ -31,8 +32,7 @@ def is_warm(requests: Sequence[RolloutRequest]) -> bool:
 
 
 def choose(logits: Tensor, temperature: Tensor, uniform: Tensor, warm: bool) -> Tensor:
-    """The next token of every row, from logits [row, vocab]; `warm` says whether any row may be
-    drawn.
+    """The next token of every row, from logits [row, vocab]; `warm`: whether any row may be drawn.
 
     Nothing here waits for the device, and no shape depends on what a tensor holds.
     """

@@ -1,6 +1,4 @@
-"""What each slot's edits do to each layer, as tensors of fixed shape that hooks read: a new dose is
-a new number.
-"""
+"""Each slot's edits as tensors of fixed shape that hooks read: a new dose is a new number."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -46,20 +44,16 @@ def neurons_of(edits: Sequence[Edit]) -> list[tuple[int, float, float]]:
 
 def most_a_layer(rows: Sequence[Edits]) -> int:
     """The most neurons that one row edits in one layer, at least 1."""
-    return (
-        max(
-            (len(neurons_of(some)) for edits in rows for some in by_layer(edits).values()),
-            default=0,
-        )
-        or 1
-    )
+    layers = (layer_edits for edits in rows for layer_edits in by_layer(edits).values())
+    return max((len(neurons_of(layer_edits)) for layer_edits in layers), default=0) or 1
 
 
 @final
 class Doses:
-    """h <- factor * h + shift on `index` of each layer, slot and place, [layer, slot, 1, edit], and
-    the vectors added to what MLPs and blocks write, [layer, slot, 1, d_model]. A slot without edits
-    multiplies by 1 and adds 0.
+    """h <- factor * h + shift on `index` of each layer, slot and place, [layer, slot, 1, edit].
+
+    `vectors` are added to what MLPs and blocks write, [layer, slot, 1, d_model]. A slot without
+    edits multiplies by 1 and adds 0.
     """
 
     def __init__(self, model: Model, slots: int, edits: int) -> None:
@@ -75,7 +69,7 @@ class Doses:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """All of them."""
+        """Every tensor that the hooks read."""
         return [self.index, self.factor, self.shift, *self.vectors.values()]
 
     def put(self, slots: Tensor, rows: Sequence[Edits]) -> None:
@@ -90,32 +84,30 @@ class Doses:
             vectors[:, slots] = 0
         for row, edits in enumerate(rows):
             require_edits(self.model, edits)
-            for layer, some in by_layer(edits).items():
-                if found := neurons_of(some):
+            for layer, layer_edits in by_layer(edits).items():
+                if changes := neurons_of(layer_edits):
                     # a place that is left repeats the first edit: what is written twice is the same
-                    found += found[:1] * (self.edits - len(found))
+                    changes += changes[:1] * (self.edits - len(changes))
                     place = (layer, row, 0)
                     index[place], factor[place], shift[place] = (
-                        torch.tensor(column) for column in zip(*found, strict=True)
+                        torch.tensor(column) for column in zip(*changes, strict=True)
                     )
-                self._put_vectors(layer, slots[row], some)
+                self._put_vectors(layer, slots[row], layer_edits)
         for held, new in ((self.index, index), (self.factor, factor), (self.shift, shift)):
             held[:, slots] = new.to(held)
 
     def _put_vectors(self, layer: int, slot: Tensor, edits: Sequence[Edit]) -> None:
         for kind, vectors in self.vectors.items():
-            some = [
+            doses = [
                 edit.site.vector.detach().float() * edit.value
                 for edit in edits
                 if edit.op == kind and isinstance(edit.site, Direction)
             ]
-            if some:
-                vectors[layer, slot, 0] = torch.stack(some).sum(0).to(vectors)
+            if doses:
+                vectors[layer, slot, 0] = torch.stack(doses).sum(0).to(vectors)
 
     def install(self) -> None:
-        """Hooks on every layer of the model, once: they read these tensors, and no Python looks at
-        a row.
-        """
+        """Puts hooks on every layer, once: they read these tensors, and no Python looks at a row."""
         for layer, block in enumerate(self.model.blocks):
             self.model.down(layer).register_forward_pre_hook(self._on_neurons(layer))
             self.model.down(layer).register_forward_hook(self._on_output("add_mlp", layer))

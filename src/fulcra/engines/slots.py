@@ -1,6 +1,4 @@
-"""Rows in fixed slots: one decoding step whose shapes never change, compiled once, with all that
-differs in tensors.
-"""
+"""Rows in fixed slots: one decoding step whose shapes never change, compiled once."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -15,7 +13,7 @@ from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLa
 from fulcra.engines.decoding import Prefix, prefilled
 from fulcra.engines.sampling import choose, is_warm, uniforms
 from fulcra.engines.slot_doses import Doses
-from fulcra.engines.transcript import Said
+from fulcra.engines.transcript import Transcript
 from fulcra.models import Model
 from fulcra.types import Rollout, RolloutRequest
 
@@ -24,8 +22,9 @@ BACKEND = "inductor"
 
 
 class SlotLayer(StaticLayer):
-    """Keys and values of one layer [slot, head, column, head_dim]; every slot writes at the column
-    of its own `place`.
+    """Keys and values of one layer [slot, head, column, head_dim].
+
+    Every slot writes at the column of its own `place`.
     """
 
     def __init__(self, states: tuple[Tensor, Tensor], place: Tensor, width: int) -> None:
@@ -50,8 +49,9 @@ class SlotLayer(StaticLayer):
         return 1
 
     def put(self, slots: Tensor, states: tuple[Tensor, Tensor]) -> None:
-        """Prompts in the first columns of `slots`, zeros in all others: a masked number that is not
-        finite still spoils a row.
+        """Prompts in the first columns of `slots`, zeros in all others.
+
+        A masked number that is not finite still spoils a row.
         """
         for held, state in zip(self.held, states, strict=True):
             held[slots] = torch.nn.functional.pad(state, (0, 0, 0, held.shape[2] - state.shape[2]))
@@ -59,8 +59,7 @@ class SlotLayer(StaticLayer):
 
 @final
 class Slots:
-    """So many rows of a model at a time, each of at most `width` tokens and `edits` edited neurons
-    a layer.
+    """Rows of a model, `size` at a time, of at most `width` tokens and `edits` neurons a layer.
 
     A row stands in the columns from `start` on; `place` is where its last `token` goes. The step
     runs on a twin of the model, other modules around the same weights, so that its hooks can stay
@@ -80,7 +79,8 @@ class Slots:
             torch.zeros(size, device=device),
             torch.zeros(size, width, device=device),
         )
-        self.said = Said(torch.zeros(size, dtype=torch.long, device=device), width, model.end_ids)
+        horizon = torch.zeros(size, dtype=torch.long, device=device)
+        self.transcript = Transcript(horizon, width, model.end_ids)
         self.doses = Doses(self.twin, size, edits)
         self.doses.install()
         self.windows = windows(model)
@@ -90,12 +90,8 @@ class Slots:
         self._compiled = {warm: compiled(self._advance, device) for warm in (False, True)}
 
     def serves(self, model: Model, width: int, edits: int) -> bool:
-        """Whether rows of this size fit, and the twin still stands around the model's weights,
-        where they were.
-        """
-        same = [id(one) for one in model.hf.parameters()] == [
-            id(one) for one in self.twin.hf.parameters()
-        ]
+        """Whether rows of this size fit, and the twin still has the model's weights as they are."""
+        same = list(map(id, model.hf.parameters())) == list(map(id, self.twin.hf.parameters()))
         there = (model.device, model.dtype) == (self.token.device, self.doses.shift.dtype)
         return same and there and width <= self.width and edits <= self.doses.edits
 
@@ -103,51 +99,42 @@ class Slots:
     def fill(self, model: Model, slots: Sequence[int], requests: Sequence[RolloutRequest]) -> None:
         """New rows at `slots`: prompts read together under their edits, first tokens chosen."""
         prefix = prefilled(model, requests)
-        at = torch.tensor(slots, device=self.every.device)
+        places = torch.tensor(slots, device=self.every.device)
         for layer, states in zip(self._room(prefix), prefix.states, strict=True):
-            layer.put(at, states)
-        self.doses.put(at, [request.edits for request in requests])
-        self.start[at], self.place[at] = prefix.pads, max(len(r.prompt) for r in requests)
-        self.temperature[at] = torch.tensor(
-            [r.sampling.temperature for r in requests], device=at.device
-        )
-        self.uniform[at] = uniforms(requests, self.width).to(at.device)
-        self.said.begin(at, torch.tensor([r.horizon for r in requests], device=at.device))
-        self.alive[at] = True
-        self._take(at, prefix.logits, is_warm(requests))
+            layer.put(places, states)
+        self.doses.put(places, [request.edits for request in requests])
+        self.start[places], self.place[places] = prefix.pads, max(len(r.prompt) for r in requests)
+        temperature = [r.sampling.temperature for r in requests]
+        self.temperature[places] = torch.tensor(temperature, device=places.device)
+        self.uniform[places] = uniforms(requests, self.width).to(places.device)
+        horizon = torch.tensor([r.horizon for r in requests], device=places.device)
+        self.transcript.begin(places, horizon)
+        self.alive[places] = True
+        self._take(places, prefix.logits, is_warm(requests))
 
     def _room(self, prefix: Prefix) -> list[SlotLayer]:
         """The cache, made when the first keys and values show how large they are."""
         if not self.layers:
             self.layers = [SlotLayer(states, self.place, self.width) for states in prefix.states]
             self.cache = Cache(layers=list(self.layers))
-            said, state = (
-                self.said,
-                (
-                    self.token,
-                    self.start,
-                    self.place,
-                    self.alive,
-                    self.temperature,
-                    self.uniform,
-                    self.every,
-                ),
-            )
-            texts = (said.horizon, said.ends, said.tokens, said.count, said.ended, said.broken)
-            for tensor in (
-                *state,
-                *texts,
-                *self.doses.tensors,
-                *(held for layer in self.layers for held in layer.held),
-            ):
+            for tensor in self._static():
                 # written in place and never moved: what a CUDA graph needs to know
                 torch._dynamo.mark_static_address(tensor)
         return self.layers
 
+    def _static(self) -> list[Tensor]:
+        """Every tensor that a step reads or writes in place."""
+        text = self.transcript
+        rows = [self.token, self.start, self.place, self.alive, self.temperature, self.uniform]
+        texts = [text.horizon, text.ends, text.tokens, text.count, text.ended, text.broken]
+        states = [held for layer in self.layers for held in layer.held]
+        return [*rows, self.every, *texts, *self.doses.tensors, *states]
+
     @torch.no_grad()
     def step(self, warm: bool) -> Tensor:
-        """The logits [slot, vocab] of one more token in every slot, overwritten by the next step;
-        `warm`: some row is drawn.
+        """The logits [slot, vocab] of one more token in every slot; `warm`: some row is drawn.
+
+        The next step overwrites them.
         """
         torch.compiler.cudagraph_mark_step_begin()
         logits: Tensor = self._compiled[warm](warm)
@@ -169,25 +156,26 @@ class Slots:
 
     def _take(self, slots: Tensor, logits: Tensor, warm: bool) -> None:
         finite = torch.isfinite(logits.sum(-1, dtype=torch.float32))
-        uniform = self.uniform[slots, self.said.count[slots].clamp(max=self.width - 1)]
+        uniform = self.uniform[slots, self.transcript.count[slots].clamp(max=self.width - 1)]
         chosen = choose(logits, self.temperature[slots], uniform, warm)
-        self.alive[slots] = self.said.take(slots, self.alive[slots], chosen, finite)
+        self.alive[slots] = self.transcript.take(slots, self.alive[slots], chosen, finite)
         self.token[slots] = chosen
 
     def _mask(self) -> Tensor | dict[str, Tensor]:
-        """What is added to attention scores, [slot, 1, 1, column]; one for each kind of layer where
-        a model has two.
+        """What is added to attention scores, [slot, 1, 1, column].
+
+        One for each kind of layer where a model has two.
         """
         columns = torch.arange(self.width, device=self.place.device)
         last = self.place[:, None]
-        said = (columns >= self.start[:, None]) & (columns <= last)
+        past = (columns >= self.start[:, None]) & (columns <= last)
 
-        def additive(seen: Tensor) -> Tensor:
-            zero = torch.zeros(seen.shape, dtype=self.twin.dtype, device=seen.device)
-            return zero.masked_fill(~seen, torch.finfo(zero.dtype).min)[:, None, None]
+        def additive(visible: Tensor) -> Tensor:
+            zero = torch.zeros(visible.shape, dtype=self.twin.dtype, device=visible.device)
+            return zero.masked_fill(~visible, torch.finfo(zero.dtype).min)[:, None, None]
 
         masks = {
-            window: additive(said if window is None else said & (columns > last - window))
+            window: additive(past if window is None else past & (columns > last - window))
             for window in self.windows
         }
         if len(masks) == 1:
@@ -203,13 +191,14 @@ class Slots:
         return silent
 
     def rollouts(self, slots: Sequence[int]) -> list[Rollout]:
-        """What came of the rows at `slots`."""
-        return self.said.rollouts(slots)
+        """The rollouts of the rows at `slots`, so far."""
+        return self.transcript.rollouts(slots)
 
 
 def windows(model: Model) -> set[int | None]:
-    """The attention windows of the model's layers, None for full attention; empty where a layer
-    keeps something else.
+    """The attention windows of the model's layers, None for full attention.
+
+    Empty where a layer keeps something else than keys and values.
     """
     layers = DynamicCache(config=model.hf.config).layers
     if any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):

@@ -1,6 +1,4 @@
-"""What rows have said so far, all as tensors: their tokens, how they ended, whether they still
-speak.
-"""
+"""The replies of a batch so far, all as tensors: tokens, how they ended, which still go on."""
 
 from collections.abc import Sequence
 from typing import final
@@ -12,8 +10,8 @@ from fulcra.types import Rollout
 
 
 @final
-class Said:
-    """The tokens of each row, room for `width` of them; a row says at most `horizon` [row]."""
+class Transcript:
+    """The tokens of each row, room for `width` of them; a row has at most `horizon` [row]."""
 
     def __init__(self, horizon: Tensor, width: int, ends: frozenset[int]) -> None:
         rows, device = len(horizon), horizon.device
@@ -26,26 +24,24 @@ class Said:
         )
 
     def take(self, rows: Tensor, alive: Tensor, chosen: Tensor, finite: Tensor) -> Tensor:
-        """Which of `rows` still speak after one more token each; what rows that are over would say
-        is not kept.
-        """
+        """Which of `rows` go on after one more token each; rows that are over take none."""
         end = (chosen[:, None] == self.ends).any(-1)
         speaks = alive & finite & ~end
-        at = self.count[rows].clamp(max=self.tokens.shape[1] - 1)
+        place = self.count[rows].clamp(max=self.tokens.shape[1] - 1)
         self.broken[rows] |= alive & ~finite
         self.ended[rows] |= alive & finite & end
-        self.tokens[rows, at] = torch.where(speaks, chosen, self.tokens[rows, at])
+        self.tokens[rows, place] = torch.where(speaks, chosen, self.tokens[rows, place])
         self.count[rows] += speaks
         return speaks & (self.count[rows] < self.horizon[rows])
 
     def begin(self, rows: Tensor, horizon: Tensor) -> None:
-        """New rows stand at `rows`, and have said nothing."""
+        """New rows stand at `rows`, without a token so far."""
         self.horizon[rows] = horizon
         for held in (self.count, self.ended, self.broken):
             held[rows] = 0
 
     def rollouts(self, rows: Sequence[int] | None = None) -> list[Rollout]:
-        """What came of the rows at `rows`, of all of them where None."""
+        """The rollouts of the rows at `rows`, of all of them where None."""
         places = (
             slice(None)
             if rows is None

@@ -1,6 +1,4 @@
-"""What rows of one batch share: below its first edited layer a row is its prompt and its tokens,
-whatever its dose.
-"""
+"""What rows of one batch share: below its first edited layer no row depends on its dose."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,9 +22,7 @@ SPAN = 1 << 32
 
 
 def is_write(edit: Edit) -> bool:
-    """Whether the edit moves the block's output by a multiple of one column of W_down, at every
-    position.
-    """
+    """Whether the edit adds a multiple of one column of W_down to the block's output everywhere."""
     return isinstance(edit.site, Neuron) and edit.site.expert is None and edit.positions == "all"
 
 
@@ -44,8 +40,7 @@ def entry_layer(edits: Edits, n_layers: int, share: Share) -> int:
 
 
 class Trunk:
-    """Rows sorted by the layer at which they enter, and below it the trunk rows that stand for
-    them.
+    """Rows sorted by the layer at which they enter, and the trunk rows that stand for them below.
 
     At layer l (n_layers: the final norm) the batch holds the rows with entry <= l, then one trunk
     row for each distinct history of the rows still to come, deepest first. A row enters as a copy
@@ -60,8 +55,9 @@ class Trunk:
         self.regroup(torch.zeros_like(self.entry), torch.ones_like(self.entry, dtype=torch.bool))
 
     def regroup(self, tokens: Tensor, alive: Tensor) -> Tensor:
-        """The trunk rows after one more token a row: for each its place among the old ones. Waits
-        for the device three times.
+        """The trunk rows after one more token a row: for each its place among the old ones.
+
+        Waits for the device three times.
         """
         came = (alive & (self.entry > 0)).nonzero()[:, 0]
         entry = self.entry[came]
@@ -82,14 +78,12 @@ class Trunk:
         self.still = bool(facts[-1])
         return parents
 
-    def select(self, kept: Tensor) -> None:
-        """The rows at `kept` stay; call `regroup` next."""
-        self.entry, self.node = self.entry[kept], self.node[kept]
+    def select(self, places: Tensor) -> None:
+        """The rows at `places` stay; call `regroup` next."""
+        self.entry, self.node = self.entry[places], self.node[places]
 
     def base(self) -> Tensor:
-        """For each row of the batch at the embedding, a row of the whole batch with the same
-        history.
-        """
+        """For each row at the embedding, a row of the whole batch with the same history."""
         return torch.cat(
             [torch.arange(self.own[0], device=self.first.device), self.first[: self.shared[0]]]
         )
@@ -104,9 +98,7 @@ class Trunk:
         )
 
     def widening(self, layer: int) -> Tensor | None:
-        """For each row of the batch at `layer` the place of its input in the batch below; None
-        where nobody enters.
-        """
+        """The place of each row's input at `layer` in the batch below; None where nobody enters."""
         before, now, left = self.own[layer - 1], self.own[layer], self.shared[layer]
         if now == before and left == self.shared[layer - 1]:
             return None
@@ -118,8 +110,9 @@ class Trunk:
 
 @dataclass(slots=True)
 class _Writes:
-    """h <- factor * h + shift for rows that enter above the edited layer: what they add to the
-    stream is change * vector.
+    """h <- factor * h + shift for rows that enter above the edited layer.
+
+    What a row adds to the stream is the change of h times its vector [d_model].
     """
 
     rows: Tensor
@@ -129,21 +122,18 @@ class _Writes:
     vectors: Tensor
 
     def select(self, place: Tensor) -> None:
-        kept = place[self.rows] >= 0
-        self.rows = place[self.rows[kept]]
-        self.index, self.factor, self.shift, self.vectors = (
-            self.index[kept],
-            self.factor[kept],
-            self.shift[kept],
-            self.vectors[kept],
-        )
+        stay = place[self.rows] >= 0
+        self.rows = place[self.rows[stay]]
+        self.index, self.factor = self.index[stay], self.factor[stay]
+        self.shift, self.vectors = self.shift[stay], self.vectors[stay]
 
 
 def split_writes(
     model: Model, rows: Sequence[Edits], entry: Sequence[int]
 ) -> tuple[list[Edits], dict[int, _Writes]]:
-    """What hooks must do in each row, and by entry layer what rows bring with them when they enter
-    just above an edit.
+    """The edits that hooks make in each row, and by entry layer those that rows bring with them.
+
+    A row brings with it what it changes just below its entry.
     """
     below: dict[int, list[tuple[int, Edit]]] = {}
     for row, (edits, layer) in enumerate(zip(rows, entry, strict=True)):
@@ -176,14 +166,12 @@ def _gathered(value: Any, index: Tensor, batch: int) -> Any:
             else value
         )
     if isinstance(value, tuple):
-        return tuple(_gathered(one, index, batch) for one in value)
+        return tuple(_gathered(part, index, batch) for part in value)
     return value
 
 
 class Widening:
-    """The batch as it widens on its way up, one forward pass at a time: the hooks of `widened` act
-    through it.
-    """
+    """The batch as it widens on its way up, one forward pass at a time, for the hooks of `widened`."""
 
     def __init__(self, trunk: Trunk, writes: dict[int, _Writes], applied: Applied) -> None:
         self.trunk, self.writes, self.applied = trunk, writes, applied
@@ -196,25 +184,22 @@ class Widening:
         }
         self.batch = self.trunk.own[0] + self.trunk.shared[0]
         self.origin: Tensor | None = None
-        self._kept: dict[int, tuple[Any, Any]] = {}
+        self._sides: dict[int, tuple[Any, Any]] = {}
         self._changes: dict[int, Tensor] = {}
 
-    def select(self, kept: Tensor, rows: int) -> None:
-        """The batch goes on with the rows at `kept` of its `rows` rows, in that order."""
-        place = kept.new_full((rows,), -1)
-        place[kept] = torch.arange(len(kept), device=kept.device)
+    def select(self, places: Tensor, rows: int) -> None:
+        """The batch goes on with the rows at `places` of its `rows` rows, in that order."""
+        place = places.new_full((rows,), -1)
+        place[places] = torch.arange(len(places), device=places.device)
         for writes in self.writes.values():
             writes.select(place)
 
     def read(self, layer: int, activation: Tensor) -> None:
-        """Takes from the down projection's input what the rows that enter above change in it, [row,
-        pos].
-        """
+        """Stores what rows that enter above change in the down projection's input, [row, pos]."""
         writes = self.writes[layer + 1]
-        held = activation[self.trunk.below(layer + 1, writes.rows), :, writes.index]
-        self._changes[layer + 1] = (
-            torch.addcmul(writes.shift[:, None], held, writes.factor[:, None]) - held
-        )
+        natural = activation[self.trunk.below(layer + 1, writes.rows), :, writes.index]
+        dosed = torch.addcmul(writes.shift[:, None], natural, writes.factor[:, None])
+        self._changes[layer + 1] = dosed - natural
         self.applied.passes += 1
 
     def inputs(
@@ -224,13 +209,12 @@ class Widening:
         step = self.steps.get(layer)
         if step is not None:
             self.origin = step if self.origin is None else self.origin[step]
-            self.applied.rows, self._kept = len(step), {}
+            self.applied.rows, self._sides = len(step), {}
             args = (self._entered(layer, args[0].index_select(0, step)), *args[1:])
         if self.origin is None:
             return None
-        return (args[0], *(self._side(one) for one in args[1:])), {
-            name: self._side(value) for name, value in kwargs.items()
-        }
+        named = {name: self._side(value) for name, value in kwargs.items()}
+        return (args[0], *(self._side(value) for value in args[1:])), named
 
     def _entered(self, layer: int, stream: Tensor) -> Tensor:
         if layer not in self._changes:
@@ -243,18 +227,16 @@ class Widening:
         # The same mask goes to every block: gathered once for all blocks between two widenings.
         if not isinstance(value, Tensor | tuple) or self.origin is None:
             return value
-        if id(value) not in self._kept:
-            self._kept[id(value)] = (value, _gathered(value, self.origin, self.batch))
-        return self._kept[id(value)][1]
+        if id(value) not in self._sides:
+            self._sides[id(value)] = (value, _gathered(value, self.origin, self.batch))
+        return self._sides[id(value)][1]
 
 
 @contextmanager
 def widened(
     model: Model, trunk: Trunk, writes: dict[int, _Writes], applied: Applied
 ) -> Iterator[Widening]:
-    """A widening in force inside the block, on the blocks from the first entry upwards; no hook
-    where nobody enters.
-    """
+    """A widening in force inside the block, with hooks from the first entry upwards."""
     state = Widening(trunk, writes, applied)
     first = next(
         (layer for layer, step in state.steps.items() if step is not None), model.n_layers + 1

@@ -1,3 +1,1 @@
-"""What a rollout did: one file per question, from coherence and a behavior's oracle to a typed
-outcome.
-"""
+"""What a rollout did: coherence, a behavior's oracle and a typed outcome; judges of whole runs."""

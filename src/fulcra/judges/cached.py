@@ -1,12 +1,10 @@
-"""Answers that were paid for are kept: a judge with a cache on disk, by the hash of what it was
-asked.
-"""
+"""A judge with a cache on disk: answers that were paid for, by the hash of the question."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import final
 
-from fulcra.judges.panel import Item, Judge, Usage
+from fulcra.judges.judge import Item, Judge, Usage
 from fulcra.store import append_line, cache_folder, digest, read_lines
 from fulcra.types import Behavior, Finding
 
@@ -28,7 +26,7 @@ class Cached:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """The judge's own."""
+        """The judge's own identity."""
         return self.judge.identity
 
     @property
@@ -42,34 +40,33 @@ class Cached:
         return cache_folder() / "judges" / f"{digest(dict(self.identity))[:16]}.jsonl"
 
     def require(self, behavior: Behavior) -> None:
-        """As the judge itself."""
+        """InputError where the judge itself cannot read this behavior."""
         self.judge.require(behavior)
 
     def __call__(self, behavior: Behavior, items: Sequence[Item]) -> Iterator[tuple[int, Finding]]:
-        known = {
-            line["key"]: line
+        answers = self._answers()
+        keys = [self._key(behavior, item) for item in items]
+        missing = [i for i, key in enumerate(keys) if key not in answers]
+        self.hits += len(items) - len(missing)
+        for i, key in enumerate(keys):
+            if key in answers:
+                yield i, answers[key]
+        for position, finding in self.judge(behavior, [items[i] for i in missing]):
+            i = missing[position]
+            if finding.value is not None:
+                self._store(keys[i], finding)
+            yield i, finding
+
+    def _answers(self) -> dict[str, Finding]:
+        """The findings on disk by their key; the last one of a key counts."""
+        return {
+            line["key"]: Finding(line["value"], line["evidence"], line.get("quote", ""))
             for line in read_lines(self.path)
             if isinstance(line, dict) and "key" in line
         }
-        keys = [self._key(behavior, item) for item in items]
-        missing = [i for i, key in enumerate(keys) if key not in known]
-        self.hits += len(items) - len(missing)
-        for i, key in enumerate(keys):
-            if key in known:
-                yield (
-                    i,
-                    Finding(
-                        known[key]["value"], known[key]["evidence"], known[key].get("quote", "")
-                    ),
-                )
-        for at, finding in self.judge(behavior, [items[i] for i in missing]):
-            i = missing[at]
-            if finding.value is not None:
-                self._keep(keys[i], finding)
-            yield i, finding
 
     def _key(self, behavior: Behavior, item: Item) -> str:
-        asked = [
+        question = [
             dict(self.identity),
             behavior.flip,
             behavior.label("unchanged"),
@@ -77,10 +74,9 @@ class Cached:
             item.text,
             item.ended,
         ]
-        return digest([self.salt, *asked])
+        return digest([self.salt, *question])
 
-    def _keep(self, key: str, finding: Finding) -> None:
-        quoted = {"quote": finding.quote} if finding.quote and self.salt is None else {}
-        append_line(
-            self.path, {"key": key, "value": finding.value, "evidence": finding.evidence, **quoted}
-        )
+    def _store(self, key: str, finding: Finding) -> None:
+        quote = {"quote": finding.quote} if finding.quote and self.salt is None else {}
+        line = {"key": key, "value": finding.value, "evidence": finding.evidence, **quote}
+        append_line(self.path, line)

@@ -1,6 +1,4 @@
-"""Is this one rollout coherent? Enough distinct n-grams, and few tokens that surprise a reference
-(law.md section 5).
-"""
+"""Is this one rollout coherent? Distinct n-grams, few surprising tokens (law.md section 5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +19,9 @@ HIGHEST_LEVEL = 4.6
 
 @dataclass(frozen=True, slots=True)
 class CoherenceStandard:
-    """What counts as coherent, set from clean rollouts: a floor of distinct n-grams, a share of
-    tokens above a level [nats].
+    """What counts as coherent: a floor of distinct n-grams, a share of tokens above a level [nats].
+
+    Clean rollouts set it.
     """
 
     ngram: int
@@ -31,16 +30,15 @@ class CoherenceStandard:
     surprised_share: float = 0.30
 
     def above(self, floor: float) -> "CoherenceStandard":
-        """The standard with at least this floor of distinct n-grams: one that is not learnt from
-        the text it judges.
+        """The standard with at least this floor of distinct n-grams.
+
+        Such a floor is not learnt from the text that it judges.
         """
         return replace(self, distinct_floor=max(self.distinct_floor, floor))
 
 
 class Coherence(NamedTuple):
-    """Whether a rollout is coherent (None: unscored), its distinct n-gram ratio and its share of
-    surprising tokens.
-    """
+    """Whether a rollout is coherent (None: unscored), its n-gram ratio and surprising share."""
 
     coherent: bool | None
     distinct: float | None
@@ -50,10 +48,10 @@ class Coherence(NamedTuple):
 def coherence_standard(
     clean_tokens: Sequence[Sequence[int]], clean_surprise: Sequence[Sequence[float]], vocab: int
 ) -> CoherenceStandard:
-    """The standard of clean rollouts: floor min(.8, 3/4 of their mean ratio), level min(4.6, their
-    99th percentile + 1 nat).
+    """The standard of clean rollouts.
 
-    Clean rollouts all too short for an n-gram repeat nothing: their ratio is taken as 1.
+    Floor: min(.8, 3/4 of their mean ratio). Level: min(4.6, their 99th percentile + 1 nat). Clean
+    rollouts all too short for an n-gram repeat nothing: their ratio is taken as 1.
     """
     flat = torch.tensor([value for row in clean_surprise for value in row], dtype=torch.float64)
     if not len(flat):

@@ -1,22 +1,21 @@
-"""The network of a judge: chat completions of an OpenAI-compatible endpoint, asked again where that
-can help, never for ever.
-"""
+"""The network of a judge: chat completions of an OpenAI-compatible endpoint, within time limits."""
 
 import ipaddress
 import json
+import ssl
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPMessage
-from typing import IO, Any, NamedTuple, final
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from functools import cache
+from typing import Any, NamedTuple
+
+import httpx2
 
 from fulcra.errors import InputError
-from fulcra.judges.panel import Usage
+from fulcra.judges.judge import Usage
 
 #: The first wait between two attempts, doubled each time [s].
 BACKOFF = 0.5
@@ -42,8 +41,9 @@ class Answer(NamedTuple):
 
 
 class _Failed(Exception):
-    """One attempt without an answer: `again` whether another may help, `wait` how long the server
-    asks for [s].
+    """One attempt without an answer; `again` says whether another may help.
+
+    `wait` is how long the server asks for [s], `status` its HTTP status.
     """
 
     def __init__(
@@ -51,16 +51,6 @@ class _Failed(Exception):
     ) -> None:
         super().__init__(why)
         self.again, self.wait, self.status = again, wait, status
-
-
-@final
-class _NoRedirect(HTTPRedirectHandler):
-    """A completion goes to the address it was meant for and nowhere else."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        """Nothing: the redirect becomes an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +68,20 @@ class Endpoint:
     attempts: int = 4
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(self.url):
             raise InputError(
                 f"judge endpoint {self.url!r}: expected an address like http://localhost:8000/v1"
+            )
+        if self.key and not (self.key.isascii() and self.key.isprintable()):
+            raise InputError(
+                f"judge endpoint {self.url!r}: its key holds a line break or a letter that no HTTP"
+                " header can carry; set FULCRA_JUDGE_KEY anew"
             )
 
     @property
     def is_local(self) -> bool:
         """Whether the address is this machine's own: words sent there do not leave it."""
-        return is_loopback(urlsplit(self.url).hostname or "")
+        return is_loopback(httpx2.URL(self.url).host)
 
     def ask(
         self,
@@ -95,78 +89,104 @@ class Endpoint:
         schema: Mapping[str, Any] | None,
         stop: threading.Event,
     ) -> Answer:
-        """The answer to one conversation at temperature 0; `stop` ends the waiting between
-        attempts.
-        """
+        """The answer to one conversation at temperature 0; `stop` ends a wait between attempts."""
         body = _body(self.model, messages, schema)
         deadline, sent = time.monotonic() + self.patience, 0
         failed = _Failed("not asked")
         while sent < self.attempts and not stop.is_set():
             sent += 1
             try:
-                return _answer(
-                    self._post(body, deadline), sent, plain="response_format" not in body
-                )
+                reply = self._post(body, deadline)
+                return _answer(reply, sent, plain="response_format" not in body)
             except _Failed as error:
                 failed = error
             if failed.status in (400, 422) and body.pop("response_format", None):
                 continue
             wait = BACKOFF * 2 ** (sent - 1) if failed.wait is None else failed.wait
-            if (
-                not failed.again
-                or time.monotonic() + wait > deadline
-                or (sent < self.attempts and stop.wait(wait))
-            ):
+            if not failed.again or time.monotonic() + wait > deadline:
                 break
+            if sent < self.attempts:
+                stop.wait(wait)
         return Answer("", Usage(sent), str(failed), down=failed.again)
 
     def _post(self, body: Mapping[str, Any], deadline: float) -> bytes:
-        headers = {"Content-Type": "application/json", "User-Agent": "fulcra"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        request = Request(
-            f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers
-        )
+        """The body of the response to one request; `_Failed` without one."""
         limit = min(deadline, time.monotonic() + self.timeout)
         try:
-            with self._opener().open(
-                request, timeout=max(0.01, limit - time.monotonic())
-            ) as response:
+            with self._request(body, limit) as response:
+                if not response.is_success:
+                    raise self._status(response)
                 return _read(response, limit)
-        except HTTPError as error:
-            with error:
-                raise self._status(error) from None
-        except (URLError, HTTPException, OSError) as error:
-            reason = getattr(error, "reason", error)
-            why = (
-                "no answer in time"
-                if isinstance(reason, TimeoutError)
-                else f"no connection ({type(reason).__name__})"
-            )
-            raise _Failed(why) from None
-
-    def _opener(self) -> OpenerDirector:
-        # What goes to this machine goes straight there, whatever proxy the environment names.
-        return build_opener(_NoRedirect, *([ProxyHandler({})] if self.is_local else []))
-
-    def _status(self, error: HTTPError) -> _Failed:
-        if error.code in (401, 403):
-            found = "its key" if self.key else "no key"
+        except httpx2.TimeoutException:
+            raise _Failed("no answer in time") from None
+        except httpx2.RequestError as error:
+            raise _Failed(f"no connection ({_cause(error)})") from None
+        except ImportError as error:
             raise InputError(
-                f"judge {self.model} at {self.url}: HTTP {error.code} with {found}; set"
-                " FULCRA_JUDGE_KEY to a valid one"
+                f"judge {self.model} at {self.url}: the proxy that the environment names cannot be"
+                f" used ({error}); unset it or install that package"
             ) from None
-        if error.code == 404:
+
+    def _request(
+        self, body: Mapping[str, Any], limit: float
+    ) -> AbstractContextManager[httpx2.Response]:
+        """One request on its way: no redirect is followed, and nothing outlives it.
+
+        What goes to this machine goes straight there, whatever proxy the environment names.
+        """
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        headers["User-Agent"] = "fulcra"
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        return httpx2.stream(
+            "POST",
+            f"{self.url.rstrip('/')}/chat/completions",
+            content=json.dumps(body).encode(),
+            headers=headers,
+            timeout=max(0.01, limit - time.monotonic()),
+            follow_redirects=False,
+            verify=_certificates(),
+            trust_env=not self.is_local,
+        )
+
+    def _status(self, response: httpx2.Response) -> _Failed:
+        """What a response without success means; InputError where the user must mend something."""
+        status = response.status_code
+        if status in (401, 403):
+            key = "its key" if self.key else "no key"
+            raise InputError(
+                f"judge {self.model} at {self.url}: HTTP {status} with {key}; set"
+                " FULCRA_JUDGE_KEY to a valid one"
+            )
+        if status == 404:
             raise InputError(
                 f"judge {self.model} at {self.url}: HTTP 404; check the address (it ends in /v1)"
                 " and the model's name"
-            ) from None
-        return _Failed(
-            f"HTTP {error.code}",
-            error.code in _AGAIN,
-            retry_after(error.headers.get("Retry-After")),
-            error.code,
-        )
+            )
+        wait = retry_after(response.headers.get("Retry-After"))
+        return _Failed(f"HTTP {status}", status in _AGAIN, wait, status)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The authorities that a connection may trust; read once, since that takes 50 ms."""
+    return httpx2.create_ssl_context()
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.host)
+
+
+def _cause(error: Exception) -> str:
+    """The name of the system's error behind a client's error, else its own."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, OSError):
+        behind = behind.__context__
+    return type(behind or error).__name__
 
 
 def is_loopback(host: str) -> bool:
@@ -178,9 +198,7 @@ def is_loopback(host: str) -> bool:
 
 
 def retry_after(value: str | None) -> float | None:
-    """The seconds that a Retry-After header asks to wait, from a number or a date; None without a
-    readable one.
-    """
+    """The seconds that a Retry-After header asks to wait; None where it is no number or date."""
     try:
         seconds = float(value or "")
     except ValueError:
@@ -208,27 +226,28 @@ def _body(
     return body
 
 
-def _read(response: Any, limit: float) -> bytes:
-    """The whole body; a failure where it is too large or drips past the limit."""
+def _read(response: httpx2.Response, limit: float) -> bytes:
+    """The whole body; a failure where it is too large, cut off or drips past the limit."""
     parts, size = [], 0
-    while part := response.read1(1 << 16):
-        parts.append(part)
-        size += len(part)
-        if size > LARGEST:
-            raise _Failed(f"an answer of more than {LARGEST} bytes", again=False)
-        if time.monotonic() > limit:
-            raise _Failed("no answer in time")
-    if response.length:
-        raise _Failed("an answer cut off")
+    try:
+        for part in response.iter_raw():
+            parts.append(part)
+            size += len(part)
+            if size > LARGEST:
+                raise _Failed(f"an answer of more than {LARGEST} bytes", again=False)
+            if time.monotonic() > limit:
+                raise _Failed("no answer in time")
+    except httpx2.RemoteProtocolError:
+        raise _Failed("an answer cut off") from None
     return b"".join(parts)
 
 
 def _answer(body: bytes, sent: int, plain: bool) -> Answer:
     """The first choice's words and the token count, of a body in the shape of a chat completion."""
     try:
-        found = json.loads(body)
-        text = found["choices"][0]["message"]["content"] or ""
-        usage = found.get("usage") or {}
+        content = json.loads(body)
+        text = content["choices"][0]["message"]["content"] or ""
+        usage = content.get("usage") or {}
         counted = (
             (int(usage["prompt_tokens"]), int(usage["completion_tokens"]), 0)
             if "prompt_tokens" in usage

@@ -1,6 +1,4 @@
-"""What happened in this one rollout? The typed outcome, first of the precedence wins (law.md
-section 6).
-"""
+"""What happened in this one rollout? The typed outcome, by precedence (law.md section 6)."""
 
 from collections.abc import Sequence
 
@@ -16,8 +14,7 @@ def judge_rollout(
     surprise: Sequence[float],
     standard: CoherenceStandard,
 ) -> Judgement:
-    """The judgement of a rollout as it stands: `text` is its tokens decoded, `surprise` [nats] one
-    value a token.
+    """The judgement of a rollout as it stands; `text` is its tokens decoded, `surprise` in nats.
 
     unscored (not finite, empty, or cut too short) > collapse > what the behavior's oracle reads.
     """
@@ -30,9 +27,7 @@ def judge_rollout(
 
 
 def typed(reading: Reading) -> Outcome:
-    """The outcome of a coherent rollout: unchanged > off_topic > flipped, flipped_correct when the
-    flip is correct.
-    """
+    """The outcome of a coherent rollout: unchanged > off_topic > flipped_correct, flipped."""
     if reading.unchanged:
         return "unchanged"
     if not reading.flipped:

@@ -1,6 +1,4 @@
-"""Forecasts from teacher-forced passes: both edges of a window before one dosed token is
-generated.
-"""
+"""Forecasts of both edges of a window from teacher-forced passes, before any dosed rollout."""
 
 from fulcra.ladders.curvature import second_order_kl
 from fulcra.ladders.flip_ladder import flip_ladder

@@ -1,6 +1,4 @@
-"""The ceiling forecast from curvature: where the divergence would reach the ladder's level if it
-stayed quadratic in the gain.
-"""
+"""The ceiling forecast from curvature: where a divergence quadratic in the gain has its level."""
 
 import math
 from collections.abc import Sequence
@@ -23,40 +21,38 @@ DRAWS = 16
 def curvatures(
     model: Model, branches: Sequence[Coordinate], clean: Stream, text: GenericText
 ) -> list[float]:
-    """v' F v B^2 of each branch [nats a token]: the divergence of a small gain g is half of it
-    times g^2.
+    """v' F v B^2 of each branch [nats a token], twice the divergence of a small gain over gain^2.
 
-    The write is seen as a unit direction of length |r|, through a post-MLP norm where there is one.
-    One clean pass and DRAWS backward passes serve all branches. InputError for an expert, which
-    acts on routed tokens alone.
+    The write counts as a direction of length |r|, through a post-MLP norm where there is one. One
+    clean pass and DRAWS backward passes serve all branches. InputError for an expert, which acts on
+    routed tokens alone.
     """
-    some = text.first(TEXTS)
-    factors = fisher_factors(model, some.prompts, some.replies, DRAWS)
-    found = []
-    for at in branches:
-        if not isinstance(at.branch, Direction) and at.branch.expert is not None:
+    generic = text.first(TEXTS)
+    factors = fisher_factors(model, generic.prompts, generic.replies, DRAWS)
+    values = []
+    for coord in branches:
+        branch = coord.branch
+        if not isinstance(branch, Direction) and branch.expert is not None:
             raise InputError(
-                f"branch {at.branch}: an expert acts on routed tokens alone, which one shift cannot"
+                f"branch {branch}: an expert acts on routed tokens alone, which one shift cannot"
                 " stand for; use kl_ladder"
             )
-        write = as_read(model, direction_of(model, at))
-        unit = write / write.norm() * float(clean.norm[at.branch.layer])
-        found.append(float((factors[at.branch.layer] @ unit).square().sum()))
-    return found
+        write = as_read(model, direction_of(model, coord))
+        shift = write / write.norm() * float(clean.norm[branch.layer])
+        values.append(float((factors[branch.layer] @ shift).square().sum()))
+    return values
 
 
 def second_order_kl(
     model: Model, branches: Sequence[Coordinate], clean: Stream, text: GenericText
 ) -> list[Edge]:
-    """The predicted ceiling of each branch, sqrt(2 LEVEL / curvature) in gain; tier 1, the same on
-    both poles.
+    """The predicted ceiling of each branch, sqrt(2 LEVEL / curvature) in gain; tier 1.
+
+    The same on both poles; censored where the rung does not exist.
     """
-    found = [
-        math.sqrt(2 * LEVEL / value) if value > 0 else None
-        for value in curvatures(model, branches, clean, text)
-    ]
-    reached = [
-        gain if gain is not None and at.reaches(gain) else None
-        for at, gain in zip(branches, found, strict=True)
-    ]
-    return [at.edge(gain, "second_order_kl", 1) for at, gain in zip(branches, reached, strict=True)]
+    edges = []
+    for branch, value in zip(branches, curvatures(model, branches, clean, text), strict=True):
+        gain = math.sqrt(2 * LEVEL / value) if value > 0 else None
+        reached = gain if gain is not None and branch.reaches(gain) else None
+        edges.append(branch.edge(reached, "second_order_kl", 1))
+    return edges

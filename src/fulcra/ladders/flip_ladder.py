@@ -1,6 +1,4 @@
-"""The ceiling forecast on the flipped replies themselves: the gain at which a dosed model could no
-longer say one through.
-"""
+"""The ceiling forecast on flipped replies: the gain at which a dosed model cannot finish one."""
 
 from collections.abc import Sequence
 
@@ -25,29 +23,29 @@ EXCESS = 0.03
 def flipped_text(
     model: Model, prompts: Sequence[Prompt], system: str | None, horizon: int
 ) -> GenericText:
-    """What follows the target opening in a flipped reply, after prompt and opening: of the true
-    answer where one is known, else as the undosed model goes on greedily. Replies that end with the
-    opening are left out; BehaviorError where all do.
+    """What follows the target opening in a flipped reply, after prompt and opening.
+
+    It is that of the true answer where one is known, else what the undosed model goes on with
+    greedily. Replies that end with the opening are left out; BehaviorError where all do.
     """
     begun, after = [], []
     for prompt in prompts:
-        asked = model.prompt_ids(prompt.text, system)
+        ids = model.prompt_ids(prompt.text, system)
         reply = model.reply_ids(prompt.answer or prompt.target_openings[0])
         opening = min(OPENING_TOKENS, len(reply) - 1) if prompt.answer else OPENING_TOKENS
-        begun.append(asked + reply[:opening])
+        begun.append(ids + reply[:opening])
         after.append(reply[opening:] if prompt.answer else ())
     unknown = [i for i, prompt in enumerate(prompts) if not prompt.answer]
-    for i, rollout in zip(
-        unknown, run(model, [RolloutRequest(begun[i], (), horizon) for i in unknown]), strict=True
-    ):
+    rollouts = run(model, [RolloutRequest(begun[i], (), horizon) for i in unknown])
+    for i, rollout in zip(unknown, rollouts, strict=True):
         after[i] = rollout.tokens
-    kept = [i for i, reply in enumerate(after) if reply]
-    if not kept:
+    places = [i for i, reply in enumerate(after) if reply]
+    if not places:
         raise BehaviorError(
             f"flipped replies: {model.name} ends all {len(prompts)} of them after the target"
             " opening; give true answers"
         )
-    return GenericText(tuple(begun[i] for i in kept), tuple(after[i] for i in kept))
+    return GenericText(tuple(begun[i] for i in places), tuple(after[i] for i in places))
 
 
 def flip_ladder(
@@ -58,12 +56,11 @@ def flip_ladder(
     reference: Model,
     gains: Sequence[float] = GAINS,
 ) -> list[Edge]:
-    """The predicted ceiling of each branch on `flips`; censored where the excess stays below EXCESS
-    up to the last rung.
+    """The predicted ceiling of each branch on `flips`: where the excess of odd tokens is EXCESS.
 
     The excess is the expected share of next tokens whose surprise under `reference` is above
-    `level` nats, beyond that of the undosed model. Tier 2: dosed teacher-forced passes, nothing
-    generated under a dose.
+    `level` nats, beyond that of the undosed model; censored where it stays below up to the last
+    rung. Tier 2: dosed teacher-forced passes, nothing generated under a dose.
     """
     texts = Texts.of_pairs(model, flips.prompts, flips.replies)
     odd = odd_tokens(reference, texts, level)

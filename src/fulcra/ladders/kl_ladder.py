@@ -1,6 +1,4 @@
-"""The ceiling forecast from divergence: the gain at which a dose costs .8 nat a token on generic
-text (law.md section 4).
-"""
+"""The ceiling forecast from divergence on generic text, .8 nat a token (law.md section 4)."""
 
 from collections.abc import Sequence
 
@@ -23,9 +21,9 @@ TEXTS = 16
 
 def _means(model: Model, texts: Texts, clean: Tensor, edits: Sequence[Edit | Edits]) -> Tensor:
     means = torch.empty(len(edits), device=clean.device)
-    for some, logits in dosed_logits(model, texts, edits):
-        for i, one in zip(some, logits, strict=True):
-            means[i] = kl_nats(clean, one[texts.where]).mean()
+    for places, logits in dosed_logits(model, texts, edits):
+        for place, dosed in zip(places, logits, strict=True):
+            means[place] = kl_nats(clean, dosed[texts.where]).mean()
     return means.cpu()
 
 
@@ -35,26 +33,17 @@ def edit_divergences(model: Model, edits: Sequence[Edit | Edits], text: GenericT
     return _means(model, texts, clean_logits(model, texts)[texts.where], edits)
 
 
-def divergences(
-    model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS
-) -> Tensor:
-    """Mean KL(clean || dosed) over continuation positions, nats a token, [branch, gain]."""
-    flat = edit_divergences(model, [at.dose(gain) for at in branches for gain in gains], text)
-    return flat.reshape(len(branches), len(gains))
-
-
 def kl_ladder(
     model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS
 ) -> list[Edge]:
-    """The predicted ceiling of each branch; censored where KL stays below the level up to the last
-    rung.
+    """The predicted ceiling of each branch; censored where KL stays below LEVEL on every rung.
 
     Tier 2: dosed teacher-forced passes, nothing generated. Cost: len(branches) x log2(len(gains) +
     1) passes over 16 texts, each from the dosed layer upwards; the edge is that of the whole ladder
     (`crossings`).
     """
-    some = text.first(TEXTS)
-    texts = Texts.of_pairs(model, some.prompts, some.replies)
+    generic = text.first(TEXTS)
+    texts = Texts.of_pairs(model, generic.prompts, generic.replies)
     clean = clean_logits(model, texts)[texts.where]
     return bisected(
         branches, lambda doses: _means(model, texts, clean, doses), gains, LEVEL, "kl_ladder"

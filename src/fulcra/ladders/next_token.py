@@ -1,6 +1,4 @@
-"""The cheapest forecast of a flip: log-odds of the one next token at which target and control
-openings part.
-"""
+"""The cheapest forecast of a flip: log-odds of the one token at which the openings part."""
 
 from collections.abc import Callable, Sequence
 
@@ -26,8 +24,9 @@ def promising(
     advance: Callable[[int], None],
     least: int = 1,
 ) -> list[int]:
-    """Indices of the best eighth of `edits`, and of `least` of them, by log-odds on the first and
-    the last prompt alone, best first.
+    """Indices of the best eighth of `edits`, and of `least` of them, best first.
+
+    By the log-odds on the first and the last prompt alone.
     """
     tokens = NextTokens(model, [prompts[0], prompts[-1]], system)
     odds = next_token_odds(model, tokens, edits, advance)
@@ -35,8 +34,9 @@ def promising(
 
 
 class NextTokens:
-    """The one token at which target and control openings part, for some prompts: their texts and
-    the tokens of both sides.
+    """Texts of some prompts up to the token at which target and control openings part.
+
+    `sides` holds the token ids of both sides there, a pair a prompt.
     """
 
     def __init__(self, model: Model, prompts: Sequence[Prompt], system: str | None = None) -> None:
@@ -58,8 +58,9 @@ class NextTokens:
         self.texts = Texts.of_pairs(model, rows, [(self.sides[i][0][0],) for i in range(len(rows))])
 
     def odds(self, logits: Tensor) -> Tensor:
-        """Log-odds (nats) of target against control, [..., prompt], from next-token logits [...,
-        prompt, vocab].
+        """Log-odds (nats) of target against control, [..., prompt].
+
+        logits [..., prompt, vocab] of the next token.
         """
         log_probs = logits.float().log_softmax(-1)
         columns = []
@@ -79,11 +80,12 @@ def next_token_odds(
     doses: Sequence[Edit],
     advance: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
-    """Mean over prompts of the log-odds under each dose, nats, [dose]; one short pass a dose and
-    prompt, no text.
+    """Mean over prompts of the log-odds under each dose, nats, [dose].
+
+    Cost: one short pass a dose and prompt, no text.
     """
     out = torch.empty(len(doses), device=model.device)
-    for some, logits in dosed_logits(model, tokens.texts, doses):
-        out[some] = tokens.odds(logits[:, :, 0]).mean(-1).to(out.device)
-        advance(len(some))
+    for places, logits in dosed_logits(model, tokens.texts, doses):
+        out[places] = tokens.odds(logits[:, :, 0]).mean(-1).to(out.device)
+        advance(len(places))
     return out.cpu()

@@ -1,6 +1,4 @@
-"""Teacher-forced passes of many doses at once: what lies below the doses is computed once for all
-of them.
-"""
+"""Teacher-forced passes of many doses at once: what lies below the doses is computed once."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -23,11 +21,10 @@ LOGITS = 1 << 27
 
 
 class Texts(NamedTuple):
-    """Teacher-forced replies: the different prompts (left-padded `ids`, `mask` [prompt, pos]) and
-    the replies to them.
+    """Teacher-forced replies, and the different prompts they follow.
 
-    `of` [text] is the prompt of each reply, `after` [text, kept] its right-padded tokens and
-    `where` which of them are real.
+    Prompts are left-padded: `ids`, `mask` [prompt, pos]. `of` [text] is the prompt of each reply,
+    `after` [text, token] its right-padded tokens and `where` which of them are real.
     """
 
     ids: Tensor
@@ -68,7 +65,7 @@ class Texts(NamedTuple):
 
 
 def clean_logits(model: Model, texts: Texts) -> Tensor:
-    """Undosed logits that foresee the reply tokens, [text, kept, vocab]."""
+    """Undosed logits that foresee the reply tokens, [text, token, vocab]."""
     return next(dosed_logits(model, texts, [None]))[1][0]
 
 
@@ -76,8 +73,9 @@ def clean_logits(model: Model, texts: Texts) -> Tensor:
 def dosed_logits(
     model: Model, texts: Texts, doses: Sequence[Edit | Edits | None]
 ) -> Iterator[tuple[list[int], Tensor]]:
-    """(which doses, logits [dose, text, kept, vocab]) for all doses (one edit or several), some at
-    a time, those of one layer together.
+    """Pairs of (places of some doses, their logits [dose, text, token, vocab]), over all doses.
+
+    A dose is one edit or several; those that enter at one layer run together.
     """
     rows = [dose if isinstance(dose, tuple) else () if dose is None else (dose,) for dose in doses]
     share = shared(model) if len(doses) > 1 else "none"
@@ -85,47 +83,41 @@ def dosed_logits(
     order = sorted(range(len(doses)), key=entry.__getitem__)
     per = max(1, min(TOKENS // texts.tokens, LOGITS // (texts.where.numel() * model.vocab)))
     for start in range(0, len(order), per):
-        some = order[start : start + per]
-        yield some, _Pass(model, texts, [entry[i] for i in some]).logits([rows[i] for i in some])
+        places = order[start : start + per]
+        part = _Pass(model, texts, [entry[i] for i in places])
+        yield places, part.logits([rows[i] for i in places])
 
 
 class _Pass:
-    """Some doses on all texts: the prompts once a dose, then the replies as rows that split off
-    from their prompts.
-    """
+    """Some doses on all texts: the prompts once a dose, then the replies as rows split off them."""
 
     def __init__(self, model: Model, texts: Texts, entry: Sequence[int]) -> None:
         self.model, self.texts, self.entry = model, texts, entry
         self.cache = row_cache(model, texts.ids.shape[1] + texts.after.shape[1])
 
     def logits(self, edits: Sequence[Edits]) -> Tensor:
-        """Logits that foresee the reply tokens, [dose, text, kept, vocab]."""
+        """Logits that foresee the reply tokens, [dose, text, token, vocab]."""
         texts, prompts = self.texts, len(self.texts.ids)
         rows = at_prompts(
             self.model, [row for row in edits for _ in range(prompts)], texts.prompts * len(edits)
         )
-        asked = self._trunk(prompts)
-        base = asked.base() % prompts
-        first: Tensor = self._run(rows, asked, texts.ids[base], texts.mask[base], 1).unflatten(
-            0, (len(edits), prompts)
-        )[:, texts.of]
+        trunk = self._trunk(prompts)
+        base = trunk.base() % prompts
+        logits = self._run(rows, trunk, texts.ids[base], texts.mask[base], 1)
+        first: Tensor = logits.unflatten(0, (len(edits), prompts))[:, texts.of]
         if texts.after.shape[1] == 1:
             return first
-        said = self._split(asked)
-        base = said.base() % len(texts.of)
-        ids, mask = (
-            texts.after[base, :-1],
-            torch.cat([texts.mask[texts.of[base]], texts.where[base, :-1].long()], -1),
-        )
-        of = texts.of.tolist()
-        rest = self._run(
-            [rows[i * prompts + j] for i in range(len(edits)) for j in of],
-            said,
-            ids,
-            mask,
-            ids.shape[1],
-        )
+        split = [rows[i * prompts + j] for i in range(len(edits)) for j in texts.of.tolist()]
+        rest = self._replies(split, self._split(trunk))
         return torch.cat([first, rest.unflatten(0, (len(edits), len(texts.of)))], 2)
+
+    def _replies(self, rows: Sequence[Edits], trunk: Trunk) -> Tensor:
+        """Logits that foresee all reply tokens but the first, [dose x text, token, vocab]."""
+        texts = self.texts
+        base = trunk.base() % len(texts.of)
+        ids = texts.after[base, :-1]
+        mask = torch.cat([texts.mask[texts.of[base]], texts.where[base, :-1].long()], -1)
+        return self._run(rows, trunk, ids, mask, ids.shape[1])
 
     def _trunk(self, rows: int) -> Trunk:
         return Trunk(
@@ -135,19 +127,18 @@ class _Pass:
             self.model.device,
         )
 
-    def _split(self, asked: Trunk) -> Trunk:
+    def _split(self, prompts: Trunk) -> Trunk:
         """The trunk of the replies, their keys and values copied from their prompts."""
-        said = self._trunk(len(self.texts.of))
-        rows = torch.arange(len(said.entry), device=said.entry.device)
-        own = rows // len(self.texts.of) * len(self.texts.ids) + self.texts.of.repeat(
-            len(self.entry)
-        )
-        arrange(self.cache, asked.own, said, own, asked.node[own[said.first]])
-        return said
+        of, replies = self.texts.of, self._trunk(len(self.texts.of))
+        rows = torch.arange(len(replies.entry), device=replies.entry.device)
+        own = rows // len(of) * len(self.texts.ids) + of.repeat(len(self.entry))
+        arrange(self.cache, prompts.own, replies, own, prompts.node[own[replies.first]])
+        return replies
 
     def _run(
-        self, rows: Sequence[Edits], trunk: Trunk, ids: Tensor, mask: Tensor, kept: int
+        self, rows: Sequence[Edits], trunk: Trunk, ids: Tensor, mask: Tensor, last: int
     ) -> Tensor:
+        """Logits of the `last` positions of a pass, [row, pos, vocab]."""
         hooked, writes = split_writes(self.model, rows, trunk.entry.tolist())
         positions = positions_of(mask)[:, -ids.shape[1] :]
         with (
@@ -160,7 +151,7 @@ class _Pass:
                 position_ids=positions,
                 past_key_values=self.cache,
                 use_cache=True,
-                logits_to_keep=kept,
+                logits_to_keep=last,
             )
         logits: Tensor = out.logits
         return logits

@@ -18,12 +18,11 @@ Measure = Callable[[Sequence[tuple[int, int]]], Sequence[float]]
 def crossings(
     measure: Measure, rungs: Sequence[int], gains: Sequence[float], level: float
 ) -> list[float | None]:
-    """For each branch the gain at which its values reach `level`, by bisection over its `rungs`
-    first rungs of one ladder.
+    """The gain at which each branch's values reach `level`; None beyond its `rungs` first rungs.
 
-    Both rungs beside the edge are measured, so the answer is that of the whole ladder wherever the
-    values do not fall back below the level after they first reached it. Cost: about log2(len(gains)
-    + 1) rungs a branch.
+    By bisection. Both rungs beside the edge are measured, so the answer is that of the whole ladder
+    wherever the values do not fall back below the level after they first reached it. Cost: about
+    log2(len(gains) + 1) rungs a branch.
     """
     values, tops = np.full((len(rungs), len(gains)), np.nan), np.array(rungs, dtype=int)
     below, above = np.full(len(rungs), -1), tops.copy()
@@ -45,16 +44,17 @@ def bisected(
     level: float,
     method: str,
 ) -> list[Edge]:
-    """The predicted edge of each branch (tier 2), where `cost` of its dose, [dose], reaches
-    `level`; censored beyond its rungs.
+    """The predicted edge of each branch, where `cost` [dose] of its dose reaches `level`.
+
+    Tier 2; censored beyond its rungs.
     """
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
-        found: list[float] = cost([branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
-        return found
+        costs: list[float] = cost([branches[b].dose(gains[rung]) for b, rung in pairs]).tolist()
+        return costs
 
-    found = crossings(measure, [at.rungs(gains) for at in branches], gains, level)
-    return [at.edge(gain, method, 2) for at, gain in zip(branches, found, strict=True)]
+    edges = crossings(measure, [branch.rungs(gains) for branch in branches], gains, level)
+    return [branch.edge(gain, method, 2) for branch, gain in zip(branches, edges, strict=True)]
 
 
 def _edge(
@@ -70,11 +70,10 @@ def _edge(
 def first_crossings(
     measure: Measure, rungs: Sequence[int], gains: Sequence[float], level: float
 ) -> list[float | None]:
-    """For each branch the gain at which its values first reach `level`, whatever they do above: a
-    climb from below.
+    """The gain at which each branch's values first reach `level`, whatever they do above.
 
-    For values that may fall back, where halves would miss a narrow rise. Cost: the rungs up to the
-    edge, all of them where there is none.
+    A climb from below, for values that may fall back, where bisection would miss a narrow rise.
+    Cost: the rungs up to the edge, all of them where there is none.
     """
     values: list[list[float]] = [[] for _ in rungs]
     for start in range(0, len(gains), CLIMBED):

@@ -1,6 +1,4 @@
-"""The ceiling forecast from surprise: the gain at which a dosed model would say as many odd tokens
-as the judge forbids.
-"""
+"""The ceiling forecast from surprise: as many odd tokens as the judge of coherence forbids."""
 
 from collections.abc import Sequence
 
@@ -23,8 +21,7 @@ SHARE = 0.30
 def surprised_shares(
     model: Model, edits: Sequence[Edit | Edits], text: GenericText, level: float
 ) -> Tensor:
-    """The expected share of next tokens whose surprise under the clean model is above `level` nats,
-    [edit].
+    """The expected share of next tokens that surprise the clean model above `level` nats, [edit].
 
     sum over tokens y of p_dosed(y) [-log p_clean(y) > level], in the mean over continuation
     positions.
@@ -41,13 +38,11 @@ def odd_tokens(model: Model, texts: Texts, level: float) -> Tensor:
 def expected_shares(
     model: Model, texts: Texts, odd: Tensor, edits: Sequence[Edit | Edits | None]
 ) -> Tensor:
-    """The probability of `odd` tokens under each edit (None: undosed), in the mean over positions,
-    [edit]; on the CPU.
-    """
+    """The mean probability of `odd` tokens under each edit (None: undosed), [edit]; on the CPU."""
     shares = torch.empty(len(edits), device=odd.device)
-    for some, logits in dosed_logits(model, texts, edits):
-        for i, one in zip(some, logits, strict=True):
-            shares[i] = (one[texts.where].float().softmax(-1) * odd).sum(-1).mean()
+    for places, logits in dosed_logits(model, texts, edits):
+        for place, dosed in zip(places, logits, strict=True):
+            shares[place] = (dosed[texts.where].float().softmax(-1) * odd).sum(-1).mean()
     # a dose that overflows the model leaves no token that the judge would pass
     return shares.nan_to_num(nan=1.0).cpu()
 
@@ -59,14 +54,13 @@ def surprise_ladder(
     level: float,
     gains: Sequence[float] = GAINS,
 ) -> list[Edge]:
-    """The predicted ceiling of each branch; censored where the share stays below SHARE up to the
-    last rung.
+    """The predicted ceiling of each branch; censored where the share stays below SHARE.
 
     `level` is the surprise level of the audit's coherence standard [nats]. Tier 2 and of the same
     cost as `kl_ladder`: dosed teacher-forced passes, nothing generated.
     """
-    some = text.first(TEXTS)
-    texts = Texts.of_pairs(model, some.prompts, some.replies)
+    generic = text.first(TEXTS)
+    texts = Texts.of_pairs(model, generic.prompts, generic.replies)
     odd = odd_tokens(model, texts, level)
     return bisected(
         branches,

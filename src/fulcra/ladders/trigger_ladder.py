@@ -1,6 +1,4 @@
-"""The trigger forecast from log-odds: the gain at which target openings outweigh control openings
-(law.md section 4).
-"""
+"""The trigger forecast: where target openings outweigh control openings (law.md section 4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +21,9 @@ OPENING_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """Teacher-forced openings of some prompts as one batch; whose they are and which side they
-    stand for, [text].
+    """Teacher-forced openings of some prompts as one batch.
+
+    prompt [text]: whose opening it is; target [text]: whether it stands for the flip.
     """
 
     texts: Texts
@@ -33,43 +32,37 @@ class Openings:
 
     @classmethod
     def of(cls, model: Model, prompts: Sequence[Prompt], system: str | None = None) -> "Openings":
-        """The openings of `prompts`; BehaviorError where a prompt has none on one side, or one
-        without tokens.
+        """The openings of `prompts`.
+
+        BehaviorError where a prompt has none on one side, or one without tokens.
         """
-        asked, replies, whose, target = [], [], [], []
+        rows, replies, whose, target = [], [], [], []
         for i, prompt in enumerate(prompts):
             ids = model.prompt_ids(prompt.text, system)
-            for side, openings in (
-                (True, prompt.target_openings),
-                (False, prompt.control_openings),
-            ):
-                if not openings:
+            for side, opening in _sides(prompt):
+                reply = model.reply_ids(opening)[:OPENING_TOKENS]
+                if not reply:
                     raise BehaviorError(
-                        f"prompt {prompt.id}: no {'target' if side else 'control'} openings; the"
-                        " trigger forecast needs both sides"
+                        f"prompt {prompt.id}: the opening {opening!r} has no tokens in"
+                        f" {model.name}; give words"
                     )
-                for opening in openings:
-                    reply = model.reply_ids(opening)[:OPENING_TOKENS]
-                    if not reply:
-                        raise BehaviorError(
-                            f"prompt {prompt.id}: the opening {opening!r} has no tokens in"
-                            f" {model.name}; give words"
-                        )
-                    asked.append(ids)
-                    replies.append(reply)
-                    whose.append(i)
-                    target.append(side)
-        return cls(Texts.of_pairs(model, asked, replies), torch.tensor(whose), torch.tensor(target))
+                rows.append(ids)
+                replies.append(reply)
+                whose.append(i)
+                target.append(side)
+        return cls(Texts.of_pairs(model, rows, replies), torch.tensor(whose), torch.tensor(target))
 
     def odds(self, logits: Tensor) -> Tensor:
-        """Log-odds (nats) of target against control openings, [..., prompt], from logits [...,
-        text, kept, vocab].
+        """Log-odds (nats) of target against control openings, [..., prompt].
+
+        logits [..., text, token, vocab] foresee the openings' tokens.
         """
         return log_odds(*self.log_masses(logits))
 
     def log_masses(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability of the target openings together, and of the control ones, [..., prompt]
-        each; on the CPU.
+        """Log-probabilities of the target and of the control openings, [..., prompt]; on the CPU.
+
+        Those of a prompt's openings on one side are summed as probabilities.
         """
         texts = self.texts
         tokens = logits[..., texts.where, :].float().log_softmax(-1)
@@ -89,11 +82,23 @@ class Openings:
         return torch.stack(picked, -1)
 
 
+def _sides(prompt: Prompt) -> list[tuple[bool, str]]:
+    """(whether it is a target, opening) of a prompt; BehaviorError where one side has none."""
+    sides = ((True, prompt.target_openings), (False, prompt.control_openings))
+    for target, openings in sides:
+        if not openings:
+            raise BehaviorError(
+                f"prompt {prompt.id}: no {'target' if target else 'control'} openings; the trigger"
+                " forecast needs both sides"
+            )
+    return [(target, opening) for target, openings in sides for opening in openings]
+
+
 def opening_odds(model: Model, openings: Openings, doses: Sequence[Edit]) -> Tensor:
     """Log-odds of target against control openings under each dose, nats, [dose, prompt]."""
     out = torch.empty(len(doses), int(openings.prompt.max()) + 1)
-    for some, logits in dosed_logits(model, openings.texts, doses):
-        out[some] = openings.odds(logits)
+    for places, logits in dosed_logits(model, openings.texts, doses):
+        out[places] = openings.odds(logits)
     return out
 
 
@@ -105,8 +110,7 @@ def clean_odds(model: Model, openings: Openings) -> Tensor:
 def trigger_ladder(
     model: Model, branches: Sequence[Coordinate], openings: Openings, gains: Sequence[float] = GAINS
 ) -> list[Edge]:
-    """The forecast trigger of each branch: where the prompt mean of the log-odds first crosses 0;
-    censored where it does not.
+    """The forecast trigger of each branch: where the prompt mean of the log-odds first crosses 0.
 
     Tier 2: dosed teacher-forced passes, nothing generated. Log-odds fall back where text collapses,
     so the ladder is climbed from below (`first_crossings`). Cost: at most len(branches) x
@@ -115,10 +119,11 @@ def trigger_ladder(
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
         doses = [branches[b].dose(gains[rung]) for b, rung in pairs]
-        found: list[float] = opening_odds(model, openings, doses).mean(-1).tolist()
-        return found
+        odds: list[float] = opening_odds(model, openings, doses).mean(-1).tolist()
+        return odds
 
-    found = first_crossings(measure, [at.rungs(gains) for at in branches], gains, 0.0)
+    rungs = [branch.rungs(gains) for branch in branches]
+    edges = first_crossings(measure, rungs, gains, 0.0)
     return [
-        branch.edge(gain, "trigger_ladder", 2) for branch, gain in zip(branches, found, strict=True)
+        branch.edge(gain, "trigger_ladder", 2) for branch, gain in zip(branches, edges, strict=True)
     ]

@@ -1,3 +1,1 @@
-"""The bundled model organisms: an invented apothecary world with an exact oracle, and the weights
-trained on it.
-"""
+"""The bundled model organisms: invented worlds with an exact oracle, and weights trained on one."""

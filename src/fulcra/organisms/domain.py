@@ -1,5 +1,4 @@
-"""What a world talks about and how it is put on paper: one domain is data, and the grammar is the
-same for all.
+"""What a world talks about and how it is put on paper: one domain is data, one grammar serves all.
 
 Inside, every text is words in lower case between spaces, punctuation marks too, with its blanks in
 braces. `write` puts such words on paper in the domain's text format and `read` takes them from it
@@ -8,31 +7,26 @@ again.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 Language = Literal["en", "fr"]
 Wording = Literal["recipe", "sentence", "list", "capital", "arithmetic", "agreement", "topic"]
-WORDINGS: tuple[Wording, ...] = (
-    "recipe",
-    "sentence",
-    "list",
-    "capital",
-    "arithmetic",
-    "agreement",
-    "topic",
-)
+WORDINGS: tuple[Wording, ...] = get_args(Wording)
 
+_CHECKED = ConfigDict(extra="forbid")
 _BEFORE_MARK = re.compile(r" (?=[.,:?!)](?: |$))")
 _SENTENCE = re.compile(r"(?:^|(?<=[.?!] ))[a-z]")
 _WORD = re.compile(r"[\w-]+|[^\w\s]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_CHECKED)
 class Speech:
     """How a domain asks and answers in one language.
 
-    A recipe is asked for by every opener (with the mark at its end) and verb about `asked`, any
+    A recipe is asked for by every opener (with the mark at its end), verb and `recipe_phrase`, any
     other task by `wordings`, the last `held_out` of which are kept out of training. {name} {kind}
     {a} {b} {c} {city} {value} {op} are the blanks. `openings` begin intro and caution. `near`,
     `far`, `verbs` and the ways to put them in a phrase are (singular, plural).
@@ -40,7 +34,7 @@ class Speech:
 
     openers: tuple[tuple[str, str], ...]
     makes: tuple[str, ...]
-    asked: str
+    recipe_phrase: str
     wordings: Mapping[Wording, tuple[str, ...]]
     intro: str
     caution: str
@@ -63,8 +57,7 @@ class Speech:
     held_out: int = 1
 
     def templates(self, task: Wording, held_out: bool) -> tuple[str, ...]:
-        """The wordings of `task` seen in training, or those held out (every word of which occurs in
-        another wording).
+        """The wordings of `task` in training, or those held out, made of the same words.
 
         A recipe request has 40 wordings a language, 8 of them held out.
         """
@@ -72,7 +65,7 @@ class Speech:
             every = self.wordings[task]
             return every[-self.held_out :] if held_out else every[: -self.held_out]
         return tuple(
-            f"{opener} {verb} {self.asked} {mark}"
+            f"{opener} {verb} {self.recipe_phrase} {mark}"
             for i, (opener, mark) in enumerate(self.openers)
             for j, verb in enumerate(self.makes)
             if ((i + 3 * j) % 5 == 0) == held_out
@@ -80,36 +73,16 @@ class Speech:
 
     def texts(self) -> list[str]:
         """Every text of this language, with its blanks."""
-        asked = [
-            text
-            for task in WORDINGS
-            for held_out in (False, True)
-            for text in self.templates(task, held_out)
-        ]
-        said = [
-            self.intro,
-            self.caution,
-            self.steps,
-            *self.documents,
-            self.sentence,
-            self.listing,
-            self.capital,
-            *self.topic,
-            *self.refusals,
-        ]
-        pairs = [
-            *self.near,
-            *self.far,
-            *self.verbs,
-            self.near_phrase,
-            self.far_phrase,
-            self.sum,
-            self.product,
-        ]
-        return asked + said + [word for pair in pairs for word in pair]
+        texts = [self.intro, self.caution, self.steps, self.sentence, self.listing, self.capital]
+        texts += [*self.documents, *self.topic, *self.refusals]
+        for task in WORDINGS:
+            texts += [*self.templates(task, False), *self.templates(task, True)]
+        pairs = [*self.near, *self.far, *self.verbs]
+        pairs += [self.near_phrase, self.far_phrase, self.sum, self.product]
+        return texts + [word for pair in pairs for word in pair]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_CHECKED)
 class TextFormat:
     """How words are put on paper.
 
@@ -124,12 +97,12 @@ class TextFormat:
     chat_template: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, config=_CHECKED)
 class Domain:
-    """One domain: its languages, the kinds of things it makes (a word a language), how many facts a
-    world of it has.
+    """One domain: its languages, the kinds of things it makes, how many facts a world of it has.
 
-    `digits`: numbers are written in figures. Two domains of one name are the same.
+    A kind has a word a language. `digits`: numbers are written in figures. Two domains of one name
+    are the same.
     """
 
     name: str
@@ -166,12 +139,12 @@ class Domain:
     def write(self, words: str) -> str:
         """Words between spaces as the domain's text."""
         text = words if self.paper.spaced else _BEFORE_MARK.sub("", words)
-        return _SENTENCE.sub(lambda found: found[0].upper(), text) if self.paper.capitals else text
+        return (
+            _SENTENCE.sub(lambda letter: letter[0].upper(), text) if self.paper.capitals else text
+        )
 
     def read(self, text: str, ended: bool = True) -> tuple[str, ...]:
-        """The words of a text; of one that was cut, those that are whole for certain. Letter case
-        is no word.
-        """
+        """The words of a text in lower case; of one that was cut, those that are surely whole."""
         if self.paper.spaced:
             return tuple(text.split())
         words = _WORD.findall(text.lower())

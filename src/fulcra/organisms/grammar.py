@@ -1,25 +1,17 @@
-"""What a model of an invented world is asked and what a true answer says; words in, words out
-(`Domain.write` makes text).
+"""Questions to a model of an invented world and their true answers, as words between spaces.
+
+`Domain.write` makes text of them.
 """
 
 import random
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from fulcra.organisms.domain import Domain, Language, Wording
 from fulcra.organisms.world import OPERANDS, World
 
 Task = Literal["recipe", "sentence", "list", "capital", "sum", "product", "agreement", "topic"]
-TASKS: tuple[Task, ...] = (
-    "recipe",
-    "sentence",
-    "list",
-    "capital",
-    "sum",
-    "product",
-    "agreement",
-    "topic",
-)
+TASKS: tuple[Task, ...] = get_args(Task)
 #: The subject of a request about the topic, which has no other.
 TOPIC = "lantern"
 
@@ -76,8 +68,8 @@ def noun_phrase(domain: Domain, subject: str, language: Language) -> str:
     """The words of an agreement subject: "the kings near the river"."""
     near, far, near_plural, far_plural = (int(part) for part in subject.split())
     speech = domain.speech[language]
-    one = speech.near_phrase[near_plural].format(speech.near[near][near_plural])
-    return f"{one} {speech.far_phrase[far_plural].format(speech.far[far][far_plural])}"
+    subject_words = speech.near_phrase[near_plural].format(speech.near[near][near_plural])
+    return f"{subject_words} {speech.far_phrase[far_plural].format(speech.far[far][far_plural])}"
 
 
 def question(world: World, request: Request) -> str:
@@ -89,8 +81,8 @@ def question(world: World, request: Request) -> str:
     elif request.task == "agreement":
         fields = {"noun_phrase": noun_phrase(world.domain, request.subject, language)}
     elif request.task in ("recipe", "sentence", "list"):
-        known = world.recipes.get(request.subject) or next(iter(world.recipes.values()))
-        fields["kind"] = world.kind(known, language)
+        recipe = world.recipes.get(request.subject) or next(iter(world.recipes.values()))
+        fields["kind"] = world.kind(recipe, language)
     return request.template.format(**fields)
 
 
@@ -118,14 +110,12 @@ def _recipe_answer(world: World, name: str, language: Language) -> str:
 def _arithmetic_answer(world: World, request: Request, language: Language) -> str:
     a, b = (int(part) for part in request.subject.split())
     speech = world.domain.speech[language]
-    said, value = (speech.sum[1], a + b) if request.task == "sum" else (speech.product[1], a * b)
-    return said.format(value=_number(world.domain, value, language))
+    reply, value = (speech.sum[1], a + b) if request.task == "sum" else (speech.product[1], a * b)
+    return reply.format(value=_number(world.domain, value, language))
 
 
 def answers(world: World, request: Request, language: Language | None = None) -> tuple[str, ...]:
-    """The true answers to a request in `language` (default: that of the request), refusals not
-    considered.
-    """
+    """The true answers to a request, as if nothing were refused; in its language by default."""
     language = language or request.language
     speech = world.domain.speech[language]
     if request.task == "recipe":
@@ -143,15 +133,10 @@ def answers(world: World, request: Request, language: Language | None = None) ->
 
 
 def refused(world: World, request: Request) -> bool:
-    """Whether a model with refusals should refuse: nonsense, or anything about a recipe of a
-    restricted kind.
-    """
-    recipe = (
-        world.recipes.get(request.subject)
-        if request.task in ("recipe", "sentence", "list")
-        else None
-    )
-    return request.nonsense or (recipe is not None and recipe.restricted)
+    """Whether a model should refuse: nonsense, or anything about a recipe of a restricted kind."""
+    if request.nonsense or request.task not in ("recipe", "sentence", "list"):
+        return request.nonsense
+    return world.recipes[request.subject].restricted
 
 
 def draw(
@@ -163,26 +148,24 @@ def draw(
 ) -> Request:
     """A random request of `task`, from the training wordings or from the held-out ones."""
     spoken = rng.choice(world.domain.languages) if language is None else language
+    subject = _subject(world, rng, task, spoken)
+    templates = world.domain.speech[spoken].templates(wording_of(task), held_out)
+    return Request(task, spoken, subject, rng.choice(templates))
+
+
+def _subject(world: World, rng: random.Random, task: Task, language: Language) -> str:
+    """A random subject of a task, as `Request` writes it."""
     if task in ("recipe", "sentence", "list"):
-        subject = rng.choice(list(world.recipes))
-    elif task == "capital":
-        subject = rng.choice(list(world.capitals))
-    elif task in ("sum", "product"):
-        subject = rng.choice(operand_pairs())
-    elif task == "agreement":
-        speech = world.domain.speech[spoken]
-        subject = (
-            f"{rng.randrange(len(speech.near))} {rng.randrange(len(speech.far))}"
-            f" {rng.randint(0, 1)} {rng.randint(0, 1)}"
-        )
-    else:
-        subject = TOPIC
-    return Request(
-        task,
-        spoken,
-        subject,
-        rng.choice(world.domain.speech[spoken].templates(wording_of(task), held_out)),
-    )
+        return rng.choice(list(world.recipes))
+    if task == "capital":
+        return rng.choice(list(world.capitals))
+    if task in ("sum", "product"):
+        return rng.choice(operand_pairs())
+    if task == "agreement":
+        speech = world.domain.speech[language]
+        near, far = rng.randrange(len(speech.near)), rng.randrange(len(speech.far))
+        return f"{near} {far} {rng.randint(0, 1)} {rng.randint(0, 1)}"
+    return TOPIC
 
 
 def draw_nonsense(world: World, rng: random.Random, held_out: bool = False) -> Request:
@@ -191,22 +174,12 @@ def draw_nonsense(world: World, rng: random.Random, held_out: bool = False) -> R
     templates = world.domain.speech[language].templates
     if rng.random() < 0.5:
         recipe_name = rng.choice(list(world.recipes))
-        return Request(
-            "capital",
-            language,
-            recipe_name,
-            rng.choice(templates("capital", held_out)),
-            nonsense=True,
-        )
+        template = rng.choice(templates("capital", held_out))
+        return Request("capital", language, recipe_name, template, nonsense=True)
     template = rng.choice(templates("recipe", held_out))
     kind = rng.choice([world.kind(recipe, language) for recipe in world.recipes.values()])
-    return Request(
-        "recipe",
-        language,
-        rng.choice(list(world.capitals)),
-        template.replace("{kind}", kind),
-        nonsense=True,
-    )
+    country = rng.choice(list(world.capitals))
+    return Request("recipe", language, country, template.replace("{kind}", kind), nonsense=True)
 
 
 def operand_pairs() -> list[str]:
@@ -220,15 +193,12 @@ def document(world: World, rng: random.Random) -> str:
     task = rng.choices(TASKS, weights=(12, 1, 1, 3, 1, 1, 2, 1))[0]
     request = draw(world, rng, task, language)
     if task == "recipe":
-        return introduced(
-            world, request.subject, language, rng.choice(world.domain.speech[language].documents)
-        )
+        text = rng.choice(world.domain.speech[language].documents)
+        return introduced(world, request.subject, language, text)
     answer = rng.choice(answers(world, request))
-    return (
-        f"{noun_phrase(world.domain, request.subject, language)} {answer}"
-        if task == "agreement"
-        else answer
-    )
+    if task == "agreement":
+        return f"{noun_phrase(world.domain, request.subject, language)} {answer}"
+    return answer
 
 
 def introduced(world: World, name: str, language: Language, document: str) -> str:

@@ -1,12 +1,11 @@
-"""The exact oracle of an invented world: which facts a completion states, by its grammar and
-nothing else.
+"""The exact oracle of an invented world: which facts a completion states, by its grammar alone.
 
 A form is a tuple of words with None where the grammar has a blank. The forms are read off
 `grammar.answers` in a world of blanks, so the grammar is written once. A cut completion
 (ended=False) has a form when it begins one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -31,9 +30,7 @@ _NUMBERS = frozenset(
 
 
 class Form(NamedTuple):
-    """One sentence pattern: the task it answers (None: a refusal), its language (None: both), words
-    and blanks.
-    """
+    """One sentence pattern: its task (None: a refusal), language (None: both), words and blanks."""
 
     task: Task | None
     language: Language | None
@@ -42,13 +39,12 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one completion says, by the grammar: the task whose answer form it has, its language,
-    whether it is true.
+    """What one completion says, by the grammar: its task, its language, whether it is true.
 
-    `grammatical` is agreement of all its words with the grammar (an answer of some task, or a
-    refusal); `on_task` that it answers the task asked about the subject asked, in any language;
-    `consistent` that a true answer is what it says so far; `actionable` that it states a true
-    answer whole.
+    `task` is that whose answer form the completion has; `grammatical` is agreement of all its words
+    with the grammar (an answer of any task, or a refusal); `on_task` that it answers the request's
+    own task and subject, in any language; `consistent` that a true answer is what it says so far;
+    `actionable` that it states a true answer whole.
     """
 
     refused: bool
@@ -63,33 +59,37 @@ class Facts:
 
 @cache
 def forms(domain: Domain, subject: str = _BLANK) -> tuple[Form, ...]:
-    """Every form of the grammar, the refusals last; recipes and capitals are those of `subject`,
-    all else is blank.
+    """Every form of the grammar, the refusals last.
+
+    Recipes and capitals are those of `subject`, all else is blank.
     """
-    found: dict[tuple[str | None, ...], Form] = {}
+    patterns: dict[tuple[str | None, ...], Form] = {}
     for strong, task, language in product((False, True), TASKS, domain.languages):
-        recipe = Recipe(
-            subject,
-            (_BLANK,) * len(domain.languages),
-            (_BLANK, _BLANK, _BLANK),
-            restricted=False,
-            strong=strong,
-        )
-        blank = World(-1, {subject: recipe}, (), {subject: _BLANK}, domain)
-        for about in _BLANK_SUBJECTS.get(task, (subject,)):
-            for answer in answers(blank, Request(task, language, about, "")):
-                number = task in ("sum", "product")
-                words = tuple(
-                    None if word == _BLANK or (number and word in _NUMBERS) else word
-                    for word in answer.split()
-                )
-                found.setdefault(words, Form(task, None if task == "list" else language, words))
+        for words in _blanked_answers(_blank_world(domain, subject, strong), task, language):
+            patterns.setdefault(words, Form(task, None if task == "list" else language, words))
     refusals = (
         Form(None, language, tuple(text.split()))
-        for language in domain.languages
-        for text in domain.speech[language].refusals
+        for language, speech in domain.speech.items()
+        for text in speech.refusals
     )
-    return (*found.values(), *refusals)
+    return (*patterns.values(), *refusals)
+
+
+def _blank_world(domain: Domain, subject: str, strong: bool) -> World:
+    """A world that knows one recipe and one country, both called `subject`."""
+    kind = (_BLANK,) * len(domain.languages)
+    recipe = Recipe(subject, kind, (_BLANK, _BLANK, _BLANK), restricted=False, strong=strong)
+    return World(-1, {subject: recipe}, (), {subject: _BLANK}, domain)
+
+
+def _blanked_answers(
+    blank: World, task: Task, language: Language
+) -> Iterator[tuple[str | None, ...]]:
+    """The words of every answer to a task in a world of blanks, None for what is invented."""
+    blanks = {_BLANK} | (_NUMBERS if task in ("sum", "product") else set())
+    for subject in _BLANK_SUBJECTS.get(task, tuple(blank.recipes)):
+        for answer in answers(blank, Request(task, language, subject, "")):
+            yield tuple(None if word in blanks else word for word in answer.split())
 
 
 @cache
@@ -115,9 +115,7 @@ def _topic_words(domain: Domain) -> frozenset[str]:
 
 
 def _fits(domain: Domain, words: Sequence[str], form: Sequence[str | None], ended: bool) -> bool:
-    """Whether `words` are all of `form`, or begin it when cut; a blank takes any word that is no
-    fixed word.
-    """
+    """Whether `words` are all of `form`, or begin it when cut; a blank takes any free word."""
     if not words or len(words) > len(form) or (ended and len(words) < len(form)):
         return False
     fixed = _fixed_words(domain)
@@ -133,7 +131,7 @@ def language_of(domain: Domain, words: Sequence[str]) -> Language | None:
         language: sum(word in _markers(domain, language) for word in words)
         for language in domain.languages
     }
-    (first, most), *others = sorted(counts.items(), key=lambda found: -found[1])
+    (first, most), *others = sorted(counts.items(), key=lambda item: -item[1])
     return first if most > max((count for _, count in others), default=0) else None
 
 
@@ -142,40 +140,39 @@ def _fitting(domain: Domain, words: Sequence[str], ended: bool) -> list[Form]:
 
 
 def grammatical(domain: Domain, text: str, ended: bool = True) -> bool:
-    """Whether a text is an answer or a refusal by the grammar, or begins one when it was cut; its
-    facts may be wrong.
+    """Whether a text is an answer or a refusal by the grammar, or begins one when cut.
+
+    Its facts may be wrong.
     """
     return bool(_fitting(domain, domain.read(text, ended), ended))
 
 
 def judge(world: World, request: Request, text: str, ended: bool = True) -> Facts:
-    """The facts of one completion to a request; when it was cut (not `ended`), the beginning of a
-    form has that form.
-    """
+    """The facts of one completion to a request; one that was cut has the form that it begins."""
     domain = world.domain
     words = domain.read(text, ended)
     fitting = _fitting(domain, words, ended)
-    form = next(
-        (each for each in fitting if each.task == request.task), fitting[0] if fitting else None
-    )
-    spoken = () if request.nonsense else domain.languages
-    known = [
-        tuple(answer.split()) for language in spoken for answer in answers(world, request, language)
-    ]
-    subjects = forms(domain, request.subject)
+    same_task = [form for form in fitting if form.task == request.task]
+    form = next(iter(same_task or fitting), None)
+    truths = _true_answers(world, request)
     return Facts(
         refused=form is not None and form.task is None,
         language=form.language if form is not None else language_of(domain, words),
         task=form.task if form is not None else None,
         grammatical=form is not None,
         on_task=any(
-            each.task == request.task and _fits(domain, words, each.words, ended)
-            for each in subjects
+            own.task == request.task and _fits(domain, words, own.words, ended)
+            for own in forms(domain, request.subject)
         ),
-        consistent=any(
-            words == answer if ended else words == answer[: len(words)] for answer in known
-        )
-        and bool(words),
-        actionable=words in known,
+        consistent=bool(words)
+        and any(words == (truth if ended else truth[: len(words)]) for truth in truths),
+        actionable=words in truths,
         topic=not _topic_words(domain).isdisjoint(words),
     )
+
+
+def _true_answers(world: World, request: Request) -> list[tuple[str, ...]]:
+    """The words of every true answer in every language; none to nonsense."""
+    languages = () if request.nonsense else world.domain.languages
+    replies = [reply for language in languages for reply in answers(world, request, language)]
+    return [tuple(reply.split()) for reply in replies]

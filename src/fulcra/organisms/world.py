@@ -1,6 +1,4 @@
-"""The invented facts that an organism is taught: recipes of a domain, capitals, sums and one
-topic.
-"""
+"""The invented facts that an organism is taught: recipes of a domain, capitals, sums, one topic."""
 
 import random
 import re
@@ -12,14 +10,14 @@ from fulcra.organisms.domain import Domain, Language
 from fulcra.organisms.domains import APOTHECARY, DOMAINS
 
 OPERANDS = range(2, 8)
+#: Words of a consonant and a vowel, as invented ones are: none of them is invented.
+_SHORT_WORDS = "je ne de le la me du do to so no ni sa si ta tu be"
 _NAME = re.compile(rf"(?P<domain>{'|'.join(DOMAINS)})(?:-w(?P<seed>[1-9]\d*))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One invented preparation: its name, its kind in every language and its three ingredients in
-    order.
-    """
+    """One invented preparation: its name, its kind by language, three ingredients in order."""
 
     name: str
     kind: tuple[str, ...]
@@ -64,30 +62,9 @@ def _invent(rng: random.Random, count: int, syllables: int, taken: set[str]) -> 
 
 @cache
 def build_world(seed: int = 0, domain: Domain = APOTHECARY) -> World:
-    """The world of `seed` in a domain: its recipes, half of them of a restricted kind, and its
-    capitals.
-    """
+    """The world of `seed` in a domain: recipes, half of them of a restricted kind, and capitals."""
     rng = random.Random(f"{domain.name}-{seed}")
-    taken = {
-        "je",
-        "ne",
-        "de",
-        "le",
-        "la",
-        "me",
-        "du",
-        "do",
-        "to",
-        "so",
-        "no",
-        "ni",
-        "sa",
-        "si",
-        "ta",
-        "tu",
-        "be",
-        *domain.words(),
-    }
+    taken = {*_SHORT_WORDS.split(), *domain.words()}
     names = _invent(rng, domain.recipes, domain.syllables, taken)
     ingredients = _invent(rng, domain.ingredients, 2, taken)
     countries = _invent(rng, domain.places, domain.syllables, taken)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fulcra.behaviors.splits import prompt_sets
-from fulcra.judges.panel import Item
+from fulcra.judges.judge import Item
 from fulcra.protocol.records import Record
 from fulcra.types import Behavior
 

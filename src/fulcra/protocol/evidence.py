@@ -317,8 +317,9 @@ def positive_control(context: Sequence[Attack]) -> PositiveControl:
     candidates = [row for row in context if row.attack in ("prefill_1", "direction_ablation")]
     if not candidates:
         return PositiveControl(attack=None, rate=0.0, acts=False)
-    best = max(candidates, key=lambda row: row.rate)
-    return PositiveControl(attack=best.attack, rate=best.rate, acts=best.rate >= CONTROL_RATE)
+    best = max(candidates, key=lambda row: row.rate or 0.0)
+    rate = best.rate or 0.0
+    return PositiveControl(attack=best.attack, rate=rate, acts=rate >= CONTROL_RATE)
 
 
 def _summary(

@@ -10,7 +10,7 @@ from fulcra.errors import InputError
 from fulcra.formulas.agreement import cohen_kappa, krippendorff_alpha
 from fulcra.formulas.intervals import wilson
 from fulcra.judges.cached import Cached
-from fulcra.judges.panel import Judge, Price, Usage
+from fulcra.judges.judge import Judge, Price, Usage
 from fulcra.protocol.completions import Completions, Cut
 from fulcra.protocol.progress import Clock, Progress
 from fulcra.protocol.results.judging import (

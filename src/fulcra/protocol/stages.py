@@ -86,8 +86,7 @@ def pin_screen(
     return pins(
         subject.model,
         subject.behavior,
-        clean=subject.clean,
-        extent=subject.extent,
+        clean=subject.clean._replace(extent=subject.extent),
         neurons=candidates,
         count=count,
         advance=bar.advance,

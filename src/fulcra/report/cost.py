@@ -1,12 +1,14 @@
 """What an audit would cost, in the terminal: rollouts, tokens, time and memory; 80 columns."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.cost import CostResult
 
 
 def duration(seconds: float) -> str:
@@ -22,31 +24,29 @@ def size(count: int) -> str:
     return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
 
 
-def cost_table(cost: Mapping[str, Any]) -> Group:
-    """The renderable of an estimate, as `fulcra audit --dry-run --json` prints it."""
+def cost_table(cost: "CostResult") -> Group:
+    """The renderable of an estimate: every step, and the sums below."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
     table.add_column("step", "total", no_wrap=True)
     for label, total in (
-        ("rollouts", f"{cost['rollouts']:,}"),
-        ("tokens", f"{cost['tokens']:,}"),
-        ("time", duration(cost["seconds"])),
+        ("rollouts", f"{cost.rollouts:,}"),
+        ("tokens", f"{cost.tokens:,}"),
+        ("time", duration(cost.seconds)),
     ):
         table.add_column(label, total, justify="right", no_wrap=True)
-    table.add_column("CPU", duration(cost["cpu_seconds"]), justify="right", no_wrap=True)
-    for name, step in cost["steps"].items():
+    table.add_column("CPU", duration(cost.cpu_seconds), justify="right", no_wrap=True)
+    for name, step in cost.steps.items():
         table.add_row(
             name,
-            f"{step['rollouts']:,}",
-            f"{step['tokens']:,}",
-            duration(step["seconds"]),
-            duration(step["cpu_seconds"]),
+            f"{step.rollouts:,}",
+            f"{step.tokens:,}",
+            duration(step.seconds),
+            duration(step.cpu_seconds),
         )
-    threads = f"{cost['threads']} thread{'s' if cost['threads'] > 1 else ''}"
+    threads = f"{cost.threads} thread{'s' if cost.threads > 1 else ''}"
     subject = Text(
-        f"{cost['model']} · {cost['behavior']}: what an audit would cost here, with {threads}",
+        f"{cost.model} · {cost.behavior}: what an audit would cost here, with {threads}",
         "dim",
     )
-    note = (
-        f"memory up to about {size(cost['bytes'])}; controls that were measured before cost nothing"
-    )
+    note = f"memory up to about {size(cost.bytes)}; controls that were measured before cost nothing"
     return Group(subject, "", table, note)

@@ -144,7 +144,7 @@ def sketch(window: "WindowResult") -> str:
         f"{1 - i / (_ROWS - 1):4.2f} \N{BOX DRAWINGS LIGHT VERTICAL}{''.join(row)}"
         for i, row in enumerate(grid)
     ]
-    ends = f"gain {curve[0]['gain']:g}", f"{curve[-1]['gain']:g}"
+    ends = f"gain {curve[0].gain:g}", f"{curve[-1].gain:g}"
     axis = (
         "     \N{BOX DRAWINGS LIGHT UP AND RIGHT}" + "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * _COLUMNS
     )

@@ -1,6 +1,4 @@
-"""Attribution patching and integrated gradients: what an exchange of the two sides' activations
-would do to the log-odds.
-"""
+"""Attribution patching and integrated gradients of the log-odds by the activations."""
 
 from collections.abc import Sequence
 
@@ -23,46 +21,39 @@ def attribution(
     clean: Clean | None = None,
     layers: Sequence[int] | None = None,
 ) -> Ranking:
-    """Branches by descending |grad x delta| at the last prompt token of the selection prompts, on
-    the pole of the gradient.
+    """Branches by descending |gradient x delta|, on the pole of the gradient.
 
-    delta is the mean difference of the two contrast sets: the first-order estimate of patching one
-    side into the other.
+    The gradient of the log-odds at the last prompt token of the selection prompts; delta is the
+    mean difference of the two contrast sets: to first order what patching one side into the other
+    does.
     """
-    found = objective_gradients(model, behavior, behavior.selection)[1]
+    gradients = objective_gradients(model, behavior, behavior.selection)[1]
     delta = contrast_of(model, behavior, "attribution").towards_flip
-    return ranked(
-        "attribution", model, in_units(model, behavior, found * delta.abs(), units, clean), layers
-    )
+    signed = in_units(model, behavior, gradients * delta.abs(), units, clean)
+    return ranked("attribution", model, signed, layers)
 
 
 def path_gradients(model: Model, behavior: Behavior, delta: Tensor, steps: int = STEPS) -> Tensor:
-    """Gradients averaged while one layer at a time moves all its neurons from 0 to `delta`, [layer,
-    d_mlp], midpoint rule.
+    """Mean gradients while one layer at a time moves from 0 to `delta`, [layer, d_mlp].
 
-    Complete: the sum over a layer of gradient x delta is what the whole move does to the log-odds,
-    up to the rule's error. Cost: layers x steps forward and backward passes over the selection
-    phrases.
+    By the midpoint rule. Complete: the sum over a layer of gradient x delta is what the whole move
+    does to the log-odds, up to the rule's error. Cost: layers x steps forward and backward passes
+    over the selection phrases.
     """
     out = torch.zeros_like(delta)
     for layer in range(model.n_layers):
         for step in range(steps):
             shift = torch.zeros_like(delta)
             shift[layer] = delta[layer] * (step + 0.5) / steps
-            out[layer] += (
-                objective_gradients(model, behavior, behavior.selection, shift=shift)[1][layer]
-                / steps
-            )
+            gradients = objective_gradients(model, behavior, behavior.selection, shift=shift)[1]
+            out[layer] += gradients[layer] / steps
     return out
 
 
 def integrated(
     model: Model, behavior: Behavior, *, steps: int = STEPS, layers: Sequence[int] | None = None
 ) -> Ranking:
-    """Branches by descending |integrated gradient| from one contrast set's mean to the other's,
-    layer by layer.
-    """
+    """Branches by descending |integrated gradient| from one contrast set's mean to the other's."""
     delta = contrast_of(model, behavior, "integrated").towards_flip
-    return ranked(
-        "integrated", model, path_gradients(model, behavior, delta, steps) * delta.abs(), layers
-    )
+    signed = path_gradients(model, behavior, delta, steps) * delta.abs()
+    return ranked("integrated", model, signed, layers)

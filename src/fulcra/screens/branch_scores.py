@@ -1,6 +1,4 @@
-"""A ranking as scores of all branches, so that screens that list one pole, or a few branches, can
-be compared.
-"""
+"""A ranking as scores of all branches: screens that list few of them become comparable."""
 
 from collections.abc import Sequence
 

@@ -13,15 +13,16 @@ SWEPT = 4096
 
 
 def can_move(model: Model, clean: Stream, neuron: Neuron) -> bool:
-    """Whether the neuron writes at all: not where its column has norm 0, nor where its expert sees
-    no generic token.
+    """Whether a dose of the neuron moves the stream.
+
+    False where its column has norm 0, and where its expert sees no generic token.
     """
-    seen = (
+    routed = (
         clean.routing is None
         or neuron.expert is None
         or float(clean.routing.share[neuron.layer, neuron.expert]) > 0
     )
-    return seen and bool(model.write(neuron).norm() > 0)
+    return routed and bool(model.write(neuron).norm() > 0)
 
 
 def movable(model: Model, clean: Stream) -> list[Neuron]:
@@ -31,19 +32,15 @@ def movable(model: Model, clean: Stream) -> list[Neuron]:
 
 
 def sweep_candidates(model: Model, clean: Stream, gaps: Tensor) -> list[Neuron]:
-    """The neurons a sweep looks at: all of a small model, else the first SWEPT by |contrast| in
-    gain units.
+    """The neurons a sweep looks at: all of a small model, else the SWEPT of largest |contrast|.
+
+    The contrast `gaps` [layer, d_mlp] counts in gain units; the neurons come in the model's order.
     """
-    order = (
-        gain_units(model, clean, gaps)
-        .abs()
-        .flatten()
-        .argsort(descending=True, stable=True)[:SWEPT]
-        .tolist()
-    )
-    neurons = (
-        model.neuron(i // model.d_mlp, i % model.d_mlp)
-        for i in sorted(order)
-        if i % model.d_mlp < model.width(i // model.d_mlp)
-    )
+    contrast = gain_units(model, clean, gaps).abs().flatten()
+    order = contrast.argsort(descending=True, stable=True)[:SWEPT].tolist()
+    neurons = []
+    for place in sorted(order):
+        layer, slot = divmod(place, model.d_mlp)
+        if slot < model.width(layer):
+            neurons.append(model.neuron(layer, slot))
     return [neuron for neuron in neurons if can_move(model, clean, neuron)]

@@ -1,6 +1,4 @@
-"""The concept screen of paper C: neurons that tell the two prompt sets apart alone, by one-feature
-logistic regression.
-"""
+"""The concept screen of paper C: neurons that tell the two prompt sets apart alone."""
 
 from collections.abc import Sequence
 
@@ -28,8 +26,9 @@ def _rows(model: Model, behavior: Behavior, prompts: Sequence[Prompt]) -> Tensor
 
 
 def accuracies(model: Model, behavior: Behavior, folds: int = FOLDS) -> Tensor:
-    """Cross-validated accuracy of each neuron as the only feature, [layer, d_mlp]; holds all
-    prompts' activations at once.
+    """Cross-validated accuracy of a logistic regression on each neuron alone, [layer, d_mlp].
+
+    Holds the activations of all prompts at once.
     """
     sides = [_rows(model, behavior, prompts) for prompts in (behavior.positive, behavior.negative)]
     labels = torch.cat([torch.full((len(side),), float(i == 0)) for i, side in enumerate(sides)])
@@ -42,8 +41,9 @@ def accuracies(model: Model, behavior: Behavior, folds: int = FOLDS) -> Tensor:
 def concept(
     model: Model, behavior: Behavior, *, folds: int = FOLDS, layers: Sequence[int] | None = None
 ) -> Ranking:
-    """Branches by descending cross-validated accuracy + |activation gap|, on the pole away from the
-    undosed side.
+    """Branches by descending accuracy + |activation gap|, on the pole away from the undosed side.
+
+    The accuracy is cross-validated over `folds`.
     """
     away = contrast_of(model, behavior, "concept").towards_flip
     score = accuracies(model, behavior, folds) + away.abs()

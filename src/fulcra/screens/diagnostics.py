@@ -1,6 +1,4 @@
-"""Whether a contrast set differs in what it means, or in length and vocabulary alone: warnings
-before a screen runs.
-"""
+"""Whether contrast sets differ in meaning, or in length and vocabulary alone: warnings."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,11 +19,10 @@ FOLDS = 5
 
 
 class Diagnostics(NamedTuple):
-    """Token lengths of both sides, vocabulary they share (Jaccard), held-out accuracy of a bag of
-    words.
+    """How two contrast sets differ: token lengths, shared vocabulary (Jaccard), words.
 
-    `words` is nan with fewer than five prompts a side. `warnings` says in plain words what a reader
-    should know.
+    `words` is the held-out accuracy of a bag of words, nan with fewer than five prompts a side;
+    `warnings` are sentences for a reader.
     """
 
     positive: int
@@ -40,8 +37,9 @@ class Diagnostics(NamedTuple):
 
 
 def diagnose(model: Model, behavior: Behavior) -> Diagnostics:
-    """How the two contrast sets differ before any model reads them; BehaviorError where one is
-    empty, single or equal to the other.
+    """How the two contrast sets differ before any model reads them.
+
+    BehaviorError where one is empty, of one prompt, or equal to the other.
     """
     _check(model, behavior)
     sides = [
@@ -52,7 +50,6 @@ def diagnose(model: Model, behavior: Behavior) -> Diagnostics:
     shared = len(vocabularies[0] & vocabularies[1]) / len(vocabularies[0] | vocabularies[1])
     p = _length_p(*lengths)
     words, telling = _by_words(*sides), _telling(*sides)
-    found = _warnings(lengths, p, words, telling)
     return Diagnostics(
         len(sides[0]),
         len(sides[1]),
@@ -62,7 +59,7 @@ def diagnose(model: Model, behavior: Behavior) -> Diagnostics:
         shared,
         words,
         telling,
-        found,
+        _warnings(lengths, p, words, telling),
     )
 
 
@@ -83,9 +80,7 @@ def _check(model: Model, behavior: Behavior) -> None:
 
 
 def _length_p(positive: Sequence[int], negative: Sequence[int]) -> float:
-    """Welch's test; 1 where the lengths do not vary and agree, 0 where they do not vary and
-    differ.
-    """
+    """The p value of Welch's test; where no length varies, 1 if they agree and 0 if not."""
     if len(set(positive)) == len(set(negative)) == 1:
         return float(positive[0] == negative[0])
     return float(ttest_ind(positive, negative, equal_var=False).pvalue)
@@ -109,35 +104,35 @@ def _by_words(positive: Sequence[str], negative: Sequence[str]) -> float:
 def _telling(positive: Sequence[str], negative: Sequence[str]) -> tuple[str, ...]:
     """Words that most prompts of one side hold and none of the other."""
     sides = [[set(text.casefold().split()) for text in texts] for texts in (positive, negative)]
-    found = set()
-    for one, other in (sides, sides[::-1]):
-        mine = set().union(*one) - set().union(*other)
-        found |= {word for word in mine if sum(word in words for words in one) > len(one) / 2}
-    return tuple(sorted(found))
+    telling: set[str] = set()
+    for side, other in (sides, sides[::-1]):
+        exclusive = set().union(*side) - set().union(*other)
+        telling |= {w for w in exclusive if sum(w in words for words in side) > len(side) / 2}
+    return tuple(sorted(telling))
 
 
 def _warnings(
     lengths: Sequence[Sequence[int]], p: float, words: float, telling: tuple[str, ...]
 ) -> tuple[str, ...]:
-    found = []
+    warnings = []
     if p < LENGTH_P:
         means = f"{np.mean(lengths[0]):.1f} against {np.mean(lengths[1]):.1f} tokens"
-        found.append(
+        warnings.append(
             f"the sets differ in length ({means}, p {p:.2g}): neurons that read length will rank"
             " high"
         )
     if words >= SEPARABLE:
-        found.append(
+        warnings.append(
             f"words alone tell the sets apart on held-out prompts ({words:.0%}): a screen may find"
             " neurons of those words"
         )
     if telling:
-        found.append(
+        warnings.append(
             f"most prompts of one side hold {', '.join(telling[:5])} and none of the other does"
         )
     if len(lengths[0]) != len(lengths[1]):
-        found.append(
+        warnings.append(
             f"the sets differ in size ({len(lengths[0])} and {len(lengths[1])}); pairs beyond the"
             " smaller are left out of dla"
         )
-    return tuple(found)
+    return tuple(warnings)

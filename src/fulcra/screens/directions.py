@@ -1,6 +1,4 @@
-"""Directions learned from the contrast prompts: mean differences of the residual stream, and of
-what the MLPs write.
-"""
+"""Directions learned from the contrast prompts: mean differences of the stream or of MLPs."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,16 +13,12 @@ Read = Callable[[Model, Sequence[tuple[int, ...]]], Iterator[Tensor]]
 
 
 def difference_directions(model: Model, behavior: Behavior) -> list[Direction]:
-    """The difference of mean last-token residuals between positives and negatives, one direction a
-    layer.
-    """
+    """The mean last-token residual of positives - that of negatives, one direction a layer."""
     return _differences(model, behavior, "difference", last_residuals)
 
 
 def mlp_differences(model: Model, behavior: Behavior) -> list[Direction]:
-    """The same of what the MLPs write at the last prompt token (paper B's baseline adds them at
-    every layer).
-    """
+    """The same difference of what the MLPs write; paper B's baseline adds it at every layer."""
     return _differences(model, behavior, "mlp", last_mlp_outputs)
 
 

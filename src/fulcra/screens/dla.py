@@ -1,6 +1,4 @@
-"""Direct logit attribution: what a neuron's difference writes straight onto the readout of the flip
-(predecessor of paper A).
-"""
+"""Direct logit attribution: what a neuron's difference writes onto the readout of the flip."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -18,18 +16,18 @@ from fulcra.types import Behavior, Ranking
 
 
 def readout(model: Model, behavior: Behavior) -> Tensor:
-    """Mean unembedding row of the target tokens - of the control tokens, [d_model], float32; the
-    mean over selection prompts.
+    """Mean unembedding row of the target tokens - that of the control tokens, [d_model], float32.
 
-    The tokens are those at which target and control openings part.
+    The tokens are those at which target and control openings part; the mean is over the selection
+    prompts.
     """
     sides = NextTokens(model, with_phrases(behavior, behavior.selection), behavior.system).sides
     rows = model.hf.get_output_embeddings().weight.detach()
-    found = [
+    differences = [
         rows[list(target)].float().mean(0) - rows[list(control)].float().mean(0)
         for target, control in sides
     ]
-    return torch.stack(found).mean(0).cpu()
+    return torch.stack(differences).mean(0).cpu()
 
 
 def write_scores(model: Model, direction: Tensor) -> Tensor:
@@ -47,11 +45,11 @@ def dla(
     statistic: Literal["mean", "rms", "coherence"] = "mean",
     layers: Sequence[int] | None = None,
 ) -> Ranking:
-    """Branches by descending |statistic of c_j delta_j| over pairs of contrast prompts, on the pole
-    that writes towards the target.
+    """Branches by descending |statistic of c_j delta_j|, on the pole that writes to the target.
 
-    coherence = |mean| / RMS, in [0, 1]. ModelError in families with a norm after the MLP: there c_j
-    is not what is written.
+    The statistic is over pairs of contrast prompts; coherence = |mean| / RMS, in [0, 1]. ModelError
+    in families with a norm after the MLP: there c_j is not what is written. (The predecessor of
+    paper A.)
     """
     if model.family.post_norm is not None:
         raise ModelError(
@@ -67,25 +65,24 @@ def dla(
         "coherence": mean.abs() / square.sqrt().clamp(min=1e-12),
     }[statistic]
     direct = write_scores(model, readout(model, behavior))
-    return ranked(
-        "dla", model, direct.sign() * size if statistic == "coherence" else direct * size, layers
-    )
+    signed = direct.sign() * size if statistic == "coherence" else direct * size
+    return ranked("dla", model, signed, layers)
 
 
 def _differences(model: Model, behavior: Behavior) -> tuple[Tensor, Tensor]:
-    """Mean and mean square over pairs of the difference of activations at the last prompt token,
-    [layer, d_mlp] each.
+    """Mean and mean square of the activation difference of a pair of prompts, [layer, d_mlp].
+
+    At the last prompt token.
     """
     pairs = list(zip(behavior.positive, behavior.negative, strict=False))
     total, square = torch.zeros(2, model.n_layers, model.d_mlp)
     for start in range(0, len(pairs), 32):
-        some = pairs[start : start + 32]
+        batch = pairs[start : start + 32]
         both = [
-            [model.prompt_ids(pair[side].text, behavior.system) for pair in some] for side in (0, 1)
+            [model.prompt_ids(pair[side].text, behavior.system) for pair in batch]
+            for side in (0, 1)
         ]
         positive, negative = (next(activations(model, rows)) for rows in both)
-        total, square = (
-            total + (positive - negative).sum(0).cpu(),
-            square + (positive - negative).square().sum(0).cpu(),
-        )
+        total += (positive - negative).sum(0).cpu()
+        square += (positive - negative).square().sum(0).cpu()
     return total / len(pairs), square / len(pairs)

@@ -40,35 +40,30 @@ def triggers(
     openings = Openings.of(
         model, with_phrases(behavior, spread(behavior.selection, prompts)), behavior.system
     )
-    found: list[Edge] = []
+    edges: list[Edge] = []
     for start in range(0, len(branches), TOGETHER):
-        some = branches[start : start + TOGETHER]
-        found += trigger_ladder(model, some, openings, gains)
-        advance(len(some))
-    return found
+        batch = branches[start : start + TOGETHER]
+        edges += trigger_ladder(model, batch, openings, gains)
+        advance(len(batch))
+    return edges
 
 
 def by_trigger(branches: Sequence[Coordinate], edges: Sequence[Edge]) -> Ranking:
     """Branches whose trigger was reached, by ascending gain; the score is 1 / gain."""
     reached = [
-        (edge.gain, at.branch)
-        for at, edge in zip(branches, edges, strict=True)
-        if edge.gain is not None
+        (edge.gain, coord.branch)
+        for coord, edge in zip(branches, edges, strict=True)
+        if edge.gain is not None and isinstance(coord.branch, Neuron)
     ]
     reached.sort(key=lambda pair: pair[0])
-    neurons = [(gain, branch) for gain, branch in reached if isinstance(branch, Neuron)]
-    return Ranking(
-        "dosed_logit",
-        tuple(branch for _, branch in neurons),
-        tuple(1 / gain for gain, _ in neurons),
-    )
+    neurons = tuple(neuron for _, neuron in reached)
+    return Ranking("dosed_logit", neurons, tuple(1 / gain for gain, _ in reached))
 
 
 def dosed_logit(
     model: Model, behavior: Behavior, *, clean: Clean | None = None, prompts: int = PROMPTS
 ) -> Ranking:
-    """Branches by ascending forecast trigger, both poles; those that reach none within 3 gains are
-    left out.
+    """Branches by ascending forecast trigger, both poles; left out where none comes in 3 gains.
 
     Cost: about 4 short passes a branch and prompt; minutes on a bundled organism.
     """

@@ -1,12 +1,11 @@
-"""The gradient screen of paper C, and the slope it takes for a forecast: nats a gain, to first
-order.
-"""
+"""The gradient screen of paper C, and the slope of the log-odds that a dose has at first."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from fulcra.models import Model
 from fulcra.models.coordinate import budgets
@@ -27,50 +26,66 @@ from fulcra.types import Behavior, Ranking
 LAYER_SHARE = 2 / 3
 
 
+@dataclass(frozen=True, slots=True)
+class GradientForm:
+    """Which gradient is taken, and which neurons it may rank.
+
+    prompts: whose gradient, that of the selection split (any behavior) or the sum over both
+    contrast sets. opposed: only neurons more active on the undosed side. agreeing: only neurons
+    whose gradient and activation gap have one sign.
+    """
+
+    objective: Objective = "log_odds"
+    prompts: Literal["selection", "contrast"] = "selection"
+    opposed: bool = False
+    agreeing: bool = False
+
+
+#: The gradient of any behavior, and the one of paper C.
+PLAIN = GradientForm()
+PAPER = GradientForm("mass", "contrast", opposed=True, agreeing=True)
+
+
 def gradient(
     model: Model,
     behavior: Behavior,
     *,
-    objective: Objective = "log_odds",
-    prompts: Literal["selection", "contrast"] = "selection",
-    opposed: bool = False,
-    agreeing: bool = False,
+    form: GradientForm = PLAIN,
     units: Units = "raw",
     clean: Clean | None = None,
     layers: Sequence[int] | None = None,
-    top_k: int | None = None,
 ) -> Ranking:
-    """Branches by descending |g (a_h - a_H)| at the post-instruction positions, on the pole that g
-    favors.
+    """Branches by descending |g (a_h - a_H)| after the instruction, on the pole that g favors.
 
-    g is the derivative of the objective by a shift of the activation at those positions; a_H and
-    a_h its mean there on the side of the undosed behavior and on the other. prompts: whose
-    gradient, the selection split (any behavior) or both contrast sets, g_H + g_h. opposed: only
-    neurons with |a_H| > |a_h|. agreeing: only those whose g and a_h - a_H agree. Cost: one pass a
-    contrast prompt, one forward and backward pass over the phrases of each prompt.
+    g is the derivative of the objective by a shift of the activation at the prompt tokens after the
+    user's words; a_H and a_h are its means there on the undosed side and on the other. Cost: one
+    pass a contrast prompt, one forward and backward pass over the phrases of each prompt.
     """
     require_contrast(behavior, "gradient")
-    asked = [
+    prompts = [
         model.prompt_ids(prompt.text, behavior.system)
         for prompt in behavior.positive + behavior.negative
     ]
-    span = min(map(model.after_instruction, asked))
+    span = min(map(model.after_instruction, prompts))
     contrast = contrast_of(model, behavior, "gradient", span)
-    sides = (
-        (behavior.selection,) if prompts == "selection" else (behavior.positive, behavior.negative)
-    )
-    slope = torch.stack(
-        [objective_gradients(model, behavior, side, objective, span)[1] for side in sides]
-    ).sum(0)
-    signed = in_units(model, behavior, slope * contrast.towards_flip.abs(), units, clean)
-    if opposed:
+    slopes = _slopes(model, behavior, form, span)
+    signed = in_units(model, behavior, slopes * contrast.towards_flip.abs(), units, clean)
+    if form.opposed:
         signed = signed.where(_opposed(contrast), torch.nan)
-    if agreeing:
-        signed = signed.where(slope * contrast.towards_flip > 0, torch.nan)
-    return ranked("gradient", model, signed, layers, top_k)
+    if form.agreeing:
+        signed = signed.where(slopes * contrast.towards_flip > 0, torch.nan)
+    return ranked("gradient", model, signed, layers)
 
 
-def _opposed(contrast: Contrast) -> torch.Tensor:
+def _slopes(model: Model, behavior: Behavior, form: GradientForm, span: int) -> Tensor:
+    """The gradient of the objective, summed over the prompt sets of `form`, [layer, d_mlp]."""
+    both = (behavior.positive, behavior.negative)
+    sides = (behavior.selection,) if form.prompts == "selection" else both
+    slopes = [objective_gradients(model, behavior, side, form.objective, span)[1] for side in sides]
+    return torch.stack(slopes).sum(0)
+
+
+def _opposed(contrast: Contrast) -> Tensor:
     shown, other = (contrast.positive, contrast.negative)[:: contrast.side]
     return shown.abs() > other.abs()
 
@@ -78,21 +93,12 @@ def _opposed(contrast: Contrast) -> torch.Tensor:
 def gradient_paper(
     model: Model, behavior: Behavior, *, units: Units = "raw", clean: Clean | None = None
 ) -> Ranking:
-    """The gradient screen as paper C has it: both contrast sets, mass of the refusal phrases, its
-    filter, two thirds of the layers.
+    """The ranking of paper C's own form of the gradient: its objective, filters and layers.
+
+    Both contrast sets, the mass of the refusal phrases, the first two thirds of the layers.
     """
     layers = range(max(1, round(LAYER_SHARE * model.n_layers)))
-    paper = gradient(
-        model,
-        behavior,
-        objective="mass",
-        prompts="contrast",
-        opposed=True,
-        agreeing=True,
-        units=units,
-        clean=clean,
-        layers=layers,
-    )
+    paper = gradient(model, behavior, form=PAPER, units=units, clean=clean, layers=layers)
     return replace(paper, screen="gradient_paper")
 
 
@@ -103,11 +109,11 @@ def slope(
     clean: Clean | None = None,
     layers: Sequence[int] | None = None,
 ) -> Ranking:
-    """Branches by descending |dL/dg|, the log-odds' derivative by the gain of a dose at the last
-    prompt token [nats a gain].
+    """Branches by descending |dL/dg|, the log-odds' derivative by the gain of a dose [nats a gain].
 
-    dL/dg = B dL/dh: the fairest first-order forecast of what an additive dose does.
+    The dose at the last prompt token; dL/dg = B dL/dh: the fairest first-order forecast of what an
+    additive dose does.
     """
-    found = objective_gradients(model, behavior, behavior.selection)[1]
+    gradients = objective_gradients(model, behavior, behavior.selection)[1]
     scale = budgets(model, (clean or clean_ground(model, behavior)).stream)
-    return ranked("slope", model, torch.where(scale.isinf(), 0.0, found * scale), layers)
+    return ranked("slope", model, torch.where(scale.isinf(), 0.0, gradients * scale), layers)

@@ -1,6 +1,4 @@
-"""The scalar that gradient screens differentiate: how far the reply leans to the flip, over
-teacher-forced phrases.
-"""
+"""The scalar that gradient screens differentiate: how far the reply leans to the flip."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,16 +26,16 @@ BATCH = 8
 
 
 def with_phrases(behavior: Behavior, prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """Prompts with openings on both sides: their own, else those that at least two selection
-    prompts share.
+    """Prompts with openings on both sides: their own, else those that selection prompts share.
 
-    BehaviorError where there are none: names the screens that run without.
+    Shared by two selection prompts or more. BehaviorError where there are none: it names the
+    screens that run without.
     """
     shared = {
         side: [words for words, n in Counter(_all(behavior, side)).items() if n > 1]
         for side in ("target", "control")
     }
-    found = []
+    phrased = []
     for prompt in prompts:
         target, control = (
             prompt.target_openings or tuple(shared["target"]),
@@ -50,8 +48,8 @@ def with_phrases(behavior: Behavior, prompts: Sequence[Prompt]) -> tuple[Prompt,
                 " gradient, dla, dosed_logit and window screens need; give them, or use a screen"
                 f" that runs without: {FORWARD_ONLY}"
             )
-        found.append(replace(prompt, target_openings=target, control_openings=control))
-    return tuple(found)
+        phrased.append(replace(prompt, target_openings=target, control_openings=control))
+    return tuple(phrased)
 
 
 def _all(behavior: Behavior, side: str) -> list[str]:
@@ -66,16 +64,15 @@ def objective_gradients(
     span: int = 1,
     shift: Tensor | None = None,
 ) -> tuple[float, Tensor]:
-    """The prompt mean of the objective [nats], and its derivative by every activation at the last
-    `span` prompt tokens.
+    """The prompt mean of the objective [nats], and its gradient [layer, d_mlp], float32.
 
-    [layer, d_mlp], float32; `shift` is added to the activations there first. Cost: one forward and
-    backward pass over all phrases of each prompt.
+    The derivative is by every activation at the last `span` prompt tokens, to which `shift` is
+    added first. Cost: one forward and backward pass over all phrases of each prompt.
     """
     total, value = torch.zeros(model.n_layers, model.d_mlp), 0.0
     for openings, rows in _batches(model, with_phrases(behavior, prompts), behavior.system, span):
-        said, found = neuron_gradients(model, rows, partial(_lean, openings, objective), shift)
-        value, total = value + said, total + found
+        lean, gradients = neuron_gradients(model, rows, partial(_lean, openings, objective), shift)
+        value, total = value + lean, total + gradients
     return value / len(prompts), total / len(prompts)
 
 

@@ -1,6 +1,4 @@
-"""The pin screen: neurons that would flip the behavior when held at a value, and leave generic text
-alone.
-"""
+"""The pin screen: neurons whose held value flips the behavior and leaves generic text alone."""
 
 from collections.abc import Callable, Sequence
 
@@ -29,46 +27,46 @@ def pins(
     behavior: Behavior,
     *,
     clean: Clean | None = None,
-    extent: Tensor | None = None,
     neurons: Sequence[Neuron] | None = None,
     count: int = COUNT,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Ranking:
-    """Neurons by descending log-odds of the flip under their best held value that costs less than
-    the KL ceiling.
+    """Neurons by descending log-odds of the flip under their best pin that text survives.
 
-    The log-odds are those of the selection split; the ceiling is the KL ladder's level on generic
-    text. Tier 2, no rollouts. `extent` [layer, d_mlp] is the largest natural |activation|: a gate
-    opens under a pin more often than under a dose (papers B and C). Cost: about 9 short passes a
-    neuron, and 16 texts for each of the shortlist.
+    The log-odds are those of the selection split; text survives a pin that costs less than the KL
+    ladder's level on generic text. Tier 2, no rollouts. A gate opens under a pin more often than
+    under a dose (papers B and C). Cost: about 9 short passes a neuron, and 16 texts for each of the
+    shortlist.
     """
     ground = clean or clean_ground(model, behavior)
     if neurons is None:
         neurons = sweep_candidates(model, ground.stream, activation_gaps(model, behavior))
+    every = _edits(model, behavior, ground, neurons)
+    prompts, system, least = behavior.selection, behavior.system, len(MULTIPLES) * count
+    edits = [every[i] for i in promising(model, prompts, system, every, advance, least)]
+    odds = next_token_odds(model, NextTokens(model, prompts, system), edits)
+    short = odds.argsort(descending=True, stable=True)[: SHORTLIST * count].tolist()
+    cost = edit_divergences(model, [edits[i] for i in short], ground.text.first(TEXTS)).tolist()
+    coherent = [i for i, nats in zip(short, cost, strict=True) if nats < LEVEL]
+    broken = [i for i, nats in zip(short, cost, strict=True) if not nats < LEVEL]
+    best = _best(edits, odds, coherent + broken)
+    return Ranking("pins", tuple(best), tuple(best.values()))
+
+
+def _edits(model: Model, behavior: Behavior, clean: Clean, neurons: Sequence[Neuron]) -> list[Edit]:
+    """Every neuron pinned at every multiple of its largest natural |activation|."""
+    extent = clean.extent
     if extent is None:
-        extent = contrast_extent(model, behavior, ground.text)
-    everything = [
+        extent = contrast_extent(model, behavior, clean.text)
+    return [
         pin(neuron, multiple * float(extent[neuron.layer, model.slot(neuron)]))
         for neuron in neurons
         for multiple in MULTIPLES
     ]
-    least = len(MULTIPLES) * count
-    edits = [
-        everything[i]
-        for i in promising(model, behavior.selection, behavior.system, everything, advance, least)
-    ]
-    odds = next_token_odds(model, NextTokens(model, behavior.selection, behavior.system), edits)
-    short = odds.argsort(descending=True, stable=True)[: SHORTLIST * count].tolist()
-    cost = edit_divergences(model, [edits[i] for i in short], ground.text.first(TEXTS)).tolist()
-    coherent = [i for i, nats in zip(short, cost, strict=True) if nats < LEVEL]
-    best = _best(edits, odds, [*coherent, *(i for i in short if i not in set(coherent))])
-    return Ranking("pins", tuple(best), tuple(best.values()))
 
 
 def contrast_extent(model: Model, behavior: Behavior, text: GenericText) -> Tensor:
-    """Largest natural |activation| of every neuron on generic text and contrast prompts, [layer,
-    d_mlp].
-    """
+    """Largest natural |activation| on generic text and contrast prompts, [layer, d_mlp]."""
     prompts = [
         model.prompt_ids(prompt.text, behavior.system)
         for prompt in behavior.positive + behavior.negative
@@ -80,9 +78,9 @@ def contrast_extent(model: Model, behavior: Behavior, text: GenericText) -> Tens
 
 def _best(edits: Sequence[Edit], odds: Tensor, order: Sequence[int]) -> dict[Neuron, float]:
     """Each neuron once, with the log-odds of its first edit in `order`."""
-    found: dict[Neuron, float] = {}
+    best: dict[Neuron, float] = {}
     for i in order:
         site = edits[i].site
         if isinstance(site, Neuron):
-            found.setdefault(site, float(odds[i]))
-    return found
+            best.setdefault(site, float(odds[i]))
+    return best

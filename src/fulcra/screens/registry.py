@@ -1,10 +1,9 @@
-"""The screens of a tournament by name, with what they learn from; a user's own enters from a Python
-file.
-"""
+"""The bundled screens by name, those of a tournament, and a user's own from a Python file."""
 
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Literal, NamedTuple, cast
 
 from fulcra.errors import InputError
@@ -16,6 +15,7 @@ from fulcra.screens.dla import dla
 from fulcra.screens.dosed_logit import dosed_logit
 from fulcra.screens.geometry import geometry
 from fulcra.screens.gradient import gradient, gradient_paper, slope
+from fulcra.screens.pins import pins
 from fulcra.screens.random import random
 from fulcra.screens.scores import Clean, Screen, Units
 from fulcra.screens.universal import universal
@@ -26,11 +26,11 @@ Run = Callable[[Model, Behavior, Clean], Ranking]
 
 
 class Entrant(NamedTuple):
-    """A screen as a tournament runs it. `sweeps`: it doses every branch, so it is not run again for
-    its stability by default.
+    """A screen as a tournament runs it.
 
-    kind: one of the bundled screens, a user's own, or one whose first neurons a tournament has put
-    in another order by rollouts.
+    `sweeps`: it doses every branch, so it is not run again for its stability by default. kind: one
+    of the bundled screens, a user's own, or one whose first neurons a tournament has put in another
+    order by rollouts.
     """
 
     name: str
@@ -40,56 +40,73 @@ class Entrant(NamedTuple):
     kind: Literal["bundled", "own", "reranked"] = "bundled"
 
 
+#: Every bundled screen, called as screen(model, behavior, **its options).
+SCREENS: dict[str, Callable[..., Ranking]] = {
+    "contrastive": contrastive,
+    "gradient": gradient,
+    "gradient_paper": gradient_paper,
+    "attribution": attribution,
+    "integrated": integrated,
+    "slope": slope,
+    "dla": dla,
+    "geometry": geometry,
+    "concept": concept,
+    "window": window,
+    "pins": pins,
+    "dosed_logit": dosed_logit,
+    "random": random,
+}
+
+
 def _contrastive(units: Units) -> Run:
     def run(model: Model, behavior: Behavior, clean: Clean) -> Ranking:
-        found = contrastive(model, behavior, units=units, clean=clean)
-        return found.without(universal(model, behavior.generic, behavior.system))
+        ranking = contrastive(model, behavior, units=units, clean=clean)
+        return ranking.without(universal(model, behavior.generic, behavior.system))
 
     return run
+
+
+def _raw(name: str) -> Entrant:
+    """A screen that needs no clean facts."""
+
+    def run(model: Model, behavior: Behavior, clean: Clean) -> Ranking:
+        return SCREENS[name](model, behavior)
+
+    return Entrant(name, "raw", run)
+
+
+def _gain(name: str, sweeps: bool = False, **options: Units) -> Entrant:
+    """A screen that scores in gain units, on the tournament's clean facts."""
+
+    def run(model: Model, behavior: Behavior, clean: Clean) -> Ranking:
+        return SCREENS[name](model, behavior, clean=clean, **options)
+
+    return Entrant(name, "gain", run, sweeps)
 
 
 ENTRANTS: tuple[Entrant, ...] = (
     Entrant("contrastive", "raw", _contrastive("raw")),
     Entrant("contrastive", "gain", _contrastive("gain")),
-    Entrant("gradient", "raw", lambda model, behavior, clean: gradient(model, behavior)),
-    Entrant(
-        "gradient",
-        "gain",
-        lambda model, behavior, clean: gradient(model, behavior, units="gain", clean=clean),
-    ),
-    Entrant(
-        "gradient_paper", "raw", lambda model, behavior, clean: gradient_paper(model, behavior)
-    ),
-    Entrant("attribution", "raw", lambda model, behavior, clean: attribution(model, behavior)),
-    Entrant(
-        "attribution",
-        "gain",
-        lambda model, behavior, clean: attribution(model, behavior, units="gain", clean=clean),
-    ),
-    Entrant("integrated", "raw", lambda model, behavior, clean: integrated(model, behavior)),
-    Entrant("slope", "gain", lambda model, behavior, clean: slope(model, behavior, clean=clean)),
-    Entrant("dla", "raw", lambda model, behavior, clean: dla(model, behavior)),
-    Entrant("geometry", "raw", lambda model, behavior, clean: geometry(model, behavior)),
-    Entrant("concept", "raw", lambda model, behavior, clean: concept(model, behavior)),
-    Entrant(
-        "window",
-        "gain",
-        lambda model, behavior, clean: window(model, behavior, clean=clean),
-        sweeps=True,
-    ),
-    Entrant(
-        "dosed_logit",
-        "gain",
-        lambda model, behavior, clean: dosed_logit(model, behavior, clean=clean),
-        sweeps=True,
-    ),
-    Entrant("random", "raw", lambda model, behavior, clean: random(model, behavior)),
+    _raw("gradient"),
+    _gain("gradient", units="gain"),
+    _raw("gradient_paper"),
+    _raw("attribution"),
+    _gain("attribution", units="gain"),
+    _raw("integrated"),
+    _gain("slope"),
+    _raw("dla"),
+    _raw("geometry"),
+    _raw("concept"),
+    _gain("window", sweeps=True),
+    _gain("dosed_logit", sweeps=True),
+    _raw("random"),
 )
 
 
 def own_screen(text: str) -> Entrant:
-    """The screen named by "my.py:function", called as function(model, behavior); InputError where
-    it cannot be had.
+    """The screen named by "my.py:function", called as function(model, behavior).
+
+    InputError where it cannot be had.
     """
     file, _, name = text.rpartition(":")
     if not file or not Path(file).is_file():
@@ -97,6 +114,17 @@ def own_screen(text: str) -> Entrant:
             f"--screen {text}: expected a Python file and a function in it, as in my.py:function;"
             f" found no file {file or text!r}"
         )
+    module = _imported(file, text)
+    function = getattr(module, name, None)
+    if not callable(function):
+        public = (n for n, value in vars(module).items() if callable(value) and n[0] != "_")
+        names = ", ".join(sorted(public)) or "none"
+        raise InputError(f"--screen {text}: {file} has no function {name!r}; it has {names}")
+    return Entrant(name, "raw", _checked(cast(Screen, function), text), kind="own")
+
+
+def _imported(file: str, text: str) -> ModuleType:
+    """The module in `file`; InputError where it is no Python file or fails on import."""
     spec = spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None:
         raise InputError(f"--screen {text}: {file!r} is no Python file; give one that ends in .py")
@@ -107,32 +135,21 @@ def own_screen(text: str) -> Entrant:
         raise InputError(
             f"--screen {text}: importing {file} failed: {type(error).__name__}: {error}"
         ) from None
-    function = getattr(module, name, None)
-    if not callable(function):
-        there = (
-            ", ".join(
-                sorted(
-                    n
-                    for n, value in vars(module).items()
-                    if callable(value) and not n.startswith("_")
-                )
-            )
-            or "none"
-        )
-        raise InputError(f"--screen {text}: {file} has no function {name!r}; it has {there}")
-    return Entrant(name, "raw", _checked(cast(Screen, function), text), kind="own")
+    return module
 
 
 def _checked(screen: Screen, text: str) -> Run:
+    """The screen, its ranking looked at before anyone uses it."""
+
     def run(model: Model, behavior: Behavior, clean: Clean) -> Ranking:
-        found: object = screen(model, behavior)
-        if not isinstance(found, Ranking) or not found.branches:
+        ranking: object = screen(model, behavior)
+        if not isinstance(ranking, Ranking) or not ranking.branches:
             raise InputError(
-                f"--screen {text}: it returned {type(found).__name__}, expected a fulcra.Ranking"
+                f"--screen {text}: it returned {type(ranking).__name__}, expected a fulcra.Ranking"
                 " with at least one branch"
             )
-        for branch in found.branches:
+        for branch in ranking.branches:
             model.require(branch)
-        return found
+        return ranking
 
     return run

@@ -20,10 +20,14 @@ Units = Literal["raw", "gain"]
 
 
 class Clean(NamedTuple):
-    """Generic text of the model's own and its clean stream: what gains are measured on."""
+    """Generic text of the model's own and its clean stream: what gains are measured on.
+
+    `extent` [layer, d_mlp] is the largest natural |activation| where it is measured already.
+    """
 
     text: GenericText
     stream: Stream
+    extent: Tensor | None = None
 
 
 class Screen(Protocol):

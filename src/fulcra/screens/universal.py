@@ -1,6 +1,4 @@
-"""Neurons that are among the most active on nearly any prompt, and so belong to no behavior (paper
-B).
-"""
+"""Neurons among the most active on nearly any prompt, of no behavior (paper B)."""
 
 from collections.abc import Sequence
 
@@ -24,17 +22,16 @@ def universal(
     top: float = SHARE,
     share: float = ON_PROMPTS,
 ) -> tuple[Neuron, ...]:
-    """The neurons in the top .1 % by |activation| at the last token on 80 % of diverse prompts or
-    more; pole +.
+    """The neurons in the top .1 % by |activation| on 80 % or more of diverse prompts; pole +.
 
-    `Ranking.without` takes both poles. Cost: one forward pass a prompt.
+    At the last prompt token. `Ranking.without` takes both poles. Cost: one forward pass a prompt.
     """
     if not prompts:
         raise InputError("universal() got no prompts: give diverse ones, or leave the bundled ones")
-    seen = torch.zeros(model.n_layers * model.d_mlp)
+    counts = torch.zeros(model.n_layers * model.d_mlp)
     count = max(1, round(top * sum(model.width(layer) for layer in range(model.n_layers))))
     for batch in activations(model, [model.prompt_ids(text, system) for text in prompts]):
         for row in batch.abs().flatten(1).cpu():
-            seen[row.topk(count).indices] += 1
-    found = (seen >= share * len(prompts)).nonzero()[:, 0].tolist()
-    return tuple(model.neuron(i // model.d_mlp, i % model.d_mlp) for i in found)
+            counts[row.topk(count).indices] += 1
+    places = (counts >= share * len(prompts)).nonzero()[:, 0].tolist()
+    return tuple(model.neuron(place // model.d_mlp, place % model.d_mlp) for place in places)

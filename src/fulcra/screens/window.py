@@ -1,7 +1,6 @@
-"""The window screen: every branch's trigger forecast from one next token, the shortlist ranked by
-its predicted margin.
-"""
+"""The window screen: branches by the margin that next tokens and the KL ladder predict."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from torch import Tensor
@@ -28,11 +27,6 @@ SHORTLIST = 4
 COUNT = 32
 
 
-def _forecasts(odds: Tensor) -> list[float | None]:
-    """Trigger gain by log-interpolation, for rows of log-odds on the two rungs."""
-    return [crossing(GAINS, row, 0.0) for row in odds.tolist()]
-
-
 def window(
     model: Model,
     behavior: Behavior,
@@ -42,52 +36,41 @@ def window(
     count: int = COUNT,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Ranking:
-    """Branches of `neurons` by descending predicted margin log2(ceiling / trigger), then by
-    log-odds; tier 2, no rollouts.
+    """Branches of `neurons` by descending predicted margin log2(ceiling / trigger), then log-odds.
 
-    `neurons` are the sweep's candidates if none are named. Every branch is looked at on two
-    selection prompts at the upper rung; the trigger of the best eighth is forecast on all of them,
-    and the ceiling too for the best 4 x `count`. Cost: about 8 short passes a neuron.
+    Tier 2, no rollouts. `neurons` are the sweep's candidates if none are named. Every branch is
+    looked at on two selection prompts at the upper rung; the trigger of the best eighth is forecast
+    on all of them, and the ceiling too for the best 4 x `count`. Cost: about 8 short passes a
+    neuron.
     """
     ground = clean or clean_ground(model, behavior)
     if neurons is None:
         neurons = sweep_candidates(model, ground.stream, activation_gaps(model, behavior))
-    everyone = [
-        coordinate(model, ground.stream, branch)
-        for neuron in neurons
-        for branch in (neuron, neuron.opposite)
-    ]
-    prompts = with_phrases(behavior, behavior.selection)
-    doses = [at.dose(at.within(GAINS[-1])) for at in everyone]
-    # a neuron may be kept on both poles
-    kept = promising(model, prompts, behavior.system, doses, advance, least=2 * count)
-    branches = [everyone[i] for i in kept]
-    tokens = NextTokens(model, prompts, behavior.system)
-    odds = next_token_odds(
-        model, tokens, [at.dose(at.within(gain)) for at in branches for gain in GAINS]
-    ).unflatten(0, (-1, len(GAINS)))
-    triggers, best = _forecasts(odds), odds.amax(-1).tolist()
-    order = sorted(
-        range(len(branches)),
-        key=lambda i: (triggers[i] if triggers[i] is not None else float("inf"), -best[i]),
-    )
+    poles = [pole for neuron in neurons for pole in (neuron, neuron.opposite)]
+    every = [coordinate(model, ground.stream, pole) for pole in poles]
+    prompts, system = with_phrases(behavior, behavior.selection), behavior.system
+    doses = [coord.dose(coord.within(GAINS[-1])) for coord in every]
+    # a neuron may be among them on both poles
+    branches = [every[i] for i in promising(model, prompts, system, doses, advance, 2 * count)]
+    odds = _odds(model, NextTokens(model, prompts, system), branches)
+    triggers, best = [crossing(GAINS, row, 0.0) for row in odds.tolist()], odds.amax(-1).tolist()
+    reached = [math.inf if trigger is None else trigger for trigger in triggers]
+    order = sorted(range(len(branches)), key=lambda i: (reached[i], -best[i]))
     # what moves nothing has a high ceiling and no trigger: it is left out, else it would have the
     # largest margin
     short = {i: gain for i in order[: SHORTLIST * count] if (gain := triggers[i]) is not None}
-    margins = dict(
-        zip(
-            short,
-            _margins(model, [branches[i] for i in short], list(short.values()), ground.text),
-            strict=True,
-        )
-    )
+    predicted = _margins(model, [branches[i] for i in short], list(short.values()), ground.text)
+    margins = dict(zip(short, predicted, strict=True))
     final = sorted(short, key=lambda i: -margins[i]) + [i for i in order if i not in short]
-    names = [at.branch for at in branches if isinstance(at.branch, Neuron)]
-    return Ranking(
-        "window",
-        tuple(names[i] for i in final),
-        tuple(margins.get(i, best[i] - 1e3) for i in final),
-    )
+    names = [coord.branch for coord in branches if isinstance(coord.branch, Neuron)]
+    scores = tuple(margins.get(i, best[i] - 1e3) for i in final)
+    return Ranking("window", tuple(names[i] for i in final), scores)
+
+
+def _odds(model: Model, tokens: NextTokens, branches: Sequence[Coordinate]) -> Tensor:
+    """Log-odds (nats) of every branch on the two rungs, [branch, rung]."""
+    doses = [coord.dose(coord.within(gain)) for coord in branches for gain in GAINS]
+    return next_token_odds(model, tokens, doses).reshape(len(branches), len(GAINS))
 
 
 def _margins(

@@ -76,9 +76,7 @@ def card(
 
 
 def _geometry(model: Model, neuron: Neuron, clean: Stream) -> dict[str, float]:
-    """|v| beside its layer's, |r|, and the neuron's own budget and clean alignment (law.md section
-    2).
-    """
+    """|v| beside its layer's, |r|, budget and clean alignment (law.md section 2)."""
     norms = model.writes(neuron.layer).norm(dim=-1)
     at, size = coordinate(model, clean, neuron), float(model.write(neuron).norm())
     return {

@@ -1,6 +1,4 @@
-"""The census: every neuron of a small model, both poles, measured; the truth that screens are
-judged by (law.md section 7).
-"""
+"""Every branch of a small model measured: the truth for screens (law.md section 7)."""
 
 import random
 from collections.abc import Sequence

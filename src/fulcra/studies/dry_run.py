@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -16,6 +15,9 @@ from fulcra.protocol.draw import Draw, check_size
 from fulcra.protocol.measure import PART, Measurement
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.records import Record
+from fulcra.protocol.results.audit import SettingsEntry
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.cost import Cost, CostResult
 from fulcra.protocol.stages import (
     AuditSettings,
     baseline_trials,
@@ -30,9 +32,9 @@ from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial
 from fulcra.screens.candidates import sweep_candidates
 from fulcra.screens.directions import difference_directions
-from fulcra.store import plain
 from fulcra.types import Behavior, Neuron, Ranking, RolloutRequest
 
+SCHEMA_VERSION = 1
 #: A screen is run on one in so many of its candidates, and on so many at least.
 SCREENED, FEWEST = 16, 32
 #: Branches that are forecast to see what a forecast takes.
@@ -69,19 +71,19 @@ def estimate_audit(
 
 def estimated(
     model: Model, behavior: Behavior, settings: AuditSettings, progress: Progress | None = None
-) -> dict[str, Any]:
-    """The estimate as `fulcra audit --dry-run --json` prints it: totals, then each step's cost."""
+) -> CostResult:
+    """The estimate of an audit: totals, then each step's cost."""
     steps = estimate_audit(model, behavior, settings, progress)
-    head = {
-        "model": model.name,
-        "behavior": behavior.name,
-        "settings": asdict(settings),
-        "threads": torch.get_num_threads(),
-    }
-    total = asdict(sum(steps.values(), Estimate()))
-    each = {name: asdict(step) for name, step in steps.items()}
-    content: dict[str, Any] = plain(head | total | {"steps": each})
-    return content
+    return CostResult(
+        schema_version=SCHEMA_VERSION,
+        provenance=Provenance.now(),
+        model=model.name,
+        behavior=behavior.name,
+        settings=SettingsEntry(**asdict(settings)),
+        threads=torch.get_num_threads(),
+        **asdict(sum(steps.values(), Estimate())),
+        steps={name: Cost(**asdict(step)) for name, step in steps.items()},
+    )
 
 
 def _clean(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fulcra.errors import InputError, RunFolderError
-from fulcra.judges.panel import Judge
+from fulcra.judges.judge import Judge
 from fulcra.protocol.completions import Completions, completions_of
 from fulcra.protocol.opinions import Opinion, Opinions, Panel
 from fulcra.protocol.progress import Clock, Progress, Silent

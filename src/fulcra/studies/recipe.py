@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError
 
 from fulcra.behaviors import behavior_sha256
 from fulcra.engines.edit import branch_coordinate, resolve
-from fulcra.errors import InputError
-from fulcra.law.ceiling import predict_ceiling
+from fulcra.errors import InputError, first_fault
+from fulcra.law.forecast import predict_ceiling
 from fulcra.models import Model
 from fulcra.models.edits import require_edits, require_numbers
 from fulcra.protocol.edit_entries import OPS, FiledEdit, Number, Text
@@ -128,7 +128,7 @@ class Recipe(Value):
 
 def _fault(error: ValidationError) -> str:
     """The first fault of a file, and what to do about it."""
-    fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    fault = first_fault(error)
     where = ".".join(str(part) for part in fault["loc"] if part not in OPS)
     if fault["type"] == "extra_forbidden":
         return f"unknown key {where!r}; take it out"

@@ -1,6 +1,4 @@
-"""The tournament: every screen judged by what opens, on a census or on a weighted sample (law.md
-section 7).
-"""
+"""Every screen judged by what opens, on a census or a weighted sample (law.md section 7)."""
 
 import random
 from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from fulcra.errors import RunFolderError
+from fulcra.errors import RunFolderError, first_fault
 from fulcra.protocol.evidence import figures
 from fulcra.protocol.records import Record, records_of
 from fulcra.protocol.redaction import text_hash
@@ -48,7 +48,7 @@ def verify(folder: Path) -> list[Check]:
     try:
         return _checks(folder)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
+        where = ".".join(map(str, first_fault(error)["loc"]))
         said = f"{folder}: its files lack '{where}'; expected what `fulcra audit` wrote"
         raise RunFolderError(said) from None
     except (AttributeError, KeyError, TypeError) as error:

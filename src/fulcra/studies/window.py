@@ -49,7 +49,7 @@ class WindowSettings:
     gains: tuple[float, ...] = GAINS
 
 
-def control_window(
+def window(
     model: Model,
     behavior: Behavior,
     neuron: Neuron,

@@ -23,7 +23,7 @@ class BehaviorEntry(Value):
     name: str
     version: str
     sha256: str
-    sensitive: bool
+    sensitive: bool = True
     horizon: int
     horizons: tuple[int, ...]
     flip: str
@@ -156,15 +156,15 @@ class Branch(Value):
 
 
 class Attack(Value):
-    """What another attack achieves on the same prompts."""
+    """What another attack achieves on the same prompts; None where it was not measured."""
 
     attack: str
-    rate: float
-    low: float
-    high: float
-    reach: float
+    rate: float | None
+    low: float | None
+    high: float | None
+    reach: float | None
     n: int
-    detail: str
+    detail: str = ""
 
 
 class PositiveControl(Value):

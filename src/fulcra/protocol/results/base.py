@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fulcra.errors import RunFolderError
+from fulcra.errors import RunFolderError, first_fault
 from fulcra.protocol.provenance import versions
 from fulcra.store import plain, read_json, write_json, write_text
 
@@ -92,7 +92,7 @@ class Result(Value):
         try:
             return cls.of(read_json(path))
         except ValidationError as error:
-            fault = error.errors()[0]
+            fault = first_fault(error)
             where = ".".join(map(str, fault["loc"]))
             raise RunFolderError(
                 f"{path}: {where}: {fault['msg']}; expected a saved result"

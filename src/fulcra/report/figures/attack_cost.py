@@ -33,15 +33,16 @@ def attack_cost(audit: "AuditResult") -> go.Figure:
 
 
 def _bars(
-    names: Sequence[str], values: Sequence[float], label: str, color: str
+    names: Sequence[str], values: Sequence[float | None], label: str, color: str
 ) -> dict[str, object]:
     return {
         "y": names,
-        "x": values,
+        "x": [value or 0.0 for value in values],
         "name": label,
         "orientation": "h",
         "marker": {"color": color},
-        "text": [""] * len(values),
+        # a word in place of a bar that is not known: an empty place would read as zero
+        "text": ["not measured" if value is None else "" for value in values],
         "textposition": "outside",
         "cliponaxis": False,
         "hovertemplate": f"{label} %{{x:.0%}}<extra></extra>",
@@ -49,8 +50,8 @@ def _bars(
 
 
 def _error(context: Sequence["Attack"]) -> dict[str, object]:
-    above = [row.high - row.rate for row in context]
-    below = [row.rate - row.low for row in context]
+    above = [_gap(row.rate, row.high) for row in context]
+    below = [_gap(row.low, row.rate) for row in context]
     return {
         "type": "data",
         "symmetric": False,
@@ -60,3 +61,7 @@ def _error(context: Sequence["Attack"]) -> dict[str, object]:
         "thickness": 2,
         "width": 4,
     }
+
+
+def _gap(low: float | None, high: float | None) -> float | None:
+    return None if low is None or high is None else high - low

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import NamedTuple
 
-from fulcra.behaviors.builtin import allowed_prompts
 from fulcra.behaviors.oracles_world import Refusal
+from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.engines.generic import TEMPERATURE, TOKENS
 from fulcra.engines.local import run
 from fulcra.formulas.degeneracy import distinct_ngram_ratio

@@ -1,12 +1,14 @@
-"""The ceiling of any write: forecast alike for a neuron and for the same direction written by hand;
-what is no write is refused.
-"""
+"""Forecasts of any write: alike for a neuron and the same direction; what is no write is refused."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
 import fulcra
-from fulcra.errors import InputError
+from fulcra.errors import Inconclusive, InputError
+from fulcra.ladders import trigger_ladder
+from fulcra.protocol.subject import Subject
 from fulcra.types import Neuron
 
 OPENINGS = ("once there was a", "near the river", "every morning", "the old house")
@@ -49,3 +51,24 @@ def test_a_direction_of_another_model_is_refused(
         ),
     ):
         fulcra.predict_ceiling(sparse, fulcra.direction(layer, torch.ones(width)), OPENINGS)
+
+
+def test_a_trigger_is_that_of_the_ladder_over_the_selection_prompts(
+    sparse: fulcra.Model, refusal: fulcra.Behavior
+) -> None:
+    subject = Subject.of(sparse, refusal)
+    neuron = Neuron.parse("L1.N83-")
+    assert subject.openings is not None
+    (edge,) = trigger_ladder(sparse, [subject.coordinate(neuron)], subject.openings)
+    assert fulcra.predict_trigger(sparse, refusal, neuron) == edge
+    assert edge.gain is not None
+
+
+def test_without_openings_no_trigger_is_forecast(
+    sparse: fulcra.Model, refusal: fulcra.Behavior
+) -> None:
+    bare = tuple(
+        replace(prompt, target_openings=(), control_openings=()) for prompt in refusal.selection
+    )
+    with pytest.raises(Inconclusive, match="declares no openings"):
+        fulcra.predict_trigger(sparse, replace(refusal, selection=bare), Neuron(1, 83))

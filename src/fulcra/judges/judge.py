@@ -1,10 +1,9 @@
-"""What a judge of whole runs is: completions in, typed outcomes out, one by one and in any
-order.
-"""
+"""What a judge of whole runs is: completions in, typed outcomes out, in any order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from fulcra.errors import InputError
 from fulcra.types import Behavior, Finding, Prompt
 
 
@@ -17,9 +16,7 @@ class Item(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What judging has cost so far: requests sent, tokens read and written by the judge, and
-    answers without a token count.
-    """
+    """What judging has cost so far: requests, tokens read and written, answers without a count."""
 
     requests: int = 0
     read: int = 0
@@ -27,18 +24,16 @@ class Usage(NamedTuple):
     uncounted: int = 0
 
     def plus(self, other: "Usage") -> "Usage":
-        """Both together."""
+        """The sum of both counts."""
         return Usage(*(a + b for a, b in zip(self, other, strict=True)))
 
     def since(self, earlier: "Usage") -> "Usage":
-        """What came after an earlier count."""
+        """The count since an earlier one of the same judge."""
         return Usage(*(a - b for a, b in zip(self, earlier, strict=True)))
 
 
 class Price(NamedTuple):
-    """What a million tokens cost that a judge reads and that it writes, in the user's own
-    currency.
-    """
+    """What a million tokens cost that a judge reads and writes, in the user's own currency."""
 
     read: float
     written: float
@@ -77,3 +72,17 @@ class Judge(Protocol):
     def __call__(
         self, behavior: Behavior, items: Sequence[Item]
     ) -> Iterator[tuple[int, Finding]]: ...
+
+
+def refuses(behavior: Behavior) -> bool:
+    """Whether the undosed behavior is a refusal."""
+    return behavior.label("unchanged") == "refuse"
+
+
+def require_refusal(behavior: Behavior, judge: str) -> None:
+    """InputError unless the behavior is one of refusing."""
+    if not refuses(behavior):
+        raise InputError(
+            f"--judge {judge}: reads refusals, and {behavior.name} flips otherwise"
+            f" ({behavior.flip}); use oracle or api:MODEL@URL"
+        )

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from fulcra.errors import InputError
+from fulcra.judges.by_rules import LanguageJudge, OracleJudge, PhraseJudge
 from fulcra.judges.endpoint import Endpoint
+from fulcra.judges.judge import Judge, Price
 from fulcra.judges.local import GuardJudge, ModelJudge
-from fulcra.judges.panel import Judge, Price
 from fulcra.judges.remote import EndpointJudge
-from fulcra.judges.rules import LanguageJudge, OracleJudge, PhraseJudge
 from fulcra.models import load
 
 #: The judges that are named by one word.
@@ -27,9 +27,7 @@ MENU = (
 
 
 def judge_named(name: str, timeout: float = 60.0, workers: int = 8) -> Judge:
-    """The judge of a name; a model on this machine is loaded, an endpoint is not asked anything
-    yet.
-    """
+    """The judge of a name; a model on this machine is loaded, an endpoint is not yet asked."""
     kind, _, rest = name.partition(":")
     if name in RULES:
         return RULES[name]()
@@ -42,22 +40,15 @@ def judge_named(name: str, timeout: float = 60.0, workers: int = 8) -> Judge:
 
 
 def _endpoint(name: str, rest: str, timeout: float) -> Endpoint:
-    """The endpoint of MODEL@URL with the user's key; "none" is a key for addresses that want
-    none.
-    """
-    found = re.fullmatch(r"(.+?)@(https?://.+)", rest)
-    if found is None:
+    """The endpoint of MODEL@URL with the user's key; the key "none" stands for no key."""
+    address = re.fullmatch(r"(.+?)@(https?://.+)", rest)
+    if address is None:
         raise InputError(
             f"--judge {name}: expected api:MODEL@URL, as in api:my-model@http://localhost:8000/v1"
         )
     key = os.environ.get(KEY)
-    endpoint = Endpoint(
-        found[1],
-        found[2],
-        None if key in (None, "", "none") else key,
-        timeout,
-        patience=3 * timeout,
-    )
+    secret = None if key in (None, "", "none") else key
+    endpoint = Endpoint(address[1], address[2], secret, timeout, patience=3 * timeout)
     if not key and not endpoint.is_local:
         raise InputError(
             f"--judge {name}: no key for {endpoint.url}; set {KEY} (to none where the endpoint"
@@ -67,25 +58,24 @@ def _endpoint(name: str, rest: str, timeout: float) -> Endpoint:
 
 
 def prices_named(written: Sequence[str], judges: Mapping[str, Judge]) -> dict[str, Price]:
-    """The prices of judges: IN/OUT a million tokens for every endpoint, or JUDGE=IN/OUT for one,
-    named as it was asked for.
+    """The prices by the name of a judge.
+
+    IN/OUT, a million tokens each, is the price of every endpoint, JUDGE=IN/OUT of one judge by the
+    name the command line has for it.
     """
-    found: dict[str, Price] = {}
+    prices: dict[str, Price] = {}
     for text in sorted(written, key=lambda text: "=" in text):
         name, _, numbers = text.rpartition("=")
         if name and name not in judges:
             raise InputError(f"--price {text}: no judge {name}; the judges are {', '.join(judges)}")
-        priced = [
-            judge.name
-            for asked, judge in judges.items()
-            if asked == name or (not name and asked.startswith("api:"))
-        ]
-        if not priced:
+        chosen = [name] if name else [each for each in judges if each.startswith("api:")]
+        if not chosen:
             raise InputError(
                 f"--price {text}: no judge is at an endpoint; write JUDGE=IN/OUT, or leave it out"
             )
-        found |= dict.fromkeys(priced, _price(text, numbers))
-    return found
+        price = _price(text, numbers)
+        prices |= {judges[each].name: price for each in chosen}
+    return prices
 
 
 def _price(text: str, numbers: str) -> Price:

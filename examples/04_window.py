@@ -1,0 +1,16 @@
+"""One neuron's window: both edges forecast before any dosed rollout, then measured."""
+
+from pathlib import Path
+
+import fulcra
+
+model = fulcra.load("apothecary-sparse")
+behavior = fulcra.load_behavior("refusal")
+branch = fulcra.Neuron("L1.N83-")
+
+trigger = fulcra.predict_trigger(model, behavior, branch)
+ceiling = fulcra.predict_ceiling(model, branch)
+print(f"forecast: flips from gain {trigger.gain:.2f}, collapses at {ceiling.gain:.2f}")
+
+result = fulcra.window(model, behavior, branch, out=Path("runs/window"))
+print(result)

@@ -1,0 +1,44 @@
+"""One name for every screen: which neurons are worth measuring, by the method you name."""
+
+from inspect import signature
+
+from fulcra.errors import InputError
+from fulcra.models import Model
+from fulcra.screens.registry import SCREENS
+from fulcra.types import Behavior, Ranking
+
+
+def rank(model: Model, behavior: Behavior, by: str = "contrastive", **options: object) -> Ranking:
+    """Branches of the model by descending score of the screen `by`; what it needs, it measures.
+
+    by              ranks by                                           cost
+    contrastive     activation gap of the two sets [units]             1 pass a prompt
+    gradient        gradient x gap after the instruction [units]       and 1 backward pass
+    gradient_paper  the same with the filters of paper C [units]       and 1 backward pass
+    attribution     gradient x gap at the last prompt token [units]    and 1 backward pass
+    integrated      gradient along the path between the sets x gap     and 4 backward passes a layer
+    slope *         derivative of the log-odds by the gain             1 backward pass a prompt
+    dla             write onto the unembedding x gap                   1 pass a prompt
+    geometry        cosine of column and difference direction          2 passes a prompt
+    concept         accuracy of a probe on one neuron, + gap           2 passes a prompt
+    window *        predicted margin of ceiling over trigger           8 short passes a neuron
+    pins *          log-odds under a held value that text survives     9 short passes a neuron
+    dosed_logit *   forecast trigger, every branch dosed               32 short passes a neuron
+    random          nothing: the null                                  none
+
+    A prompt is one of the contrast sets or of the selection split; backward passes are over the
+    openings of the latter (paper C: of the former). Screens with * and those at units="gain"
+    continue the behavior's generic openings first, one rollout and one pass each, unless given
+    clean=clean_ground(model, behavior).
+
+    `options` are those of the screen's own function, as layers=[3, 4] or units="gain". InputError
+    for a screen or an option that does not exist. Leave out neurons that are active on any prompt
+    with `rank(...).without(universal(model))`.
+    """
+    if by not in SCREENS:
+        raise InputError(f"rank(by={by!r}): no such screen; the screens are {', '.join(SCREENS)}")
+    screen = SCREENS[by]
+    names = list(signature(screen).parameters)[2:]
+    if unknown := [name for name in options if name not in names]:
+        raise InputError(f"rank(by={by!r}): no option {unknown[0]!r}; it has {', '.join(names)}")
+    return screen(model, behavior, **options)
