@@ -12,7 +12,7 @@ from fulcra.organisms.world import build_world
 from fulcra.store import AUDIT, read_json, write_json
 from fulcra.studies.recipe import Recipe, RecipeBehavior, RecipeModel
 from tests.cli.conftest import Call
-from tests.judges.servers import Said, completion, grades, serving
+from tests.judges.servers import Reply, completion, grades, serving
 
 
 def written(model: Model, behavior: Behavior, folder: Path) -> Path:
@@ -58,7 +58,7 @@ def test_a_file_of_prompts_is_one_more_set_and_judges_are_compared_and_paid(
     monkeypatch.setenv("FULCRA_CACHE", str(tmp_path / "cache"))
     allowed = [prompt.text for prompt in allowed_prompts(build_world())[:3]]
     (tmp_path / "allowed.jsonl").write_text("\n".join(map(json.dumps, allowed)))
-    with serving(lambda number, body: Said(body=completion(grades(refused=True)))) as server:
+    with serving(lambda number, body: Reply(body=completion(grades(refused=True)))) as server:
         judges = (
             "--judge",
             "phrases",

@@ -16,7 +16,7 @@ from fulcra import AuditSettings, Model, audit, load_behavior
 from fulcra.protocol.records import SCHEMA
 from fulcra.store import ROLLOUTS, TEXTS, read_json, read_rows, write_rows
 from tests.cli.conftest import Call
-from tests.judges.servers import Said, completion, grades, serving
+from tests.judges.servers import Reply, completion, grades, serving
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +40,10 @@ def sensitive_run(
     return tmp_path / "run", path
 
 
-def refusing(number: int, body: dict[str, Any]) -> Said:
+def refusing(number: int, body: dict[str, Any]) -> Reply:
     """Grades a reply as refused when it says sorry."""
     reply = body["messages"][1]["content"].split(" reply>")[1]
-    return Said(body=completion(grades(refused="sorry" in reply or "desole" in reply)))
+    return Reply(body=completion(grades(refused="sorry" in reply or "desole" in reply)))
 
 
 def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
@@ -104,9 +104,9 @@ def test_an_endpoint_that_was_down_is_asked_again_later_and_nothing_is_lost(
 
     calls: list[int] = []
 
-    def shaky(number: int, body: dict[str, Any]) -> Said:
+    def shaky(number: int, body: dict[str, Any]) -> Reply:
         calls.append(number)
-        return Said(body=b"oops") if number < 2 else refusing(number, body)
+        return Reply(body=b"oops") if number < 2 else refusing(number, body)
 
     with serving(shaky) as server:
         asked = ("judge", run_copy, "--judge", f"api:m@{server.url}", "--json")
@@ -182,7 +182,7 @@ def test_what_an_endpoint_costs_is_shown_and_what_comes_from_disk_costs_nothing(
         asked = ("judge", run_copy, "--judge", name, "--stage", "baseline")
         shown = fulcra(*asked, "--price", "2/10", "--price", f"{name}=1/100").out
         (again,) = json.loads(fulcra(*asked, "--price", "2/10", "--json").out)["runs"]
-    requests = len(server.asked)
+    requests = len(server.requests)
     assert (
         f"cost {requests * (100 * 1 + 20 * 100) / 1e6:.6g} at 1/100 a million tokens"
         in " ".join(shown.split())
@@ -215,7 +215,7 @@ def test_sensitive_words_stay_out_of_judgements_and_cache(
         )
         assert left.code == 0
         assert any(
-            text in asked["messages"][1]["content"] for asked in server.asked for text in texts
+            text in asked["messages"][1]["content"] for asked in server.requests for text in texts
         )
     held = [left.out, (folder / "judgements.json").read_text()]
     held += [json.dumps(read_rows(path)) for path in folder.glob("judgements-*.parquet")]
