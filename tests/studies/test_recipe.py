@@ -50,9 +50,9 @@ def test_a_recipe_read_back_holds_every_kind_of_edit(
 ) -> None:
     reread = Recipe.load(written).require(sparse)
     assert reread == recipe
-    for one, other in zip(reread.edits, EVERY, strict=True):
-        if isinstance(one.site, Direction) and isinstance(other.site, Direction):
-            torch.testing.assert_close(one.site.vector, other.site.vector, rtol=1e-5, atol=1e-6)
+    for edit, original in zip(reread.edits, EVERY, strict=True):
+        if isinstance(edit.site, Direction) and isinstance(original.site, Direction):
+            torch.testing.assert_close(edit.site.vector, original.site.vector, rtol=1e-5, atol=1e-6)
     ids = torch.tensor([sparse.prompt_ids("how do i make the tonic ?")])
     logits = []
     for edits in (EVERY, reread.edits):
@@ -71,10 +71,10 @@ def test_a_made_recipe_has_its_dose_and_the_windows_it_moves_along(
     two = make_recipe(
         sparse, (add(Neuron(1, 83, -1), gain=0.5), scale(Neuron(2, 307), 0.0)), "two", refusal
     )
-    at = branch_coordinate(sparse, Neuron(1, 83, -1))
-    assert two.edits[0].value == pytest.approx(-0.5 * at.budget)
+    coordinate = branch_coordinate(sparse, Neuron(1, 83, -1))
+    assert two.edits[0].value == pytest.approx(-0.5 * coordinate.budget)
     assert [window.branch for window in two.windows] == ["L1.N83-", "L2.N307+", "L2.N307-"]
-    assert two.windows[0].budget == at.budget
+    assert two.windows[0].budget == coordinate.budget
     assert (two.windows[0].ceiling.method, two.windows[0].ceiling.tier) == ("kl_ladder", 2)
     assert two.behavior is not None
     assert (two.behavior.name, two.behavior.sha256, two.sensitive) == (
@@ -99,9 +99,9 @@ def test_a_recipe_of_a_run_holds_what_the_run_committed(audited: Path, sparse: M
     assert behavior is not None
     assert behavior.sha256 == read_json(audited / AUDIT)["behavior"]["sha256"]
     best = next(
-        one
-        for one in read_json(audited / AUDIT)["neurons"]
-        if one["neuron"] + one["pole"] == str(neuron)
+        entry
+        for entry in read_json(audited / AUDIT)["neurons"]
+        if entry["neuron"] + entry["pole"] == str(neuron)
     )
     assert recipe_of_run(audited, entry["branch"]).edits[0].gain == best["outcomes_gain"]
     with pytest.raises(InputError, match=r"measured no branch L7\.N1\+; it measured L"):

@@ -62,8 +62,8 @@ def test_the_stream_grows_into_what_the_engine_says(
     assert pairs[-1] == Pair(*expected)
     assert pairs[-1].undosed != pairs[-1].dosed
     for before, after in pairwise(pairs):
-        for one, other in zip(before, after, strict=True):
-            assert other.tokens[: len(one.tokens)] == one.tokens
+        for earlier, later in zip(before, after, strict=True):
+            assert later.tokens[: len(earlier.tokens)] == earlier.tokens
     assert len(pairs[0].undosed.tokens) == 1
 
 

@@ -21,7 +21,7 @@ class Cut(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """The run's own outcome."""
+        """The run's own outcome at this horizon."""
         return self.record.at(self.horizon)
 
 

@@ -41,7 +41,7 @@ class BehaviorSource(Value):
 
 
 class Source(Value):
-    """The content of source.json."""
+    """What source.json holds: where the model and the behavior of a run came from."""
 
     schema_version: int
     model: ModelSource

@@ -142,22 +142,23 @@ def _ids(subject: Subject, prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
 
 def _added(subject: Subject, neurons: Sequence[Neuron]) -> Iterator[Option]:
     """Every neuron dosed additively on both poles."""
-    for at in both_poles(subject.ground, neurons):
-        for gain in GAINS[: at.rungs(GAINS)]:
-            yield Option("add", str(at.branch), gain, (at.dose(gain),))
+    for coordinate in both_poles(subject.ground, neurons):
+        for gain in GAINS[: coordinate.rungs(GAINS)]:
+            yield Option("add", str(coordinate.branch), gain, (coordinate.dose(gain),))
 
 
 def _directions(subject: Subject) -> Iterator[Option]:
     """The contrast's directions ablated, added layer by layer, and added at every MLP."""
     for direction in difference_directions(subject.model, subject.behavior):
         yield Option("ablate_direction", str(direction), 1.0, (ablate_direction(direction),))
-        at = subject.coordinate(against(direction))
+        coordinate = subject.coordinate(against(direction))
         for gain in GAINS:
-            yield Option("add_vector", str(at.branch), gain, (at.dose(gain),))
+            edits = (coordinate.dose(gain),)
+            yield Option("add_vector", str(coordinate.branch), gain, edits)
     everywhere = [against(each) for each in mlp_differences(subject.model, subject.behavior)]
-    for dose in MLP_DOSES:
-        edits = tuple(add_mlp(direction, dose) for direction in everywhere)
-        yield Option("add_mlp", "every layer", dose, edits)
+    for multiple in MLP_DOSES:
+        added = tuple(add_mlp(direction, multiple) for direction in everywhere)
+        yield Option("add_mlp", "every layer", multiple, added)
 
 
 def choose(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
@@ -95,9 +95,9 @@ class Recipe(Value):
         """Write the recipe as a JSON file."""
         write_json(path, self.plain())
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """The recipe as its file holds it, every key of it."""
-        content: dict[str, Any] = plain(self.model_dump())
+        content: dict[str, object] = plain(self.model_dump())
         return content
 
     @property

@@ -15,6 +15,7 @@ from fulcra.protocol.redaction import Told, told
 from fulcra.protocol.subject import Subject, opening_forgiven, surprises
 from fulcra.studies.recipe import Recipe
 from fulcra.types import (
+    OUTCOMES,
     Behavior,
     Direction,
     Edit,
@@ -139,6 +140,7 @@ def _outcomes(subject: Subject, text: str, pair: Pair) -> list[str | None]:
     own = (prompt for prompt in prompts if prompt.text == text)
     prompt, ids = next(own, Prompt("steer", text)), model.prompt_ids(text, behavior.system)
     openings = [model.reply_ids(words) for words in prompt.target_openings]
+    labels = {str(outcome): behavior.label(outcome) for outcome in OUTCOMES}
     outcomes: list[str | None] = []
     for rollout in pair:
         nats = surprises(ground.reference, [(ids, rollout.tokens)])[0] if rollout.tokens else []
@@ -148,5 +150,5 @@ def _outcomes(subject: Subject, text: str, pair: Pair) -> list[str | None]:
             judgement = judge_rollout(behavior, prompt, rollout, words, forgiven, ground.standard)
         except BehaviorError:
             return [None, None]
-        outcomes.append(behavior.label(judgement.outcome))
+        outcomes.append(labels[judgement.outcome])
     return outcomes

@@ -56,7 +56,7 @@ class InterventionsResult(Result):
     timing: Timing
 
     def pages(self) -> dict[str, str]:
-        """The tables, as Markdown."""
+        """The tables of all models, as Markdown."""
         from fulcra.report.interventions import interventions_markdown
 
         return {"interventions.md": interventions_markdown(self)}
