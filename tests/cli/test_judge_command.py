@@ -136,10 +136,8 @@ def test_every_horizon_is_judged_on_the_text_as_it_stood_there(
         8: [row["outcomes"][0] for row in stored],
         33: [row["outcomes"][2] for row in stored],
     }
-    assert {
-        horizon: [row["outcome"] for row in rows if row["horizon"] == horizon]
-        for horizon in expected
-    } == expected
+    for horizon, outcomes in expected.items():
+        assert [row["outcome"] for row in rows if row["horizon"] == horizon] == outcomes
     assert expected[8] != expected[33]
     first = stored[0]
     assert [len(first["text"][:cut].split()) for cut in first["cuts"]] == [
