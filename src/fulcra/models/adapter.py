@@ -14,6 +14,7 @@ from fulcra.errors import InputError, ModelError
 from fulcra.models.chat import chat_ids, exchange_ids, instruction_tail, plain_ids, shared_start
 from fulcra.models.experts import expert_width, expert_write, expert_writes, n_experts
 from fulcra.models.families import FAMILIES, Family
+from fulcra.models.origin import Origin
 from fulcra.models.placement import at_hand
 from fulcra.types import Neuron
 
@@ -45,6 +46,7 @@ class Model:
     ) -> None:
         self.name, self.hf, self.tokenizer = name, hf.eval(), tokenizer
         self.folder, self.thinking, self.compiled = folder, thinking, compiled
+        self.origin = Origin(name)
         self.config = hf.config.get_text_config()
         self.family = family_of(hf.config.model_type)
         require_config(name, self.family, self.config)
