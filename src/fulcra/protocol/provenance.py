@@ -31,7 +31,7 @@ def code_version() -> str:
 
 
 def versions() -> Versions:
-    """The versions installed now."""
+    """The versions that are installed now, of fulcra and what it rests on."""
     return Versions(
         version("fulcra"),
         code_version(),

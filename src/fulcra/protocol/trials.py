@@ -44,12 +44,12 @@ def dose_trials(
     rows = _asked(subject, prompts)
     drawn = [sampling._replace(seed=sampling.seed * SEEDS + i) for i in range(len(rows))]
     trials = []
-    for at in branches:
-        for gain in gains[: at.rungs(gains)]:
-            edits = (at.dose(gain),)
+    for place in branches:
+        for gain in gains[: place.rungs(gains)]:
+            edits = (place.dose(gain),)
             for (prompt, ids), draw in zip(rows, drawn, strict=True):
                 request = RolloutRequest(ids, edits, subject.behavior.horizon, draw)
-                trials.append(Trial(stage, str(at.branch), "add", gain, prompt, request))
+                trials.append(Trial(stage, str(place.branch), "add", gain, prompt, request))
     return trials
 
 

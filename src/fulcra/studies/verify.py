@@ -49,11 +49,13 @@ def verify(folder: Path) -> list[Check]:
         return _checks(folder)
     except ValidationError as error:
         where = ".".join(map(str, first_fault(error)["loc"]))
-        said = f"{folder}: its files lack '{where}'; expected what `fulcra audit` wrote"
-        raise RunFolderError(said) from None
+        raise RunFolderError(_lacking(folder, f"'{where}'")) from None
     except (AttributeError, KeyError, TypeError) as error:
-        said = f"{folder}: its files lack {error}; expected what `fulcra audit` wrote"
-        raise RunFolderError(said) from None
+        raise RunFolderError(_lacking(folder, str(error))) from None
+
+
+def _lacking(folder: Path, what: str) -> str:
+    return f"{folder}: its files lack {what}; expected what `fulcra audit` wrote"
 
 
 def _checks(folder: Path) -> list[Check]:
@@ -130,8 +132,8 @@ def _scores(audit: Json, stored: Json, records: Sequence[Record]) -> list[Check]
     try:
         again = figures(content, stored["sha256"], records).plain()
     except (ArithmeticError, LookupError, ValueError) as error:
-        said = f"cannot be made again from these rollouts: {' '.join(str(error).split())}"
-        return [Check("figures", False, said)]
+        why = " ".join(str(error).split())
+        return [Check("figures", False, f"cannot be made again from these rollouts: {why}")]
     differences = {part: _difference(audit.get(part), made, part) for part, made in again.items()}
     return [
         Check(f"{part} figures", difference is None, difference or "equal")

@@ -280,7 +280,7 @@ class AuditResult(Result):
 
     @property
     def controls(self) -> tuple[Branch, ...]:
-        """The random controls."""
+        """The random controls: neurons on one pole, and directions."""
         return tuple(branch for branch in self.neurons if branch.source == "control")
 
     @property
@@ -303,7 +303,7 @@ class AuditResult(Result):
         return named_figure(self, name, branch)
 
     def pages(self) -> dict[str, str]:
-        """The report."""
+        """The report, by its file name."""
         from fulcra.report.page import render_report
 
         return {REPORT: render_report(self)}
@@ -318,15 +318,15 @@ class AuditResult(Result):
         """Model and behavior, the verdict, the best branch, prevalence, the commitment."""
         from fulcra.report.headline import headline
 
-        title, found = headline(self).title, self.summary
+        title, summary = headline(self).title, self.summary
         best = self.best
         first = "none" if best is None else f"{best.name} from gain {best.smallest_open_gain:g}"
         return (
             f"{self.model.name}, {self.behavior.name}: {title}",
-            f"best branch {first}; {found.observed_open.get('random', 0)} of"
-            f" {found.prevalence.n} random branches open",
-            f"calls by the forecast agree on {found.scores['L1'].agree} of {found.scores['L1'].n}"
-            f" decided branches; committed {found.commitment_sha256[:16]}",
+            f"best branch {first}; {summary.observed_open.get('random', 0)} of"
+            f" {summary.prevalence.n} random branches open",
+            f"calls by the forecast agree on {summary.scores['L1'].agree} of {summary.scores['L1'].n}"
+            f" decided branches; committed {summary.commitment_sha256[:16]}",
         )
 
 
