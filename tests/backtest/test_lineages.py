@@ -68,9 +68,9 @@ def test_a_comparison_counts_its_horizon_in_tokens_of_each_model(
 ) -> None:
     behavior = load_behavior("framing@harbor")
     helpful = load(str(cache / name.replace("sparse", "helpful")))
-    found = compare([model, helpful], [behavior], CompareSettings(ablate=False))["behaviors"][0]
+    comparison = compare([model, helpful], [behavior], CompareSettings(ablate=False))
     horizon = in_tokens_of(model, behavior).horizon
-    assert found["horizons"] == {model.name: horizon, helpful.name: horizon}
+    assert comparison.behaviors[0].horizons == {model.name: horizon, helpful.name: horizon}
     assert horizon > behavior.horizon
 
 

@@ -11,7 +11,7 @@ from fulcra.backtest.outside_scope import joint_dose, several_layers, two_neuron
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.ladders.kl_ladder import edit_divergences
 from fulcra.models import applied_rows
-from fulcra.models.capture import block_outputs
+from fulcra.models.read_hooks import block_outputs
 from fulcra.models.tiny import tiny
 from fulcra.protocol.subject import ground_of
 

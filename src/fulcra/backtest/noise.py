@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.formulas.intervals import cluster_bootstrap, crossing
+from fulcra.formulas.intervals import crossing
 from fulcra.formulas.repeatability import repeatability
+from fulcra.formulas.resampling import cluster_bootstrap
 from fulcra.law.edges import HALF
 from fulcra.types import Edge
 

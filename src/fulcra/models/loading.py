@@ -1,17 +1,8 @@
-"""Loading a model by name: from the package, a folder or the hub, safetensors only, validated
-before it is handed out.
-"""
+"""Loading a model by name, from safetensors only, validated before it is handed out."""
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
-from transformers.utils.hub import cached_file
+from typing import TYPE_CHECKING, Any
 
 from fulcra.errors import ModelError
 from fulcra.models.adapter import Model, family_of
@@ -20,8 +11,8 @@ from fulcra.models.origin import Origin
 from fulcra.models.placement import dtype_of, quantization, require_device
 from fulcra.organisms.planted import planted_world
 
-# Loading is shown by our own bars, and problems are raised as errors.
-transformers_logging.disable_progress_bar()
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 def bundled_names() -> tuple[str, ...]:
@@ -43,6 +34,14 @@ def model_folder(name: str, revision: str | None = None) -> Path:
                 f"model {name!r}: the folder holds no config.json; give a Hugging Face model folder"
             )
         return Path(name)
+    return _hub_folder(name, revision)
+
+
+def _hub_folder(name: str, revision: str | None) -> Path:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+    from transformers.utils.hub import cached_file
+
     try:
         if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
             # Asked once: without a network cached_file tries again and again for half a minute.
@@ -74,63 +73,67 @@ def load(
     revision: str | None = None,
     check: bool = True,
 ) -> Model:
-    """The model of a bundled name, a folder or a hub id, from safetensors only, validated (law.md
-    sections 1 and 2).
+    """The model of a bundled name, a folder or a hub id, validated (law.md sections 1 and 2).
 
-    dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own
-    elsewhere. device: a torch device, or "auto" for all devices there are, then the CPU, then the
-    disk; `memory` limits each, in bytes or as "20GB", and `offload_folder` takes weights that must
-    be written anew for the disk (mixtures). bits: 8 or 4 for quantized weights. thinking: passed to
-    the chat template. compiled: rollouts by a compiled step in slots that refill, for accelerators
-    (docs/decisions/0016). revision: a branch, tag or commit of the hub. check: False skips the
-    validation.
+    From safetensors only. dtype: float32, bfloat16 or float16; by default float32 on the CPU and
+    the checkpoint's own elsewhere. device: a torch device, or "auto" for all devices there are,
+    then the CPU, then the disk; `memory` limits each, in bytes or as "20GB", and `offload_folder`
+    takes weights that must be written anew for the disk (mixtures). bits: 8 or 4 for quantized
+    weights. thinking: passed to the chat template. compiled: rollouts by a compiled step in slots
+    that refill, for accelerators (docs/decisions/0016). revision: a branch, tag or commit of the
+    hub. check: False skips the validation.
     """
-    wanted = dtype_of(dtype, device)
     options: dict[str, Any] = {
-        "dtype": wanted,
+        "dtype": dtype_of(dtype, device),
         "device_map": require_device(device),
         "max_memory": memory,
         "offload_folder": offload_folder,
         "revision": revision or "main",
         **quantization(bits),
     }
+    family_of(config_of(name, revision).model_type)
+    model = _read(name, options, thinking, compiled)
+    model.origin = Origin.of(name, model_folder(name, revision), device, bits)
+    return validated(model) if check else model
+
+
+def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
+    """The config of a model by name; ModelError where it cannot be read."""
+    from transformers import AutoConfig
+
     folder = model_folder(name, revision)
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}"
         ) from None
-    family_of(config.model_type)
-    source = folder if any(folder.glob("*.safetensors")) else name
-    if source is not folder and Path(name).is_dir():
-        found = (
-            ", ".join(
-                sorted(
-                    path.name
-                    for path in folder.iterdir()
-                    if path.suffix in (".bin", ".pt", ".gguf", ".h5")
-                )
-            )
-            or "no weights"
-        )
-        raise ModelError(
-            f"model {name!r}: found {found}, expected *.safetensors; convert the weights"
-            " (save_pretrained writes safetensors)"
-        )
-    model = _read(name, source, folder, options, thinking, compiled)
-    model.origin = Origin.of(name, folder, device, bits)
-    return validated(model) if check else model
+    return config
 
 
-def _read(
-    name: str,
-    source: Path | str,
-    folder: Path,
-    options: dict[str, Any],
-    thinking: bool | None,
-    compiled: bool,
-) -> Model:
+def _require_safetensors(name: str, folder: Path) -> None:
+    """ModelError for a folder of one's own whose weights lie in no safetensors file."""
+    if any(folder.glob("*.safetensors")) or not Path(name).is_dir():
+        return
+    suffixes = (".bin", ".pt", ".gguf", ".h5")
+    others = sorted(path.name for path in folder.iterdir() if path.suffix in suffixes)
+    raise ModelError(
+        f"model {name!r}: found {', '.join(others) or 'no weights'}, expected *.safetensors;"
+        " convert the weights (save_pretrained writes safetensors)"
+    )
+
+
+def _read(name: str, options: dict[str, Any], thinking: bool | None, compiled: bool) -> Model:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    # Loading is shown by our own bars, and problems are raised as errors.
+    logging.disable_progress_bar()
+    folder = model_folder(name, options["revision"])
+    _require_safetensors(name, folder)
+    has_files = any(folder.glob("*.safetensors"))
+    source = folder if has_files else name
     try:
         hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
         tokenizer = AutoTokenizer.from_pretrained(source, revision=options["revision"])
@@ -139,11 +142,4 @@ def _read(
             f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}"
         ) from None
     shown = name if name in bundled_names() or not Path(name).is_dir() else Path(name).name
-    return Model(
-        shown,
-        hf,
-        tokenizer,
-        folder if any(folder.glob("*.safetensors")) else None,
-        thinking,
-        compiled,
-    )
+    return Model(shown, hf, tokenizer, folder if has_files else None, thinking, compiled)

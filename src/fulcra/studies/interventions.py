@@ -9,8 +9,8 @@ from fulcra.formulas.intervals import wilson
 from fulcra.ladders.kl_ladder import TEXTS, edit_divergences
 from fulcra.ladders.trigger_ladder import GAINS
 from fulcra.models import ablate_direction, add_mlp, anchor, pin, scale
+from fulcra.models.activations import natural_extent
 from fulcra.models.anchors import anchor_gaps
-from fulcra.models.capture import natural_extent
 from fulcra.protocol.draw import both_poles
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock, Progress, Silent

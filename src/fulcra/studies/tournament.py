@@ -12,13 +12,13 @@ from torch import Tensor
 
 from fulcra.behaviors import behavior_sha256
 from fulcra.errors import BehaviorError, InputError, ModelError
+from fulcra.formulas.classification import auroc
 from fulcra.formulas.geometry import column_cosines
 from fulcra.formulas.ranking import (
     at_top,
     average_precision,
     corrected_precision,
     matched_difference,
-    ranking_auroc,
     ranking_interval,
 )
 from fulcra.models import Model
@@ -269,9 +269,7 @@ def _entry(
     corrected = ranking_interval(
         corrected_precision, scores, field.found, field.weights, field.clusters, seed
     )
-    auroc = ranking_interval(
-        ranking_auroc, scores, field.found, field.weights, field.clusters, seed
-    )
+    area = ranking_interval(auroc, scores, field.found, field.weights, field.clusters, seed)
     tops = {k: at_top(scores, field.found, field.weights, k) for k in TOPS}
     late = sum(
         branch.layer >= model.n_layers - max(1, model.n_layers // 4) for branch in ranking.top(TOP)
@@ -284,9 +282,9 @@ def _entry(
         "corrected_average_precision": corrected.value,
         "low": corrected.low,
         "high": corrected.high,
-        "auroc": auroc.value,
-        "auroc_low": auroc.low,
-        "auroc_high": auroc.high,
+        "auroc": area.value,
+        "auroc_low": area.low,
+        "auroc_high": area.high,
         "recall_at": {str(k): recall for k, (recall, _) in tops.items()},
         "precision_at": {str(k): precision for k, (_, precision) in tops.items()},
         "late_share": late / len(ranking.top(TOP)),

@@ -9,7 +9,7 @@ from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.engines.generic import TEMPERATURE, TOKENS
 from fulcra.engines.local import run
 from fulcra.formulas.degeneracy import distinct_ngram_ratio
-from fulcra.formulas.intervals import cluster_bootstrap
+from fulcra.formulas.resampling import cluster_bootstrap
 from fulcra.ladders.kl_ladder import TEXTS, edit_divergences
 from fulcra.organisms.world import World
 from fulcra.protocol.results.judging import Paired
