@@ -1,6 +1,4 @@
-"""An audit reads every kind of lineage as it does the first: words, subwords or characters,
-whatever the world.
-"""
+"""An audit reads every kind of lineage as it does the first: words, subwords or characters."""
 
 import json
 from dataclasses import replace

@@ -2,9 +2,9 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from fulcra.errors import ModelError
+from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model, family_of
 from fulcra.models.checks import validated
 from fulcra.models.origin import Origin
@@ -60,41 +60,56 @@ def world_of(name: str) -> str | None:
     return planted_world(model_folder(name))
 
 
+class LoadOptions(TypedDict, total=False):
+    """What else `load` takes."""
+
+    bits: int | None
+    memory: dict[int | str, int | str] | None
+    offload_folder: Path | None
+    thinking: bool | None
+    compiled: bool
+    revision: str | None
+    check: bool
+
+
 def load(
-    name: str,
-    dtype: str | None = None,
-    device: str = "cpu",
-    *,
-    bits: int | None = None,
-    memory: dict[int | str, int | str] | None = None,
-    offload_folder: Path | None = None,
-    thinking: bool | None = None,
-    compiled: bool = False,
-    revision: str | None = None,
-    check: bool = True,
+    name: str, dtype: str | None = None, device: str = "cpu", **options: Unpack[LoadOptions]
 ) -> Model:
     """The model of a bundled name, a folder or a hub id, validated (law.md sections 1 and 2).
 
-    From safetensors only. dtype: float32, bfloat16 or float16; by default float32 on the CPU and
-    the checkpoint's own elsewhere. device: a torch device, or "auto" for all devices there are,
-    then the CPU, then the disk; `memory` limits each, in bytes or as "20GB", and `offload_folder`
-    takes weights that must be written anew for the disk (mixtures). bits: 8 or 4 for quantized
-    weights. thinking: passed to the chat template. compiled: rollouts by a compiled step in slots
-    that refill, for accelerators (docs/decisions/0016). revision: a branch, tag or commit of the
-    hub. check: False skips the validation.
+    From safetensors only, and no code of a model folder is ever run. dtype: float32, bfloat16 or
+    float16; by default float32 on the CPU and the checkpoint's own elsewhere. device: a torch
+    device, or "auto" for all devices there are, then the CPU, then the disk.
+
+    Options:
+        bits: 8 or 4 for quantized weights.
+        memory, offload_folder: what each device may take, in bytes or as "20GB"; a folder for
+            weights that must be written anew for the disk (mixtures).
+        thinking: passed to the chat template.
+        compiled: rollouts by a compiled step in slots that refill, for accelerators
+            (docs/decisions/0016).
+        revision: a branch, tag or commit of the hub.
+        check: False skips the validation.
     """
-    options: dict[str, Any] = {
+    if unknown := sorted(set(options).difference(LoadOptions.__annotations__)):
+        known = ", ".join(sorted(LoadOptions.__annotations__))
+        raise InputError(f"load(): no option {unknown[0]!r}; options are {known}")
+    bits, revision = options.get("bits"), options.get("revision")
+    placed: dict[str, Any] = {
         "dtype": dtype_of(dtype, device),
         "device_map": require_device(device),
-        "max_memory": memory,
-        "offload_folder": offload_folder,
+        "max_memory": options.get("memory"),
+        "offload_folder": options.get("offload_folder"),
         "revision": revision or "main",
+        "trust_remote_code": False,
         **quantization(bits),
     }
+    folder = model_folder(name, revision)
     family_of(config_of(name, revision).model_type)
-    model = _read(name, options, thinking, compiled)
-    model.origin = Origin.of(name, model_folder(name, revision), device, bits)
-    return validated(model) if check else model
+    thinking, compiled = options.get("thinking"), options.get("compiled", False)
+    model = _read(name, folder, placed, thinking, compiled)
+    model.origin = Origin.of(name, folder, device, bits)
+    return validated(model) if options.get("check", True) else model
 
 
 def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
@@ -103,7 +118,7 @@ def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
 
     folder = model_folder(name, revision)
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(folder)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}"
@@ -123,20 +138,23 @@ def _require_safetensors(name: str, folder: Path) -> None:
     )
 
 
-def _read(name: str, options: dict[str, Any], thinking: bool | None, compiled: bool) -> Model:
+def _read(
+    name: str, folder: Path, placed: dict[str, Any], thinking: bool | None, compiled: bool
+) -> Model:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     # Loading is shown by our own bars, and problems are raised as errors.
     logging.disable_progress_bar()
-    folder = model_folder(name, options["revision"])
     _require_safetensors(name, folder)
     has_files = any(folder.glob("*.safetensors"))
-    source = folder if has_files else name
+    source, revision = folder if has_files else name, placed["revision"]
     try:
-        hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=options["revision"])
+        hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **placed)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}"
