@@ -14,6 +14,7 @@ from fulcra.cli.app import (
     Seed,
     command,
     emit,
+    free,
     opened,
 )
 from fulcra.cli.bars import bars
@@ -73,13 +74,13 @@ def effects_command(
     from fulcra.studies.effects.study import EffectsSettings, effects
     from fulcra.studies.recipe import Recipe
 
-    made = Recipe.load(recipe)
+    made, folder = Recipe.load(recipe), free(out)
     panel = seats(judge or (), timeout, workers, price or (), send_sensitive_text)
     sets = recipe_sets(made, behavior or (), prompts or (), world_of(model))
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())
     settings = EffectsSettings(names, limit, task_folder, seed)
     with bars(quiet or as_json) as progress:
         result = effects(opened(model, dtype), sets, made, settings, panel, progress)
-    if out is not None:
-        result.save(out)
+    if folder is not None:
+        result.save(folder)
     emit(result, as_json, quiet, lambda: effects_table(result))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Out, Quiet, Seed, emit, research_command
+from fulcra.cli.app import Json, Out, Quiet, Seed, emit, free, research_command
 from fulcra.cli.bars import bars
 
 
@@ -42,15 +42,14 @@ def interventions_command(
     quiet: Quiet = False,
 ) -> None:
     """Compare every kind of intervention at matched behavior change, on the neurons of audits."""
-    from rich.markdown import Markdown
-
     from fulcra.protocol.source import Sources
     from fulcra.report.interventions import interventions_markdown
     from fulcra.studies.interventions import interventions
 
+    folder = free(out)
     sources = Sources(tuple(model or ()), tuple(behavior or ()), device)
     with bars(quiet or as_json) as progress:
         result = interventions(runs, seed, sources, progress)
-    if out is not None:
-        result.save(out)
-    emit(result, as_json, quiet, lambda: Markdown(interventions_markdown(result)))
+    if folder is not None:
+        result.save(folder)
+    emit(result, as_json, quiet, lambda: interventions_markdown(result))

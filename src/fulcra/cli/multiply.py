@@ -13,6 +13,7 @@ from fulcra.cli.app import (
     Quiet,
     Seed,
     emit,
+    free,
     opened,
     research_command,
     task_of,
@@ -37,11 +38,11 @@ def multiply_command(
     from fulcra.report.screens_table import multiply_sheet
     from fulcra.studies.multipliers import multiplier_sweep
 
-    task = task_of(behavior, model)
+    task, folder = task_of(behavior, model), free(out)
     with bars(quiet or as_json) as progress:
         result = multiplier_sweep(
             opened(model, dtype), task, random_sets=random_sets, seed=seed, progress=progress
         )
-    if out is not None:
-        result.save(out)
+    if folder is not None:
+        result.save(folder)
     emit(result, as_json, quiet, lambda: multiply_sheet(result).rich())
