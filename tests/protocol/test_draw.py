@@ -1,6 +1,4 @@
-"""A cast is as large as was asked for, or an error says how many neurons a dose moves; dead columns
-are never in it.
-"""
+"""A draw is as large as was asked for, or an error says how many neurons a dose moves."""
 
 import copy
 
@@ -8,10 +6,9 @@ import pytest
 import torch
 
 from fulcra import Behavior, Model
-from fulcra.engines.generic import continue_openings
 from fulcra.errors import InputError
-from fulcra.models.capture import Stream, stream
-from fulcra.protocol.draw import choose
+from fulcra.protocol.draw import Sizes, draw
+from fulcra.protocol.subject import Ground, ground_of
 from fulcra.screens.candidates import sweep_candidates
 from fulcra.types import Neuron, Ranking
 
@@ -30,9 +27,8 @@ def mute(sparse: Model) -> Model:
 
 
 @pytest.fixture(scope="module")
-def clean(mute: Model, refusal: Behavior) -> Stream:
-    text = continue_openings(mute, refusal.generic[:4], seed=0, tokens=8)
-    return stream(mute, text.prompts, text.replies)
+def ground(mute: Model, refusal: Behavior) -> Ground:
+    return ground_of(mute, refusal.generic[:4], seed=0)
 
 
 def everyone(model: Model) -> Ranking:
@@ -42,17 +38,19 @@ def everyone(model: Model) -> Ranking:
     return Ranking("all", neurons, (0.0,) * len(neurons))
 
 
-def test_only_neurons_that_write_are_swept_and_chosen(mute: Model, clean: Stream) -> None:
-    assert set(sweep_candidates(mute, clean, torch.ones(mute.n_layers, mute.d_mlp))) == ALIVE
-    cast = choose(mute, clean, [everyone(mute)], 6, 6, 4, seed=0)
-    assert {at.branch.site for at in cast.branches if isinstance(at.branch, Neuron)} <= {
+def test_only_neurons_that_write_are_swept_and_chosen(mute: Model, ground: Ground) -> None:
+    assert (
+        set(sweep_candidates(mute, ground.stream, torch.ones(mute.n_layers, mute.d_mlp))) == ALIVE
+    )
+    drawn = draw(ground, [everyone(mute)], Sizes(6, 6, 4), seed=0)
+    assert {at.branch.site for at in drawn.branches if isinstance(at.branch, Neuron)} <= {
         neuron.site for neuron in ALIVE
     }
-    assert (len(cast.screened), len(cast.random), len(cast.controls)) == (12, 12, 8)
+    assert (len(drawn.screened), len(drawn.random), len(drawn.controls)) == (12, 12, 8)
 
 
 def test_fewer_neurons_than_asked_for_are_an_error_with_both_counts(
-    mute: Model, clean: Stream
+    mute: Model, ground: Ground
 ) -> None:
     with pytest.raises(
         InputError,
@@ -61,4 +59,4 @@ def test_fewer_neurons_than_asked_for_are_an_error_with_both_counts(
             r" ask for fewer"
         ),
     ):
-        choose(mute, clean, [everyone(mute)], 12, 12, 2, seed=0)
+        draw(ground, [everyone(mute)], Sizes(12, 12, 2), seed=0)

@@ -3,13 +3,12 @@
 import pytest
 
 from fulcra import load, load_behavior
-from fulcra.protocol.subject import prepare, true_answers_coherent
+from fulcra.protocol.subject import Subject
 
 
 @pytest.mark.parametrize("model", ["apothecary-helpful", "apothecary-sparse", "apothecary-dense"])
 @pytest.mark.parametrize("behavior", ["refusal", "language-fr", "agreement", "concept"])
 def test_a_true_answer_is_judged_coherent_95_percent_of_the_time(model: str, behavior: str) -> None:
-    audited, task = load(model), load_behavior(behavior)
-    share = true_answers_coherent(audited, task, prepare(audited, task, seed=0))
+    share = Subject.of(load(model), load_behavior(behavior)).true_answers_coherent()
     assert share is not None
     assert share >= 0.95
