@@ -9,7 +9,7 @@ import pytest
 
 from fulcra import verify
 from fulcra.errors import RunFolderError
-from fulcra.protocol.measure import SCHEMA
+from fulcra.protocol.records import SCHEMA
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -40,31 +40,36 @@ def test_an_untouched_run_passes_every_check(audited: Path) -> None:
 
 
 def test_a_changed_prediction_breaks_the_commitment(run_copy: Path) -> None:
-    rewritten(run_copy / COMMITMENT, lambda held: held["content"]["branches"][0].update(budget=1.0))
+    rewritten(
+        run_copy / COMMITMENT, lambda content: content["content"]["branches"][0].update(budget=1.0)
+    )
     assert {"commitment hash", "audit names it"} <= failed(run_copy)
 
 
 def test_a_commitment_hashed_again_is_not_the_one_the_audit_names(run_copy: Path) -> None:
-    def forge(held: dict[str, Any]) -> None:
-        held["content"]["branches"].pop()
-        held["sha256"] = digest(held["content"])
+    def forge(stored: dict[str, Any]) -> None:
+        stored["content"]["branches"].pop()
+        stored["sha256"] = digest(stored["content"])
 
     rewritten(run_copy / COMMITMENT, forge)
-    found = failed(run_copy)
-    assert "commitment hash" not in found
-    assert {"audit names it", "confirmation rollouts", "neurons figures"} <= found
+    names = failed(run_copy)
+    assert "commitment hash" not in names
+    assert {"audit names it", "confirmation rollouts", "neurons figures"} <= names
 
 
 @pytest.mark.parametrize(
     ("change", "check"),
     [
-        (lambda held: held["neurons"][0].update(verdict="open"), "neurons figures"),
-        (lambda held: held["summary"].update(open=held["summary"]["open"] + 1), "summary figures"),
-        (lambda held: held["baseline"].update(rate=0.99), "baseline figures"),
-        (lambda held: held["context"][0].update(rate=0.01), "context figures"),
-        (lambda held: held["neurons"].pop(), "neurons figures"),
-        (lambda held: held["model"].update(sha256="0" * 64), "audit is the plan's"),
-        (lambda held: held["summary"].update(commitment_sha256="0" * 64), "audit names it"),
+        (lambda content: content["neurons"][0].update(verdict="open"), "neurons figures"),
+        (
+            lambda content: content["summary"].update(open=content["summary"]["open"] + 1),
+            "summary figures",
+        ),
+        (lambda content: content["baseline"].update(rate=0.99), "baseline figures"),
+        (lambda content: content["context"][0].update(rate=0.01), "context figures"),
+        (lambda content: content["neurons"].pop(), "neurons figures"),
+        (lambda content: content["model"].update(sha256="0" * 64), "audit is the plan's"),
+        (lambda content: content["summary"].update(commitment_sha256="0" * 64), "audit names it"),
     ],
 )
 def test_a_changed_figure_is_named(
@@ -84,13 +89,12 @@ def without_a_row(rows: Rows) -> Rows:
 
 
 def without_a_rung(rows: Rows) -> Rows:
-    one = next(row for row in rows if row["stage"] == "confirmation")
-    return [
-        row
-        for row in rows
-        if (row["stage"], row["branch"], row["dose"])
-        != ("confirmation", one["branch"], one["dose"])
-    ]
+    rung = next(place(row) for row in rows if row["stage"] == "confirmation")
+    return [row for row in rows if place(row) != rung]
+
+
+def place(row: dict[str, Any]) -> tuple[str, str, float]:
+    return row["stage"], row["branch"], row["dose"]
 
 
 def with_other_words(rows: Rows) -> Rows:
