@@ -12,7 +12,7 @@ audit: .venv/installed
 	$(BIN)/fulcra audit $(ARGS)
 
 test: .venv/developed
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadscope $(ARGS)
 
 check: .venv/developed
 	$(BIN)/ruff check $(SOURCES)

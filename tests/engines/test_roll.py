@@ -102,7 +102,8 @@ def test_a_value_prints_itself_in_five_lines(model: Model, edit_sets: list[Edit 
 def test_bad_input_is_one_line(model: Model) -> None:
     neuron, wide = Neuron(2, 307), Direction(4, "v", torch.ones(model.d_model + 1))
     for changed, message in (
-        ({"prompts": []}, r"roll\(\): prompts is 0 prompts; give a list"),
+        ({"prompts": []}, r"roll\(\): prompts is empty; give a list"),
+        ({"prompts": [3]}, r"roll\(\): prompts holds a int; give texts"),
         ({"prompts": "sing"}, r"roll\(\): prompts is one text; give a list"),
         ({"horizon": 0}, r"roll\(\): horizon is 0; give at least 1 token"),
         ({"temperature": -1.0}, r"temperature is -1.0; give 0 \(greedy\) or more"),

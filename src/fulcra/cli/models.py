@@ -28,9 +28,9 @@ def families_command(
     elif not quiet:
         from rich.console import Console
 
-        from fulcra.report.families import families_terminal
+        from fulcra.report.families import families_sheet
 
-        Console().print(families_terminal(reports))
+        Console().print(families_sheet(reports).rich())
     if not all(report.passed for report in reports):
         raise typer.Exit(1)
 

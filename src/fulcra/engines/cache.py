@@ -54,7 +54,7 @@ class RowLayer(DynamicLayer):
         return self.length
 
     def arrange(self, own: Tensor | None, own_rows: int, tail: Tensor, still: bool) -> None:
-        """The first `own_rows` rows become those at `own` (None: all stay), the rest those at `tail`.
+        """Puts the rows at `own` (None: all) first, of `own_rows`, and those at `tail` after them.
 
         `still`: the rows of `tail` are the first ones, in order.
         """

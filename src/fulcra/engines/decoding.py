@@ -190,7 +190,6 @@ class _Decoder:
     def _select(self, places: Tensor) -> None:
         """The batch goes on with the rows at `places`; their cache is arranged afterwards."""
         self.applied.select(places, len(self.alive))
-        self.widening.select(places, len(self.alive))
         self.trunk.select(places)
         self.rows, self.alive = self.rows[places], self.alive[places]
         self.chosen, self.pads = self.chosen[places], self.pads[places]

@@ -50,17 +50,22 @@ def run_shards(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dic
         _require_room(model, request)
     left = list(range(len(requests)))
     if model.compiled:
-        try:
-            for done in refilled(model, requests):
-                left = [i for i in left if i not in done]
-                yield done
-        except Unfit as reason:
-            logger.warning(
-                "%s: its rollouts are not compiled, and run as they are: %s", model.name, reason
-            )
+        for done in _in_slots(model, requests):
+            left = [i for i in left if i not in done]
+            yield done
     for shard in shards(model, [requests[i] for i in left]):
         places = [left[i] for i in shard]
         yield dict(zip(places, _decoded(model, [requests[i] for i in places]), strict=True))
+
+
+def _in_slots(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
+    """Rollouts of a compiled model by request index; none, and a warning, where it is unfit."""
+    try:
+        yield from refilled(model, requests)
+    except Unfit as reason:
+        logger.warning(
+            "%s: its rollouts are not compiled, and run as they are: %s", model.name, reason
+        )
 
 
 def spoken(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rollout]]:

@@ -132,9 +132,12 @@ def roll(
 
 
 def _require_prompts(prompts: Sequence[str]) -> None:
-    if isinstance(prompts, str) or not prompts or not all(isinstance(p, str) for p in prompts):
-        got = "one text" if isinstance(prompts, str) else f"{len(prompts)} prompts"
-        raise InputError(f"roll(): prompts is {got}; give a list of one or more texts")
+    if isinstance(prompts, str):
+        raise InputError("roll(): prompts is one text; give a list of texts")
+    if not prompts:
+        raise InputError("roll(): prompts is empty; give a list of texts")
+    if strangers := [item for item in prompts if not isinstance(item, str)]:
+        raise InputError(f"roll(): prompts holds a {type(strangers[0]).__name__}; give texts")
 
 
 def _require_sampling(horizon: int, temperature: float, seed: int) -> None:

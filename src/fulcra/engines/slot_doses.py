@@ -107,22 +107,22 @@ class Doses:
                 vectors[layer, slot, 0] = torch.stack(doses).sum(0).to(vectors)
 
     def install(self) -> None:
-        """Puts hooks on every layer, once: they read these tensors, and no Python looks at a row."""
+        """Puts hooks on every layer, once: they read these tensors, no Python looks at a row."""
         for layer, block in enumerate(self.model.blocks):
             self.model.down(layer).register_forward_pre_hook(self._on_neurons(layer))
             self.model.down(layer).register_forward_hook(self._on_output("add_mlp", layer))
             block.register_forward_hook(self._on_output("add_vector", layer))
 
-    def _on_neurons(self, layer: int) -> Callable[..., Any]:
-        def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _on_neurons(self, layer: int) -> Callable[..., tuple[object, ...]]:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[object, ...]:
             rows, index = by_row(args[0], self.slots), self.index[layer]
             dosed = torch.addcmul(self.shift[layer], rows.gather(-1, index), self.factor[layer])
             return (rows.scatter(-1, index, dosed).view_as(args[0]), *args[1:])
 
         return hook
 
-    def _on_output(self, kind: Kind, layer: int) -> Callable[..., Any]:
-        def hook(module: nn.Module, args: Any, output: Any) -> Any:
+    def _on_output(self, kind: Kind, layer: int) -> Callable[..., object]:
+        def hook(module: nn.Module, args: object, output: Any) -> object:
             wrote = output if isinstance(output, Tensor) else output[0]
             moved = (by_row(wrote, self.slots) + self.vectors[kind][layer]).view_as(wrote)
             return moved if isinstance(output, Tensor) else (moved, *output[1:])

@@ -1,6 +1,6 @@
 """What rows of one batch share: below its first edited layer no row depends on its dose."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,12 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from fulcra.models import Applied, Model
+from fulcra.models.edit_groups import Group
 from fulcra.models.edits import affine
 from fulcra.types import Edit, Edits, Neuron
 
 #: Where a row may leave the trunk: after the edited MLP's write, before the edited block, or at
 #: once.
 Share = Literal["write", "block", "none"]
+
+#: What a block is called with.
+Inputs = tuple[tuple[object, ...], dict[str, object]]
 
 #: More than any vocabulary has tokens: what tells apart the token after one history from the token
 #: after another.
@@ -109,7 +113,7 @@ class Trunk:
 
 
 @dataclass(slots=True)
-class _Writes:
+class _Writes(Group):
     """h <- factor * h + shift for rows that enter above the edited layer.
 
     What a row adds to the stream is the change of h times its vector [d_model].
@@ -120,12 +124,6 @@ class _Writes:
     factor: Tensor
     shift: Tensor
     vectors: Tensor
-
-    def select(self, place: Tensor) -> None:
-        stay = place[self.rows] >= 0
-        self.rows = place[self.rows[stay]]
-        self.index, self.factor = self.index[stay], self.factor[stay]
-        self.shift, self.vectors = self.shift[stay], self.vectors[stay]
 
 
 def split_writes(
@@ -158,7 +156,7 @@ def _writes(model: Model, layer: int, pairs: Sequence[tuple[int, Edit]]) -> _Wri
     return _Writes(rows, index, factor, shift, model.writes(layer)[index])
 
 
-def _gathered(value: Any, index: Tensor, batch: int) -> Any:
+def _gathered(value: object, index: Tensor, batch: int) -> object:
     if isinstance(value, Tensor):
         return (
             value.index_select(0, index)
@@ -171,10 +169,12 @@ def _gathered(value: Any, index: Tensor, batch: int) -> Any:
 
 
 class Widening:
-    """The batch as it widens on its way up, one forward pass at a time, for the hooks of `widened`."""
+    """The batch as it widens on its way up, one forward pass at a time; `widened` hooks it in."""
 
     def __init__(self, trunk: Trunk, writes: dict[int, _Writes], applied: Applied) -> None:
         self.trunk, self.writes, self.applied = trunk, writes, applied
+        # rows that leave the batch take what they bring with them along
+        applied.groups += writes.values()
         self.set()
 
     def set(self) -> None:
@@ -184,15 +184,8 @@ class Widening:
         }
         self.batch = self.trunk.own[0] + self.trunk.shared[0]
         self.origin: Tensor | None = None
-        self._sides: dict[int, tuple[Any, Any]] = {}
+        self._sides: dict[int, tuple[object, object]] = {}
         self._changes: dict[int, Tensor] = {}
-
-    def select(self, places: Tensor, rows: int) -> None:
-        """The batch goes on with the rows at `places` of its `rows` rows, in that order."""
-        place = places.new_full((rows,), -1)
-        place[places] = torch.arange(len(places), device=places.device)
-        for writes in self.writes.values():
-            writes.select(place)
 
     def read(self, layer: int, activation: Tensor) -> None:
         """Stores what rows that enter above change in the down projection's input, [row, pos]."""
@@ -202,9 +195,7 @@ class Widening:
         self._changes[layer + 1] = dosed - natural
         self.applied.passes += 1
 
-    def inputs(
-        self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    def inputs(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs | None:
         """What block `layer` gets; None where nothing has entered up to here."""
         step = self.steps.get(layer)
         if step is not None:
@@ -223,7 +214,7 @@ class Widening:
         wrote = self._changes.pop(layer)[..., None] * writes.vectors[:, None]
         return stream.index_add_(0, writes.rows, wrote.to(stream.dtype))
 
-    def _side(self, value: Any) -> Any:
+    def _side(self, value: object) -> object:
         # The same mask goes to every block: gathered once for all blocks between two widenings.
         if not isinstance(value, Tensor | tuple) or self.origin is None:
             return value
@@ -242,10 +233,10 @@ def widened(
         (layer for layer, step in state.steps.items() if step is not None), model.n_layers + 1
     )
 
-    def entering(layer: int) -> Any:
+    def entering(layer: int) -> Callable[..., Inputs | None]:
         return lambda module, args, kwargs: state.inputs(layer, args, kwargs)
 
-    def reading(layer: int) -> Any:
+    def reading(layer: int) -> Callable[..., None]:
         return lambda module, args: state.read(layer, args[0])
 
     modules: list[nn.Module] = [*model.blocks, model.hf.get_submodule(model.family.final_norm)]

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fulcra.errors import InputError
 from fulcra.formulas.budget import dose_of_gain
-from fulcra.formulas.post_norm import Turning
 from fulcra.formulas.saturation import alignment_after, alignment_of_gain, gain_of_alignment
 from fulcra.types import Branch, Direction, Edge, Edit, Op, Positions
+
+if TYPE_CHECKING:
+    from fulcra.formulas.post_norm import Turning
 
 #: Share of cos_max that is asked for where a rung lies beyond the cap.
 BELOW_CAP = 0.98
@@ -27,7 +30,7 @@ class Coordinate:
     branch: Branch
     budget: float
     alignment0: float
-    turning: Turning | None = None
+    turning: "Turning | None" = None
     cap_alignment: float | None = None
     """cos_max, the alignment that no dose exceeds; None where there is no cap."""
 

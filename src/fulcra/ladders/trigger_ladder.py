@@ -36,21 +36,15 @@ class Openings:
 
         BehaviorError where a prompt has none on one side, or one without tokens.
         """
-        rows, replies, whose, target = [], [], [], []
+        ids = [model.prompt_ids(prompt.text, system) for prompt in prompts]
+        replies, whose, target = [], [], []
         for i, prompt in enumerate(prompts):
-            ids = model.prompt_ids(prompt.text, system)
             for side, opening in _sides(prompt):
-                reply = model.reply_ids(opening)[:OPENING_TOKENS]
-                if not reply:
-                    raise BehaviorError(
-                        f"prompt {prompt.id}: the opening {opening!r} has no tokens in"
-                        f" {model.name}; give words"
-                    )
-                rows.append(ids)
-                replies.append(reply)
+                replies.append(_tokens(model, prompt, opening))
                 whose.append(i)
                 target.append(side)
-        return cls(Texts.of_pairs(model, rows, replies), torch.tensor(whose), torch.tensor(target))
+        texts = Texts.of_pairs(model, [ids[i] for i in whose], replies)
+        return cls(texts, torch.tensor(whose), torch.tensor(target))
 
     def odds(self, logits: Tensor) -> Tensor:
         """Log-odds (nats) of target against control openings, [..., prompt].
@@ -92,6 +86,16 @@ def _sides(prompt: Prompt) -> list[tuple[bool, str]]:
                 " forecast needs both sides"
             )
     return [(target, opening) for target, openings in sides for opening in openings]
+
+
+def _tokens(model: Model, prompt: Prompt, opening: str) -> tuple[int, ...]:
+    """The first tokens of an opening; BehaviorError where it has none."""
+    tokens = model.reply_ids(opening)[:OPENING_TOKENS]
+    if not tokens:
+        raise BehaviorError(
+            f"prompt {prompt.id}: the opening {opening!r} has no tokens in {model.name}; give words"
+        )
+    return tokens
 
 
 def opening_odds(model: Model, openings: Openings, doses: Sequence[Edit]) -> Tensor:

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
+
+from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.cost import CostResult
@@ -26,27 +26,26 @@ def size(count: int) -> str:
 
 def cost_table(cost: "CostResult") -> Group:
     """The renderable of an estimate: every step, and the sums below."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
-    table.add_column("step", "total", no_wrap=True)
-    for label, total in (
-        ("rollouts", f"{cost.rollouts:,}"),
-        ("tokens", f"{cost.tokens:,}"),
-        ("time", duration(cost.seconds)),
-    ):
-        table.add_column(label, total, justify="right", no_wrap=True)
-    table.add_column("CPU", duration(cost.cpu_seconds), justify="right", no_wrap=True)
-    for name, step in cost.steps.items():
-        table.add_row(
+    rows = [
+        (
             name,
             f"{step.rollouts:,}",
             f"{step.tokens:,}",
             duration(step.seconds),
             duration(step.cpu_seconds),
         )
-    threads = f"{cost.threads} thread{'s' if cost.threads > 1 else ''}"
-    subject = Text(
-        f"{cost.model} · {cost.behavior}: what an audit would cost here, with {threads}",
-        "dim",
+        for name, step in cost.steps.items()
+    ]
+    total = (
+        "total",
+        f"{cost.rollouts:,}",
+        f"{cost.tokens:,}",
+        duration(cost.seconds),
+        duration(cost.cpu_seconds),
     )
+    numbers = ("rollouts", "tokens", "time", "CPU")
+    threads = f"{cost.threads} thread{'s' if cost.threads > 1 else ''}"
+    subject = f"{cost.model} · {cost.behavior}: what an audit would cost here, with {threads}"
     note = f"memory up to about {size(cost.bytes)}; controls that were measured before cost nothing"
-    return Group(subject, "", table, note)
+    table = Sheet(("step", *numbers), rows, numbers=numbers, total=total).rich()
+    return Group(Text(subject, "dim"), "", table, note)

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from fulcra.models.catalogue import FamilyReport
+from fulcra.report.sheet import Sheet
 
 
-def families_terminal(reports: Sequence[FamilyReport]) -> Table:
+def families_sheet(reports: Sequence[FamilyReport]) -> Sheet:
     """One row a family: what its neurons are, its effective write, and every check."""
     checks = [check.name for check in reports[0].checks]
-    table = Table("model type", "neurons: input of", "effective write", *checks)
+    rows = []
     for report in reports:
         states = ["ok" if check.passed else "FAIL" for check in report.checks]
-        table.add_row(report.model_type, report.neurons, report.effective_write, *states)
-    return table
+        rows.append((report.model_type, report.neurons, report.effective_write, *states))
+    return Sheet(("model type", "neurons: input of", "effective write", *checks), rows)

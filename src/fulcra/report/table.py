@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +10,7 @@ from fulcra.report.headline import Status, headline
 from fulcra.report.notation import attack, interval, number, rate
 from fulcra.report.reading import best_first, withheld
 from fulcra.report.rows import Row, row
+from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.audit import AuditResult
@@ -38,38 +38,27 @@ def audit_table(audit: "AuditResult") -> Group:
 
 def _branches(audit: "AuditResult") -> Table:
     entries = best_first(audit)
-    table = _table(
+    rows = [row(audit, entry) for entry in entries[:_SHOWN]]
+    title = (
         f"best {min(_SHOWN, len(entries))} of {len(entries)} measured branches, edges in gains, >"
         " beyond the ladder"
     )
-    for label in ("branch", "source"):
-        table.add_column(label, no_wrap=True)
-    for label in _EDGES:
-        table.add_column(label, justify="right", no_wrap=True)
-    for label in ("verdict", "specific"):
-        table.add_column(label, no_wrap=True)
-    table.add_column("reach", justify="right")
-    for cells in (row(audit, entry) for entry in entries[:_SHOWN]):
-        table.add_row(*_texts(cells), style="bold" if cells.verdict == "open" else "")
-    return table
+    opened = frozenset(i for i, cells in enumerate(rows) if cells.verdict == "open")
+    numbers = (*_EDGES, "reach")
+    columns = ("branch", "source", *_EDGES, "verdict", "specific", "reach")
+    return Sheet(columns, [_texts(cells) for cells in rows], title, numbers, opened).rich()
 
 
-def _texts(cells: Row) -> list[Text]:
-    edges = (
+def _texts(cells: Row) -> list[str]:
+    return [
+        cells.name,
+        cells.source,
         _pair(cells.trigger_predicted, cells.trigger_measured),
         _pair(cells.ceiling_predicted, cells.ceiling_measured),
-    )
-    return [
-        Text(cell)
-        for cell in (
-            cells.name,
-            cells.source,
-            *edges,
-            cells.margin,
-            cells.verdict,
-            cells.specific,
-            cells.reach,
-        )
+        cells.margin,
+        cells.verdict,
+        cells.specific,
+        cells.reach,
     ]
 
 
@@ -79,31 +68,12 @@ def _pair(predicted: str, measured: str) -> str:
 
 
 def _context(audit: "AuditResult") -> Table:
-    table = _table("attack cost on the same prompts")
-    table.add_column("attack", no_wrap=True)
-    table.add_column("flip", justify="right")
-    table.add_column("interval")
-    table.add_column("reach", justify="right")
-    for entry in audit.context:
-        cells = (
-            attack(entry.attack),
-            rate(entry.rate),
-            interval(entry),
-            rate(entry.reach),
-        )
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
-
-
-def _table(title: str) -> Table:
-    return Table(
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        show_edge=False,
-        pad_edge=False,
-        title=Text(title, "dim"),
-        title_justify="left",
-    )
+    rows = [
+        (attack(entry.attack), rate(entry.rate), interval(entry), rate(entry.reach))
+        for entry in audit.context
+    ]
+    columns = ("attack", "flip", "interval", "reach")
+    return Sheet(columns, rows, "attack cost on the same prompts", ("flip", "reach")).rich()
 
 
 def _footer(audit: "AuditResult") -> Text:
@@ -114,4 +84,4 @@ def _footer(audit: "AuditResult") -> Text:
         f"clean margin {number(baseline.log_odds_margin)} nats",
         f"prevalence {rate(prevalence.value)} ({interval(prevalence)})",
     )
-    return Text(f"{' · '.join(facts)}", "dim")
+    return Text(" · ".join(facts), "dim")

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from fulcra.report import figures, notation
 from fulcra.report.reading import withheld
+from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.audit import Branch, Measured, Predicted
     from fulcra.protocol.results.window import Point, WindowResult
 
+EDGE_COLUMNS = ("edge", "method", "tier", "gain", "alignment")
 _COLUMNS, _ROWS = 56, 9
 
 
@@ -113,15 +114,11 @@ def window_table(window: "WindowResult") -> Group:
     head = Text.assemble(
         (f"{window.model.name} · {window.behavior}\n", "dim"), (verdict_line(window), "bold")
     )
-    known = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    numbers = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for fact in facts(window):
-        known.add_row(*map(Text, fact))
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-    for label in ("edge", "method", "tier", "gain", "alignment"):
-        table.add_column(label, justify="left" if label in ("edge", "method") else "right")
-    for row in edge_rows(window):
-        table.add_row(*map(Text, row))
-    return Group(head, "", known, "", table, "", Text(sketch(window)))
+        numbers.add_row(*map(Text, fact))
+    edges = Sheet(EDGE_COLUMNS, edge_rows(window), numbers=EDGE_COLUMNS[2:]).rich()
+    return Group(head, "", numbers, "", edges, "", Text(sketch(window)))
 
 
 def sketch(window: "WindowResult") -> str:
@@ -178,7 +175,7 @@ def render_window(window: "WindowResult") -> str:
         window=window,
         verdict=verdict_line(window),
         facts=facts(window),
-        edges=edge_rows(window),
+        edges=Sheet(EDGE_COLUMNS, edge_rows(window)),
         keys={"saturation": figures.SATURATION_KEYS, "dose": figures.DOSE_KEYS},
         figures={
             "page": {key: json.loads(figure.to_json()) for key, figure in drawn.items()},

@@ -13,11 +13,11 @@ def rank(model: Model, behavior: Behavior, by: str = "contrastive", **options: o
 
     by              ranks by                                           cost
     contrastive     activation gap of the two sets [units]             1 pass a prompt
-    gradient        gradient x gap after the instruction [units]       and 1 backward pass
-    gradient_paper  the same with the filters of paper C [units]       and 1 backward pass
-    attribution     gradient x gap at the last prompt token [units]    and 1 backward pass
-    integrated      gradient along the path between the sets x gap     and 4 backward passes a layer
-    slope *         derivative of the log-odds by the gain             1 backward pass a prompt
+    gradient        gradient x gap after the instruction [units]       1 pass + 1 backward a prompt
+    gradient_paper  the same with the filters of paper C [units]       1 pass + 1 backward a prompt
+    attribution     gradient x gap at the last prompt token [units]    1 pass + 1 backward a prompt
+    integrated      gradient along the path between the sets x gap     1 pass + 4 backward a layer
+    slope *         derivative of the log-odds by the gain             1 backward a prompt
     dla             write onto the unembedding x gap                   1 pass a prompt
     geometry        cosine of column and difference direction          2 passes a prompt
     concept         accuracy of a probe on one neuron, + gap           2 passes a prompt
@@ -26,7 +26,7 @@ def rank(model: Model, behavior: Behavior, by: str = "contrastive", **options: o
     dosed_logit *   forecast trigger, every branch dosed               32 short passes a neuron
     random          nothing: the null                                  none
 
-    A prompt is one of the contrast sets or of the selection split; backward passes are over the
+    A prompt is one of the contrast sets or of the selection split, a backward one runs over the
     openings of the latter (paper C: of the former). Screens with * and those at units="gain"
     continue the behavior's generic openings first, one rollout and one pass each, unless given
     clean=clean_ground(model, behavior).
