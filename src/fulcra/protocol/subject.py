@@ -91,6 +91,16 @@ class Subject:
         """8, 32 and the behavior's verdict horizon, as far as they lie below it."""
         return horizons_of(self.behavior)
 
+    def prompt_ids(self, text: str) -> tuple[int, ...]:
+        """A prompt under the behavior's system prompt, rendered once however often it is asked."""
+        if text not in self._rendered:
+            self._rendered[text] = self.model.prompt_ids(text, self.behavior.system)
+        return self._rendered[text]
+
+    @cached_property
+    def _rendered(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
     @cached_property
     def openings(self) -> Openings | None:
         """Openings of the selection split; None without any (then no trigger can be forecast)."""
@@ -136,8 +146,7 @@ class Subject:
             return None
         model, pairs, openings = self.model, [], []
         for prompt in answered:
-            ids = model.prompt_ids(prompt.text, self.behavior.system)
-            pairs.append((ids, model.reply_ids(prompt.answer or "")))
+            pairs.append((self.prompt_ids(prompt.text), model.reply_ids(prompt.answer or "")))
             openings.append([model.reply_ids(words) for words in prompt.target_openings])
         sound = 0
         surprise = surprises(self.ground.reference, pairs)
