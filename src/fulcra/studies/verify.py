@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from fulcra.errors import RunFolderError, first_fault
+from fulcra.errors import RunFolderError
 from fulcra.protocol.evidence import figures
 from fulcra.protocol.records import Record, records_of
 from fulcra.protocol.redaction import text_hash
+from fulcra.protocol.results.base import fault_line
 from fulcra.protocol.results.commitment import Commitment
 from fulcra.store import (
     AUDIT,
@@ -48,12 +49,10 @@ def verify(folder: Path) -> list[Check]:
     try:
         return _checks(folder)
     except ValidationError as error:
-        where = ".".join(map(str, first_fault(error)["loc"]))
-        said = f"{folder}: its files lack '{where}'; expected what `fulcra audit` wrote"
-        raise RunFolderError(said) from None
+        fault = fault_line(error)
     except (AttributeError, KeyError, TypeError) as error:
-        said = f"{folder}: its files lack {error}; expected what `fulcra audit` wrote"
-        raise RunFolderError(said) from None
+        fault = f"its files lack {error}"
+    raise RunFolderError(f"{folder}: {fault}; expected what `fulcra audit` wrote")
 
 
 def _checks(folder: Path) -> list[Check]:
@@ -113,7 +112,7 @@ def _counts(content: Commitment, records: Sequence[Record]) -> list[Check]:
 
 def _count(stage: str, rungs: Mapping[str, Sequence[float]], records: Sequence[Record]) -> Check:
     """Whether each branch has every rung of a stage, with as many prompts, and no more."""
-    counts = Counter((r.branch, r.gain) for r in records if r.stage == stage)
+    counts = Counter((r.branch, r.gain) for r in records if (r.stage, r.op) == (stage, "add"))
     lost = sum((name, gain) not in counts for name, ladder in rungs.items() for gain in ladder)
     short = sum(count < max(counts.values()) for count in counts.values())
     uninvited = len({name for name, _ in counts} - set(rungs))
@@ -130,8 +129,8 @@ def _scores(audit: Json, stored: Json, records: Sequence[Record]) -> list[Check]
     try:
         again = figures(content, stored["sha256"], records).plain()
     except (ArithmeticError, LookupError, ValueError) as error:
-        said = f"cannot be made again from these rollouts: {' '.join(str(error).split())}"
-        return [Check("figures", False, said)]
+        fault = f"cannot be made again from these rollouts: {' '.join(str(error).split())}"
+        return [Check("figures", False, fault)]
     differences = {part: _difference(audit.get(part), made, part) for part, made in again.items()}
     return [
         Check(f"{part} figures", difference is None, difference or "equal")
