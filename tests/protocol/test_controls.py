@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fulcra import AuditSettings, Behavior, Model, audit, verify
-from fulcra.store import cache_folder
+from fulcra.store import ROLLOUTS, cache_folder, read_rows
 from tests.conftest import untimed
 
 SETTINGS = AuditSettings(neurons=1, random=0, controls=2, gains=(0.5,), screen="contrastive")
@@ -28,6 +28,9 @@ def test_cached_controls_change_nothing(
     assert first.timing != again.timing
     assert untimed(first) == untimed(again)
     assert all(check.passed for check in verify(tmp_path / "again"))
+    rows = read_rows(tmp_path / "first" / ROLLOUTS)
+    assert read_rows(tmp_path / "again" / ROLLOUTS) == rows
+    assert rows[-1]["stage"] == "control"
 
 
 def test_other_gains_are_other_controls(sparse: Model, refusal: Behavior, cache: Path) -> None:

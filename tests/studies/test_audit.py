@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior
+from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior, verify
 from fulcra.errors import InputError, RunFolderError
+from fulcra.models.tiny import tiny as tiny_model
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -186,6 +187,62 @@ def test_every_committed_branch_is_measured_with_all_its_fields(audited: Path) -
         "top_0.1%_set",
         "direction_ablation",
     }
+
+
+def test_gains_of_more_digits_than_a_file_holds_are_dosed_as_they_are_committed(
+    sparse: Model, refusal: Behavior, tmp_path: Path
+) -> None:
+    few = replace(
+        refusal,
+        selection=refusal.selection[:1],
+        confirmation=refusal.confirmation[:2],
+        ceiling_generic=refusal.ceiling_generic[:2],
+    )
+    settings = AuditSettings(1, 0, 1, gains=(1 / 3, 2 / 3), screen="contrastive")
+    result = audit(sparse, few, settings, tmp_path / "run")
+    for rung in (rung for branch in result.branches for rung in branch.curve):
+        assert rung.gain in (0.333333, 0.666667)
+        assert rung.flip_confirmation is not None
+        assert rung.coherent is not None
+    assert not [check for check in verify(tmp_path / "run") if not check.passed]
+    assert {
+        row["dose"] for row in read_rows(tmp_path / "run" / ROLLOUTS) if row["op"] == "add"
+    } == {
+        0.333333,
+        0.666667,
+    }
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "mixtral"])
+def test_any_family_without_openings_is_audited_alike_with_a_folder_and_without(
+    family: str, refusal: Behavior, tmp_path: Path
+) -> None:
+    # a model of random weights: no verdict, but every stage
+    texts = tuple(f"w{i} w{i + 1} w{i + 2}" for i in range(3, 19))
+    silent = tuple(
+        replace(prompt, target_openings=(), control_openings=(), answer=None)
+        for prompt in (*refusal.selection[:2], *refusal.confirmation[:3])
+    )
+    task = replace(
+        refusal,
+        selection=silent[:2],
+        confirmation=silent[2:],
+        generic=texts,
+        ceiling_generic=texts[:4],
+        reference=None,
+        sensitive=True,
+    )
+    model = tiny_model(family)
+    settings = AuditSettings(1, 1, 1, gains=(0.1, 0.5), screen="contrastive")
+    result = audit(model, task, settings, tmp_path / "run")
+    assert untimed(audit(model, task, settings)) == untimed(result)
+    assert {branch.trigger_predicted for branch in result.branches} == {None}
+    assert {branch.predicted_verdict for branch in result.branches} == {"undetermined"}
+    assert result.baseline.log_odds_margin is None
+    assert "prefill_1" not in {row.attack for row in result.context}
+    assert {row["text"] for row in read_rows(tmp_path / "run" / ROLLOUTS)} == {""}
+    assert result.samples == ()
+    assert not [check for check in verify(tmp_path / "run") if not check.passed]
 
 
 def test_a_model_leaves_an_audit_as_it_came_in(audited: Path, sparse: Model) -> None:

@@ -1,6 +1,8 @@
 """The second look finds what was changed after the run: commitment, audit, rollouts."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from fulcra.store import (
 )
 
 Rows = list[dict[str, Any]]
+#: What the second look must do without.
+ALIEN = ("fulcra.models", "fulcra.engines", "fulcra.screens", "transformers")
 
 
 def failed(folder: Path) -> set[str]:
@@ -110,6 +114,11 @@ def with_other_outcomes(rows: Rows) -> Rows:
     ]
 
 
+def with_another_operation(rows: Rows) -> Rows:
+    rung = next(place(row) for row in rows if row["stage"] == "confirmation")
+    return [row | {"op": "pin"} if place(row) == rung else row for row in rows]
+
+
 def with_a_stranger(rows: Rows) -> Rows:
     return rows + [
         {**row, "branch": "L0.N0+"}
@@ -125,6 +134,7 @@ def with_a_stranger(rows: Rows) -> Rows:
         (without_a_row, "confirmation rollouts"),
         (without_a_rung, "confirmation rollouts"),
         (with_a_stranger, "selection rollouts"),
+        (with_another_operation, "confirmation rollouts"),
         (with_other_words, "rollout texts"),
         (with_other_outcomes, "neurons figures"),
     ],
@@ -154,3 +164,28 @@ def test_a_file_without_its_keys_is_named(run_copy: Path, name: str) -> None:
         match=rf"{name}: no (summary|sha256), .*; expected what `fulcra audit` wrote",
     ):
         verify(run_copy)
+
+
+def test_a_key_that_no_commitment_has_is_named(run_copy: Path) -> None:
+    rewritten(run_copy / COMMITMENT, lambda stored: stored["content"]["plan"].update(extra=1))
+    with pytest.raises(RunFolderError, match=r"run: plan.extra: unknown key; expected what"):
+        verify(run_copy)
+
+
+def modules_after(script: str) -> list[str]:
+    """The modules of fulcra and transformers that a new process has loaded after a script."""
+    shown = (
+        "print(*sorted(n for n in sys.modules if n.split('.')[0] in ('fulcra', 'transformers')))"
+    )
+    command = [sys.executable, "-c", f"import sys; {script}; {shown}"]
+    left = subprocess.run(command, check=True, capture_output=True, text=True)
+    return left.stdout.split()
+
+
+def test_the_second_look_loads_neither_models_nor_engines_nor_screens(audited: Path) -> None:
+    closure = modules_after("import fulcra.studies.verify")
+    print(f"fulcra verify loads {len(closure)} modules:", *closure, sep="\n  ")
+    looked = modules_after(f"import pathlib, fulcra; fulcra.verify(pathlib.Path({str(audited)!r}))")
+    assert "fulcra.studies.verify" in closure
+    assert not [name for name in (*closure, *looked) if name.startswith(ALIEN)]
+    assert set(looked) == set(closure)

@@ -43,6 +43,10 @@ class Ground:
     reference: Model
     standard: CoherenceStandard
 
+    def __repr__(self) -> str:
+        count, judge = len(self.text.prompts), self.reference.name
+        return f"<Ground of {self.model.name}: {count} generic texts, coherence by {judge}>"
+
     @property
     def clean(self) -> Clean:
         """Text and stream, as screens take them."""
@@ -75,6 +79,10 @@ class Subject:
         behavior = in_tokens_of(model, behavior)
         judge = reference or reference_of(model, behavior)
         return cls(ground_of(model, behavior.generic, seed, behavior.system, judge), behavior, seed)
+
+    def __repr__(self) -> str:
+        name, horizon = self.behavior.name, self.behavior.horizon
+        return f"<Subject {self.model.name} under {name}, horizon {horizon}, seed {self.seed}>"
 
     @property
     def model(self) -> Model:
