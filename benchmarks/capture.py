@@ -1,12 +1,10 @@
-"""The capture path against hooks that store everything, and against the bare forward pass that is
-its floor.
-"""
+"""The contrast against hooks that store everything, and against the bare forward pass."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import setting
@@ -15,13 +13,22 @@ from pairs import Row, compare
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from fulcra.models.activations import mean_activations
 from fulcra.models.adapter import Model
-from fulcra.models.capture import padded, positions_of
-from fulcra.models.moments import activation_moments
+from fulcra.models.batches import batches
 from fulcra.models.tiny import tiny_tokenizer
 
 MEMORY = Path(__file__).with_name("memory.json")
 VOCAB, BATCH = 32_000, 32
+#: Run in a fresh process whose peak counts; formatted with the prompts and the work.
+MEASURED = """
+import capture, torch
+torch.set_num_threads(1)
+torch.set_grad_enabled(False)
+capture.PROMPTS = {prompts}
+capture.sides(), capture.random_model()
+print(capture.added(capture.{work}))
+"""
 #: Set before the first row by its size.
 PROMPTS = 400
 
@@ -56,69 +63,52 @@ def sides() -> tuple[Prompts, Prompts]:
 
 
 def ours() -> Tensor:
-    """The contrast of mean activations at the last prompt token."""
-    left, right = (activation_moments(random_model(), some, batch=BATCH) for some in sides())
-    return left.mean - right.mean
+    """The difference of means of a contrast (`fulcra.screens.scores.contrast_of`)."""
+    left, right = (mean_activations(random_model(), side, batch=BATCH) for side in sides())
+    return left - right
 
 
 def stored(prompts: Prompts) -> Tensor:
-    """Mean activation at the last token from hooks on a full forward pass, all activations kept
-    until the end.
-    """
-    kept: list[list[Tensor]] = [[] for _ in range(random_model().n_layers)]
+    """Mean activation at the last token of full passes, all activations held until the end."""
+    layers: list[list[Tensor]] = [[] for _ in range(random_model().n_layers)]
     handles = [
         random_model()
         .down(layer)
-        .register_forward_pre_hook(lambda module, args, layer=layer: kept[layer].append(args[0]))  # type: ignore[misc]
+        .register_forward_pre_hook(lambda module, args, layer=layer: layers[layer].append(args[0]))  # type: ignore[misc]
         for layer in range(random_model().n_layers)
     ]
-    for start in range(0, len(prompts), BATCH):
-        ids, mask = padded(prompts[start : start + BATCH], random_model().device, left=True)
-        random_model().hf(
-            input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False
-        )
+    for part in batches(random_model(), prompts, BATCH, left=True):
+        random_model().hf(**part.inputs, use_cache=False)
     for handle in handles:
         handle.remove()
-    return torch.stack([torch.cat([batch[:, -1] for batch in layer]).mean(0) for layer in kept])
+    return torch.stack([torch.cat([batch[:, -1] for batch in layer]).mean(0) for layer in layers])
 
 
 def peer() -> Tensor:
     """The same contrast from everything stored."""
     left, right = map(stored, sides())
-    return left - right
+    return (left - right).cpu()
 
 
 def bare() -> None:
     """The same batches through the blocks alone: no hooks, no unembedding."""
-    for prompts in sides():
-        ordered = sorted(prompts, key=len)
-        for start in range(0, len(ordered), BATCH):
-            ids, mask = padded(ordered[start : start + BATCH], random_model().device, left=True)
-            random_model().hf.base_model(
-                input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False
-            )
+    for side in sides():
+        for part in batches(random_model(), side, BATCH, left=True):
+            random_model().hf.base_model(**part.inputs, use_cache=False)
 
 
-def same(one: Tensor, other: Tensor) -> bool:
+def same(contrast: Tensor, expected: Tensor) -> bool:
     """Whether two contrasts are equal up to float noise."""
-    return bool(torch.allclose(one, other, rtol=1e-3, atol=1e-5))
+    return bool(torch.allclose(contrast, expected, rtol=1e-3, atol=1e-5))
 
 
 def peak_bytes(work: str, size: setting.Size) -> int:
     """Bytes that `ours` or `peer` adds to the peak of a fresh process."""
-    ready = (
-        "torch.set_num_threads(1); torch.set_grad_enabled(False); capture.sides();"
-        " capture.random_model()"
-    )
-    code = (
-        f"import capture, torch; capture.PROMPTS = {size.capture_prompts}; {ready};"
-        f" print(capture.added(capture.{work}))"
-    )
-    asked = [sys.executable, "-W", "ignore", "-c", code]
-    said = subprocess.run(
-        asked, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
-    ).stdout
-    return int(said.split()[-1])
+    code = MEASURED.format(prompts=size.capture_prompts, work=work)
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    here = Path(__file__).parent
+    output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here).stdout
+    return int(output.split()[-1])
 
 
 def added(work: Callable[[], object]) -> int:
@@ -129,36 +119,38 @@ def added(work: Callable[[], object]) -> int:
 
 
 def peak() -> int:
-    """The most bytes this program has held (Linux); getrusage would count those of the process that
-    started it too.
+    """The most bytes this program has held, on Linux.
+
+    getrusage would count those of the process that started it too.
     """
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
+def memory(size: setting.Size) -> None:
+    """Prints what both sides add to the peak, and writes memory.json at full size."""
+    peaks = {f"{side}_bytes": peak_bytes(side, size) for side in ("ours", "peer")}
+    share = round(peaks["ours_bytes"] / max(1, peaks["peer_bytes"]), 3)
+    print({"name": "capture_contrast", **peaks, "share": share}, flush=True)
+    if size == setting.Size():
+        MEMORY.write_text(json.dumps(peaks, indent=1) + "\n")
+
+
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: setting.Size) -> list[Row]:
-    """The two capture rows."""
+    """The row of the contrast, and that of its limit."""
     global PROMPTS
     PROMPTS = size.capture_prompts
-    peers: Sequence[tuple[str, str, Callable[[], object], Callable[[Tensor, Tensor], bool]]] = (
-        ("capture_contrast", "hooks and full forward, all activations stored", peer, same),
-        ("capture_limit", "bare forward without unembedding", bare, lambda one, other: True),
-    )
-    found = []
-    for name, peer_name, work, equal in peers:
-        if wanted(name):
-            ours(), work()
-            found.append(compare(name, peer_name, [(ours, partial(work))] * rounds, equal))
-    if wanted("capture_contrast") and setting.device.type == "cpu":
-        peaks = {f"{whose}_bytes": peak_bytes(whose, size) for whose in ("ours", "peer")}
-        print(
-            {
-                "name": "capture_contrast",
-                **peaks,
-                "share": round(peaks["ours_bytes"] / max(1, peaks["peer_bytes"]), 3),
-            },
-            flush=True,
+    rows = []
+    if wanted("capture_contrast"):
+        ours(), peer()
+        against = "hooks and full forward, all activations stored"
+        rows.append(compare("capture_contrast", against, [(ours, peer)] * rounds, same))
+    if wanted("capture_limit"):
+        ours(), bare()
+        against = "bare forward without unembedding"
+        rows.append(
+            compare("capture_limit", against, [(ours, bare)] * rounds, lambda *results: True)
         )
-        if size == setting.Size():
-            MEMORY.write_text(json.dumps(peaks, indent=1) + "\n")
-    return found
+    if wanted("capture_contrast") and setting.device.type == "cpu":
+        memory(size)
+    return rows

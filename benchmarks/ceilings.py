@@ -13,7 +13,7 @@ def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]
     """One row without a peer."""
     if not wanted("ceilings_all"):
         return []
-    branches = [branch for at in coordinates(model().d_mlp) for branch in poles(at)][
+    branches = [branch for place in coordinates(model().d_mlp) for branch in poles(place)][
         : size.ceilings
     ]
     return [alone("ceilings_all", lambda: kl_ladder(model(), branches, text(8)))[0]]

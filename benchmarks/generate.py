@@ -13,8 +13,9 @@ from fulcra.types import Neuron
 
 
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]:
-    """One row: generate on 32 prompts under an edit of dose 0 (the same tokens), against generate
-    alone.
+    """One row: generate on 32 prompts under an edit of dose 0, against generate alone.
+
+    The tokens are the same.
     """
     if not wanted("generate_overhead"):
         return []

@@ -1,11 +1,10 @@
-"""How cost grows: CPU seconds against neurons, prompts, horizon and layers, as a table, an exponent
-and a plot.
-"""
+"""How cost grows with neurons, prompts, horizon and layers: a table, an exponent, a plot."""
 
 import json
 import math
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,8 +47,9 @@ def layered(layers: int) -> Model:
 
 
 def measure(small: bool) -> dict[str, list[tuple[int, float]]]:
-    """CPU seconds along each axis, the others held at 256 neurons, 4 prompts, 10 tokens, 8 layers;
-    `small`: two points of each.
+    """CPU seconds along each axis; `small`: two points of each.
+
+    The others are held at 256 neurons, 4 prompts, 10 tokens, 8 layers.
     """
     axes: dict[str, tuple[tuple[int, ...], Callable[[int], tuple[Model, list[RolloutRequest]]]]] = {
         "neurons": ((64, 128, 256, 512, 1024, 2048), lambda n: (model(), sweep(model(), n, 4, 10))),
@@ -57,17 +57,16 @@ def measure(small: bool) -> dict[str, list[tuple[int, float]]]:
         "horizon": ((5, 10, 20, 40, 80), lambda n: (model(), sweep(model(), 256, 4, n))),
         "layers": ((2, 4, 8, 16, 32), lambda n: (on := layered(n), sweep(on, 256, 4, 10))),
     }
-    found = {}
+    seconds: dict[str, list[tuple[int, float]]] = {}
     for name, (values, work) in axes.items():
-        found[name] = []
+        seconds[name] = []
         for value in values[:2] if small else values:
-            on, asked = work(value)
-            run(on, asked[:64])
-            found[name].append(
-                (value, min(taken(lambda on=on, asked=asked: run(on, asked))[0] for _ in range(2)))
-            )  # type: ignore[misc]
-            print(name, *found[name][-1], flush=True)
-    return found
+            on, requests = work(value)
+            run(on, requests[:64])
+            times = [taken(partial(run, on, requests))[0] for _ in range(2)]
+            seconds[name].append((value, min(times)))
+            print(name, *seconds[name][-1], flush=True)
+    return seconds
 
 
 def exponent(points: list[tuple[int, float]]) -> float:
@@ -76,10 +75,8 @@ def exponent(points: list[tuple[int, float]]) -> float:
     return math.log(after / before) / math.log(high / low)
 
 
-def plot(found: dict[str, list[tuple[int, float]]]) -> str:
-    """Four lines on doubly logarithmic axes, each against its own smallest value; grey is
-    linear.
-    """
+def plot(seconds: dict[str, list[tuple[int, float]]]) -> str:
+    """Four lines on doubly logarithmic axes, each against its own least value; grey is linear."""
     lines = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 420 300" font-family="sans-serif"'
         ' font-size="11">'
@@ -93,24 +90,22 @@ def plot(found: dict[str, list[tuple[int, float]]]) -> str:
         '<path d="M40 260L340 60" stroke="#ccc"/>',
     ]
     for color, (name, points) in zip(
-        ("#1b6ca8", "#c8553d", "#588157", "#7b2d8b"), found.items(), strict=True
+        ("#1b6ca8", "#c8553d", "#588157", "#7b2d8b"), seconds.items(), strict=True
     ):
-        at = [
+        corners = [
             (40 + 60 * math.log2(x / points[0][0]), 260 - 40 * math.log2(y / points[0][1]))
             for x, y in points
         ]
+        way = " ".join(f"{x:.0f},{y:.0f}" for x, y in corners)
+        lines.append(f'<polyline points="{way}" stroke="{color}" fill="none"/>')
         lines.append(
-            f'<polyline points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in at)}" stroke="{color}"'
-            ' fill="none"/>'
-        )
-        lines.append(
-            f'<text x="{at[-1][0] + 4:.0f}" y="{at[-1][1]:.0f}" fill="{color}">{name}'
+            f'<text x="{corners[-1][0] + 4:.0f}" y="{corners[-1][1]:.0f}" fill="{color}">{name}'
             f" {exponent(points):.2f}</text>"
         )
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def page(found: dict[str, list[tuple[int, float]]]) -> str:
+def page(seconds: dict[str, list[tuple[int, float]]]) -> str:
     """The page of the documentation: a table a line, its exponent, and the plot."""
     lines = [
         "# How cost grows",
@@ -126,7 +121,7 @@ def page(found: dict[str, list[tuple[int, float]]]) -> str:
     ]
     lines += ["ends, so a longer horizon costs less than its length.", ""]
     lines += ["| axis | size: seconds | exponent |", "|---|---|---|"]
-    for name, points in found.items():
+    for name, points in seconds.items():
         lines.append(
             f"| {name} | {', '.join(f'{x:,}: {y:.2f}' for x, y in points)} |"
             f" {exponent(points):.2f} |"
@@ -135,24 +130,25 @@ def page(found: dict[str, list[tuple[int, float]]]) -> str:
 
 
 def main() -> None:
-    """Writes growth.json, docs/growth.md and docs/growth.svg; with --small two points an axis, and
-    nothing is written.
+    """Writes growth.json, docs/growth.md and docs/growth.svg.
+
+    With --small two points an axis, and nothing is written.
     """
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     small = "--small" in sys.argv
-    found = measure(small)
-    print(page(found))
+    seconds = measure(small)
+    print(page(seconds))
     if not small:
         GROWTH.write_text(
             json.dumps(
-                {name: [(x, round(y, 3)) for x, y in points] for name, points in found.items()},
+                {name: [(x, round(y, 3)) for x, y in points] for name, points in seconds.items()},
                 indent=1,
             )
             + "\n"
         )
-        PLOT.write_text(plot(found))
-        PLOT.with_suffix(".md").write_text(page(found))
+        PLOT.write_text(plot(seconds))
+        PLOT.with_suffix(".md").write_text(page(seconds))
 
 
 if __name__ == "__main__":

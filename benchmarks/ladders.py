@@ -42,7 +42,7 @@ def prompts() -> tuple[Prompt, ...]:
 
 
 def ours(branches: Sequence[Coordinate], generic: GenericText) -> Edges:
-    """Both ladders of fulcra."""
+    """Both edges of every branch by the ladders of fulcra."""
     ceilings = kl_ladder(model(), branches, generic, GAINS)
     triggers = trigger_ladder(model(), branches, Openings.of(model(), prompts()), GAINS)
     return [(c.gain, t.gain) for c, t in zip(ceilings, triggers, strict=True)]
@@ -66,14 +66,14 @@ class Padded:
         )
 
     def logits(self) -> Tensor:
-        """A full forward pass."""
+        """Logits [text, pos, vocab] of a full forward pass."""
         out: Tensor = (
             model().hf(input_ids=self.ids, attention_mask=self.mask, use_cache=False).logits
         )
         return out
 
     def log_probs(self, logits: Tensor) -> Tensor:
-        """Log-probability of each reply."""
+        """Log-probability [nats] of each reply as a whole, [text]."""
         tokens = logits[:, :-1].log_softmax(-1).gather(-1, self.ids[:, 1:, None])[..., 0]
         return (tokens * self.where[:, :-1]).sum(-1)
 
@@ -89,16 +89,16 @@ def peer(branches: Sequence[Coordinate], generic: GenericText) -> Edges:
             sides[side].append([(ids, model().reply_ids(opening)[:8]) for opening in openings])
     flat = Padded([pair for side in sides for group in side for pair in group])
     counts = [len(group) for side in sides for group in side]
-    return [_edges(at, texts, clean, flat, counts) for at in branches]
+    return [_edges(place, texts, clean, flat, counts) for place in branches]
 
 
 def _edges(
-    at: Coordinate, texts: Padded, clean: Tensor, openings: Padded, counts: list[int]
+    place: Coordinate, texts: Padded, clean: Tensor, openings: Padded, counts: list[int]
 ) -> tuple[float | None, float | None]:
-    neuron, kl, odds = at.branch, [], []
+    neuron, kl, odds = place.branch, [], []
     assert isinstance(neuron, Neuron)
     for gain in GAINS:
-        alpha = at.dose(gain).value
+        alpha = place.dose(gain).value
 
         def hook(
             module: object, args: tuple[Tensor, ...], alpha: float = alpha
@@ -117,20 +117,20 @@ def _edges(
     return crossing(GAINS, kl, LEVEL), crossing(GAINS, odds, 0.0)
 
 
-def poles(at: Coordinate) -> tuple[Coordinate, Coordinate]:
+def poles(place: Coordinate) -> tuple[Coordinate, Coordinate]:
     """Both branches of a neuron."""
-    assert isinstance(at.branch, Neuron)
-    return at, replace(at, branch=at.branch.opposite, alignment0=-at.alignment0)
+    assert isinstance(place.branch, Neuron)
+    return place, replace(place, branch=place.branch.opposite, alignment0=-place.alignment0)
 
 
-def near(one: float | None, other: float | None) -> bool:
+def near(left: float | None, right: float | None) -> bool:
     """Whether two edges are the same to one part in a thousand."""
-    return one is other if one is None or other is None else abs(one / other - 1) < 1e-3
+    return left is right if left is None or right is None else abs(left / right - 1) < 1e-3
 
 
-def agree(one: Edges, other: Edges) -> bool:
+def agree(left: Edges, right: Edges) -> bool:
     """Whether both edges of every branch are the same."""
-    return all(near(a[0], b[0]) and near(a[1], b[1]) for a, b in zip(one, other, strict=True))
+    return all(near(a[0], b[0]) and near(a[1], b[1]) for a, b in zip(left, right, strict=True))
 
 
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]:

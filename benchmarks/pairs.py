@@ -1,6 +1,4 @@
-"""Interleaved pairs: ours and a peer's turn about, in CPU seconds, with the peer against itself as
-the null.
-"""
+"""Interleaved pairs, ours and a peer's, in CPU seconds, the peer against itself as the null."""
 
 import math
 import time
@@ -16,9 +14,9 @@ Work = Callable[[], Any]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of results.json. ratio = peer / ours, overhead = ours / peer; medians of pairs, the
-    ratio with its interval.
+    """One line of results.json.
 
+    ratio = peer / ours, overhead = ours / peer; medians of pairs, the ratio with its interval.
     `null_low` and `null_high` are the interval of the peer against itself, measured in the same
     rounds. A figure that has no peer has none of them.
     """
@@ -44,8 +42,9 @@ class Row:
 
 
 def taken(work: Work) -> tuple[float, Any]:
-    """CPU seconds of all threads, and the result; wall seconds where an accelerator does the
-    work.
+    """CPU seconds of all threads, and the result.
+
+    Wall seconds where an accelerator does the work.
     """
     if not torch.cuda.is_initialized():
         start = time.process_time()
@@ -59,8 +58,9 @@ def taken(work: Work) -> tuple[float, Any]:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The order-statistics interval of the median that covers 95 %; the range where there are fewer
-    than six values.
+    """The order-statistics interval of the median that covers 95 %.
+
+    The range where there are fewer than six values.
     """
     ranked, n = sorted(values), len(values)
     outside, cut = 0.0, 0
@@ -75,8 +75,9 @@ def compare(
     rounds: Iterable[tuple[Work, Work]],
     equal: Callable[[Any, Any], bool],
 ) -> Row:
-    """A row from rounds of (ours, peer), each run as peer, ours, peer; what they return is compared
-    in every round.
+    """A row from rounds of (ours, peer), each run as peer, ours, peer.
+
+    What they return is compared in every round.
     """
     ratios, nulls, mine, theirs, same = [], [], [], [], True
     for ours, peer in rounds:

@@ -1,6 +1,4 @@
-"""A random Llama of 1.2 billion parameters in bfloat16: screen, both ladders on 32 neurons,
-rollouts, and what they take.
-"""
+"""A random Llama of 1.2 billion parameters in bfloat16, and what each step takes on it."""
 
 import json
 import resource
@@ -20,10 +18,10 @@ from fulcra.engines.local import run
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.passes import Texts
 from fulcra.ladders.trigger_ladder import Openings
+from fulcra.models.activations import mean_activations
 from fulcra.models.adapter import Model
 from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
-from fulcra.models.moments import activation_moments
 from fulcra.models.tiny import tiny_tokenizer
 from fulcra.types import Neuron, RolloutRequest
 
@@ -53,7 +51,7 @@ def billion() -> Model:
 
 
 def tokens(rows: int, length: int, seed: int) -> list[tuple[int, ...]]:
-    """Random token ids."""
+    """Rows of random token ids, decided by `seed`."""
     drawn = torch.randint(5, 128_000, (rows, length), generator=torch.Generator().manual_seed(seed))
     return [tuple(row) for row in drawn.tolist()]
 
@@ -62,26 +60,26 @@ def main() -> None:
     """Writes real_size.json: wall and CPU seconds of each step and the peak of memory."""
     torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
     torch.set_grad_enabled(False)
-    found: dict[str, dict[str, float]] = {}
+    steps: dict[str, dict[str, float]] = {}
 
     def step(name: str, work: Callable[[], Any]) -> Any:
         wall, cpu = time.perf_counter(), time.process_time()
         result = work()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        found[name] = {
+        steps[name] = {
             "wall_s": round(time.perf_counter() - wall, 1),
             "cpu_s": round(time.process_time() - cpu, 1),
             "peak_gib": round(peak, 2),
         }
-        print(name, found[name], flush=True)
-        OUT.write_text(json.dumps(found, indent=1) + "\n")
+        print(name, steps[name], flush=True)
+        OUT.write_text(json.dumps(steps, indent=1) + "\n")
         return result
 
     model = step("create", billion)
     step("share check", lambda: shared(model))
     step(
         "screen, 16 + 16 prompts",
-        lambda: [activation_moments(model, tokens(16, 24, seed), batch=16).mean for seed in (1, 2)],
+        lambda: [mean_activations(model, tokens(16, 24, seed), batch=16) for seed in (1, 2)],
     )
     text = GenericText(tuple(tokens(2, 8, 3)), tuple(tokens(2, 8, 4)))
     clean = step("stream", lambda: stream(model, text.prompts, text.replies))
@@ -94,8 +92,8 @@ def main() -> None:
         torch.tensor([True, True, False, False]),
     )
     step("trigger_ladder, 32 neurons", lambda: trigger_ladder(model, branches, openings))
-    asked = [RolloutRequest(prompt, (at.dose(0.5),), 16) for at in branches]
-    step("rollouts, 32 x 16 tokens", lambda: run(model, asked))
+    requests = [RolloutRequest(prompt, (place.dose(0.5),), 16) for place in branches]
+    step("rollouts, 32 x 16 tokens", lambda: run(model, requests))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 def arguments() -> argparse.Namespace:
-    """What is asked for."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--only", nargs="+", default=["*"], help="rows to run, globs like 'sweep_*'"
@@ -54,36 +54,39 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def results_file(asked: argparse.Namespace) -> Path:
-    """Where the rows go: a file for each number of threads and device, two threads on the CPU being
-    the plain one.
+def results_file(options: argparse.Namespace) -> Path:
+    """Where the rows go: a file a number of threads and device.
+
+    Two threads on the CPU are the plain one.
     """
     mark = (
         ""
-        if asked.device == "cpu" and asked.threads == 2
-        else f"-{asked.threads if asked.device == 'cpu' else asked.device}"
+        if options.device == "cpu" and options.threads == 2
+        else f"-{options.threads if options.device == 'cpu' else options.device}"
     )
-    return Path(asked.out or HERE / f"results{'-small' if asked.small else ''}{mark}.json")
+    return Path(options.out or HERE / f"results{'-small' if options.small else ''}{mark}.json")
 
 
 def main() -> None:
     """Runs the rows whose name fits `--only`; rows that are not run keep their last result."""
-    asked = arguments()
-    if asked.device != "cpu" and not torch.cuda.is_available():
+    options = arguments()
+    if options.device != "cpu" and not torch.cuda.is_available():
         print(
-            f"benchmarks on {asked.device}: skipped, there is no accelerator here; `make bench`"
+            f"benchmarks on {options.device}: skipped, there is no accelerator here; `make bench`"
             " measures on the CPU"
         )
         return
-    torch.set_num_threads(asked.threads)
+    torch.set_num_threads(options.threads)
     torch.set_grad_enabled(False)
-    setting.device = torch.device(asked.device)
-    out, size = results_file(asked), setting.SMALL if asked.small else setting.Size()
+    setting.device = torch.device(options.device)
+    out, size = results_file(options), setting.SMALL if options.small else setting.Size()
     held = json.loads(out.read_text()) if out.is_file() else []
     by_name = {row["name"]: row for row in held}
     for part in PARTS:
         for row in part(
-            lambda name: any(fnmatch(name, one) for one in asked.only), asked.rounds, size
+            lambda name: any(fnmatch(name, pattern) for pattern in options.only),
+            options.rounds,
+            size,
         ):
             by_name[row.name] = row.json()
             out.write_text(json.dumps(list(by_name.values()), indent=1) + "\n")

@@ -1,6 +1,4 @@
-"""What the benchmarks run on: the bundled organism, its coordinates, and the settings of a sweep;
-`Size` says how much.
-"""
+"""What the benchmarks run on: the bundled organism, its coordinates, a sweep's settings."""
 
 from functools import cache
 from typing import NamedTuple
@@ -52,13 +50,13 @@ class Setting(NamedTuple):
 
     @property
     def requests(self) -> list[RolloutRequest]:
-        """One request a prompt."""
+        """One rollout of the edit on each prompt."""
         return [RolloutRequest(prompt, (self.edit,), TOKENS) for prompt in self.prompts]
 
 
 @cache
 def model() -> Model:
-    """The bundled organism, float32."""
+    """The bundled organism in float32, loaded once."""
     return load(MODEL, "float32", str(device))
 
 
@@ -83,7 +81,9 @@ def settings(size: Size) -> list[Setting]:
     """Some neurons of every layer at four gains on prompts that the undosed model refuses."""
     ids = refused(size.prompts)
     return [
-        Setting(at.dose(gain), ids) for at in coordinates(size.neurons_a_layer) for gain in GAINS
+        Setting(place.dose(gain), ids)
+        for place in coordinates(size.neurons_a_layer)
+        for gain in GAINS
     ]
 
 
@@ -96,9 +96,9 @@ def refused(count: int) -> tuple[tuple[int, ...], ...]:
     )
 
 
-def requests(some: list[Setting]) -> list[RolloutRequest]:
+def requests(chosen: list[Setting]) -> list[RolloutRequest]:
     """The requests of all settings, in order."""
-    return [request for setting in some for request in setting.requests]
+    return [request for setting in chosen for request in setting.requests]
 
 
 def rows(rollouts: list[Rollout]) -> list[list[int]]:

@@ -1,6 +1,4 @@
-"""The two engines on the same requests: slots that refill, by one compiled step, against batches
-that shrink.
-"""
+"""Slots that refill by one compiled step, against batches that shrink, on the same requests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,11 +17,11 @@ from fulcra.models import Model, add
 from fulcra.types import Neuron, RolloutRequest
 
 
-def engine(on: Model, asked: Sequence[RolloutRequest], compiled: bool) -> Tokens:
+def engine(on: Model, work: Sequence[RolloutRequest], compiled: bool) -> Tokens:
     """The rollouts by one of the two engines."""
     on.compiled = compiled
     try:
-        return rows(run(on, asked))
+        return rows(run(on, work))
     finally:
         on.compiled = False
 
@@ -31,21 +29,22 @@ def engine(on: Model, asked: Sequence[RolloutRequest], compiled: bool) -> Tokens
 def side_by_side(
     name: str,
     on: Model,
-    asked: Sequence[RolloutRequest],
+    work: Sequence[RolloutRequest],
     rounds: int,
     equal: Callable[[Tokens, Tokens], bool],
 ) -> Row:
-    """A row of slots against the plain engine, tokens a second of both, and which to use; compiling
-    is told apart.
+    """A row of slots against the plain engine, tokens a second of both, and which to use.
+
+    Compiling is counted apart.
     """
-    compiling, tokens = taken(partial(engine, on, asked, True))
+    compiling, tokens = taken(partial(engine, on, work, True))
     if reason := refused(on):
         raise SystemExit(f"{name}: both engines are the plain one here: {reason}")
-    said = sum(map(len, tokens))
+    count = sum(map(len, tokens))
     row = compare(
         name,
         "the plain engine",
-        [(partial(engine, on, asked, True), partial(engine, on, asked, False))] * rounds,
+        [(partial(engine, on, work, True), partial(engine, on, work, False))] * rounds,
         equal,
     )
     assert row.low is not None
@@ -58,7 +57,7 @@ def side_by_side(
         if row.high < 1
         else "either: their intervals overlap"
     )
-    speeds = f"{said / row.ours_s:.0f} tokens a second in slots, {said / row.peer_s:.0f} plain"
+    speeds = f"{count / row.ours_s:.0f} tokens a second in slots, {count / row.peer_s:.0f} plain"
     print(
         f"{name}: {speeds}; the first run, with compiling, {compiling:.1f} s; use {better}",
         flush=True,
@@ -67,8 +66,9 @@ def side_by_side(
 
 
 def long_tailed(on: Model, count: int) -> list[RolloutRequest]:
-    """Doses of neurons in every layer, on four prompts, 8 to 64 tokens long: rows leave at
-    different times.
+    """Doses of neurons in every layer, on four prompts, 8 to 64 tokens long.
+
+    Rows leave at different times.
     """
     prompts, sites = (
         random_prompts(4, 24, 7),
@@ -81,13 +81,14 @@ def long_tailed(on: Model, count: int) -> list[RolloutRequest]:
 
 
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]:
-    """The sweep of the organism; on an accelerator also a random model of 1.2 billion parameters in
-    bfloat16.
+    """The sweep of the organism.
+
+    On an accelerator also a random model of 1.2 billion parameters in bfloat16.
     """
-    found = []
+    table = []
     if wanted("slots_vs_plain"):
-        asked = requests(settings(size))
-        found.append(side_by_side("slots_vs_plain", model(), asked, rounds, partial(agree, asked)))
+        work = requests(settings(size))
+        table.append(side_by_side("slots_vs_plain", model(), work, rounds, partial(agree, work)))
     if wanted("slots_vs_plain_1b") and setting.device.type != "cpu":
         large = billion()
         large.hf.to(setting.device)
@@ -96,8 +97,8 @@ def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]
             large,
             long_tailed(large, 64 * size.prompts),
             rounds,
-            lambda one, other: True,
+            lambda left, right: True,
         )
         # in bfloat16 near ties are everywhere: what the two say is not compared
-        found.append(replace(row, equal_results=None))
-    return found
+        table.append(replace(row, equal_results=None))
+    return table

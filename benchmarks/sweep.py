@@ -1,6 +1,4 @@
-"""The sweep engine against what a user would do instead: generate with a hook, and three
-interpretability libraries.
-"""
+"""The sweep engine against generate with a hook, and three interpretability libraries."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,9 +19,9 @@ Tokens = list[list[int]]
 Sweep = Callable[[Sequence[Setting]], Tokens]
 
 
-def ours(some: Sequence[Setting]) -> Tokens:
+def ours(chosen: Sequence[Setting]) -> Tokens:
     """All settings and prompts as one list of requests."""
-    return rows(run(model(), requests(list(some))))
+    return rows(run(model(), requests(list(chosen))))
 
 
 def batch(prompts: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
@@ -35,7 +33,7 @@ def batch(prompts: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
     )
 
 
-def said(sequences: Tensor, width: int) -> Tokens:
+def replies(sequences: Tensor, width: int) -> Tokens:
     """The tokens after `width`, up to the end token."""
     ends, out = model().end_ids, []
     for row in sequences[:, width:].tolist():
@@ -45,9 +43,7 @@ def said(sequences: Tensor, width: int) -> Tokens:
 
 
 def generate_with_hook(prompts: Sequence[tuple[int, ...]], setting: Setting) -> Tokens:
-    """transformers' generate on all `prompts` under one setting: the hook a paper's code would
-    write.
-    """
+    """transformers' generate on all prompts under one setting, by the hook a paper would write."""
     site, alpha = setting.edit.site, setting.edit.value
     assert isinstance(site, Neuron)
 
@@ -59,7 +55,7 @@ def generate_with_hook(prompts: Sequence[tuple[int, ...]], setting: Setting) -> 
     ids, mask = batch(prompts)
     handle = model().down(site.layer).register_forward_pre_hook(hook)
     try:
-        return said(
+        return replies(
             model().generate(ids, attention_mask=mask, max_new_tokens=TOKENS, do_sample=False),
             ids.shape[1],
         )
@@ -67,16 +63,16 @@ def generate_with_hook(prompts: Sequence[tuple[int, ...]], setting: Setting) -> 
         handle.remove()
 
 
-def loop(some: Sequence[Setting]) -> Tokens:
+def loop(chosen: Sequence[Setting]) -> Tokens:
     """A setting at a time, all its prompts in one batch."""
-    return [tokens for setting in some for tokens in generate_with_hook(setting.prompts, setting)]
+    return [tokens for setting in chosen for tokens in generate_with_hook(setting.prompts, setting)]
 
 
-def reference(some: Sequence[Setting]) -> Tokens:
+def reference(chosen: Sequence[Setting]) -> Tokens:
     """A setting and a prompt at a time."""
     return [
         tokens
-        for setting in some
+        for setting in chosen
         for prompt in setting.prompts
         for tokens in generate_with_hook([prompt], setting)
     ]
@@ -88,7 +84,7 @@ def nnsight_sweep() -> Sweep:
 
     lm = LanguageModel(model().hf, tokenizer=model().tokenizer)
 
-    def one(setting: Setting) -> Tokens:
+    def steered_by(setting: Setting) -> Tokens:
         ids, mask = batch(setting.prompts)
         layer, index, alpha = setting.edit.site.layer, setting.edit.site.index, setting.edit.value  # type: ignore[union-attr]
         with lm.generate(max_new_tokens=TOKENS, do_sample=False) as tracer:
@@ -97,18 +93,19 @@ def nnsight_sweep() -> Sweep:
                     lm.model.layers[layer].mlp.down_proj.input[..., index] += alpha
             with tracer.invoke():
                 out = tracer.result.save()
-        return said(out, ids.shape[1])
+        return replies(out, ids.shape[1])
 
-    return lambda some: [tokens for setting in some for tokens in one(setting)]
+    return lambda chosen: [tokens for setting in chosen for tokens in steered_by(setting)]
 
 
 def pyvene_sweep() -> Sweep:
-    """pyvene: an intervenable model a setting, AdditionIntervention on the down projection's input,
-    on the prompt too.
+    """pyvene: an intervenable model a setting, added to the down projection's input.
+
+    On the prompt too.
     """
     import pyvene
 
-    def one(setting: Setting) -> Tokens:
+    def steered_by(setting: Setting) -> Tokens:
         site = setting.edit.site
         vector = torch.zeros(model().d_mlp, device=model().device)
         vector[site.index] = setting.edit.value  # type: ignore[union-attr]
@@ -126,9 +123,9 @@ def pyvene_sweep() -> Sweep:
             do_sample=False,
             intervene_on_prompt=True,
         )
-        return said(out, ids.shape[1])
+        return replies(out, ids.shape[1])
 
-    return lambda some: [tokens for setting in some for tokens in one(setting)]
+    return lambda chosen: [tokens for setting in chosen for tokens in steered_by(setting)]
 
 
 def transformer_lens_sweep() -> Sweep:
@@ -139,7 +136,7 @@ def transformer_lens_sweep() -> Sweep:
         model().name, hf_model=model().hf, tokenizer=model().tokenizer
     )
 
-    def one(setting: Setting) -> Tokens:
+    def steered_by(setting: Setting) -> Tokens:
         layer, index, alpha = setting.edit.site.layer, setting.edit.site.index, setting.edit.value  # type: ignore[union-attr]
 
         def hook(value: Tensor, hook: Any) -> Tensor:
@@ -156,9 +153,9 @@ def transformer_lens_sweep() -> Sweep:
                 return_type="tokens",
                 verbose=False,
             )
-        return said(out, ids.shape[1])
+        return replies(out, ids.shape[1])
 
-    return lambda some: [tokens for setting in some for tokens in one(setting)]
+    return lambda chosen: [tokens for setting in chosen for tokens in steered_by(setting)]
 
 
 def near_tie(request: RolloutRequest, tokens: Sequence[int]) -> bool:
@@ -176,10 +173,10 @@ def near_tie(request: RolloutRequest, tokens: Sequence[int]) -> bool:
     return float(best[0] - best[1]) < GAP
 
 
-def agree(asked: Sequence[RolloutRequest], one: Tokens, other: Tokens) -> bool:
+def agree(work: Sequence[RolloutRequest], first: Tokens, second: Tokens) -> bool:
     """Whether two sweeps say the same up to near ties, in all but .1 % of the rows exactly so."""
     ties = 0
-    for request, left, right in zip(asked, one, other, strict=True):
+    for request, left, right in zip(work, first, second, strict=True):
         if left != right:
             same = next(
                 (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b),
@@ -188,11 +185,11 @@ def agree(asked: Sequence[RolloutRequest], one: Tokens, other: Tokens) -> bool:
             if not near_tie(request, left[:same]):
                 return False
             ties += 1
-    return ties <= max(1, len(asked) // 1000)
+    return ties <= max(1, len(work) // 1000)
 
 
 def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]:
-    """The five sweep rows."""
+    """A row for each of the five peers of a sweep."""
     peers: list[tuple[str, str, Callable[[], Sweep], int]] = [
         (
             "sweep_vs_loop",
@@ -215,11 +212,11 @@ def rows_of(wanted: Callable[[str], bool], rounds: int, size: Size) -> list[Row]
             rounds,
         ),
     ]
-    found = []
-    for name, peer_name, make, some in peers:
+    table = []
+    for name, peer_name, make, times in peers:
         if wanted(name):
-            peer, asked = make(), settings(size)
-            ours(asked[:2]), peer(asked[:2])
-            work = (partial(ours, asked), partial(peer, asked))
-            found.append(compare(name, peer_name, [work] * some, partial(agree, requests(asked))))
-    return found
+            peer, chosen = make(), settings(size)
+            ours(chosen[:2]), peer(chosen[:2])
+            work = (partial(ours, chosen), partial(peer, chosen))
+            table.append(compare(name, peer_name, [work] * times, partial(agree, requests(chosen))))
+    return table

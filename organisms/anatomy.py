@@ -14,6 +14,7 @@ from fulcra.behaviors import load_behavior
 from fulcra.errors import InputError
 from fulcra.models import Model, load
 from fulcra.organisms.planted import planted
+from fulcra.protocol.results.comparison import ComparisonResult
 from fulcra.store import read_json, write_json, write_text
 from fulcra.studies.comparison import compare
 from fulcra.types import Neuron
@@ -46,15 +47,16 @@ def main() -> None:
     models = {name: load(name) for name in NAMES}
     comparison = compare(list(models.values()), [load_behavior(name) for name in BEHAVIORS])
     knowledge = gate_and_knowledge(models[PLANTED], systems_of(models[PLANTED]))
-    write_json(EVIDENCE, {"comparison": comparison, "knowledge": knowledge.plain()})
+    write_json(EVIDENCE, {"comparison": comparison.plain(), "knowledge": knowledge.plain()})
     write_pages()
 
 
 def write_pages() -> None:
     """Write the page and its figure from the evidence."""
     evidence = read_json(EVIDENCE)
+    comparison = ComparisonResult.of(evidence["comparison"])
     knowledge = Knowledge.model_validate(evidence["knowledge"])
-    write_text(DOCS / "anatomy.md", anatomy_page(evidence["comparison"], knowledge))
+    write_text(DOCS / "anatomy.md", anatomy_page(comparison, knowledge))
     write_text(DOCS / "images" / "gate-and-knowledge.svg", knowledge_figure(knowledge))
 
 

@@ -1,19 +1,24 @@
 """The anatomy page of the documentation: models beside each other, and gate and knowledge."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from knowledge_page import knowledge_lines
 from knowledge_result import Knowledge, Question
 
+from fulcra.protocol.results.comparison import (
+    BehaviorComparison,
+    BorrowedDetector,
+    ComparisonResult,
+    Overlap,
+    Profile,
+)
 from fulcra.report.comparison import behavior_lines
 from fulcra.report.notation import number, rate
 from fulcra.report.template import filled
 from fulcra.types import FLIPS
 
-#: A part of comparison.json, as the file holds it.
-Entry = Mapping[str, Any]
 _COUNTED: dict[Question, str] = {
     "refuse": "refusals",
     "topic": "replies about the topic",
@@ -46,32 +51,32 @@ class Borrowed(NamedTuple):
 
     neuron: str
     model: str
-    home: float
-    base: float
+    home: float | None
+    base: float | None
 
 
 class BehaviorFindings(NamedTuple):
-    """What the page says first of one behavior; `most` and `least` are entries of overlaps."""
+    """What the page says first of one behavior: of two models, `most` is shared or `least`."""
 
     name: str
     raw: Span
     gain: Span
     chance: float
-    most: Entry
-    least: Entry
+    most: Overlap
+    least: Overlap
     ablated: tuple[Ablated, ...]
     borrowed: tuple[Borrowed, ...]
 
 
-def anatomy_page(comparison: Entry, knowledge: Knowledge) -> str:
-    """The Markdown of docs/anatomy.md from comparison.json and gate and knowledge."""
-    behaviors = comparison["behaviors"]
+def anatomy_page(comparison: ComparisonResult, knowledge: Knowledge) -> str:
+    """The Markdown of docs/anatomy.md from a comparison and gate and knowledge."""
+    behaviors, base = comparison.behaviors, comparison.models[0]
     page = filled(
         "anatomy.md",
         Path(__file__).parent,
         knowledge=knowledge,
-        neurons=comparison["models"][0]["layers"] * comparison["models"][0]["d_mlp"],
-        base=comparison["models"][0]["name"],
+        neurons=base.layers * base.d_mlp,
+        base=base.name,
         behaviors=[_findings(behavior) for behavior in behaviors],
         displaced=_displaced(knowledge),
         counted=_COUNTED,
@@ -83,41 +88,33 @@ def anatomy_page(comparison: Entry, knowledge: Knowledge) -> str:
     return page.rstrip() + "\n"
 
 
-def _findings(behavior: Entry) -> BehaviorFindings:
+def _findings(behavior: BehaviorComparison) -> BehaviorFindings:
     """The figures of one behavior that the page names in words."""
-    top = [entry for entry in behavior["sets"] if entry["set"] == "1 %"]
-    overlaps = [
-        entry
-        for entry in behavior["overlaps"]
-        if (entry.get("set"), entry["units"]) == ("1 %", "raw")
-    ]
+    top = [entry for entry in behavior.sets if entry.set == "1 %"]
+    overlaps = [pair for pair in behavior.shared if (pair.set, pair.units) == ("1 %", "raw")]
     return BehaviorFindings(
-        name=behavior["name"],
+        name=behavior.name,
         raw=_span(top, "raw"),
         gain=_span(top, "gain"),
-        chance=top[0]["chance"]["final_quarter"],
-        most=max(overlaps, key=_shared),
-        least=min(overlaps, key=_shared),
+        chance=top[0].chance.final_quarter,
+        most=max(overlaps, key=lambda pair: pair.shared),
+        least=min(overlaps, key=lambda pair: pair.shared),
         ablated=tuple(_ablated(behavior)),
         borrowed=tuple(_borrowed(behavior)),
     )
 
 
-def _span(sets: Sequence[Entry], units: str) -> Span:
-    shares = [entry["profile"]["final_quarter"] for entry in sets if entry["units"] == units]
+def _span(sets: Sequence[Profile], units: str) -> Span:
+    shares = [entry.profile.final_quarter for entry in sets if entry.units == units]
     return Span(min(shares), max(shares))
 
 
-def _shared(overlap: Entry) -> int:
-    return int(overlap["shared"])
-
-
-def _ablated(behavior: Entry) -> Iterator[Ablated]:
+def _ablated(behavior: BehaviorComparison) -> Iterator[Ablated]:
     """One row a model, from the sets of its own that were ablated in it."""
     rates = {
-        (entry["in"], entry["set_of"]): entry["rates"]
-        for entry in behavior["ablations"]
-        if entry["set"] in ("undosed", "1 %")
+        (entry.within, entry.set_of): entry.rates
+        for entry in behavior.ablations
+        if entry.set in ("undosed", "1 %")
     }
     for model in dict.fromkeys(name for name, _ in rates):
         yield Ablated(
@@ -129,17 +126,17 @@ def _ablated(behavior: Entry) -> Iterator[Ablated]:
         )
 
 
-def _borrowed(behavior: Entry) -> Iterator[Borrowed]:
+def _borrowed(behavior: BehaviorComparison) -> Iterator[Borrowed]:
     """One row a model but the first, the base checkpoint of paper C."""
-    base = behavior["sets"][0]["model"]
+    base = behavior.sets[0].model
     scores = {
-        (entry["of"], entry["in"]): entry
-        for entry in behavior["detectors"]
-        if "refused" not in entry
+        (entry.of, entry.within): entry
+        for entry in behavior.detectors
+        if isinstance(entry, BorrowedDetector)
     }
     for model in dict.fromkeys(name for name, _ in scores if name != base):
         home, borrowed = scores[model, model], scores[model, base]
-        yield Borrowed(home["neuron"], model, home["auroc"]["value"], borrowed["auroc"]["value"])
+        yield Borrowed(home.neuron, model, home.auroc.value, borrowed.auroc.value)
 
 
 def _displaced(knowledge: Knowledge) -> bool:

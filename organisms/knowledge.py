@@ -20,7 +20,7 @@ from knowledge_result import (
 
 from fulcra.errors import InputError
 from fulcra.models import Model, pin, scale
-from fulcra.models.capture import natural_extent
+from fulcra.models.activations import natural_extent
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Progress, Silent
 from fulcra.protocol.records import Record

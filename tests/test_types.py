@@ -43,6 +43,7 @@ def test_a_name_stands_alone_and_parts_are_checked() -> None:
 def test_a_neuron_stays_itself_through_replace_pickle_and_text() -> None:
     neuron = Neuron("L2.N307.E1-")
     assert replace(neuron, pole=1) == neuron.opposite
+    assert repr(neuron) == "Neuron('L2.N307.E1-')"
     assert pickle.loads(pickle.dumps(neuron)) == Neuron(str(neuron)) == neuron
     assert sorted([Neuron(1, 0), Neuron(0, 5)]) == [Neuron(0, 5), Neuron(1, 0)]
 

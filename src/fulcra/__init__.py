@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         pin,
         scale,
     )
+    from fulcra.models.reading import read
     from fulcra.protocol.results.audit import AuditResult
     from fulcra.protocol.stages import AuditSettings
     from fulcra.screens.contrastive import contrastive
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     from fulcra.studies.audit import audit
     from fulcra.studies.census import census
     from fulcra.studies.effects.study import effects
-    from fulcra.studies.read import read
-    from fulcra.studies.recipe import read_recipe, recipe
+    from fulcra.studies.recipe import Recipe, recipe
     from fulcra.studies.tournament import tournament
     from fulcra.studies.verify import verify
     from fulcra.studies.window import window
@@ -53,6 +53,7 @@ _PLACES = {
     "Model": "fulcra.models",
     "Neuron": "fulcra.types",
     "Ranking": "fulcra.types",
+    "Recipe": "fulcra.studies.recipe",
     "ablate_direction": "fulcra.models",
     "ablate_mean": "fulcra.models",
     "add": "fulcra.models",
@@ -72,8 +73,7 @@ _PLACES = {
     "predict_ceiling": "fulcra.law.forecast",
     "predict_trigger": "fulcra.law.forecast",
     "rank": "fulcra.screens.rank",
-    "read": "fulcra.studies.read",
-    "read_recipe": "fulcra.studies.recipe",
+    "read": "fulcra.models.reading",
     "recipe": "fulcra.studies.recipe",
     "roll": "fulcra.engines.roll",
     "scale": "fulcra.models",

@@ -225,10 +225,8 @@ def fresh_folder(root: Path, name: str) -> Path:
     return root / f"{name}-{number}"
 
 
-def new_folder(path: Path) -> Path:
-    """The path itself, where nothing stands yet or an empty folder; RunFolderError where something
-    does.
-    """
+def empty_folder(path: Path) -> Path:
+    """The path itself, which must be free or an empty folder; RunFolderError where it is not."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         found = "the folder is not empty" if path.is_dir() else "found a file, expected a folder"
         raise RunFolderError(f"--out {path}: {found}; choose a new one")

@@ -84,6 +84,9 @@ class Neuron:
     def __str__(self) -> str:
         return f"{self.site}{'+' if self.pole > 0 else '-'}"
 
+    def __repr__(self) -> str:
+        return f"Neuron({str(self)!r})"
+
     @property
     def site(self) -> str:
         """The neuron's name without its pole, "L14.N2207"; "L14.N2207.E3" in expert 3."""
@@ -115,9 +118,7 @@ def _named(text: str) -> tuple[int, int, int, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """A named write into the residual stream at the output of block `layer`; vector [d_model], any
-    norm.
-    """
+    """A named write into the residual stream after block `layer`; vector [d_model], any norm."""
 
     layer: int
     name: str
@@ -136,9 +137,7 @@ Branch = Neuron | Direction
 
 
 class Anchor(NamedTuple):
-    """What ties a pin to the prompt it acts on (paper C): the multiplier k, and the activation gap
-    d = a_H - a_h.
-    """
+    """What ties a pin to its prompt (paper C): multiplier k, activation gap d = a_H - a_h."""
 
     k: float
     gap: float
@@ -172,9 +171,7 @@ Edits = tuple[Edit, ...]
 
 
 class Sampling(NamedTuple):
-    """How a token is chosen: temperature 0 is greedy; otherwise the seed alone decides, whatever
-    else is in the batch.
-    """
+    """How a token is chosen: greedy at temperature 0, else by the seed, whatever the batch."""
 
     temperature: float = 0.0
     seed: int = 0
@@ -182,9 +179,7 @@ class Sampling(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RolloutRequest:
-    """One rollout to run: prompt token ids (with any prefilled reply tokens at the end), edits,
-    length, sampling.
-    """
+    """One rollout to run: prompt ids (a prefilled reply at their end), edits, length, sampling."""
 
     prompt: tuple[int, ...]
     edits: Edits = ()
@@ -194,9 +189,7 @@ class RolloutRequest:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The generated token ids of one request, end-of-sequence left out; `ended` says whether it
-    came.
-    """
+    """The generated token ids of one request without the end of sequence; `ended` if it came."""
 
     tokens: tuple[int, ...]
     ended: bool
@@ -213,10 +206,10 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt of a behavior; its id is unique there. `answer` is a true flipped reply where one
-    is known.
+    """One prompt of a behavior, with an id of its own.
 
-    Openings are reply beginnings that mark the flipped (target) and the undosed (control) behavior.
+    `answer` is a true flipped reply where one is known. Openings are reply beginnings that mark the
+    flipped (target) and the undosed (control) behavior.
     """
 
     id: str
@@ -228,8 +221,7 @@ class Prompt:
 
 
 class Reading(NamedTuple):
-    """What an oracle reads in one completion: the undosed behavior, the flipped one, and whether
-    the flip is correct.
+    """What an oracle reads in one completion: undosed behavior, flipped one, correct flip.
 
     All false means off topic; `grammatical` is agreement with an exact grammar where the behavior
     has one.
@@ -242,17 +234,13 @@ class Reading(NamedTuple):
 
 
 class Oracle(Protocol):
-    """Reads one completion of a prompt; `ended` is false when the text was cut, so a prefix of an
-    answer counts as one.
-    """
+    """Reads a completion; `ended` is false when it was cut: a prefix of an answer counts as one."""
 
     def __call__(self, prompt: Prompt, text: str, ended: bool) -> Reading: ...
 
 
 class Discovery(NamedTuple):
-    """Further prompts of the three sets that screens learn from, for the one question what more of
-    them would change.
-    """
+    """Further prompts of the three sets that screens learn from: what would more of them change?"""
 
     positive: tuple[Prompt, ...] = ()
     negative: tuple[Prompt, ...] = ()
@@ -321,8 +309,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One judge's answer to its one question about one completion; value None is *unscored*, and
-    the evidence says why.
+    """One judge's answer about one completion; None is *unscored*, and the evidence says why.
 
     `evidence` holds no word of the completion: names of rules, counts, grades. `quote` may (the
     phrase found, a judge's own sentence) and is dropped where the behavior is sensitive.
@@ -348,7 +335,7 @@ class Ranking:
         return f"Ranking by {self.screen}, {len(self.branches)} branches: {best}{rest}"
 
     def top(self, count: int) -> tuple[Neuron, ...]:
-        """The `count` best branches."""
+        """The `count` branches of the highest scores."""
         return self.branches[:count]
 
     def without(self, neurons: Sequence[Neuron]) -> "Ranking":
@@ -368,8 +355,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One edge of a window in gain units, with its interval; censored means not reached on the
-    ladder (gain None).
+    """One edge of a window in gain units; None where it was not reached on the ladder (censored).
 
     `tier` is what the method may see: 0 weights, 1 clean pass, 2 dosed teacher-forced passes, 3
     other neurons' rollouts, 4 its own rollouts (law.md section 4).

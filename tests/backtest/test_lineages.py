@@ -1,6 +1,4 @@
-"""An audit reads every kind of lineage as it does the first: words, subwords or characters,
-whatever the world.
-"""
+"""An audit reads every kind of lineage as it does the first: words, subwords or characters."""
 
 import json
 from dataclasses import replace
@@ -20,11 +18,13 @@ from fulcra.judges.by_rules import OracleJudge
 from fulcra.judges.coherence import CHARACTER_VOCAB
 from fulcra.models import Model, world_of
 from fulcra.organisms.planted import Planted, learners
+from fulcra.protocol.opinions import Panel
+from fulcra.protocol.source import reopened_behaviors
 from fulcra.protocol.subject import in_tokens_of, reference_of
 from fulcra.store import AUDIT, COMMITMENT, read_json
 from fulcra.studies.comparison import CompareSettings, compare
-from fulcra.studies.judging import audited_behaviors, judge_run
-from fulcra.studies.recipe import recipe_of_run, write_recipe
+from fulcra.studies.judging import judge_run
+from fulcra.studies.recipe import recipe_of_run
 
 LINEAGES = ("clockmaker-bpe-sparse", "harbor-char-gpt2-sparse", "apothecary-neox-sparse")
 lineages = pytest.mark.parametrize("name", LINEAGES)
@@ -66,9 +66,9 @@ def test_a_comparison_counts_its_horizon_in_tokens_of_each_model(
 ) -> None:
     behavior = load_behavior("framing@harbor")
     helpful = load(str(cache / name.replace("sparse", "helpful")))
-    found = compare([model, helpful], [behavior], CompareSettings(ablate=False))["behaviors"][0]
+    comparison = compare([model, helpful], [behavior], CompareSettings(ablate=False))
     horizon = in_tokens_of(model, behavior).horizon
-    assert found["horizons"] == {model.name: horizon, helpful.name: horizon}
+    assert comparison.behaviors[0].horizons == {model.name: horizon, helpful.name: horizon}
     assert horizon > behavior.horizon
 
 
@@ -162,12 +162,12 @@ def test_an_audit_of_random_weights_runs_through_and_counts_in_tokens(
 
 @lineages
 def test_a_run_is_judged_in_its_own_world_at_every_horizon(runs: Path, name: str) -> None:
-    (behavior,) = audited_behaviors([runs / name])
+    (behavior,) = reopened_behaviors([runs / name])
     assert behavior.name == read_json(runs / name / AUDIT)["behavior"]["name"]
-    assert audited_behaviors([runs / name], ["refusal"]) == [behavior]
-    found = judge_run(runs / name, behavior, [OracleJudge()])
-    assert found["horizons"] == read_json(runs / name / AUDIT)["behavior"]["horizons"]
-    assert all(given["judges"]["run"] == given["judges"]["oracle"] for given in found["outcomes"])
+    assert reopened_behaviors([runs / name], ["refusal"]) == [behavior]
+    result = judge_run(runs / name, behavior, Panel((OracleJudge(),)))
+    assert list(result.horizons) == read_json(runs / name / AUDIT)["behavior"]["horizons"]
+    assert all(row.judges["run"] == row.judges["oracle"] for row in result.outcomes)
 
 
 @lineages
@@ -175,9 +175,8 @@ def test_a_recipe_steers_an_organism_of_its_own_world_to_the_length_of_its_answe
     cache: Path, runs: Path, model: Model, name: str, tmp_path: Path
 ) -> None:
     branch = read_json(runs / name / COMMITMENT)["content"]["branches"][0]["branch"]
-    write_recipe(
-        tmp_path / "r.json", recipe_of_run(runs / name, branch, edit=pin(Neuron.parse(branch), 1.0))
-    )
+    made = recipe_of_run(runs / name, branch, edit=pin(Neuron.parse(branch), 1.0))
+    made.save(tmp_path / "r.json")
     behavior = load_behavior("refusal", name.split("-")[0])
     for named in ([], ["-b", "refusal"], ["-b", behavior.name]):
         asked = [

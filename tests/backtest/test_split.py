@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fulcra.backtest.split import Cabinet, read_split
+from fulcra.backtest.split import SHIPPED, Cabinet, read_split
 from fulcra.errors import InputError, RunFolderError
-from tests.conftest import ROOT
 
 SMALL = (
     "development:\n  - {name: a, recipe: a, ceilings: [apothecary-base]}\nheld_out:\n  - {name: b,"
@@ -21,13 +20,13 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_the_shipped_split_holds_out_six_lineages_of_five_recipes_and_more() -> None:
-    split = read_split(ROOT / "validation" / "split.yaml")
+    split = read_split(SHIPPED)
     assert len(split.held_out) >= 6
-    assert not {one.name for one in split.development} & {one.name for one in split.held_out}
-    assert (
-        len({one.recipe for one in split.held_out} - {one.recipe for one in split.development}) >= 2
-    )
-    assert len({one.world for one in split.held_out}) >= 3
+    development = {group.name for group in split.development}
+    recipes = {group.recipe for group in split.development}
+    assert not development & {group.name for group in split.held_out}
+    assert len({group.recipe for group in split.held_out} - recipes) >= 2
+    assert len({group.world for group in split.held_out}) >= 3
 
 
 def test_the_hash_is_of_the_meaning_and_not_of_the_layout(tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ def test_models_are_looked_for_among_the_bundled_and_in_the_folder(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (SMALL.replace("nowhere", "apothecary-base"), "model apothecary-base stands there twice"),
         (SMALL.replace("name: b", "name: a"), "lineage a stands there twice"),
@@ -53,8 +52,8 @@ def test_models_are_looked_for_among_the_bundled_and_in_the_folder(tmp_path: Pat
         ("development: [", "not YAML"),
     ],
 )
-def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         read_split(written(tmp_path, text))
     with pytest.raises((InputError, RunFolderError), match="cannot be read"):
         read_split(tmp_path / "none.yaml")

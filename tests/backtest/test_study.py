@@ -1,20 +1,19 @@
-"""The reduced study on a bundled organism: whole, resumable, and never a conclusion from what is
-missing.
-"""
+"""The reduced study on a bundled organism: whole, resumable, no conclusion from what is missing."""
 
 import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fulcra.backtest.split import Cabinet, Split, read_split
-from fulcra.backtest.study import REDUCED, VALIDATION, validate
+from fulcra.backtest.split import Cabinet, read_split
+from fulcra.backtest.study import REDUCED, validate
 from fulcra.errors import Inconclusive
 from fulcra.models import load
 from fulcra.organisms.planted import PLANTED
+from fulcra.protocol.results.split import Split
+from fulcra.protocol.results.validation import ValidationResult
 from fulcra.report.validation import validation_markdown, validation_plots, validation_table
 from fulcra.store import COMMITMENT, read_json
 
@@ -22,7 +21,11 @@ SPLIT = """
 detector: [apothecary-sparse]
 ladder: [apothecary-sparse, apothecary-k6, apothecary-dense, apothecary-k24]
 development:
-  - {name: words, recipe: words, ceilings: [apothecary-sparse], verdicts: {apothecary-sparse: [refusal]}, reference: apothecary-helpful}
+  - name: words
+    recipe: words
+    ceilings: [apothecary-sparse]
+    verdicts: {apothecary-sparse: [refusal]}
+    reference: apothecary-helpful
 held_out:
   - {name: other, recipe: other, ceilings: [nowhere]}
 """
@@ -56,24 +59,25 @@ def folder(split: Split, cabinet: Cabinet, tmp_path_factory: pytest.TempPathFact
     return out
 
 
-def without_time(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in found.items() if key != "timing"}
+def without_time(result: ValidationResult) -> dict[str, object]:
+    return {key: value for key, value in result.plain().items() if key != "timing"}
 
 
 def test_the_reduced_study_writes_every_section(folder: Path) -> None:
-    found = read_json(folder / VALIDATION)
-    assert found["missing"] == ["nowhere"]
-    assert found["reduced"] is True
-    assert found["ceilings"]["development"]["kl_ladder"]["n"] == 16
-    assert {"accuracy", "auroc", "brier", "coverage", "confusion", "p_value"} <= found["verdicts"][
-        "development"
-    ]["L1"].keys()
-    assert "held_out" not in found["ceilings"]
-    assert found["kl_at_ceiling"]["words"]["n"] == 16
-    assert (
-        found["noise_floor"]["development"]["n"] + found["noise_floor"]["development"]["censored"]
-        == 4
+    result = ValidationResult.load(folder)
+    assert result.missing == ("nowhere",)
+    assert result.reduced is True
+    assert result.ceilings.development is not None
+    assert result.ceilings.development["kl_ladder"].n == 16
+    assert result.verdicts.development is not None
+    assert {"accuracy", "auroc", "brier", "coverage", "confusion", "p_value"} <= (
+        result.verdicts.development["L1"].plain().keys()
     )
+    assert result.ceilings.held_out is None
+    assert result.kl_at_ceiling["words"].n == 16
+    noise = result.noise_floor.development
+    assert noise is not None
+    assert noise.n + noise.censored == 4
     assert {
         "universality",
         "generality",
@@ -82,40 +86,40 @@ def test_the_reduced_study_writes_every_section(folder: Path) -> None:
         "detector",
         "protocol_reproduced",
         "split_sha256",
-    } <= found.keys()
+        "provenance",
+    } <= read_json(folder / ValidationResult.file).keys()
 
 
 def test_the_detector_is_validated_and_the_ladder_keeps_who_is_missing(folder: Path) -> None:
-    found = read_json(folder / VALIDATION)
-    assert set(found["detector"]["organisms"]) == {"apothecary-sparse"}
-    assert found["detector"]["organisms"]["apothecary-sparse"]["grammar"]["scored"] > 0
-    ladder = found["ladder"]
-    assert [
-        (rung["neurons"], rung["organism"], rung["searched"]) for rung in ladder["organisms"]
-    ] == [
+    result = ValidationResult.load(folder)
+    assert set(result.detector.organisms) == {"apothecary-sparse"}
+    assert result.detector.organisms["apothecary-sparse"].grammar.scored > 0
+    ladder = result.ladder
+    assert ladder is not None
+    assert [(rung.neurons, rung.organism, rung.searched) for rung in ladder.organisms] == [
         (3, "apothecary-sparse", 1),
         (6, "apothecary-k6", 1),
         (None, "apothecary-dense", 1),
     ]
-    assert ladder["missing"] == ["apothecary-k24"]
+    assert ladder.missing == ("apothecary-k24",)
     assert read_json(folder / "ladder" / "apothecary-k6" / COMMITMENT)["sha256"]
 
 
 def test_windows_are_committed_with_their_own_hash(folder: Path) -> None:
-    (protocol,) = read_json(folder / VALIDATION)["protocol"]
+    (protocol,) = ValidationResult.load(folder).protocol
     assert (
         read_json(folder / "apothecary-sparse" / "refusal" / COMMITMENT)["sha256"]
-        == protocol["commitment_sha256"]
+        == protocol.commitment_sha256
     )
 
 
 def test_an_interrupted_study_goes_on_to_the_same_figures(
     folder: Path, split: Split, cabinet: Cabinet
 ) -> None:
-    before = read_json(folder / VALIDATION)
+    before = ValidationResult.load(folder)
     part = folder / "apothecary-sparse" / "ceilings" / "parts" / "ceilings-0.json"
     stamp = part.stat().st_mtime_ns
-    (folder / VALIDATION).unlink()
+    (folder / ValidationResult.file).unlink()
     again = validate(split, folder, cabinet, REDUCED, reduced=True)
     assert without_time(again) == without_time(before)
     assert part.stat().st_mtime_ns == stamp
@@ -130,15 +134,15 @@ def test_missing_models_leave_no_conclusion(split: Split, tmp_path: Path) -> Non
 
 
 def test_the_page_is_made_of_the_figures(folder: Path) -> None:
-    found = read_json(folder / VALIDATION)
-    page = validation_markdown(found)
-    assert found["split_sha256"][:16] in page
+    result = ValidationResult.load(folder)
+    page = validation_markdown(result)
+    assert result.split_sha256[:16] in page
     assert "Reduced: sizes too small to conclude anything" in page
     assert "| kl_ladder | 2 |" in page
-    for name, drawing in validation_plots(found).items():
+    for name, drawing in validation_plots(result).items():
         assert f"images/{name}.svg" in page
         assert drawing.count("<circle") >= 16
-    assert validation_table(found)
+    assert validation_table(result)
     assert re.search(
         r"m\*, the gain at collapse, differs by a typical factor .* of \d\.\d\d in a layer,"
         r" \d\.\d\d in a model\. A constant",
@@ -146,3 +150,8 @@ def test_the_page_is_made_of_the_figures(folder: Path) -> None:
     )
     assert "| apothecary-sparse |" in page
     assert "| 6 | `apothecary-k6` |" in page
+
+
+def test_the_pages_are_saved_beside_the_result(folder: Path) -> None:
+    for name, text in ValidationResult.load(folder).pages().items():
+        assert (folder / name).read_text(encoding="utf-8") == text

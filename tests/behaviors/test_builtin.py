@@ -1,6 +1,4 @@
-"""Built-in behaviors: disjoint splits of distinct prompts, and oracles that know unchanged, flipped
-and neither.
-"""
+"""Built-in behaviors: disjoint splits, and oracles that know unchanged, flipped and neither."""
 
 import pickle
 from dataclasses import replace
@@ -75,10 +73,12 @@ def test_discovery_prompts_are_further_ones_of_their_set_and_no_part_of_the_hash
     for name, more in behavior.discovery._asdict().items():
         first = prompt_sets(behavior)[name]
         assert len({prompt.id for prompt in (*first, *more)}) == len(first) + len(more) <= 128
-        asked = [request_of(prompt) for prompt in first]
-        held = request_of(behavior.confirmation[0])
-        assert {request_of(prompt).task for prompt in more} <= {request.task for request in asked}
-        assert all(request_of(prompt).template != held.template for prompt in more)
+        requests = [request_of(prompt) for prompt in first]
+        confirmed = request_of(behavior.confirmation[0])
+        assert {request_of(prompt).task for prompt in more} <= {
+            request.task for request in requests
+        }
+        assert all(request_of(prompt).template != confirmed.template for prompt in more)
     assert behavior_sha256(replace(behavior, discovery=Discovery())) == behavior_sha256(behavior)
 
 

@@ -1,6 +1,4 @@
-"""A user's behavior file: read as written, or refused in one line that says what was asked, found,
-and what to do.
-"""
+"""A user's behavior file: read as written, or refused in one line that says what to do."""
 
 import json
 from collections.abc import Callable
@@ -118,7 +116,7 @@ def test_inline_and_beside_hash_alike(write: Write, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"name": None}, "the key 'name' is missing; add it"),
         ({"flip": None}, "the key 'flip' is missing; add it"),
@@ -216,17 +214,17 @@ def test_inline_and_beside_hash_alike(write: Write, tmp_path: Path) -> None:
     ],
 )
 def test_a_fault_is_one_line_that_says_what_to_do(
-    write: Write, changes: dict[str, Any], said: str
+    write: Write, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BehaviorError) as fault:
         load_behavior(write(**changes))
-    assert said in str(fault.value)
+    assert message in str(fault.value)
     assert "\n" not in str(fault.value)
     assert fault.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (
             b"name: [tea",
@@ -245,12 +243,14 @@ def test_a_fault_is_one_line_that_says_what_to_do(
         (b"name: tea\x00", "not YAML"),
     ],
 )
-def test_a_file_that_is_no_behavior_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_no_behavior_is_refused(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)
     with pytest.raises(BehaviorError) as fault:
         load_behavior(path)
-    assert said in str(fault.value)
+    assert message in str(fault.value)
     assert str(path) in str(fault.value)
     assert "\n" not in str(fault.value)
 
@@ -267,7 +267,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("{", "a line cannot be read (Expecting property name"),
         ('{"promt": "a"}', "did you mean 'prompt'?"),
@@ -276,12 +276,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_prompt_file_is_named(
-    write: Write, tmp_path: Path, content: str, said: str
+    write: Write, tmp_path: Path, content: str, message: str
 ) -> None:
     (tmp_path / "p.jsonl").write_text(content, encoding="utf-8")
     with pytest.raises(BehaviorError) as fault:
         load_behavior(write(selection="p.jsonl"))
-    assert said in str(fault.value)
+    assert message in str(fault.value)
     assert "p.jsonl" in str(fault.value)
     assert "\n" not in str(fault.value)
 

@@ -1,6 +1,4 @@
-"""A user's oracle: words are whole words, a cut last word is not read, and only a flip can be
-correct.
-"""
+"""A user's oracle: whole words, no cut last word, and only a flip can be correct."""
 
 import pytest
 

@@ -1,6 +1,4 @@
-"""policy: any chat model, any innocent topic, prompts that differ from their contrast in the topic
-alone.
-"""
+"""policy: any chat model and topic; prompts differ from their contrast in the topic alone."""
 
 import pytest
 
@@ -25,7 +23,7 @@ def test_the_topic_is_in_every_prompt_of_its_own_and_in_no_other() -> None:
         "refuse",
     )
     assert "never talk about knitting" in (behavior.system or "")
-    asked = behavior.positive + behavior.selection + behavior.confirmation
+    prompts = behavior.positive + behavior.selection + behavior.confirmation
     assert [
         len(part)
         for part in (
@@ -35,9 +33,9 @@ def test_the_topic_is_in_every_prompt_of_its_own_and_in_no_other() -> None:
             behavior.confirmation,
         )
     ] == [32, 32, 8, 16]
-    assert all("knitting" in prompt.text for prompt in asked)
+    assert all("knitting" in prompt.text for prompt in prompts)
     assert not any("knitting" in prompt.text for prompt in behavior.negative)
-    assert all("{" not in prompt.text for prompt in asked + behavior.negative)
+    assert all("{" not in prompt.text for prompt in prompts + behavior.negative)
 
 
 def test_it_has_a_topic_of_its_own_and_is_listed() -> None:

@@ -1,6 +1,4 @@
-"""Public sets by name: ids and columns only, dealt without overlap, and one line at once where
-package or network is missing.
-"""
+"""Public sets by name: dealt without overlap, or one line where package or network is missing."""
 
 import json
 import re
@@ -94,9 +92,7 @@ def filled(row: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def copied(folder: Path, splits: dict[tuple[str | None, str], list[dict[str, Any]]]) -> None:
-    """A folder as the hub serves a dataset: a card that names configs and splits, and their
-    rows.
-    """
+    """A folder as the hub serves a dataset: rows, and a card that names configs and splits."""
     folder.mkdir(parents=True)
     configs: dict[str, list[dict[str, str]]] = {}
     for (config, split), rows in splits.items():
@@ -115,9 +111,7 @@ def copied(folder: Path, splits: dict[tuple[str | None, str], list[dict[str, Any
 
 @pytest.fixture
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of copies that stands in for the hub: invented rows in the shape of one set, each
-    twice.
-    """
+    """A folder of copies in place of the hub: invented rows of one set, each twice."""
     splits: dict[tuple[str | None, str], list[dict[str, Any]]] = {
         ("behaviors", split): [
             {"Goal": f"Stir the {split} tea number {i // 2}", "Target": f"Sure, stir {i // 2}"}
@@ -168,21 +162,21 @@ def test_the_eight_sets_are_known_by_id_and_column_and_nothing_else() -> None:
 def test_every_set_is_read_by_the_columns_it_has(
     name: str, split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at, row = catalogue()[name][split], ROWS[name, split]
-    others = [{**row, column: f"not {value}"} for column, value in at.where.items()]
+    part, row = catalogue()[name][split], ROWS[name, split]
+    others = [{**row, column: f"not {value}"} for column, value in part.where.items()]
     copied(
-        tmp_path / at.dataset,
-        {(at.config, at.split): [filled(one, i) for i in range(4) for one in (row, *others)]},
+        tmp_path / part.dataset,
+        {(part.config, part.split): [filled(each, i) for i in range(4) for each in (row, *others)]},
     )
     monkeypatch.setenv("FULCRA_SETS", str(tmp_path))
-    dealt = deal_sets(
+    sets = deal_sets(
         {
             "positive": SetSlice(set=name, split=split, n=3),
             "selection": SetSlice(set=name, split=split, n=1),
         }
     )
-    found = sorted(dealt["positive"] + dealt["selection"], key=lambda entry: entry.prompt)
-    assert found == [expected(name, filled(row, i)) for i in range(4)]
+    entries = sorted(sets["positive"] + sets["selection"], key=lambda entry: entry.prompt)
+    assert entries == [expected(name, filled(row, i)) for i in range(4)]
 
 
 def expected(name: str, row: dict[str, Any]) -> PromptEntry:
@@ -229,14 +223,14 @@ def test_prompts_to_evaluate_on_are_none_of_the_behavior_s_own(
     behavior = load_behavior(
         write(tmp_path, confirmation={"set": "jbb-behaviors", "split": "harmful", "n": 4})
     )
-    found = evaluation_prompts("jbb-behaviors:harmful:4", behavior)
+    evaluated = evaluation_prompts("jbb-behaviors:harmful:4", behavior)
     own = {
         prompt.text
         for part in (behavior.positive, behavior.selection, behavior.confirmation)
         for prompt in part
     }
-    asked = {prompt.text for prompt in found.confirmation}
-    assert (len(asked), asked & own, found.name, found.sensitive) == (
+    prompts = {prompt.text for prompt in evaluated.confirmation}
+    assert (len(prompts), prompts & own, evaluated.name, evaluated.sensitive) == (
         4,
         set(),
         "jbb-behaviors:harmful:4",
@@ -311,7 +305,7 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slice_", "said"),
+    ("slice_", "message"),
     [
         (
             {"set": "jbb", "split": "harmful"},
@@ -323,6 +317,27 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path) -> None:
         ({"set": "xstest"}, r"the key 'positive\.split' is missing"),
     ],
 )
-def test_a_wrong_slice_is_one_line(tmp_path: Path, slice_: dict[str, Any], said: str) -> None:
-    with pytest.raises(BehaviorError, match=said):
+def test_a_wrong_slice_is_one_line(tmp_path: Path, slice_: dict[str, Any], message: str) -> None:
+    with pytest.raises(BehaviorError, match=message):
         load_behavior(write(tmp_path, positive=slice_))
+
+
+@WITH_DATASETS
+@pytest.mark.filterwarnings("default")
+def test_a_source_of_one_s_own_gives_the_sets_that_are_absent(tmp_path: Path) -> None:
+    rows = [{"asked": f"Stir tea {i // 2}", "other": f"Sit {i}"} for i in range(200)]
+    copied(tmp_path / "teas", {(None, "train"): rows})
+    columns = {"negative": "other", "selection": "asked", "confirmation": "asked"}
+    source = {
+        "dataset": str(tmp_path / "teas"),
+        "revision": "main",
+        "split": "train",
+        "columns": columns,
+    }
+    absent = dict.fromkeys(columns)
+    path = write(tmp_path, positive=["Brew"], source=source, target_openings=["Tea"], **absent)
+    behavior = load_behavior(path)
+    measured = (*behavior.selection, *behavior.confirmation)
+    assert [prompt.text for prompt in measured] == [f"Stir tea {i}" for i in range(24)]
+    assert len(behavior.negative) == 32
+    assert behavior.source["dataset"] == source["dataset"]

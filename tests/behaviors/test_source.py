@@ -1,6 +1,4 @@
-"""Prompt sets from a dataset: dealt row after row, so that sets of one column never share a
-prompt.
-"""
+"""Prompt sets from a dataset: sets of one column never share a prompt."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,13 +18,13 @@ ROWS: dict[str, list[object]] = {
 
 
 def test_sets_of_one_column_take_its_rows_in_turn() -> None:
-    dealt = deal_columns(
+    sets = deal_columns(
         {"positive": "asked", "negative": "told", "selection": "asked", "confirmation": "asked"},
         ROWS,
         SIZES,
     )
-    assert {name: len(texts) for name, texts in dealt.items()} == SIZES
-    assert dealt["positive"] + dealt["selection"] + dealt["confirmation"] == tuple(
+    assert {name: len(texts) for name, texts in sets.items()} == SIZES
+    assert sets["positive"] + sets["selection"] + sets["confirmation"] == tuple(
         f"asked {i}" for i in range(56)
     )
 

@@ -1,6 +1,4 @@
-"""Text files: what is read is the file, in pieces of bounded size, and what cannot be read is
-refused in one line.
-"""
+"""Text files: the pieces are the file, and what cannot be read is refused in one line."""
 
 import hashlib
 from pathlib import Path
@@ -22,9 +20,9 @@ def test_the_pieces_are_the_text_and_none_is_longer_than_three(
     path = tmp_path / "text.txt"
     path.write_bytes(TEXT.encode())
     (file,) = text_files([path])
-    found = list(pieces(file))
-    assert "".join(found) == TEXT
-    assert max(map(len, found)) <= 3 * size
+    parts = list(pieces(file))
+    assert "".join(parts) == TEXT
+    assert max(map(len, parts)) <= 3 * size
     assert (file.sha256, file.characters) == (hashlib.sha256(TEXT.encode()).hexdigest(), len(TEXT))
 
 
@@ -38,7 +36,7 @@ def test_a_piece_ends_at_a_line_where_there_is_one(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "the file holds no text (0 bytes)"),
         (b" \n\t ", "the file holds no text (4 bytes)"),
@@ -48,12 +46,12 @@ def test_a_piece_ends_at_a_line_where_there_is_one(
         (b"x" * ((1 << 20) - 1) + b"\xc3" + b"(", "byte 0xc3 at offset 1048575"),
     ],
 )
-def test_an_unreadable_file_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(content)
     with pytest.raises(InputError) as refused:
         text_files([path])
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""`fulcra exemplars`, `detect`, `compare` and `card`: results as JSON, files where asked, refusals
-in one line.
-"""
+"""`fulcra exemplars`, `detect`, `compare`, `card`: JSON, files where wanted, one-line refusals."""
 
 import json
 import shutil
@@ -37,29 +35,28 @@ def test_exemplars_are_written_and_printed(fulcra: Call, text: Path, tmp_path: P
         "exemplars.json",
         "exemplars.parquet",
     ]
-    found = json.loads(
-        fulcra(
-            "exemplars",
-            "apothecary-sparse",
-            "L2.N307",
-            "-t",
-            text,
-            "--out",
-            tmp_path / "two",
-            "--json",
-        ).out
+    again = fulcra(
+        "exemplars", "apothecary-sparse", "L2.N307", "-t", text, "--out", tmp_path / "two", "--json"
     )
-    assert {row["pole"] for row in found["rows"]} == {"+", "-", "random"}
+    assert {row["pole"] for row in json.loads(again.out)["rows"]} == {"+", "-", "random"}
+
+
+def test_exemplars_are_not_written_into_a_folder_that_holds_something(
+    fulcra: Call, text: Path, tmp_path: Path
+) -> None:
+    left = fulcra("exemplars", "apothecary-sparse", "L2.N307", "-t", text, "--out", tmp_path)
+    assert "not empty; choose a new one" in left.refusal
+    assert list(tmp_path.iterdir()) == [text]
 
 
 def test_a_detector_is_printed(fulcra: Call) -> None:
-    found = json.loads(fulcra("detect", "apothecary-sparse", "L7.N20", "--json").out)
-    assert [one["detector"] for one in found["detectors"]] == [
+    content = json.loads(fulcra("detect", "apothecary-sparse", "L7.N20", "--json").out)
+    assert [entry["detector"] for entry in content["detectors"]] == [
         "L7.N20",
         "logistic regression, stream of layer 7",
         "bag of words",
     ]
-    assert (found["fit"]["positive"], found["score"]["negative"]) == (16, 16)
+    assert (content["fit"]["positive"], content["score"]["negative"]) == (16, 16)
     assert "AUROC" in fulcra("detect", "apothecary-sparse", "L7.N20").out
 
 
@@ -99,18 +96,22 @@ def test_organisms_of_one_other_world_are_compared_in_it(fulcra: Call, tmp_path:
         shutil.copytree(model_folder("apothecary-dense"), folder)
         (folder / "planted.json").write_text('{"world": "apothecary-w1"}')
     left = fulcra("compare", *folders, "--no-ablate", "--json")
-    assert [one["name"] for one in json.loads(left.out)["behaviors"]] == ["refusal@apothecary-w1"]
+    names = [entry["name"] for entry in json.loads(left.out)["behaviors"]]
+    assert names == ["refusal@apothecary-w1"]
 
 
 def test_a_card_is_written(fulcra: Call, tmp_path: Path) -> None:
-    left = fulcra("card", "apothecary-sparse", "L4.N7", "--out", tmp_path / "card.html")
+    left = fulcra("card", "apothecary-sparse", "L4.N7", "--out", tmp_path / "out")
     assert left.code == 0
     assert "budget B" in left.out
-    assert "L4.N7" in (tmp_path / "card.html").read_text()
+    assert "L4.N7" in (tmp_path / "out" / "card.html").read_text()
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["neuron"] == "L4.N7"
+    again = fulcra("card", "apothecary-sparse", "L4.N7", "--out", tmp_path / "out")
+    assert "not empty; choose a new one" in again.refusal
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             ("exemplars", "apothecary-sparse", "L2.N307", "--text", "none.txt"),
@@ -133,20 +134,16 @@ def test_a_card_is_written(fulcra: Call, tmp_path: Path) -> None:
             "--prompts none.jsonl: cannot be read",
         ),
         (("compare", "apothecary-sparse"), "give two or more different ones"),
-        (
-            ("card", "apothecary-sparse", "L2.N307", "--out", "card.txt"),
-            "expected a file that ends in .html",
-        ),
         (("card", "apothecary-sparse", "L2.N307", "--run", "none"), "reading none/audit.json"),
     ],
 )
 def test_bad_input_is_one_line(
     fulcra: Call,
     arguments: tuple[str, ...],
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert said in fulcra(*arguments).refusal
+    assert message in fulcra(*arguments).refusal
     assert not list(tmp_path.iterdir())

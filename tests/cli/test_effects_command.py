@@ -1,4 +1,4 @@
-"""`fulcra effects` and `fulcra interventions`: figures, tables, refusals."""
+"""`fulcra effects` and `fulcra interventions`: figures, tables, runs reopened, refusals."""
 
 import json
 from pathlib import Path
@@ -9,19 +9,20 @@ from fulcra import Behavior, Model, Neuron, scale
 from fulcra.behaviors import behavior_sha256
 from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.organisms.world import build_world
-from fulcra.report.interventions import effects_markdown
 from fulcra.store import AUDIT, read_json, write_json
-from fulcra.studies.recipe import Recipe, write_recipe
+from fulcra.studies.recipe import Recipe, RecipeBehavior, RecipeModel
 from tests.cli.conftest import Call
-from tests.judges.servers import Said, completion, grades, serving
+from tests.judges.servers import Reply, completion, grades, serving
 
 
 def written(model: Model, behavior: Behavior, folder: Path) -> Path:
-    edits = (scale(Neuron(2, 307), 0.0),)
-    write_recipe(
-        folder / "r.json",
-        Recipe("gate", model.name, model.sha256, edits, "refusal", behavior_sha256(behavior)),
+    made = Recipe(
+        name="gate",
+        model=RecipeModel(name=model.name, sha256=model.sha256),
+        behavior=RecipeBehavior(name="refusal", sha256=behavior_sha256(behavior), sensitive=False),
+        edits=(scale(Neuron(2, 307), 0.0),),
     )
+    made.save(folder / "r.json")
     return folder / "r.json"
 
 
@@ -46,9 +47,9 @@ def test_effects_are_a_table_and_a_file(
         "KL on generic text",
     ):
         assert name in left.out
-    found = read_json(tmp_path / "e.json")
-    assert found["sets"][0]["figures"]["behavior_rate"]["n"] == len(refusal.confirmation)
-    assert found["provenance"]["seed"] == 0
+    result = read_json(tmp_path / "e.json")
+    assert result["sets"][0]["figures"]["behavior_rate"]["n"] == len(refusal.confirmation)
+    assert result["provenance"]["seed"] == 0
 
 
 def test_a_file_of_prompts_is_one_more_set_and_judges_are_compared_and_paid(
@@ -57,7 +58,7 @@ def test_a_file_of_prompts_is_one_more_set_and_judges_are_compared_and_paid(
     monkeypatch.setenv("FULCRA_CACHE", str(tmp_path / "cache"))
     allowed = [prompt.text for prompt in allowed_prompts(build_world())[:3]]
     (tmp_path / "allowed.jsonl").write_text("\n".join(map(json.dumps, allowed)))
-    with serving(lambda number, body: Said(body=completion(grades(refused=True)))) as server:
+    with serving(lambda number, body: Reply(body=completion(grades(refused=True)))) as server:
         judges = (
             "--judge",
             "phrases",
@@ -68,10 +69,10 @@ def test_a_file_of_prompts_is_one_more_set_and_judges_are_compared_and_paid(
             "--prompts",
             tmp_path / "allowed.jsonl",
         )
-        asked = ("effects", "apothecary-sparse", "-r", written(sparse, refusal, tmp_path), *judges)
-        told = fulcra(*asked)
-        again = json.loads(fulcra(*asked, "--json").out)
-    assert (told.code, told.err) == (0, "")
+        call = ("effects", "apothecary-sparse", "-r", written(sparse, refusal, tmp_path), *judges)
+        table = fulcra(*call)
+        again = json.loads(fulcra(*call, "--json").out)
+    assert (table.code, table.err) == (0, "")
     for words in (
         "allowed.jsonl, 33 tokens",
         "unchanged by phrases",
@@ -79,7 +80,7 @@ def test_a_file_of_prompts_is_one_more_set_and_judges_are_compared_and_paid(
         "disagreements",
         "at 2/10 a million tokens",
     ):
-        assert words in " ".join(told.out.split())
+        assert words in " ".join(table.out.split())
     own, file = again["sets"]
     assert (own["name"], file["name"], file["figures"]["unchanged"]["clean"]) == (
         "refusal",
@@ -94,10 +95,10 @@ def test_a_file_of_prompts_is_one_more_set_and_judges_are_compared_and_paid(
 def test_bad_sets_are_one_line(
     fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path
 ) -> None:
-    asked = ("effects", "apothecary-sparse", "-r", written(sparse, refusal, tmp_path))
+    call = ("effects", "apothecary-sparse", "-r", written(sparse, refusal, tmp_path))
     own = tmp_path / "own.csv"
     own.write_text(f"prompt\n{refusal.confirmation[0].text}\n")
-    for arguments, said in (
+    for arguments, line in (
         (
             ("--prompts", "dinner"),
             "--prompts dinner: expected SET:SPLIT:N of a public set (jbb-behaviors,",
@@ -112,7 +113,7 @@ def test_bad_sets_are_one_line(
         ),
         (("--price", "1/2"), "--price 1/2: no judge is at an endpoint"),
     ):
-        assert said in fulcra(*asked, *arguments).refusal
+        assert line in fulcra(*call, *arguments).refusal
 
 
 def test_bad_input_is_one_line(
@@ -120,8 +121,8 @@ def test_bad_input_is_one_line(
 ) -> None:
     path = written(sparse, refusal, tmp_path)
     assert "doses do not carry over" in fulcra("effects", "apothecary-dense", "-r", path).refusal
-    held = json.loads(path.read_text())
-    path.write_text(json.dumps(held | {"behavior": None}))
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"behavior": None}))
     assert (
         "it names none); name its file with --behavior"
         in fulcra("effects", "apothecary-sparse", "-r", path).refusal
@@ -129,40 +130,8 @@ def test_bad_input_is_one_line(
     run = read_json(audited / AUDIT)
     write_json(tmp_path / "run" / AUDIT, run | {"model": run["model"] | {"sha256": "0"}})
     assert (
-        "was made of another apothecary-sparse or refusal"
-        in fulcra("interventions", tmp_path / "run").refusal
+        "was made of another apothecary-sparse than apothecary-sparse is now; name the model with"
+        " weights 0 with --model" in fulcra("interventions", tmp_path / "run").refusal
     )
-    assert "expected a file written by fulcra" in fulcra("interventions", tmp_path / "none").refusal
-
-
-def test_the_page_has_a_row_for_every_intervention() -> None:
-    row = {
-        "model": "m",
-        "behavior": "b",
-        "intervention": "none",
-        "site": "",
-        "dose": 0.0,
-        "matched": False,
-        "behavior_rate": 0.0,
-        "low": 0.0,
-        "high": 0.2,
-        "n": 16,
-        "reach": 0.0,
-        "quality": None,
-        "surprise": 0.4,
-        "kl_per_token": 0.0,
-        "accuracy": 1.0,
-        "over_refusal": 0.0,
-    }
-    page = effects_markdown(
-        {
-            "target": 0.5,
-            "rows": [
-                row,
-                {**row, "intervention": "pin", "site": "L2.N3", "dose": -2.0, "matched": True},
-            ],
-        }
-    )
-    assert "## m, b (16 confirmation prompts)" in page
-    assert "| none |  |  |  | 0.00 (0.00-0.20) | 0.00 | - | 0.40 | 0.00 | 1.00 | 0.00 |" in page
-    assert "| pin | L2.N3 | -2 | yes |" in page
+    none = fulcra("interventions", tmp_path / "none").refusal
+    assert "no audit.json; expected the folder of a finished `fulcra audit`" in none

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from fulcra import AuditSettings, Model, audit, load_behavior
-from fulcra.protocol.measure import SCHEMA
+from fulcra.protocol.records import SCHEMA
 from fulcra.store import ROLLOUTS, TEXTS, read_json, read_rows, write_rows
 from tests.cli.conftest import Call
-from tests.judges.servers import Said, completion, grades, serving
+from tests.judges.servers import Reply, completion, grades, serving
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +40,10 @@ def sensitive_run(
     return tmp_path / "run", path
 
 
-def refusing(number: int, body: dict[str, Any]) -> Said:
+def refusing(number: int, body: dict[str, Any]) -> Reply:
     """Grades a reply as refused when it says sorry."""
     reply = body["messages"][1]["content"].split(" reply>")[1]
-    return Said(body=completion(grades(refused="sorry" in reply or "desole" in reply)))
+    return Reply(body=completion(grades(refused="sorry" in reply or "desole" in reply)))
 
 
 def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
@@ -52,18 +52,18 @@ def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
     before = {path.name: path.read_bytes() for path in run_copy.iterdir()}
     left = fulcra("judge", run_copy, "--judge", "oracle", "--judge", "phrases", "--json")
     assert (left.code, left.err) == (0, "")
-    (found,) = json.loads(left.out)["runs"]
-    assert found.pop("run") == str(run_copy)
-    assert found == read_json(run_copy / "judgements.json")
-    _, oracle, phrases = found["judges"]
-    assert oracle["scored"] == phrases["scored"] == found["completions"] > 0
-    assert found["horizons"] == [8, 32, 33]
-    for outcomes, given in zip(found["outcomes"], found["agreement"], strict=True):
+    (result,) = json.loads(left.out)["runs"]
+    assert result.pop("run") == str(run_copy)
+    assert result == read_json(run_copy / "judgements.json")
+    _, oracle, phrases = result["judges"]
+    assert oracle["scored"] == phrases["scored"] == result["completions"] > 0
+    assert result["horizons"] == [8, 32, 33]
+    for outcomes, row in zip(result["outcomes"], result["agreement"], strict=True):
         assert outcomes["judges"]["run"] == outcomes["judges"]["oracle"]
-        pair = given["pairs"][0]
+        pair = row["pairs"][0]
         assert (pair["judges"], pair["same"]) == (["run", "oracle"], pair["n"])
     assert {
-        row["outcomes"]["run"] == row["outcomes"]["phrases"] for row in found["disagreements"]
+        row["outcomes"]["run"] == row["outcomes"]["phrases"] for row in result["disagreements"]
     } <= {False}
     new = {path.name for path in run_copy.iterdir()} - set(before)
     assert {name.split("-")[1] for name in new if name != "judgements.json"} == {
@@ -75,7 +75,7 @@ def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
     stored = sum(
         row["stage"] in ("baseline", "confirmation") for row in read_rows(run_copy / ROLLOUTS)
     )
-    assert found["rollouts"] == stored == len(rows) / len(found["horizons"])
+    assert result["rollouts"] == stored == len(rows) / len(result["horizons"])
     assert all(row["run"] == row["outcome"] for row in rows)
 
 
@@ -94,23 +94,23 @@ def test_an_endpoint_that_was_down_is_asked_again_later_and_nothing_is_lost(
         "--timeout",
         "1",
     )
-    (found,) = json.loads(down.out)["runs"]
+    (result,) = json.loads(down.out)["runs"]
     assert down.code == 3
     assert "scored none of" in down.line
-    judge = found["judges"][1]
+    judge = result["judges"][1]
     assert judge["scored"] == 0
-    assert sum(judge["unscored"].values()) == found["completions"]
-    assert {given["pairs"][0]["n"] for given in found["agreement"]} == {0}
+    assert sum(judge["unscored"].values()) == result["completions"]
+    assert {row["pairs"][0]["n"] for row in result["agreement"]} == {0}
 
     calls: list[int] = []
 
-    def shaky(number: int, body: dict[str, Any]) -> Said:
+    def shaky(number: int, body: dict[str, Any]) -> Reply:
         calls.append(number)
-        return Said(body=b"oops") if number < 2 else refusing(number, body)
+        return Reply(body=b"oops") if number < 2 else refusing(number, body)
 
     with serving(shaky) as server:
-        asked = ("judge", run_copy, "--judge", f"api:m@{server.url}", "--json")
-        first, second, third = (json.loads(fulcra(*asked).out)["runs"][0] for _ in range(3))
+        call = ("judge", run_copy, "--judge", f"api:m@{server.url}", "--json")
+        first, second, third = (json.loads(fulcra(*call).out)["runs"][0] for _ in range(3))
     assert third["outcomes"] == second["outcomes"]
     first, second, third = (run["judges"][1] for run in (first, second, third))
     assert first["unscored"] == {"an answer that is no chat completion": 2}
@@ -132,11 +132,13 @@ def test_every_horizon_is_judged_on_the_text_as_it_stood_there(
         for row in read_rows(run_copy / ROLLOUTS)
         if row["stage"] in ("baseline", "confirmation")
     ]
-    at = {8: [row["outcomes"][0] for row in stored], 33: [row["outcomes"][2] for row in stored]}
-    assert {
-        horizon: [row["outcome"] for row in rows if row["horizon"] == horizon] for horizon in at
-    } == at
-    assert at[8] != at[33]
+    expected = {
+        8: [row["outcomes"][0] for row in stored],
+        33: [row["outcomes"][2] for row in stored],
+    }
+    for horizon, outcomes in expected.items():
+        assert [row["outcome"] for row in rows if row["horizon"] == horizon] == outcomes
+    assert expected[8] != expected[33]
     first = stored[0]
     assert [len(first["text"][:cut].split()) for cut in first["cuts"]] == [
         min(first["tokens"], horizon) for horizon in (8, 32, 33)
@@ -144,7 +146,7 @@ def test_every_horizon_is_judged_on_the_text_as_it_stood_there(
     (left,) = json.loads(
         fulcra("judge", run_copy, "--judge", "oracle", "--horizon", 8, "--json").out
     )["runs"]
-    assert [given["horizon"] for given in left["outcomes"]] == [8]
+    assert [row["horizon"] for row in left["outcomes"]] == [8]
 
 
 def test_a_run_whose_texts_cannot_be_cut_is_judged_at_its_last_horizon(
@@ -155,8 +157,8 @@ def test_a_run_whose_texts_cannot_be_cut_is_judged_at_its_last_horizon(
         [{**row, "cuts": None} for row in read_rows(run_copy / ROLLOUTS)],
         SCHEMA,
     )
-    (found,) = json.loads(fulcra("judge", run_copy, "--judge", "oracle", "--json").out)["runs"]
-    assert found["horizons"] == [33]
+    (result,) = json.loads(fulcra("judge", run_copy, "--judge", "oracle", "--json").out)["runs"]
+    assert result["horizons"] == [33]
     assert (
         "can be judged at 33 (its texts were"
         in fulcra("judge", run_copy, "--judge", "oracle", "--horizon", 8).refusal
@@ -167,11 +169,11 @@ def test_several_runs_are_several_sets_each_with_its_own_agreement(
     fulcra: Call, run_copy: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(run_copy, tmp_path / "other"))
-    asked = ("--judge", "oracle", "--judge", "phrases", "--stage", "baseline")
-    both = json.loads(fulcra("judge", run_copy, other, *asked, "--json").out)["runs"]
+    call = ("--judge", "oracle", "--judge", "phrases", "--stage", "baseline")
+    both = json.loads(fulcra("judge", run_copy, other, *call, "--json").out)["runs"]
     assert [run.pop("run") for run in both] == [str(run_copy), str(other)]
     assert both[0] == both[1] == read_json(other / "judgements.json")
-    assert [len(given["pairs"]) for given in both[0]["agreement"]] == [3, 3, 3]
+    assert [len(row["pairs"]) for row in both[0]["agreement"]] == [3, 3, 3]
 
 
 def test_what_an_endpoint_costs_is_shown_and_what_comes_from_disk_costs_nothing(
@@ -179,10 +181,10 @@ def test_what_an_endpoint_costs_is_shown_and_what_comes_from_disk_costs_nothing(
 ) -> None:
     with serving(refusing) as server:
         name = f"api:m@{server.url}"
-        asked = ("judge", run_copy, "--judge", name, "--stage", "baseline")
-        shown = fulcra(*asked, "--price", "2/10", "--price", f"{name}=1/100").out
-        (again,) = json.loads(fulcra(*asked, "--price", "2/10", "--json").out)["runs"]
-    requests = len(server.asked)
+        call = ("judge", run_copy, "--judge", name, "--stage", "baseline")
+        shown = fulcra(*call, "--price", "2/10", "--price", f"{name}=1/100").out
+        (again,) = json.loads(fulcra(*call, "--price", "2/10", "--json").out)["runs"]
+    requests = len(server.requests)
     assert (
         f"cost {requests * (100 * 1 + 20 * 100) / 1e6:.6g} at 1/100 a million tokens"
         in " ".join(shown.split())
@@ -215,7 +217,9 @@ def test_sensitive_words_stay_out_of_judgements_and_cache(
         )
         assert left.code == 0
         assert any(
-            text in asked["messages"][1]["content"] for asked in server.asked for text in texts
+            text in request["messages"][1]["content"]
+            for request in server.requests
+            for text in texts
         )
     held = [left.out, (folder / "judgements.json").read_text()]
     held += [json.dumps(read_rows(path)) for path in folder.glob("judgements-*.parquet")]
@@ -232,7 +236,7 @@ def test_sensitive_words_leave_this_machine_only_when_told_to(
 ) -> None:
     folder, file = sensitive_run
     monkeypatch.setenv("FULCRA_JUDGE_KEY", "none")
-    asked = (
+    call = (
         "judge",
         folder,
         "-b",
@@ -242,9 +246,9 @@ def test_sensitive_words_leave_this_machine_only_when_told_to(
         "--timeout",
         "1",
     )
-    assert "add --send-sensitive-text" in fulcra(*asked).refusal
+    assert "add --send-sensitive-text" in fulcra(*call).refusal
     assert not list(folder.glob("judgements*"))
-    assert fulcra(*asked, "--send-sensitive-text").code == 3
+    assert fulcra(*call, "--send-sensitive-text").code == 3
 
 
 def test_a_sensitive_run_without_its_texts_cannot_be_judged(
@@ -261,7 +265,7 @@ def test_a_sensitive_run_without_its_texts_cannot_be_judged(
 def test_bad_input_is_one_line(
     fulcra: Call, run_copy: Path, tmp_path: Path, behavior_file: Path
 ) -> None:
-    for arguments, said in (
+    for arguments, line in (
         ((tmp_path, "--judge", "oracle"), "expected the folder of a finished `fulcra audit`"),
         (
             (run_copy, "--judge", "astrology"),
@@ -301,7 +305,7 @@ def test_bad_input_is_one_line(
         ),
         ((run_copy,), "Missing option '--judge'"),
     ):
-        assert said in fulcra("judge", *arguments).refusal
+        assert line in fulcra("judge", *arguments).refusal
 
 
 def test_a_bundled_model_can_be_asked_to_judge_and_says_nothing_on_the_menu(

@@ -1,6 +1,4 @@
-"""`fulcra screens`, `census` and `multiply`: what they print and write, and how bad input is
-refused.
-"""
+"""`fulcra screens`, `census` and `multiply`: what they print and write, and what they refuse."""
 
 import json
 from pathlib import Path
@@ -10,39 +8,22 @@ import pytest
 import yaml
 
 from fulcra import Behavior, Model
-from fulcra.behaviors import behavior_sha256
-from fulcra.store import write_json, write_rows
-from fulcra.studies.census import BRANCHES, CENSUS, SCHEMA, Truth, summary
+from fulcra.protocol.results.census import MeasuredBranch
 from tests.cli.conftest import Call
+from tests.studies.test_census import write_census
 
 
 @pytest.fixture
 def census(sparse: Model, refusal: Behavior, tmp_path: Path) -> Path:
     """A made-up census in which four branches of 64 are open."""
-    rows = [
-        Truth(
-            f"L{i % 8}.N{i}{pole}",
-            "forecast",
-            "top",
-            1.0 + i,
-            None,
-            0.5 if i < 4 and pole == "+" else None,
-            0.5,
-            1.0,
-            i < 4 and pole == "+",
-        )
-        for i in range(32)
-        for pole in "+-"
-    ]
-    entry = {
-        "model": {"name": sparse.name, "sha256": sparse.sha256},
-        "behavior": {"name": "refusal", "sha256": behavior_sha256(refusal)},
-    }
-    write_json(
-        tmp_path / "census" / CENSUS,
-        {**entry, **summary(rows), "ladder_seconds": {"trigger": 1.0, "ceiling": 1.0}},
-    )
-    write_rows(tmp_path / "census" / BRANCHES, [row._asdict() for row in rows], SCHEMA)
+    branches = []
+    for i in range(32):
+        for pole in "+-":
+            name, opens = f"L{i % 8}.N{i}{pole}", i < 4 and pole == "+"
+            gain = 0.5 if opens else None
+            row = MeasuredBranch(name, "forecast", "top", 1.0 + i, None, gain, 0.5, 1.0, opens)
+            branches.append(row)
+    write_census(tmp_path / "census", sparse, refusal, branches, 1.0)
     return tmp_path / "census"
 
 
@@ -53,7 +34,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     from fulcra.screens.registry import ENTRANTS
 
     monkeypatch.setattr(
-        screens, "ENTRANTS", tuple(one for one in ENTRANTS if one.name in ("contrastive", "random"))
+        screens,
+        "ENTRANTS",
+        tuple(entrant for entrant in ENTRANTS if entrant.name in ("contrastive", "random")),
     )
 
 

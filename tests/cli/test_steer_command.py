@@ -7,8 +7,9 @@ import pytest
 
 from fulcra import Behavior, Model, Neuron, pin
 from fulcra.behaviors import behavior_sha256
+from fulcra.protocol.results.commitment import predicted_entry
 from fulcra.store import COMMITMENT, read_json
-from fulcra.studies.recipe import Forecast, Recipe, write_recipe
+from fulcra.studies.recipe import PredictedWindow, Recipe, RecipeBehavior, RecipeModel
 from fulcra.types import Edge
 from tests.cli.conftest import Call
 
@@ -19,23 +20,18 @@ def recipe(sparse: Model, refusal: Behavior, tmp_path: Path) -> Path:
 
 
 def written(model: Model, behavior: Behavior, folder: Path, sensitive: bool) -> Path:
-    windows = (Forecast("L2.N307-", 40.0, Edge(0.01, "kl_ladder", 2)),)
-    edits = (pin(Neuron(2, 307), -2.0),)
-    path = folder / "recipe.json"
-    write_recipe(
-        path,
-        Recipe(
-            "gate",
-            model.name,
-            model.sha256,
-            edits,
-            "refusal",
-            behavior_sha256(behavior),
-            sensitive,
-            windows,
+    ceiling = predicted_entry(Edge(0.01, "kl_ladder", 2))
+    made = Recipe(
+        name="gate",
+        model=RecipeModel(name=model.name, sha256=model.sha256),
+        behavior=RecipeBehavior(
+            name="refusal", sha256=behavior_sha256(behavior), sensitive=sensitive
         ),
+        edits=(pin(Neuron(2, 307), -2.0),),
+        windows=(PredictedWindow(branch="L2.N307-", budget=40.0, ceiling=ceiling),),
     )
-    return path
+    made.save(folder / "recipe.json")
+    return folder / "recipe.json"
 
 
 def test_a_run_s_branch_becomes_a_recipe_that_steers(
@@ -46,7 +42,7 @@ def test_a_run_s_branch_becomes_a_recipe_that_steers(
     made = fulcra("recipe", audited, "--branch", branch, "--gain", 0.45, "--out", out)
     assert made.code == 0
     assert f"add({branch}, gain 0.45) of apothecary-sparse, for refusal" in made.out
-    said = fulcra(
+    steered = fulcra(
         "steer",
         "apothecary-sparse",
         "-r",
@@ -57,8 +53,8 @@ def test_a_run_s_branch_becomes_a_recipe_that_steers(
         6,
         "--json",
     )
-    assert said.code == 0
-    document = json.loads(said.out)
+    assert steered.code == 0
+    document = json.loads(steered.out)
     assert document["undosed"]["outcome"] == "refuse"
     assert document["doses"][0]["gain"] == pytest.approx(0.45, rel=1e-4)
     assert document["dosed"]["told"]["text"]
@@ -92,22 +88,22 @@ def test_the_texts_of_a_sensitive_behavior_are_never_shown(
 
 
 def test_bad_input_is_one_line(fulcra: Call, recipe: Path, audited: Path, tmp_path: Path) -> None:
-    asked = ("steer", "apothecary-sparse", "-p", "the capital of", "-r")
+    call = ("steer", "apothecary-sparse", "-p", "the capital of", "-r")
     assert (
         "no such file; make one with `fulcra recipe"
-        in fulcra(*asked, tmp_path / "none.json").refusal
+        in fulcra(*call, tmp_path / "none.json").refusal
     )
     assert (
         "doses do not carry over, make a recipe for this model"
-        in fulcra("steer", "apothecary-dense", *asked[2:], recipe).refusal
+        in fulcra("steer", "apothecary-dense", *call[2:], recipe).refusal
     )
-    held = json.loads(recipe.read_text())
-    recipe.write_text(json.dumps(held | {"schema_version": 7}))
-    assert "schema_version is 7, this fulcra reads 1" in fulcra(*asked, recipe).refusal
-    recipe.write_text(json.dumps(held | {"behavior": held["behavior"] | {"sha256": "0" * 64}}))
-    assert "not the one that recipe 'gate' was made for" in fulcra(*asked, recipe).refusal
-    recipe.write_text(json.dumps(held | {"edits": [held["edits"][0] | {"neuron": "L2.N999+"}]}))
-    assert "neurons 0-383" in fulcra(*asked, recipe).refusal
+    saved = json.loads(recipe.read_text())
+    recipe.write_text(json.dumps(saved | {"schema_version": 7}))
+    assert "schema_version is 7, this fulcra reads 1" in fulcra(*call, recipe).refusal
+    recipe.write_text(json.dumps(saved | {"behavior": saved["behavior"] | {"sha256": "0" * 64}}))
+    assert "not the one that recipe 'gate' was made for" in fulcra(*call, recipe).refusal
+    recipe.write_text(json.dumps(saved | {"edits": [saved["edits"][0] | {"neuron": "L2.N999+"}]}))
+    assert "neurons 0-383" in fulcra(*call, recipe).refusal
     made = ("recipe", audited, "--out", tmp_path / "r.json", "--branch")
     assert "measured no branch L7.N99+" in fulcra(*made, "L7.N99+").refusal
     branch = read_json(audited / COMMITMENT)["content"]["branches"][0]["branch"]

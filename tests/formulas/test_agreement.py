@@ -55,24 +55,24 @@ def test_alpha_of_a_hand_worked_pair() -> None:
 def test_kappa_is_that_of_statsmodels(pairs: list[tuple[str, str]]) -> None:
     first, second = (list(labels) for labels in zip(*pairs, strict=True))
     table = np.array([[sum(pair == (a, b) for pair in pairs) for b in "abc"] for a in "abc"])
-    found = cohen_kappa(first, second)
-    if math.isnan(found):
+    kappa = cohen_kappa(first, second)
+    if math.isnan(kappa):
         assert len({*first, *second}) == 1
     else:
-        assert found == pytest.approx(cohens_kappa(table, return_results=False))
+        assert kappa == pytest.approx(cohens_kappa(table, return_results=False))
 
 
 @given(PAIRS)
 def test_alpha_of_complete_labels_is_fleiss_kappa_with_the_small_sample_correction(
     pairs: list[tuple[str, str]],
 ) -> None:
-    found = krippendorff_alpha(pairs)
-    if math.isnan(found):
+    alpha = krippendorff_alpha(pairs)
+    if math.isnan(alpha):
         assert len({label for pair in pairs for label in pair}) == 1
         return
     counts = np.array([[pair.count(label) for label in "abc"] for pair in pairs])
     n = counts.sum()
-    assert found == pytest.approx(1 - (n - 1) / n * (1 - fleiss_kappa(counts)))
+    assert alpha == pytest.approx(1 - (n - 1) / n * (1 - fleiss_kappa(counts)))
 
 
 @given(PAIRS)
@@ -80,11 +80,11 @@ def test_neither_depends_on_who_is_first_nor_on_the_order_of_units(
     pairs: list[tuple[str, str]],
 ) -> None:
     turned = [(b, a) for a, b in reversed(pairs)]
-    for one, other in (
+    for left, other in (
         (_kappa(pairs), _kappa(turned)),
         (krippendorff_alpha(pairs), krippendorff_alpha(turned)),
     ):
-        assert one == pytest.approx(other, nan_ok=True)
+        assert left == pytest.approx(other, nan_ok=True)
 
 
 def test_full_agreement_is_one_and_one_label_alone_says_nothing() -> None:

@@ -15,10 +15,10 @@ SIGNED = st.floats(0.01, 50) | st.floats(-50, -0.01)
 def test_the_value_is_paper_c_s_formula_and_never_beyond_the_bound(
     bound: float, k: float, gap: float, natural: float
 ) -> None:
-    found = float(anchored(bound, k, gap, torch.tensor([natural], dtype=torch.float64)))
+    value = float(anchored(bound, k, gap, torch.tensor([natural], dtype=torch.float64)))
     clamp = min if bound > 0 else max
-    assert found == pytest.approx(clamp(k * bound * natural / gap - gap, bound), rel=1e-9, abs=1e-9)
-    assert found <= bound if bound > 0 else found >= bound
+    assert value == pytest.approx(clamp(k * bound * natural / gap - gap, bound), rel=1e-9, abs=1e-9)
+    assert value <= bound if bound > 0 else value >= bound
 
 
 def test_without_k_every_prompt_is_pinned_at_minus_d() -> None:

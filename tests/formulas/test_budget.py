@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fulcra.formulas.budget import budget, dose_of_gain, gain_of_dose
+from fulcra.formulas.budget import budget, dose_of_gain
 
 SIZES = st.floats(1e-3, 1e3)
 
@@ -15,19 +15,13 @@ def test_a_dose_of_one_budget_writes_as_much_as_the_stream(residual: float, writ
     assert dose_of_gain(1.0, budget(residual, write)) * write == pytest.approx(residual)
 
 
-@given(gain=st.floats(-10, 10), size=SIZES)
-def test_gain_and_dose_are_inverse(gain: float, size: float) -> None:
-    assert gain_of_dose(dose_of_gain(gain, size), size) == pytest.approx(gain)
-
-
-def test_a_write_of_norm_zero_has_an_infinite_budget_and_no_gain() -> None:
+def test_a_write_of_norm_zero_has_an_infinite_budget() -> None:
     assert budget(3.0, 0.0) == math.inf
     assert budget(torch.tensor([3.0, 0.0]), 0.0).tolist() == [math.inf, math.inf]
     assert budget(torch.tensor([3.0, 0.0]), torch.tensor([0.0, 0.0])).tolist() == [
         math.inf,
         math.inf,
     ]
-    assert gain_of_dose(5.0, math.inf) == 0.0
 
 
 def test_tensors_are_taken_elementwise() -> None:
@@ -35,4 +29,3 @@ def test_tensors_are_taken_elementwise() -> None:
     assert budget(8.0, norms).tolist() == [8.0, 4.0, 2.0]
     assert budget(norms, 2.0).tolist() == [0.5, 1.0, 2.0]
     assert dose_of_gain(0.5, norms).tolist() == [0.5, 1.0, 2.0]
-    assert gain_of_dose(norms, 2.0).tolist() == [0.5, 1.0, 2.0]

@@ -24,14 +24,14 @@ def drawn(rng: np.random.Generator, n: int = 60) -> tuple[np.ndarray, np.ndarray
 def test_calls_are_scored_as_scikit_learn_scores_them(rng: np.random.Generator) -> None:
     scores, observed, weights = drawn(rng)
     for weight in (None, weights):
-        found = confusion(scores > 0, observed, weight)
-        assert found.accuracy == pytest.approx(
+        table = confusion(scores > 0, observed, weight)
+        assert table.accuracy == pytest.approx(
             metrics.accuracy_score(observed, scores > 0, sample_weight=weight)
         )
-        assert found.balanced_accuracy == pytest.approx(
+        assert table.balanced_accuracy == pytest.approx(
             metrics.balanced_accuracy_score(observed, scores > 0, sample_weight=weight)
         )
-        assert found.mcc == pytest.approx(
+        assert table.mcc == pytest.approx(
             metrics.matthews_corrcoef(observed, scores > 0, sample_weight=weight), abs=1e-9
         )
         assert auroc(scores, observed, weight) == pytest.approx(

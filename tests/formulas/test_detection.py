@@ -19,16 +19,16 @@ def test_the_figures_are_those_of_scikit_learn(
     rows: list[tuple[int, bool]], threshold: int
 ) -> None:
     scores, labels = np.array([float(s) for s, _ in rows]), np.array([label for _, label in rows])
-    found, called = detection(scores, labels, threshold), scores >= threshold
-    assert found.auroc.value == pytest.approx(metrics.roc_auc_score(labels, scores))
-    assert found.accuracy.value == pytest.approx(metrics.accuracy_score(labels, called))
-    assert found.f1.value == pytest.approx(metrics.f1_score(labels, called, zero_division=0))
-    assert found.recall.value == pytest.approx(metrics.recall_score(labels, called))
+    figures, called = detection(scores, labels, threshold), scores >= threshold
+    assert figures.auroc.value == pytest.approx(metrics.roc_auc_score(labels, scores))
+    assert figures.accuracy.value == pytest.approx(metrics.accuracy_score(labels, called))
+    assert figures.f1.value == pytest.approx(metrics.f1_score(labels, called, zero_division=0))
+    assert figures.recall.value == pytest.approx(metrics.recall_score(labels, called))
     expected = metrics.precision_score(labels, called, zero_division=np.nan)
-    assert found.precision.value == pytest.approx(expected, nan_ok=True)
+    assert figures.precision.value == pytest.approx(expected, nan_ok=True)
     false, true, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
-    assert found.tpr_at_1.value == pytest.approx(true[false <= 0.01].max())
-    assert found.tpr_at_5.value == pytest.approx(true[false <= 0.05].max())
+    assert figures.tpr_at_1.value == pytest.approx(true[false <= 0.01].max())
+    assert figures.tpr_at_5.value == pytest.approx(true[false <= 0.05].max())
 
 
 @given(LABELLED)
@@ -50,10 +50,10 @@ def test_a_monotone_change_of_scores_changes_no_rank_figure() -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(50) % 2 == 0
     scores = rng.normal(size=50) + labels
-    one, other = detection(scores, labels, 0.0), detection(np.exp(scores), labels, 1.0)
-    assert one == other
+    left, other = detection(scores, labels, 0.0), detection(np.exp(scores), labels, 1.0)
+    assert left == other
     flipped = detection(-scores, labels, 0.0)
-    assert flipped.auroc.value == pytest.approx(1 - one.auroc.value)
+    assert flipped.auroc.value == pytest.approx(1 - left.auroc.value)
 
 
 def test_the_interval_covers_the_true_auroc_about_as_often_as_it_says() -> None:
@@ -61,15 +61,15 @@ def test_the_interval_covers_the_true_auroc_about_as_often_as_it_says() -> None:
     rng, inside = np.random.default_rng(1), 0
     for seed in range(60):
         labels = np.arange(80) % 2 == 0
-        found = detection(rng.normal(size=80) + labels, labels, 0.5, seed).auroc
-        inside += found.low <= 0.7602 <= found.high
+        figures = detection(rng.normal(size=80) + labels, labels, 0.5, seed).auroc
+        inside += figures.low <= 0.7602 <= figures.high
     assert 50 <= inside <= 60
 
 
 def test_a_perfect_detector_is_certain_and_nothing_called_positive_has_no_precision() -> None:
     labels = np.array([True] * 8 + [False] * 8)
     perfect = detection(labels.astype(float), labels, 0.5)
-    assert all((one.value, one.low, one.high, one.n) == (1.0, 1.0, 1.0, 16) for one in perfect)
+    assert all((each.value, each.low, each.high, each.n) == (1.0, 1.0, 1.0, 16) for each in perfect)
     assert np.isnan(detection(labels.astype(float), labels, 9.0).precision.value)
 
 

@@ -16,10 +16,10 @@ def logits(seed: int, *shape: int, scale: float = 3.0) -> torch.Tensor:
 @given(seed=st.integers(0, 1000), scale=st.floats(0.01, 30))
 def test_kl_equals_the_float64_oracle_and_is_not_negative(seed: int, scale: float) -> None:
     clean, dosed = logits(seed, 2, 3, 50, scale=scale), logits(seed + 1, 2, 3, 50, scale=scale)
-    found = kl_nats(clean, dosed)
-    assert found.shape == (2, 3)
-    assert found.min() >= 0
-    assert np.allclose(found, kl(clean, dosed), rtol=1e-4, atol=1e-5)
+    divergence = kl_nats(clean, dosed)
+    assert divergence.shape == (2, 3)
+    assert divergence.min() >= 0
+    assert np.allclose(divergence, kl(clean, dosed), rtol=1e-4, atol=1e-5)
 
 
 def test_kl_equals_scipy_entropy() -> None:

@@ -7,13 +7,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from fulcra.errors import InputError
-from fulcra.formulas.intervals import (
-    cluster_bootstrap,
-    crossing,
-    log2_margin,
-    rule_of_three,
-    wilson,
-)
+from fulcra.formulas.intervals import crossing, log2_margin, rule_of_three, wilson
 
 LADDER = [0.1, 0.2, 0.4, 0.8, 1.6]
 
@@ -21,18 +15,18 @@ LADDER = [0.1, 0.2, 0.4, 0.8, 1.6]
 @given(n=st.integers(1, 500), share=st.floats(0, 1), level=st.sampled_from((0.8, 0.9, 0.95, 0.99)))
 def test_wilson_equals_statsmodels(n: int, share: float, level: float) -> None:
     successes = round(share * n)
-    found = wilson(successes, n, level)
-    assert (found.low, found.high) == pytest.approx(
+    rate = wilson(successes, n, level)
+    assert (rate.low, rate.high) == pytest.approx(
         proportion_confint(successes, n, 1 - level, method="wilson"), abs=1e-9
     )
-    assert found.low <= found.value <= found.high
-    assert found.n == n
+    assert rate.low <= rate.value <= rate.high
+    assert rate.n == n
 
 
 def test_nothing_observed_says_nothing() -> None:
-    found = wilson(0, 0)
-    assert math.isnan(found.value)
-    assert found[1:] == (0.0, 1.0, 0)
+    rate = wilson(0, 0)
+    assert math.isnan(rate.value)
+    assert rate[1:] == (0.0, 1.0, 0)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(3, 2), (-1, 2)])
@@ -48,40 +42,6 @@ def test_the_rule_of_three_is_the_rate_that_shows_nothing_once_in_twenty(n: int)
 
 def test_the_rule_of_three_is_a_rate() -> None:
     assert rule_of_three(0) == rule_of_three(2) == 1
-
-
-def test_a_bootstrap_of_single_clusters_has_the_width_of_the_standard_error() -> None:
-    values = np.random.default_rng(0).normal(size=200)
-    found = cluster_bootstrap(values.tolist(), range(200), seed=1, resamples=4000)
-    assert found.value == pytest.approx(values.mean())
-    assert (found.high - found.low) / 2 == pytest.approx(
-        1.96 * values.std() / math.sqrt(200), rel=0.1
-    )
-
-
-def test_copies_within_a_cluster_add_no_certainty() -> None:
-    values = np.random.default_rng(0).normal(size=40).tolist()
-    single = cluster_bootstrap(values, range(40), seed=1)
-    copied = cluster_bootstrap(values * 5, list(range(40)) * 5, seed=1)
-    assert copied[:3] == pytest.approx(single[:3])
-
-
-def test_a_bootstrap_is_decided_by_its_seed() -> None:
-    values, clusters = [0.0, 1.0, 1.0, 0.0, 1.0], ["a", "a", "b", "c", "d"]
-    assert cluster_bootstrap(values, clusters, seed=3) == cluster_bootstrap(
-        values, clusters, seed=3
-    )
-    assert cluster_bootstrap(values, clusters, seed=3) != cluster_bootstrap(
-        values, clusters, seed=4, resamples=50
-    )
-
-
-@pytest.mark.parametrize(
-    ("values", "clusters"), [([1.0, 2.0], ["a", "a"]), ([1.0, 2.0], ["a"]), ([], [])]
-)
-def test_a_bootstrap_of_one_cluster_is_refused(values: list[float], clusters: list[str]) -> None:
-    with pytest.raises(InputError, match="at least two clusters"):
-        cluster_bootstrap(values, clusters, seed=0)
 
 
 @given(ceiling=st.floats(0.01, 10), trigger=st.floats(0.01, 10))
@@ -120,12 +80,12 @@ def test_a_crossing_of_a_quadratic_curve_is_near_on_a_fine_ladder(edge: float) -
 def test_a_crossing_lies_at_or_before_the_first_rung_that_reaches_the_level(
     values: list[float], level: float
 ) -> None:
-    found = crossing(LADDER, values, level)
+    rate = crossing(LADDER, values, level)
     reached = [gain for gain, value in zip(LADDER, values, strict=True) if value >= level]
-    assert (found is None) == (not reached)
-    if found is not None and values[0] < level:
-        assert found <= reached[0] * (1 + 1e-12)
-        assert all(gain <= found * (1 + 1e-12) for gain in LADDER[: LADDER.index(reached[0])])
+    assert (rate is None) == (not reached)
+    if rate is not None and values[0] < level:
+        assert rate <= reached[0] * (1 + 1e-12)
+        assert all(gain <= rate * (1 + 1e-12) for gain in LADDER[: LADDER.index(reached[0])])
 
 
 @given(low=st.floats(-5, 5), high=st.floats(-5, 5))

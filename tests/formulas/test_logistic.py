@@ -27,13 +27,13 @@ def test_slope_and_intercept_are_those_of_scikit_learn() -> None:
 
 def test_a_feature_that_is_the_label_is_always_right_and_a_constant_one_never_tells() -> None:
     values = torch.stack([LABELS * 3 - 1, torch.ones(24)], 1)
-    found = held_out_accuracy(values, LABELS, 4)
-    assert found[0] == 1.0
-    assert found[1] <= 0.5
+    accuracy = held_out_accuracy(values, LABELS, 4)
+    assert accuracy[0] == 1.0
+    assert accuracy[1] <= 0.5
 
 
 def test_accuracy_is_that_of_the_held_out_fold() -> None:
-    found = held_out_accuracy(VALUES, LABELS, 3)
+    accuracy = held_out_accuracy(VALUES, LABELS, 3)
     fold = np.empty(24, dtype=int)
     for label in (0, 1):
         where = np.flatnonzero(LABELS.numpy() == label)
@@ -50,4 +50,4 @@ def test_accuracy_is_that_of_the_held_out_fold() -> None:
                 oracle.predict(((test - center) / spread).numpy()) == LABELS[fold == held].numpy()
             ).sum()
         )
-    assert float(found[2]) == pytest.approx(right / 24)
+    assert float(accuracy[2]) == pytest.approx(right / 24)

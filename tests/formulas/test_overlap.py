@@ -15,20 +15,20 @@ SETS = st.sets(st.integers(0, 19))
 
 
 @given(SETS, SETS)
-def test_an_overlap_is_symmetric_and_its_p_a_probability(one: set[int], other: set[int]) -> None:
-    found = overlap(one, other, 20)
-    assert found.shared == len(one & other)
-    assert found == pytest.approx(overlap(other, one, 20))
-    assert 0 <= found.p <= 1 + 1e-12
+def test_an_overlap_is_symmetric_and_its_p_a_probability(left: set[int], other: set[int]) -> None:
+    both = overlap(left, other, 20)
+    assert both.shared == len(left & other)
+    assert both == pytest.approx(overlap(other, left, 20))
+    assert 0 <= both.p <= 1 + 1e-12
 
 
 def test_p_is_the_share_of_random_pairs_that_share_as_many() -> None:
-    rng, total, one = random.Random(0), 40, set(range(8))
-    draws = [len(one & set(rng.sample(range(total), 10))) for _ in range(20_000)]
-    found = overlap(one, set(range(4, 14)), total)
-    assert found.shared == 4
-    assert found.expected == pytest.approx(sum(draws) / len(draws), abs=0.03)
-    assert found.p == pytest.approx(sum(draw >= 4 for draw in draws) / len(draws), abs=0.01)
+    rng, total, fixed = random.Random(0), 40, set(range(8))
+    draws = [len(fixed & set(rng.sample(range(total), 10))) for _ in range(20_000)]
+    both = overlap(fixed, set(range(4, 14)), total)
+    assert both.shared == 4
+    assert both.expected == pytest.approx(sum(draws) / len(draws), abs=0.03)
+    assert both.p == pytest.approx(sum(draw >= 4 for draw in draws) / len(draws), abs=0.01)
 
 
 def test_equal_sets_and_disjoint_ones_are_the_ends() -> None:

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from fulcra.formulas.classification import auroc
 from fulcra.formulas.ranking import (
     at_top,
     average_precision,
     chance_precision,
     corrected_precision,
     matched_difference,
-    ranking_auroc,
     ranking_interval,
 )
 
@@ -29,30 +29,30 @@ LISTS = st.lists(
 def test_average_precision_is_scikit_learns_with_ties_and_weights(
     rows: list[tuple[int, bool, float]],
 ) -> None:
-    scores, found, weights = (np.array(column) for column in zip(*rows, strict=True))
-    if found.any():
-        oracle = average_precision_score(found, scores, sample_weight=weights)
-        assert average_precision(scores.astype(float), found, weights) == pytest.approx(oracle)
+    scores, marks, weights = (np.array(column) for column in zip(*rows, strict=True))
+    if marks.any():
+        oracle = average_precision_score(marks, scores, sample_weight=weights)
+        assert average_precision(scores.astype(float), marks, weights) == pytest.approx(oracle)
     else:
-        assert np.isnan(average_precision(scores.astype(float), found, weights))
+        assert np.isnan(average_precision(scores.astype(float), marks, weights))
 
 
 @given(LISTS)
 def test_auroc_is_scikit_learns_with_ties_and_weights(rows: list[tuple[int, bool, float]]) -> None:
-    scores, found, weights = (np.array(column) for column in zip(*rows, strict=True))
-    if found.any() and not found.all():
-        oracle = roc_auc_score(found, scores, sample_weight=weights)
-        assert ranking_auroc(scores.astype(float), found, weights) == pytest.approx(oracle)
+    scores, marks, weights = (np.array(column) for column in zip(*rows, strict=True))
+    if marks.any() and not marks.all():
+        oracle = roc_auc_score(marks, scores, sample_weight=weights)
+        assert auroc(scores.astype(float), marks, weights) == pytest.approx(oracle)
 
 
-@pytest.mark.parametrize("found", [1, 2, 3])
-def test_chance_is_the_mean_over_all_orders(found: int) -> None:
-    marks, ones = np.arange(6) < found, np.ones(6)
+@pytest.mark.parametrize("marked", [1, 2, 3])
+def test_chance_is_the_mean_over_all_orders(marked: int) -> None:
+    marks, ones = np.arange(6) < marked, np.ones(6)
     every = [
         average_precision(np.array(order, dtype=float), marks, ones)
         for order in permutations(range(6))
     ]
-    assert chance_precision(found, 6) == pytest.approx(np.mean(every), rel=1e-3)
+    assert chance_precision(marked, 6) == pytest.approx(np.mean(every), rel=1e-3)
 
 
 def test_a_perfect_order_scores_one_and_chance_about_zero() -> None:
@@ -68,24 +68,24 @@ def test_a_weighted_sample_stands_for_its_population() -> None:
     scores = np.repeat(np.arange(40.0), 3)
     marks = np.repeat(np.arange(40) % 4 == 1, 3)
     whole = corrected_precision(scores, marks, np.ones(120))
-    some = corrected_precision(np.arange(40.0), np.arange(40) % 4 == 1, np.full(40, 3.0))
-    assert some == pytest.approx(whole)
+    sample = corrected_precision(np.arange(40.0), np.arange(40) % 4 == 1, np.full(40, 3.0))
+    assert sample == pytest.approx(whole)
     assert at_top(scores, marks, np.ones(120), 30) == pytest.approx(
         at_top(np.arange(40.0), np.arange(40) % 4 == 1, np.full(40, 3.0), 30)
     )
 
 
 def test_the_interval_holds_the_value_and_narrows_with_more_clusters() -> None:
-    def one(n: int) -> tuple[float, float]:
+    def of_size(n: int) -> tuple[float, float]:
         rng = np.random.default_rng(1)
         marks = rng.random(n) < 0.2
-        found = ranking_interval(
+        interval = ranking_interval(
             corrected_precision, marks + rng.normal(size=n), marks, np.ones(n), np.arange(n) // 2, 0
         )
-        assert found.low <= found.value <= found.high
-        return found.low, found.high
+        assert interval.low <= interval.value <= interval.high
+        return interval.low, interval.high
 
-    few, many = one(100), one(2000)
+    few, many = of_size(100), of_size(2000)
     assert many[1] - many[0] < few[1] - few[0]
 
 

@@ -14,12 +14,12 @@ def test_the_floor_is_the_mean_error_of_a_forecast_that_knows_the_truth(sd: floa
     rng = random.Random(0)
     true = [rng.uniform(0.2, 0.9) for _ in range(4000)]
     first, second = ([value + rng.gauss(0, sd) for value in true] for _ in range(2))
-    found = repeatability(first, second)
-    assert found.sd == pytest.approx(sd, rel=0.05)
-    assert found.floor == pytest.approx(
+    repeated = repeatability(first, second)
+    assert repeated.sd == pytest.approx(sd, rel=0.05)
+    assert repeated.floor == pytest.approx(
         sum(abs(a - t) for a, t in zip(first, true, strict=True)) / 4000, rel=0.05
     )
-    assert found.n == 4000
+    assert repeated.n == 4000
 
 
 def test_a_measurement_without_noise_has_no_floor_and_an_order_no_meaning() -> None:
@@ -28,10 +28,10 @@ def test_a_measurement_without_noise_has_no_floor_and_an_order_no_meaning() -> N
 
 
 def test_nothing_measured_twice_is_unknown() -> None:
-    found = repeatability([], [])
-    assert math.isnan(found.sd)
-    assert math.isnan(found.floor)
-    assert found.n == 0
+    repeated = repeatability([], [])
+    assert math.isnan(repeated.sd)
+    assert math.isnan(repeated.floor)
+    assert repeated.n == 0
 
 
 def test_a_quantity_measured_once_is_refused() -> None:

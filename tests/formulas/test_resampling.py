@@ -1,6 +1,4 @@
-"""The nested bootstrap: widths known in closed form, clusters that move as one, and a p that is
-uniform under no effect.
-"""
+"""Bootstraps of clusters: widths in closed form, clusters that move as one, a p that is uniform."""
 
 import math
 
@@ -8,15 +6,48 @@ import numpy as np
 import pytest
 
 from fulcra.errors import InputError
-from fulcra.formulas.intervals import cluster_bootstrap
-from fulcra.formulas.resampling import resampled_means, spread
+from fulcra.formulas.resampling import cluster_bootstrap, resampled_means, spread
+
+
+def test_a_bootstrap_of_single_clusters_has_the_width_of_the_standard_error() -> None:
+    values = np.random.default_rng(0).normal(size=200)
+    interval = cluster_bootstrap(values.tolist(), range(200), seed=1, resamples=4000)
+    assert interval.value == pytest.approx(values.mean())
+    assert (interval.high - interval.low) / 2 == pytest.approx(
+        1.96 * values.std() / math.sqrt(200), rel=0.1
+    )
+
+
+def test_copies_within_a_cluster_add_no_certainty() -> None:
+    values = np.random.default_rng(0).normal(size=40).tolist()
+    single = cluster_bootstrap(values, range(40), seed=1)
+    copied = cluster_bootstrap(values * 5, list(range(40)) * 5, seed=1)
+    assert copied[:3] == pytest.approx(single[:3])
+
+
+def test_a_bootstrap_is_decided_by_its_seed() -> None:
+    values, clusters = [0.0, 1.0, 1.0, 0.0, 1.0], ["a", "a", "b", "c", "d"]
+    assert cluster_bootstrap(values, clusters, seed=3) == cluster_bootstrap(
+        values, clusters, seed=3
+    )
+    assert cluster_bootstrap(values, clusters, seed=3) != cluster_bootstrap(
+        values, clusters, seed=4, resamples=50
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "clusters"), [([1.0, 2.0], ["a", "a"]), ([1.0, 2.0], ["a"]), ([], [])]
+)
+def test_a_bootstrap_of_one_cluster_is_refused(values: list[float], clusters: list[str]) -> None:
+    with pytest.raises(InputError, match="at least two clusters"):
+        cluster_bootstrap(values, clusters, seed=0)
 
 
 def test_with_one_outer_cluster_it_is_the_plain_cluster_bootstrap() -> None:
     values, inner = np.random.default_rng(0).normal(size=80), [i // 2 for i in range(80)]
-    found = spread(resampled_means(values, ["a"] * 80, inner, seed=1))
+    interval = spread(resampled_means(values, ["a"] * 80, inner, seed=1))
     plain = cluster_bootstrap(values.tolist(), inner, seed=1)
-    assert (found.low, found.high) == pytest.approx((plain.low, plain.high), abs=0.03)
+    assert (interval.low, interval.high) == pytest.approx((plain.low, plain.high), abs=0.03)
 
 
 def test_outer_clusters_carry_their_own_variance() -> None:
@@ -50,13 +81,13 @@ def test_a_weight_counts_as_so_many_copies() -> None:
 
 def test_without_an_effect_p_is_below_a_twentieth_once_in_twenty() -> None:
     rng, drawn = np.random.default_rng(0), 400
-    found = [
+    p_values = [
         spread(
             resampled_means(rng.normal(size=40), ["a"] * 40, range(40), seed=i, resamples=200)
         ).p_value
         for i in range(drawn)
     ]
-    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.03)
 
 
 def test_labels_that_do_not_fit_are_refused() -> None:

@@ -1,6 +1,4 @@
-"""Real HTTP servers on loopback: one that answers as it is told, and one that serves a model as
-OpenAI-compatible endpoint.
-"""
+"""Real HTTP servers on loopback: one that follows a script, one that serves a model."""
 
 import json
 import threading
@@ -15,9 +13,10 @@ import torch
 from fulcra.models import Model
 
 
-class Said(NamedTuple):
-    """One response: status, body, headers, how long to wait first, how long between its bytes, how
-    much of it to send.
+class Reply(NamedTuple):
+    """One response of a server.
+
+    It may `wait` first, let so many seconds pass between its bytes (`drip`), and be `cut` short.
     """
 
     status: int = 200
@@ -28,14 +27,14 @@ class Said(NamedTuple):
     cut: int | None = None
 
 
-Script = Callable[[int, dict[str, Any]], Said]
+Script = Callable[[int, dict[str, Any]], Reply]
 
 
 class Served(NamedTuple):
-    """A running server: its base address, and what it was asked."""
+    """A running server: its base address, and the requests it got with their headers."""
 
     url: str
-    asked: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
     headers: list[dict[str, str]]
 
 
@@ -66,67 +65,76 @@ def grades(**changed: Any) -> str:
     )
 
 
+class _Server(ThreadingHTTPServer):
+    """Answers its n-th request with script(n, body), until it is closing."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.lock, self.closing = threading.Lock(), threading.Event()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def reply(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Reply:
+        """The script's reply to one more request, after its wait."""
+        with self.lock:
+            number = len(self.requests)
+            self.requests.append({"path": path, **body})
+            self.headers.append(headers)
+        reply = self.script(number, body)
+        self.closing.wait(reply.wait)
+        return reply
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that left is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        reply = self.server.reply(self.path, body, dict(self.headers))
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(reply.body))}
+        self.send_response(reply.status)
+        for name, value in (headers | reply.headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        whole = reply.body[: reply.cut]
+        step = 1 if reply.drip else max(1, len(whole))
+        for start in range(0, len(whole), step):
+            if self.server.closing.is_set():
+                return
+            self.wfile.write(whole[start : start + step])
+            self.wfile.flush()
+            time.sleep(reply.drip)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """A test's output stays its own."""
+
+
 @contextmanager
 def serving(script: Script) -> Iterator[Served]:
     """A server on a free port that answers the n-th request with script(n, body)."""
-    asked: list[dict[str, Any]] = []
-    headers: list[dict[str, str]] = []
-    lock, closing = threading.Lock(), threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with lock:
-                number = len(asked)
-                asked.append({"path": self.path, **body})
-                headers.append(dict(self.headers))
-            said = script(number, body)
-            closing.wait(said.wait)
-            self.send_response(said.status)
-            for name, value in {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(said.body)),
-                **said.headers,
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            whole = said.body if said.cut is None else said.body[: said.cut]
-            step = len(whole) if not said.drip else 1
-            for at in range(0, len(whole), max(1, step)):
-                if closing.is_set():
-                    return
-                self.wfile.write(whole[at : at + step])
-                self.wfile.flush()
-                time.sleep(said.drip)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 64
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that left is what some tests are about."""
-
-    server = Quiet(("127.0.0.1", 0), Handler)
+    server = _Server(script)
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
     )
     thread.start()
     try:
-        yield Served(f"http://127.0.0.1:{server.server_port}/v1", asked, headers)
+        yield Served(f"http://127.0.0.1:{server.server_port}/v1", server.requests, server.headers)
     finally:
-        closing.set()
+        server.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()
 
 
 def speaking(model: Model) -> Script:
-    """A model behind the endpoint, its answers guided by the schema as real servers do it: of every
-    menu its likeliest item.
-    """
+    """A model behind the endpoint; guided by the schema, it takes the likeliest item of a menu."""
     lock = threading.Lock()
 
     def chosen(ids: list[int], menu: list[Any]) -> Any:
@@ -135,7 +143,7 @@ def speaking(model: Model) -> Script:
         firsts = [(model.reply_ids(json.dumps(item)) or (0,))[0] for item in menu]
         return menu[int(logits[firsts].argmax())]
 
-    def script(number: int, body: dict[str, Any]) -> Said:
+    def script(number: int, body: dict[str, Any]) -> Reply:
         words = " ".join(message["content"] for message in body["messages"]).lower().split()
         ids = [token for word in words for token in model.reply_ids(word)][-100:] or [0]
         properties = body["response_format"]["json_schema"]["schema"]["properties"]
@@ -144,7 +152,7 @@ def speaking(model: Model) -> Script:
             for key, spec in properties.items()
         }
         with lock:
-            said = {key: chosen(ids, menu) for key, menu in menus.items()}
-        return Said(body=completion(json.dumps(said), (len(ids), len(said))))
+            answers = {key: chosen(ids, menu) for key, menu in menus.items()}
+        return Reply(body=completion(json.dumps(answers), (len(ids), len(answers))))
 
     return script

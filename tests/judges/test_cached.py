@@ -1,6 +1,4 @@
-"""Answers are kept by the hash of what was asked: nothing is asked twice, nothing unscored is kept,
-no sensitive word is stored.
-"""
+"""Answers on disk: no question twice, nothing unscored, no word of a sensitive completion."""
 
 import stat
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from fulcra.judges.endpoint import Endpoint
 from fulcra.judges.judge import Item
 from fulcra.judges.remote import EndpointJudge
 from fulcra.types import Finding
-from tests.judges.servers import Said, Served, completion, grades, serving
+from tests.judges.servers import Reply, Served, completion, grades, serving
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +25,11 @@ def server() -> Iterator[Served]:
     """Grades every text, but the one that says "later" only when it is asked again."""
     later: list[int] = []
 
-    def script(number: int, body: dict[str, object]) -> Said:
+    def script(number: int, body: dict[str, object]) -> Reply:
         if "later" in str(body) and not later:
             later.append(number)
-            return Said(body=b"busy")
-        return Said(body=completion(grades(reason="it says quicksilver")))
+            return Reply(body=b"busy")
+        return Reply(body=completion(grades(reason="it says quicksilver")))
 
     with serving(script) as running:
         yield running
@@ -48,12 +46,12 @@ def items(refusal: Behavior, *texts: str) -> list[Item]:
 def test_what_was_answered_is_not_asked_again_and_what_was_not_is(
     refusal: Behavior, server: Served
 ) -> None:
-    asked = items(refusal, "one", "later", "two")
+    questions = items(refusal, "one", "later", "two")
     first, again = judge(server), judge(server)
-    before = dict(first(refusal, asked))
-    assert (first.hits, len(server.asked), before[1].value) == (0, 3, None)
-    after = dict(again(refusal, asked))
-    assert (again.hits, len(server.asked), after[1].value) == (2, 4, "flipped_correct")
+    before = dict(first(refusal, questions))
+    assert (first.hits, len(server.requests), before[1].value) == (0, 3, None)
+    after = dict(again(refusal, questions))
+    assert (again.hits, len(server.requests), after[1].value) == (2, 4, "flipped_correct")
     assert (after[0], after[2]) == (before[0], before[2])
     assert (again.usage.requests, again.usage.read) == (1, 100)
 
@@ -69,7 +67,7 @@ def test_another_text_prompt_model_or_salt_is_another_question(
     dict(judge(server)(refusal, other))
     dict(judge(server, "salt")(refusal, items(refusal, "one")))
     dict(Cached(EndpointJudge(Endpoint("n", server.url), 1))(refusal, items(refusal, "one")))
-    assert len(server.asked) == 5
+    assert len(server.requests) == 5
 
 
 def test_a_line_broken_by_an_interruption_costs_only_itself(
@@ -81,7 +79,7 @@ def test_a_line_broken_by_an_interruption_costs_only_itself(
         file.write(b'{"key": "half a li')
     assert judge(server).path == cached.path
     dict(judge(server)(refusal, items(refusal, "one", "two")))
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_of_a_sensitive_completion_only_outcome_grades_and_a_salted_hash_are_kept(
@@ -90,9 +88,9 @@ def test_of_a_sensitive_completion_only_outcome_grades_and_a_salted_hash_are_kep
     cached = judge(server, "salt")
     (finding,) = dict(cached(refusal, items(refusal, "mix quicksilver with ash"))).values()
     assert finding.quote == "it says quicksilver"
-    kept = cached.path.read_text()
-    assert "quicksilver" not in kept
-    assert refusal.confirmation[0].text not in kept
+    stored = cached.path.read_text()
+    assert "quicksilver" not in stored
+    assert refusal.confirmation[0].text not in stored
     assert stat.S_IMODE(cached.path.stat().st_mode) == 0o600
     assert dict(judge(server, "salt")(refusal, items(refusal, "mix quicksilver with ash")))[
         0

@@ -1,6 +1,4 @@
-"""Coherence: repetition and surprise each cost it, and what cannot be scored is unscored, not
-perfect.
-"""
+"""Coherence: repetition and surprise each cost it; what cannot be scored is unscored."""
 
 import math
 
@@ -42,9 +40,9 @@ def test_repetition_and_surprise_cost_coherence(
 
 
 def test_the_evidence_is_kept() -> None:
-    found = coherent(LOOP, [9.0] * 5 + [0.1] * 15, STANDARD)
-    assert found.distinct == pytest.approx(2 / 17)
-    assert found.surprised == 0.25
+    coherence = coherent(LOOP, [9.0] * 5 + [0.1] * 15, STANDARD)
+    assert coherence.distinct == pytest.approx(2 / 17)
+    assert coherence.surprised == 0.25
 
 
 def test_tokens_and_surprises_must_be_of_one_rollout() -> None:

@@ -15,9 +15,9 @@ from fulcra.judges.endpoint import LARGEST, Endpoint, is_loopback, retry_after
 from fulcra.judges.judge import Item, Usage
 from fulcra.judges.remote import EndpointJudge
 from fulcra.types import Finding
-from tests.judges.servers import Said, Script, completion, grades, serving, speaking
+from tests.judges.servers import Reply, Script, completion, grades, serving, speaking
 
-GOOD = Said(body=completion(grades()))
+GOOD = Reply(body=completion(grades()))
 ACTIONABLE = Finding(
     "flipped_correct", "refused no, coherent yes, on_task yes, convincing 5, specific 5", "because"
 )
@@ -41,7 +41,7 @@ def judged(
         ]
         findings = dict(judge(behavior, items))
         assert sorted(findings) == list(range(texts))
-        return [findings[i] for i in range(texts)], judge.usage, len(server.asked)
+        return [findings[i] for i in range(texts)], judge.usage, len(server.requests)
 
 
 def test_a_good_answer_is_an_outcome_with_its_grades_and_its_cost(refusal: Behavior) -> None:
@@ -59,10 +59,14 @@ def test_the_whole_reply_is_sent_at_temperature_0_with_a_schema_and_the_key_stay
         assert [
             f.value for _, f in judge(refusal, [Item(refusal.confirmation[0], text, True)])
         ] == ["flipped_correct"]
-        (asked,), (headers,) = server.asked, server.headers
-    assert (asked["path"], asked["temperature"], asked["model"]) == ("/v1/chat/completions", 0, "m")
-    assert text in asked["messages"][1]["content"]
-    assert set(asked["response_format"]["json_schema"]["schema"]["required"]) >= {
+        (request,), (headers,) = server.requests, server.headers
+    assert (request["path"], request["temperature"], request["model"]) == (
+        "/v1/chat/completions",
+        0,
+        "m",
+    )
+    assert text in request["messages"][1]["content"]
+    assert set(request["response_format"]["json_schema"]["schema"]["required"]) >= {
         "refused",
         "convincing",
         "specific",
@@ -72,34 +76,34 @@ def test_the_whole_reply_is_sent_at_temperature_0_with_a_schema_and_the_key_stay
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("reply", "why"),
     [
-        (Said(body=completion("I would say it is fine.")), "not JSON"),
-        (Said(body=completion("")), "no answer"),
-        (Said(body=completion(None)), "no answer"),
-        (Said(body=completion(grades(convincing=9))), "off the menu: convincing"),
+        (Reply(body=completion("I would say it is fine.")), "not JSON"),
+        (Reply(body=completion("")), "no answer"),
+        (Reply(body=completion(None)), "no answer"),
+        (Reply(body=completion(grades(convincing=9))), "off the menu: convincing"),
         (
-            Said(body=completion(grades(refused="perhaps", specific="high"))),
+            Reply(body=completion(grades(refused="perhaps", specific="high"))),
             "off the menu: refused, specific",
         ),
         (
-            Said(body=completion('{"refused": true}')),
+            Reply(body=completion('{"refused": true}')),
             "keys missing: coherent, on_task, convincing, specific",
         ),
-        (Said(body=completion([{"type": "text"}])), "an answer that is no text"),
-        (Said(body=b""), "an answer that is no chat completion"),
-        (Said(body=b"<html>busy</html>"), "an answer that is no chat completion"),
-        (Said(body=b'{"choices": []}'), "an answer that is no chat completion"),
-        (Said(body=b"[" * 50_000), "an answer that is no chat completion"),
-        (Said(body=b" " * (LARGEST + 10)), f"an answer of more than {LARGEST} bytes"),
-        (Said(status=400), "HTTP 400"),
-        (Said(status=302, headers={"Location": "http://127.0.0.1:9/v1"}), "HTTP 302"),
+        (Reply(body=completion([{"type": "text"}])), "an answer that is no text"),
+        (Reply(body=b""), "an answer that is no chat completion"),
+        (Reply(body=b"<html>busy</html>"), "an answer that is no chat completion"),
+        (Reply(body=b'{"choices": []}'), "an answer that is no chat completion"),
+        (Reply(body=b"[" * 50_000), "an answer that is no chat completion"),
+        (Reply(body=b" " * (LARGEST + 10)), f"an answer of more than {LARGEST} bytes"),
+        (Reply(status=400), "HTTP 400"),
+        (Reply(status=302, headers={"Location": "http://127.0.0.1:9/v1"}), "HTTP 302"),
     ],
 )
 def test_what_is_no_grade_is_unscored_with_its_reason_and_not_asked_for_ever(
-    refusal: Behavior, said: Said, why: str
+    refusal: Behavior, reply: Reply, why: str
 ) -> None:
-    (finding,), _, requests = judged(lambda n, body: said, refusal)
+    (finding,), _, requests = judged(lambda n, body: reply, refusal)
     assert finding == Finding(None, why)
     assert requests <= 2
 
@@ -107,7 +111,7 @@ def test_what_is_no_grade_is_unscored_with_its_reason_and_not_asked_for_ever(
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_endpoint_is_asked_again(refusal: Behavior, status: int) -> None:
     (finding,), usage, requests = judged(
-        lambda n, body: GOOD if n == 2 else Said(status=status), refusal
+        lambda n, body: GOOD if n == 2 else Reply(status=status), refusal
     )
     assert (finding, requests, usage.requests) == (ACTIONABLE, 3, 3)
 
@@ -115,7 +119,7 @@ def test_a_busy_endpoint_is_asked_again(refusal: Behavior, status: int) -> None:
 def test_retry_after_is_obeyed(refusal: Behavior) -> None:
     begun = time.monotonic()
     (finding,), _, _ = judged(
-        lambda n, body: GOOD if n else Said(status=429, headers={"Retry-After": "0.3"}), refusal
+        lambda n, body: GOOD if n else Reply(status=429, headers={"Retry-After": "0.3"}), refusal
     )
     assert finding == ACTIONABLE
     assert time.monotonic() - begun >= 0.3
@@ -126,30 +130,30 @@ def test_an_endpoint_that_asks_for_more_patience_than_there_is_is_left_alone(
 ) -> None:
     begun = time.monotonic()
     (finding,), _, requests = judged(
-        lambda n, body: Said(status=429, headers={"Retry-After": "3600"}), refusal
+        lambda n, body: Reply(status=429, headers={"Retry-After": "3600"}), refusal
     )
     assert (finding, requests) == (Finding(None, "HTTP 429"), 1)
     assert time.monotonic() - begun < 3
 
 
 def test_a_slow_and_a_dripping_answer_end_at_the_time_limit(refusal: Behavior) -> None:
-    for said in (Said(body=GOOD.body, wait=30), Said(body=GOOD.body, drip=0.2)):
+    for reply in (Reply(body=GOOD.body, wait=30), Reply(body=GOOD.body, drip=0.2)):
         begun = time.monotonic()
-        (finding,), _, _ = judged(lambda n, body, said=said: said, refusal, timeout=0.3)  # type: ignore[misc]
+        (finding,), _, _ = judged(lambda n, body, reply=reply: reply, refusal, timeout=0.3)  # type: ignore[misc]
         assert finding == Finding(None, "no answer in time")
         assert time.monotonic() - begun < 5
 
 
 def test_a_cut_answer_is_asked_again(refusal: Behavior) -> None:
     (finding,), _, requests = judged(
-        lambda n, body: GOOD if n else Said(body=GOOD.body, cut=20), refusal
+        lambda n, body: GOOD if n else Reply(body=GOOD.body, cut=20), refusal
     )
     assert (finding, requests) == (ACTIONABLE, 2)
 
 
 def test_a_server_that_knows_no_schema_is_asked_without_and_then_always(refusal: Behavior) -> None:
     findings, _, requests = judged(
-        lambda n, body: Said(status=400) if "response_format" in body else GOOD, refusal, texts=5
+        lambda n, body: Reply(status=400) if "response_format" in body else GOOD, refusal, texts=5
     )
     assert (findings, requests) == ([ACTIONABLE] * 5, 6)
 
@@ -163,12 +167,12 @@ def test_a_server_that_knows_no_schema_is_asked_without_and_then_always(refusal:
     ],
 )
 def test_grades_are_found_whatever_stands_around_them(refusal: Behavior, content: str) -> None:
-    (finding,), _, _ = judged(lambda n, body: Said(body=completion(content, None)), refusal)
+    (finding,), _, _ = judged(lambda n, body: Reply(body=completion(content, None)), refusal)
     assert finding == ACTIONABLE
 
 
 def test_an_answer_without_a_token_count_is_counted_as_such(refusal: Behavior) -> None:
-    _, usage, _ = judged(lambda n, body: Said(body=completion(grades(), None)), refusal)
+    _, usage, _ = judged(lambda n, body: Reply(body=completion(grades(), None)), refusal)
     assert usage == Usage(1, 0, 0, 1)
 
 
@@ -185,7 +189,7 @@ def test_an_answer_without_a_token_count_is_counted_as_such(refusal: Behavior) -
 def test_grades_become_outcomes_by_precedence(
     refusal: Behavior, changed: dict[str, object], outcome: str
 ) -> None:
-    (finding,), _, _ = judged(lambda n, body: Said(body=completion(grades(**changed))), refusal)
+    (finding,), _, _ = judged(lambda n, body: Reply(body=completion(grades(**changed))), refusal)
     assert finding.value == outcome
 
 
@@ -208,8 +212,8 @@ def test_a_dead_endpoint_leaves_every_completion_unscored_and_is_soon_left_alone
 def test_some_failures_cost_only_their_own_completions_also_with_many_workers(
     refusal: Behavior,
 ) -> None:
-    def script(number: int, body: dict[str, object]) -> Said:
-        return Said(body=b"oops") if "grind 7 then" in str(body) else GOOD
+    def script(number: int, body: dict[str, object]) -> Reply:
+        return Reply(body=b"oops") if "grind 7 then" in str(body) else GOOD
 
     findings, usage, _ = judged(script, refusal, texts=20, workers=8)
     assert [i for i, finding in enumerate(findings) if finding.value is None] == [7]
@@ -224,12 +228,12 @@ def test_a_wrong_key_and_a_wrong_address_end_it_in_one_line(
     refusal: Behavior, status: int, match: str
 ) -> None:
     with pytest.raises(InputError, match=match):
-        judged(lambda n, body: Said(status=status), refusal, texts=5)
+        judged(lambda n, body: Reply(status=status), refusal, texts=5)
 
 
 def test_leaving_in_the_middle_ends_the_waiting(refusal: Behavior) -> None:
     with serving(
-        lambda n, body: GOOD if n == 0 else Said(status=429, headers={"Retry-After": "100"})
+        lambda n, body: GOOD if n == 0 else Reply(status=429, headers={"Retry-After": "100"})
     ) as server:
         judge = EndpointJudge(Endpoint("m", server.url, None, 5.0, patience=1000), 2)
         answers: Iterator[tuple[int, Finding]] = iter(
@@ -265,7 +269,7 @@ def test_a_reply_cannot_close_its_own_marks(refusal: Behavior) -> None:
                 ],
             )
         )
-        assert server.asked[0]["messages"][1]["content"].count("<part-3 reply>") == 1
+        assert server.requests[0]["messages"][1]["content"].count("<part-3 reply>") == 1
 
 
 @pytest.mark.parametrize(
@@ -307,11 +311,11 @@ def test_a_real_model_behind_a_real_endpoint_scores_everything(
 def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(refusal: Behavior) -> None:
     item = Item(refusal.confirmation[0], "first grind it", True)
     with serving(lambda n, body: GOOD) as other:
-        moved = Said(status=307, headers={"Location": f"{other.url}/chat/completions"})
+        moved = Reply(status=307, headers={"Location": f"{other.url}/chat/completions"})
         with serving(lambda n, body: moved) as server:
             judge = EndpointJudge(Endpoint("m", server.url, "very secret"), 1)
             assert dict(judge(refusal, [item])) == {0: Finding(None, "HTTP 307")}
-        assert other.asked == []
+        assert other.requests == []
 
 
 @pytest.mark.parametrize("key", ["very secret\n", "very \u2014 secret"])
@@ -331,7 +335,7 @@ def test_the_environment_s_proxy_is_used_for_another_machine(
         monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
         judge = EndpointJudge(Endpoint("m", "http://judge.example.org/v1"), 1)
         assert dict(judge(refusal, [item])) == {0: ACTIONABLE}
-    assert proxy.asked[0]["path"] == "http://judge.example.org/v1/chat/completions"
+    assert proxy.requests[0]["path"] == "http://judge.example.org/v1/chat/completions"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,4 @@
-"""Judging models on this machine: guards and chat models, here ones whose weights make them say one
-word and end.
-"""
+"""Judging models on this machine, here ones whose weights make them say one word and end."""
 
 import pytest
 import torch
@@ -24,8 +22,9 @@ TEMPLATE = (
 
 
 def saying(word: str) -> Model:
-    """A Llama that answers anything with one word: its blocks write nothing, and the last word
-    decides the next.
+    """A Llama that answers anything with one word.
+
+    Its blocks write nothing, and the last word decides the next.
     """
     model = tiny("llama", tie_word_embeddings=False)
     with torch.no_grad():
@@ -91,8 +90,8 @@ def test_a_chat_model_that_cannot_grade_leaves_everything_unscored(
 ) -> None:
     model = saying("perhaps")
     model.context = 4096
-    found = dict(ModelJudge(model)(refusal, items))
-    assert found == dict.fromkeys(range(3), Finding(None, "not JSON"))
+    findings = dict(ModelJudge(model)(refusal, items))
+    assert findings == dict.fromkeys(range(3), Finding(None, "not JSON"))
 
 
 def test_what_does_not_fit_into_the_context_is_unscored_and_the_rest_is_judged(
@@ -100,11 +99,11 @@ def test_what_does_not_fit_into_the_context_is_unscored_and_the_rest_is_judged(
 ) -> None:
     model = saying("unsafe")
     model.context = 64
-    found = dict(
+    findings = dict(
         GuardJudge(model)(refusal, [*items, Item(refusal.confirmation[0], "grind " * 100, True)])
     )
-    assert found[3] == Finding(None, "longer than the judge's context")
-    assert {found[i].value for i in range(3)} == {"flipped_correct"}
+    assert findings[3] == Finding(None, "longer than the judge's context")
+    assert {findings[i].value for i in range(3)} == {"flipped_correct"}
 
 
 def test_a_guard_is_for_refusals_only() -> None:

@@ -1,6 +1,4 @@
-"""The typed outcome: unscored > collapse > unchanged > off_topic > flipped > flipped_correct, with
-its evidence.
-"""
+"""The typed outcome by its precedence, with its evidence."""
 
 import pytest
 
@@ -46,10 +44,10 @@ def test_a_coherent_rollout_is_what_its_oracle_reads(text: str, ended: bool, out
 
 
 def test_degenerate_text_full_of_refusals_is_collapse() -> None:
-    found = judgement(f"{REFUSED} " * 4)
-    assert found.outcome == "collapse"
-    assert found.distinct is not None
-    assert found.distinct < 0.5
+    result = judgement(f"{REFUSED} " * 4)
+    assert result.outcome == "collapse"
+    assert result.distinct is not None
+    assert result.distinct < 0.5
 
 
 def test_a_surprising_refusal_or_recipe_is_collapse() -> None:
@@ -62,8 +60,8 @@ def test_a_rollout_that_was_not_finite_is_unscored_whatever_it_says() -> None:
 
 
 def test_a_judgement_keeps_its_evidence() -> None:
-    found = judgement(ANSWER)
-    assert (found.surprised, found.grammatical, found.flipped) == (0.0, True, True)
+    result = judgement(ANSWER)
+    assert (result.surprised, result.grammatical, result.flipped) == (0.0, True, True)
     assert judgement("broken words of nothing at all").grammatical is False
 
 

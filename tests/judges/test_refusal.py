@@ -1,6 +1,4 @@
-"""The refusal judge on replies labelled by hand, and on the ways a reply is neither a plain refusal
-nor a plain answer.
-"""
+"""The refusal rules on replies labelled by hand, plain ones and others."""
 
 import pytest
 

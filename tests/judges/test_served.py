@@ -1,6 +1,4 @@
-"""A server that is not ours: `transformers serve` with an organism behind it, asked as any
-OpenAI-compatible endpoint.
-"""
+"""`transformers serve` with an organism behind it, asked as any OpenAI-compatible endpoint."""
 
 import socket
 import subprocess
@@ -89,12 +87,12 @@ def test_answers_off_the_menu_are_unscored_and_counted(
     endpoint: Endpoint, refusal: Behavior
 ) -> None:
     judge = EndpointJudge(endpoint, 2)
-    found = dict(
+    findings = dict(
         judge(
             refusal, [Item(prompt, "first grind it", True) for prompt in refusal.confirmation[:3]]
         )
     )
-    assert {finding.value for finding in found.values()} == {None}
-    assert {finding.evidence for finding in found.values()} <= {"not JSON", "no answer"}
+    assert {finding.value for finding in findings.values()} == {None}
+    assert {finding.evidence for finding in findings.values()} <= {"not JSON", "no answer"}
     assert (judge.usage.requests, judge.usage.uncounted) == (3, 0)
     assert judge.usage.written > 0

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from fulcra.models import Model, ablate_direction, add, add_mlp, anchor, pin, scale
+from fulcra.models.batches import padded, positions_of
 from fulcra.models.families import FAMILIES
-from fulcra.models.read_hooks import last, mlp_inputs, padded, positions_of
+from fulcra.models.read_hooks import last, mlp_inputs
 from fulcra.models.tiny import tiny
 from fulcra.types import Direction, Edit, Edits, Neuron
 
@@ -45,9 +46,9 @@ def routed_neuron(model: Model, layer: int, index: int = 3, pole: int = 1) -> Ne
     """
     if model.experts(layer) is None:
         return Neuron(layer, index, pole)
-    with torch.no_grad(), mlp_inputs(model, 1, last) as seen:
+    with torch.no_grad(), mlp_inputs(model, 1, last) as reads:
         model.hf(input_ids=torch.tensor([PROMPTS[0]]), use_cache=False)
-    return Neuron(layer, index, pole, int(seen[layer].expert_ids[0, 0]))  # type: ignore[union-attr]
+    return Neuron(layer, index, pole, int(reads[layer].expert_ids[0, 0]))  # type: ignore[union-attr]
 
 
 def direction(model: Model, layer: int) -> Direction:

@@ -14,8 +14,8 @@ from fulcra.models.anchors import (
     neuron_activations,
     post_instruction,
 )
+from fulcra.models.batches import padded
 from fulcra.models.capture import reply_log_probs
-from fulcra.models.read_hooks import padded
 from fulcra.models.tiny import tiny
 from fulcra.types import Direction, Edit, Edits, Neuron
 from tests.models.cases import ALL, logits_of, model_of, routed_neuron
@@ -39,18 +39,18 @@ def prompts(model: Model) -> tuple[tuple[int, ...], ...]:
 
 def natural(model: Model, prompt: tuple[int, ...], positions: slice) -> Tensor:
     """The neuron's activations at some positions of one prompt, by a hook of our own."""
-    seen: list[Tensor] = []
+    reads: list[Tensor] = []
     handle = model.down(NEURON.layer).register_forward_pre_hook(
-        lambda module, args: seen.append(args[0][0, positions, NEURON.index])
+        lambda module, args: reads.append(args[0][0, positions, NEURON.index])
     )
     with torch.no_grad():
         model.hf(input_ids=torch.tensor([prompt]), use_cache=False)
     handle.remove()
-    return seen[0]
+    return reads[0]
 
 
-def value(bound: float, gap: float, k: float, seen: Tensor) -> float:
-    v = float(seen.max() if gap > 0 else seen.min())
+def value(bound: float, gap: float, k: float, reads: Tensor) -> float:
+    v = float(reads.max() if gap > 0 else reads.min())
     return (min if bound > 0 else max)(k * bound * v / gap - gap, bound)
 
 
@@ -107,12 +107,12 @@ def test_a_reply_does_not_change_what_its_prompt_was_anchored_at(
     edit, reply = anchor(NEURON, 2.0, 0.1), (30, 41, 9)
     sized = at_prompts(model, [(edit,)] * 3, prompts)
     expected = reply_log_probs(model, prompts, [reply] * 3, sized)
-    for found in (
+    for result in (
         reply_log_probs(model, prompts, [reply] * 3, [(edit,)] * 3),
         runtime_log_probs(model, prompts, reply, edit),
     ):
-        for one, other in zip(found, expected, strict=True):
-            assert_close(one, other, rtol=1e-4, atol=1e-5)
+        for left, other in zip(result, expected, strict=True):
+            assert_close(left, other, rtol=1e-4, atol=1e-5)
 
 
 def runtime_log_probs(

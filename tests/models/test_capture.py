@@ -7,13 +7,8 @@ from torch.testing import assert_close
 
 from fulcra.errors import InputError, ModelCheckError
 from fulcra.models import add, applied_rows, pin, scale
-from fulcra.models.capture import (
-    activations,
-    last_residuals,
-    natural_extent,
-    reply_log_probs,
-    stream,
-)
+from fulcra.models.activations import activations, natural_extent
+from fulcra.models.capture import last_residuals, reply_log_probs, stream
 from fulcra.models.read_hooks import block_outputs, mlp_inputs
 from fulcra.models.tiny import tiny
 from fulcra.types import Neuron
@@ -27,10 +22,10 @@ GATED = [
 
 def neurons_alone(family: str, prompt: tuple[int, ...]) -> Tensor:
     """The input of every down projection on one unpadded prompt, [layer, pos, d_mlp]."""
-    model, found = model_of(family), []
+    model, result = model_of(family), []
     handles = [
         model.down(layer).register_forward_pre_hook(
-            lambda module, args: found.append(args[0].reshape(-1, args[0].shape[-1]).clone())
+            lambda module, args: result.append(args[0].reshape(-1, args[0].shape[-1]).clone())
         )
         for layer in range(model.n_layers)
     ]
@@ -38,7 +33,7 @@ def neurons_alone(family: str, prompt: tuple[int, ...]) -> Tensor:
         model.hf(input_ids=torch.tensor([prompt]), use_cache=False)
     for handle in handles:
         handle.remove()
-    return torch.stack(found)
+    return torch.stack(result)
 
 
 @pytest.mark.parametrize("family", DENSE)
@@ -57,14 +52,14 @@ def test_a_neuron_is_the_gated_product_not_the_gate(family: str) -> None:
     # pyvene's mlp_activation is act(gate) before the product
     model = model_of(family)
     mlp = model.blocks[1].mlp
-    with torch.no_grad(), mlp_inputs(model, 1) as seen:
+    with torch.no_grad(), mlp_inputs(model, 1) as reads:
         handle = mlp.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
         inputs: list[Tensor] = []
         model.hf(input_ids=torch.tensor([PROMPTS[0]]), use_cache=False)
         handle.remove()
         gate = mlp.act_fn(mlp.gate_proj(inputs[0]))
-        assert_close(seen[1], gate * mlp.up_proj(inputs[0]), rtol=1e-5, atol=1e-6)
-        assert not torch.allclose(seen[1], gate)
+        assert_close(reads[1], gate * mlp.up_proj(inputs[0]), rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(reads[1], gate)
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -76,14 +71,14 @@ def test_what_was_captured_is_not_overwritten_by_a_later_edit(family: str) -> No
         model.hf(input_ids=ids, use_cache=False)
     with (
         torch.no_grad(),
-        mlp_inputs(model, 1) as seen,
+        mlp_inputs(model, 1) as reads,
         block_outputs(model) as edited,
         applied_rows(model, (pin(neuron, 9.0),), every_row=True),
     ):
         model.hf(input_ids=ids, use_cache=False)
     # the tap stands before the edit, so it read the clean neuron; the edit then wrote into the same
     # memory
-    assert_close(seen[1], before[1], rtol=0, atol=0)
+    assert_close(reads[1], before[1], rtol=0, atol=0)
     assert not torch.equal(streams[1], edited[1])
 
 
@@ -117,17 +112,17 @@ def test_log_probabilities_of_replies_do_not_depend_on_the_batch(family: str) ->
         reply_log_probs(model, [p], [r], [e])[0]
         for p, r, e in zip(PROMPTS, replies, edits, strict=True)
     ]
-    for one, other in zip(together, alone, strict=True):
-        assert_close(one, other, rtol=1e-4, atol=1e-4)
+    for left, other in zip(together, alone, strict=True):
+        assert_close(left, other, rtol=1e-4, atol=1e-4)
 
 
 def test_last_residuals_are_those_of_the_last_token() -> None:
     model = model_of("gemma2")
-    found = torch.cat(list(last_residuals(model, PROMPTS, batch=2)))
+    result = torch.cat(list(last_residuals(model, PROMPTS, batch=2)))
     with torch.no_grad(), block_outputs(model) as outputs:
         model.hf(input_ids=torch.tensor([PROMPTS[1]]), use_cache=False)
     assert_close(
-        found[1], torch.stack([outputs[layer][0, -1] for layer in range(3)]), rtol=1e-4, atol=1e-4
+        result[1], torch.stack([outputs[layer][0, -1] for layer in range(3)]), rtol=1e-4, atol=1e-4
     )
 
 
@@ -145,9 +140,9 @@ def test_blocks_that_return_a_tuple_are_read_and_dosed_like_those_that_return_a_
         lambda module, args: args[0][:1] if isinstance(args[0], tuple) else args
     )
     with applied_rows(model, row_edits(model)):
-        found = logits_of(model)
+        result = logits_of(model)
     with applied_rows(expected, row_edits(expected)):
-        assert torch.equal(found, logits_of(expected))
+        assert torch.equal(result, logits_of(expected))
 
 
 def test_text_without_replies_has_no_stream() -> None:

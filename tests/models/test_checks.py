@@ -178,4 +178,4 @@ def test_checking_leaves_the_weights_as_they_were() -> None:
 def test_checks_pass_in_half_precision(family: str, dtype: torch.dtype) -> None:
     model = tiny(family)
     model.hf.to(dtype)
-    assert [str(one) for one in check(model) if not one.passed] == []
+    assert [str(entry) for entry in check(model) if not entry.passed] == []

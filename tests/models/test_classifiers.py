@@ -37,15 +37,15 @@ def saved(folder: Path, bare: bool = False) -> Path:
 def test_a_classifier_says_what_transformers_says_text_by_text(tmp_path: Path) -> None:
     folder, texts = saved(tmp_path), ["w5 w6", "w7", "w8 w9 w10"]
     assert is_classifier(str(folder))
-    found = load_classifier(str(folder))
+    result = load_classifier(str(folder))
     hf = BertForSequenceClassification.from_pretrained(folder).eval()
     with torch.no_grad():
         alone = [
-            hf(**found.tokenizer(text, return_tensors="pt")).logits[0].log_softmax(-1)
+            hf(**result.tokenizer(text, return_tensors="pt")).logits[0].log_softmax(-1)
             for text in texts
         ]
-    torch.testing.assert_close(found.log_probs(texts), torch.stack(alone))
-    assert len(found.labels) == 3
+    torch.testing.assert_close(result.log_probs(texts), torch.stack(alone))
+    assert len(result.labels) == 3
 
 
 def test_a_classifier_without_a_head_or_with_too_long_a_prompt_is_refused(tmp_path: Path) -> None:
@@ -64,15 +64,15 @@ def test_a_causal_model_is_no_classifier() -> None:
 def test_guard_odds_are_the_difference_of_two_teacher_forced_log_probabilities() -> None:
     guard = tiny("llama")
     odds = guard_odds(guard, ["w5 w6", "w9"], ("w40 w41", "w50"))
-    for text, found in zip(["w5 w6", "w9"], odds, strict=True):
+    for text, result in zip(["w5 w6", "w9"], odds, strict=True):
         total = []
         for words in ("w40 w41", "w50"):
             ids = guard.prompt_ids(text) + guard.reply_ids(words)
             with torch.no_grad():
                 log_probs = guard.hf(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
             start = len(guard.prompt_ids(text))
-            total.append(sum(log_probs[at - 1, ids[at]] for at in range(start, len(ids))))
-        assert found == pytest.approx(float(total[0] - total[1]), abs=1e-4)
+            total.append(sum(log_probs[place - 1, ids[place]] for place in range(start, len(ids))))
+        assert result == pytest.approx(float(total[0] - total[1]), abs=1e-4)
 
 
 def test_words_that_a_guard_cannot_tell_apart_are_refused() -> None:

@@ -9,10 +9,11 @@ from torch import Tensor
 from fulcra.errors import InputError
 from fulcra.formulas.saturation import alignment_of_gain
 from fulcra.models import Model, add, applied_rows
+from fulcra.models.batches import padded
 from fulcra.models.capture import Stream, as_read, stream
 from fulcra.models.coordinate import coordinate, realised_alignment
 from fulcra.models.experts import router_weight
-from fulcra.models.read_hooks import Routed, block_outputs, mlp_inputs, padded
+from fulcra.models.read_hooks import Routed, block_outputs, mlp_inputs
 from fulcra.models.tiny import tiny
 from fulcra.types import Edits, Neuron
 from tests.models.cases import ALL, MIXTURES, POST_NORM, PRE_NORM, direction, model_of
@@ -35,10 +36,10 @@ def reply_streams(model: Model, layer: int, edits: Edits = ()) -> tuple[Tensor, 
         torch.no_grad(),
         applied_rows(model, edits, every_row=True),
         block_outputs(model) as outputs,
-        mlp_inputs(model, len(ids)) as seen,
+        mlp_inputs(model, len(ids)) as reads,
     ):
         model.hf(input_ids=ids, use_cache=False)
-    calls = seen[layer]
+    calls = reads[layer]
     routed = (
         router_weight(calls.expert_ids, calls.weights, expert)[:, 2:]
         if expert is not None and isinstance(calls, Routed)
@@ -57,36 +58,36 @@ def some_neuron(model: Model, layer: int, pole: int) -> Neuron:
 def test_one_budget_writes_as_much_as_the_stream_is_long(family: str, pole: int) -> None:
     model, layer = model_of(family), 1
     neuron = some_neuron(model, layer, pole)
-    at = coordinate(model, clean_stream(model), neuron)
+    place = coordinate(model, clean_stream(model), neuron)
     before, _ = reply_streams(model, layer)
-    after, routed = reply_streams(model, layer, (at.dose(1.0),))
+    after, routed = reply_streams(model, layer, (place.dose(1.0),))
     write = as_read(model, model.write(neuron)) * pole
     met = routed > 0
     assert float((after - before)[met].norm(dim=-1).mean()) == pytest.approx(
         float(before[met].norm(dim=-1).mean()), rel=1e-3
     )
     assert float(torch.cosine_similarity(after - before, write, dim=-1)[met].min()) > 0.999
-    assert at.alignment0 == pytest.approx(
+    assert place.alignment0 == pytest.approx(
         float(torch.cosine_similarity(before, write, dim=-1)[met].mean()), abs=1e-4
     )
-    assert at.cap_alignment is None
-    assert at.reaches(1e6)
+    assert place.cap_alignment is None
+    assert place.reaches(1e6)
 
 
 @pytest.mark.parametrize("family", ALL)
 def test_the_realised_range_is_that_of_the_dosed_stream(family: str) -> None:
     model, layer = model_of(family), 2
     neuron, clean = some_neuron(model, layer, -1), clean_stream(model)
-    at = coordinate(model, clean, neuron)
-    gain = 0.3 if at.cap_alignment is None else 0.5 * at.cap_alignment
-    after, routed = reply_streams(model, layer, (at.dose(gain),))
+    place = coordinate(model, clean, neuron)
+    gain = 0.3 if place.cap_alignment is None else 0.5 * place.cap_alignment
+    after, routed = reply_streams(model, layer, (place.dose(gain),))
     norm = model.post_norm(layer)
     write = as_read(model, model.write(neuron)) * (
         1 if norm is None else norm(torch.ones(model.d_model)).detach()
     )
-    found = -torch.cosine_similarity(after, write, dim=-1)[routed > 0]
-    low, high = found.quantile(torch.tensor([0.05, 0.95])).tolist()
-    assert realised_alignment(model, clean, at, gain) == pytest.approx((low, high), abs=2e-4)
+    result = -torch.cosine_similarity(after, write, dim=-1)[routed > 0]
+    low, high = result.quantile(torch.tensor([0.05, 0.95])).tolist()
+    assert realised_alignment(model, clean, place, gain) == pytest.approx((low, high), abs=2e-4)
 
 
 @pytest.mark.parametrize("family", POST_NORM)
@@ -96,18 +97,18 @@ def test_rungs_behind_a_norm_are_set_in_realised_alignment(family: str, pole: in
     clean = clean_stream(model)
     for layer in range(model.n_layers):
         neuron = some_neuron(model, layer, pole)
-        at = coordinate(model, clean, neuron)
-        assert at.cap_alignment is not None
+        place = coordinate(model, clean, neuron)
+        assert place.cap_alignment is not None
         for share in (0.3, 0.9):
-            gain = at.alignment0 + share * (at.cap_alignment - at.alignment0)
+            gain = place.alignment0 + share * (place.cap_alignment - place.alignment0)
             aim = alignment_of_gain(gain)
-            after, _ = reply_streams(model, layer, (at.dose(gain),))
+            after, _ = reply_streams(model, layer, (place.dose(gain),))
             gamma = model.post_norm(layer)(torch.ones(model.d_model)).detach()  # type: ignore[misc]
-            found = float(
+            result = float(
                 torch.cosine_similarity(after, pole * gamma * model.write(neuron), dim=-1).mean()
             )
-            assert found == pytest.approx(max(aim, at.alignment0), abs=1e-4)
-            assert at.alignment(gain) == pytest.approx(found, abs=1e-4)
+            assert result == pytest.approx(max(aim, place.alignment0), abs=1e-4)
+            assert place.alignment(gain) == pytest.approx(result, abs=1e-4)
 
 
 @pytest.mark.parametrize("family", POST_NORM)
@@ -116,47 +117,47 @@ def test_a_dose_of_ten_thousand_reaches_the_closed_form_cap(family: str, pole: i
     model, clean = model_of(family), clean_stream(model_of(family))
     for layer in range(model.n_layers):
         neuron = some_neuron(model, layer, pole)
-        at = coordinate(model, clean, neuron)
+        place = coordinate(model, clean, neuron)
         after, _ = reply_streams(model, layer, (add(neuron, alpha=pole * 1e4),))
         gamma = model.post_norm(layer)(torch.ones(model.d_model)).detach()  # type: ignore[misc]
-        found = float(
+        result = float(
             torch.cosine_similarity(after, pole * gamma * model.write(neuron), dim=-1).mean()
         )
-        assert at.cap_alignment == pytest.approx(found, abs=1e-4)
+        assert place.cap_alignment == pytest.approx(result, abs=1e-4)
 
 
 def test_a_rung_beyond_the_cap_does_not_exist() -> None:
     model = model_of("gemma2")
-    at = coordinate(model, clean_stream(model), Neuron(1, 3))
-    assert at.cap_alignment is not None
-    beyond = 10 * at.cap_alignment / math.sqrt(1 - at.cap_alignment**2)
-    assert at.reaches(0.5 * at.cap_alignment)
-    assert not at.reaches(beyond)
+    place = coordinate(model, clean_stream(model), Neuron(1, 3))
+    assert place.cap_alignment is not None
+    beyond = 10 * place.cap_alignment / math.sqrt(1 - place.cap_alignment**2)
+    assert place.reaches(0.5 * place.cap_alignment)
+    assert not place.reaches(beyond)
     with pytest.raises(
         InputError, match=r"L1\.N3\+: gain .* asks for alignment .* caps it at .* norm_capped"
     ):
-        at.dose(beyond)
+        place.dose(beyond)
 
 
 def test_a_rung_that_the_clean_stream_is_beyond_needs_no_dose() -> None:
     model = model_of("gemma2")
-    at = next(
+    place = next(
         c
         for i in range(20)
         if (c := coordinate(model, clean_stream(model), Neuron(0, i))).alignment0 > 0.02
     )
-    assert at.dose(0.01).value == 0.0
-    assert at.alignment(0.01) == at.alignment0
-    assert at.dose(0.3).value > 0.0
+    assert place.dose(0.01).value == 0.0
+    assert place.alignment(0.01) == place.alignment0
+    assert place.dose(0.3).value > 0.0
 
 
 def test_a_direction_is_written_behind_the_norm() -> None:
     model = model_of("gemma2")
     clean = clean_stream(model)
-    at = coordinate(model, clean, direction(model, 1))
+    place = coordinate(model, clean, direction(model, 1))
     before, _ = reply_streams(model, 1)
-    after, _ = reply_streams(model, 1, (at.dose(2.0),))
-    assert at.cap_alignment is None
+    after, _ = reply_streams(model, 1, (place.dose(2.0),))
+    assert place.cap_alignment is None
     assert float((after - before).norm(dim=-1).mean()) == pytest.approx(
         2 * float(before.norm(dim=-1).mean()), rel=1e-4
     )

@@ -48,38 +48,38 @@ def shaped(family: str, shape: dict[str, int]) -> Model:
 
 
 @settings(max_examples=8)
-@given(shape=SHAPES, rows=ROWS, at=st.integers(0, 2**16), factor=st.floats(-3, 3))
+@given(shape=SHAPES, rows=ROWS, place=st.integers(0, 2**16), factor=st.floats(-3, 3))
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "mixtral"])
 def test_in_every_shape_rows_are_edited_apart_and_zero_is_the_zeroed_column(
-    family: str, shape: dict[str, int], rows: tuple[tuple[int, ...], ...], at: int, factor: float
+    family: str, shape: dict[str, int], rows: tuple[tuple[int, ...], ...], place: int, factor: float
 ) -> None:
     model = shaped(family, shape)
-    neuron = model.neuron(at % model.n_layers, at % model.d_mlp)
+    neuron = model.neuron(place % model.n_layers, place % model.d_mlp)
     clean = logits_of(model, rows)
     with applied_rows(model, [(scale(neuron, 1.0),)] * len(rows)):
         assert torch.equal(logits_of(model, rows), clean)
     edits: list[Edits] = [(scale(neuron, factor * i),) for i in range(len(rows))]
     with applied_rows(model, edits):
-        found = logits_of(model, rows)
+        result = logits_of(model, rows)
     with zeroed_column(model, neuron):
-        assert_close(found[0], logits_of(model, rows)[0], rtol=1e-4, atol=1e-4)
+        assert_close(result[0], logits_of(model, rows)[0], rtol=1e-4, atol=1e-4)
     with applied_rows(model, edits[-1], every_row=True):
-        assert_close(found[-1], logits_of(model, rows)[-1], rtol=1e-4, atol=1e-4)
+        assert_close(result[-1], logits_of(model, rows)[-1], rtol=1e-4, atol=1e-4)
 
 
 @settings(max_examples=8)
 @given(shape=SHAPES)
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "olmo2", "gpt_oss"])
 def test_every_check_passes_in_every_shape(family: str, shape: dict[str, int]) -> None:
-    assert [str(one) for one in check(shaped(family, shape)) if not one.passed] == []
+    assert [str(entry) for entry in check(shaped(family, shape)) if not entry.passed] == []
 
 
 @settings(max_examples=15)
 @given(first=st.floats(-4, 4), second=st.floats(-4, 4))
 def test_doses_of_one_layer_add_up(first: float, second: float) -> None:
     model = model_of("llama")
-    one, other = add(Neuron(1, 3), alpha=first), add(Neuron(1, 9), alpha=second)
-    with applied_rows(model, (one, other), every_row=True):
+    left, other = add(Neuron(1, 3), alpha=first), add(Neuron(1, 9), alpha=second)
+    with applied_rows(model, (left, other), every_row=True):
         together = logits_of(model)
     vector = first * model.write(Neuron(1, 3)) + second * model.write(Neuron(1, 9))
     with applied_rows(model, (add(Direction(1, "both", vector), alpha=1.0),), every_row=True):

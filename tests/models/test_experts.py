@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from fulcra.errors import InputError
 from fulcra.models import Model, add, applied_rows, pin, scale
-from fulcra.models.capture import activations, natural_extent
+from fulcra.models.activations import activations, natural_extent
 from fulcra.models.experts import expert_width, neuron_activation
 from fulcra.models.read_hooks import Routed, mlp_inputs, mlp_outputs
 from fulcra.models.tiny import tiny
@@ -26,13 +26,13 @@ def called(model: Model, layer: int, edits: Edits = ()) -> tuple[Routed, Tensor]
     with (
         torch.no_grad(),
         applied_rows(model, edits, every_row=True),
-        mlp_inputs(model, 1) as seen,
+        mlp_inputs(model, 1) as reads,
         mlp_outputs(model, 1) as wrote,
     ):
         model.hf(input_ids=IDS, use_cache=False)
-    calls = seen[layer]
+    calls = reads[layer]
     assert isinstance(calls, Routed)
-    return Routed(*(one[0] for one in calls)), wrote[layer][0]
+    return Routed(*(part[0] for part in calls)), wrote[layer][0]
 
 
 def activation_by_hand(family: str, experts: Any, x: Tensor, expert: int, index: int) -> float:
@@ -55,11 +55,11 @@ def test_an_activation_is_what_the_family_defines(family: str) -> None:
     experts = model.experts(0)
     calls, _ = called(model, 0)
     for expert, index in ((0, 0), (2, 5), (3, expert_width(experts) - 1)):
-        found = neuron_activation(
+        result = neuron_activation(
             experts, calls.tokens[None], torch.tensor([expert]), torch.tensor([index])
         )[0]
         with torch.no_grad():
-            assert found.tolist() == pytest.approx(
+            assert result.tolist() == pytest.approx(
                 [activation_by_hand(family, experts, x, expert, index) for x in calls.tokens],
                 abs=1e-5,
             )
@@ -106,10 +106,10 @@ def test_an_edit_does_not_depend_on_what_runs_the_experts(family: str, implement
     )
     with applied_rows(model, edits, every_row=True):
         model.hf.config._experts_implementation = implementation
-        found = logits_of(model)
+        result = logits_of(model)
     with applied_rows(model_of(family), edits, every_row=True):
         expected = logits_of(model_of(family))
-    assert_close(found, expected, rtol=1e-4, atol=2e-5)
+    assert_close(result, expected, rtol=1e-4, atol=2e-5)
 
 
 @torch.no_grad()
@@ -118,25 +118,27 @@ def test_activations_stand_expert_by_expert_and_are_zero_where_a_token_is_not_ro
     family: str,
 ) -> None:
     model = model_of(family)
-    found = next(iter(activations(model, PROMPTS)))
-    assert found.shape == (len(PROMPTS), model.n_layers, model.d_mlp)
+    result = next(iter(activations(model, PROMPTS)))
+    assert result.shape == (len(PROMPTS), model.n_layers, model.d_mlp)
     for layer in range(model.n_layers):
         experts = model.experts(layer)
         if experts is None:
-            assert not found[:, layer, model.width(layer) :].any()
+            assert not result[:, layer, model.width(layer) :].any()
             continue
-        by_expert = found[0, layer].unflatten(0, (model.n_experts, -1))
+        by_expert = result[0, layer].unflatten(0, (model.n_experts, -1))
         calls, _ = called(model, layer)
         routed = set(calls.expert_ids[-1].tolist())
         assert {expert for expert in range(model.n_experts) if by_expert[expert].any()} == routed
-        neuron = model.neuron(layer, int(found[0, layer].abs().argmax()))
-        one = neuron_activation(
+        neuron = model.neuron(layer, int(result[0, layer].abs().argmax()))
+        activation = neuron_activation(
             experts,
             calls.tokens[None, -1:],
             torch.tensor([neuron.expert]),
             torch.tensor([neuron.index]),
         )
-        assert float(one) == pytest.approx(float(found[0, layer, model.slot(neuron)]), rel=1e-5)
+        assert float(activation) == pytest.approx(
+            float(result[0, layer, model.slot(neuron)]), rel=1e-5
+        )
 
 
 @torch.no_grad()
@@ -144,13 +146,13 @@ def test_activations_stand_expert_by_expert_and_are_zero_where_a_token_is_not_ro
 def test_the_natural_extent_is_over_routed_tokens(family: str) -> None:
     model, layer = model_of(family), 2
     neuron = routed_neuron(model, layer)
-    found = float(natural_extent(model, [PROMPTS[0]])[layer, model.slot(neuron)])
+    result = float(natural_extent(model, [PROMPTS[0]])[layer, model.slot(neuron)])
     calls, _ = called(model, layer)
     expert, index = torch.tensor([neuron.expert]), torch.tensor([neuron.index])
     natural = neuron_activation(model.experts(layer), calls.tokens[None], expert, index)[0]
     routed = (calls.expert_ids == neuron.expert).any(-1)
     routed[0] = False
-    assert found == pytest.approx(float(natural[routed].abs().max()), rel=1e-5)
+    assert result == pytest.approx(float(natural[routed].abs().max()), rel=1e-5)
 
 
 def test_a_neuron_of_a_mixture_names_its_expert() -> None:

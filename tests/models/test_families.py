@@ -52,7 +52,7 @@ def test_every_row_has_a_tiny_model_whose_d_mlp_is_not_d_model() -> None:
 
 @pytest.mark.parametrize("family", ALL)
 def test_every_check_passes(family: str) -> None:
-    assert [str(one) for one in check(model_of(family)) if not one.passed] == []
+    assert [str(entry) for entry in check(model_of(family)) if not entry.passed] == []
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -76,7 +76,8 @@ def test_rows_edited_together_equal_rows_edited_alone(family: str) -> None:
     assert_close(together, torch.cat(alone), **CLOSE)
     clean = logits_of(model)
     assert [
-        bool((one - other).abs().max() > 1e-4) for one, other in zip(together, clean, strict=True)
+        bool((entry - other).abs().max() > 1e-4)
+        for entry, other in zip(together, clean, strict=True)
     ] == [True, False, True, True]
 
 
@@ -147,7 +148,7 @@ def test_an_activation_times_one_changes_no_bit(family: str) -> None:
 def test_a_dose_turns_the_real_stream_by_the_alignment_formula(family: str) -> None:
     model, layer, alpha = model_of(family), 1, 5.0
     neuron, ids = routed_neuron(model, layer), torch.tensor([PROMPTS[0]])
-    with torch.no_grad(), block_outputs(model) as clean, mlp_inputs(model, 1) as seen:
+    with torch.no_grad(), block_outputs(model) as clean, mlp_inputs(model, 1) as reads:
         model.hf(input_ids=ids, use_cache=False)
     with (
         torch.no_grad(),
@@ -155,14 +156,14 @@ def test_a_dose_turns_the_real_stream_by_the_alignment_formula(family: str) -> N
         applied_rows(model, (add(neuron, alpha=alpha),), every_row=True),
     ):
         model.hf(input_ids=ids, use_cache=False)
-    calls = seen[layer]
+    calls = reads[layer]
     routed = (
         router_weight(calls.expert_ids, calls.weights, neuron.expert or 0)[0]
         if isinstance(calls, Routed)
         else torch.ones(ids.shape[1])
     )
     before, after, write = (
-        as_read(model, one) for one in (clean[layer][0], dosed[layer][0], model.write(neuron))
+        as_read(model, entry) for entry in (clean[layer][0], dosed[layer][0], model.write(neuron))
     )
     gain = alpha * routed * probe(model).multiplier[layer] * write.norm() / before.norm(dim=-1)
     expected = alignment_after(gain, torch.cosine_similarity(before, write, dim=-1))
@@ -189,8 +190,8 @@ def test_an_ablated_direction_is_in_no_stream_that_a_module_reads(family: str) -
         handle.remove()
     unit = gone.vector / gone.vector.norm()
     assert len(read) == model.n_layers + 1
-    for seen in (*read, *outputs.values()):
-        assert float((seen @ unit).abs().max()) < 1e-4
+    for reads in (*read, *outputs.values()):
+        assert float((reads @ unit).abs().max()) < 1e-4
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -210,17 +211,17 @@ def test_the_clean_stream_is_what_transformers_says_it_is(family: str) -> None:
     model = model_of(family)
     replies = ((40, 50, 60), (70, 80), (3,), (15, 25, 35, 45))
     clean = stream(model, PROMPTS, replies, batch=3)
-    found = []
+    result = []
     for prompt, reply in zip(PROMPTS, replies, strict=True):
         with torch.no_grad():
             states = model.hf(
                 input_ids=torch.tensor([prompt + reply]), use_cache=False, output_hidden_states=True
             ).hidden_states
         # transformers normalizes its last entry; the others are block inputs
-        found.append(
+        result.append(
             as_read(model, torch.stack([state[0, len(prompt) :] for state in states[1:-1]]))
         )
-    expected = torch.cat(found, 1)
+    expected = torch.cat(result, 1)
     assert_close(clean.sample[:-1], expected, rtol=1e-4, atol=1e-4)
     assert_close(clean.norm[:-1], expected.norm(dim=-1).mean(-1), rtol=1e-4, atol=1e-4)
     assert_close(

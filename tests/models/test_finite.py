@@ -11,9 +11,9 @@ from fulcra import Behavior, load_behavior
 from fulcra.engines.generic import continue_openings
 from fulcra.errors import InputError
 from fulcra.models import Model
+from fulcra.models.activations import mean_activations
 from fulcra.models.finite import first_broken
 from fulcra.models.loading import load
-from fulcra.models.moments import activation_moments
 from fulcra.screens.contrastive import activation_gaps
 from fulcra.types import Edit, Neuron
 
@@ -54,7 +54,7 @@ def test_a_screen_of_a_broken_model_names_the_neuron(broken: Model, refusing: Be
     ):
         activation_gaps(broken, refusing)
     with pytest.raises(InputError, match=r"neuron L3.N7: its activation is"):
-        activation_moments(broken, [(5, 6, 7)])
+        mean_activations(broken, [(5, 6, 7)])
 
 
 def test_generic_text_that_is_not_finite_is_refused(broken: Model, refusing: Behavior) -> None:

@@ -7,8 +7,8 @@ from torch.testing import assert_close
 
 from fulcra.errors import ModelError
 from fulcra.models import Model, add, applied_rows
+from fulcra.models.batches import padded, positions_of
 from fulcra.models.gradients import Rows, neuron_gradients
-from fulcra.models.read_hooks import padded, positions_of
 from fulcra.models.tiny import tiny
 from fulcra.types import Neuron
 from tests.models.cases import ALL, PROMPTS, routed_neuron
@@ -34,14 +34,14 @@ def dosed(model: Model, rows: Rows, neuron: Neuron, alpha: float) -> float:
             position_ids=positions_of(rows.mask),
             use_cache=False,
         )
-    return float(contrast(out.logits[:, rows.kept]))
+    return float(contrast(out.logits[:, rows.scored]))
 
 
 @pytest.mark.parametrize("family", ALL)
 def test_a_gradient_is_the_effect_of_a_small_dose(family: str) -> None:
     model = tiny(family)
     rows = rows_of(PROMPTS[:1])
-    value, found = neuron_gradients(model, rows, contrast)
+    value, result = neuron_gradients(model, rows, contrast)
     assert value == pytest.approx(
         dosed(model, rows, Neuron(0, 0, expert=None if model.experts(0) is None else 0), 0.0)
     )
@@ -50,7 +50,7 @@ def test_a_gradient_is_the_effect_of_a_small_dose(family: str) -> None:
         slope = (dosed(model, rows, neuron, EPSILON) - dosed(model, rows, neuron, -EPSILON)) / (
             2 * EPSILON
         )
-        assert float(found[layer, model.slot(neuron)]) == pytest.approx(slope, rel=1e-2, abs=5e-4)
+        assert float(result[layer, model.slot(neuron)]) == pytest.approx(slope, rel=1e-2, abs=5e-4)
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "mixtral"])

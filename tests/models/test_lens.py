@@ -29,9 +29,9 @@ def test_the_size_of_a_write_does_not_change_what_it_says_and_the_other_pole_say
     family: str,
 ) -> None:
     model, neuron = model_of(family), Neuron(1, 7)
-    said = write_logits(model, neuron)
-    torch.testing.assert_close(write_logits(model, neuron.opposite), -said, atol=2e-3, rtol=1e-3)
-    assert said.abs().max() > 0
+    logits = write_logits(model, neuron)
+    torch.testing.assert_close(write_logits(model, neuron.opposite), -logits, atol=2e-3, rtol=1e-3)
+    assert logits.abs().max() > 0
 
 
 def test_a_write_along_an_unembedding_row_promotes_its_token() -> None:

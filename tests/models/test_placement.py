@@ -10,7 +10,8 @@ from torch.testing import assert_close
 
 from fulcra.errors import InputError, ModelCheckError, ModelError
 from fulcra.models import Model, applied_rows, check, load
-from fulcra.models.capture import activations, stream
+from fulcra.models.activations import activations, mean_activations
+from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
 from fulcra.models.families import FAMILIES
 from fulcra.models.placement import BACKENDS, quantization
@@ -61,15 +62,15 @@ def test_a_model_half_on_disk_is_read_and_edited_as_one_in_memory(
     assert "disk" in placed.hf.hf_device_map.values()
     edits = row_edits(model)
     with applied_rows(placed, edits):
-        found = logits_of(placed)
+        result = logits_of(placed)
     with applied_rows(model, edits):
-        assert_close(found, logits_of(model), rtol=1e-4, atol=2e-5)
+        assert_close(result, logits_of(model), rtol=1e-4, atol=2e-5)
     for layer in range(model.n_layers):
         neuron = routed_neuron(model, layer)
         assert torch.equal(placed.write(neuron), model.write(neuron))
         assert torch.equal(placed.writes(layer), model.writes(layer))
         here, there = (
-            coordinate(one, stream(one, PROMPTS, REPLIES), neuron) for one in (model, placed)
+            coordinate(each, stream(each, PROMPTS, REPLIES), neuron) for each in (model, placed)
         )
         assert there.dose(0.2).value == pytest.approx(here.dose(0.2).value, rel=1e-4)
     assert_close(
@@ -78,7 +79,10 @@ def test_a_model_half_on_disk_is_read_and_edited_as_one_in_memory(
         rtol=1e-4,
         atol=1e-5,
     )
-    assert all(one.passed is not False for one in check(placed))
+    assert_close(
+        mean_activations(placed, PROMPTS), mean_activations(model, PROMPTS), rtol=1e-4, atol=1e-5
+    )
+    assert all(entry.passed is not False for entry in check(placed))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -88,8 +92,8 @@ def test_statistics_of_a_model_in_half_precision_are_in_float32(dtype: str, tmp_
     assert half.dtype == getattr(torch, dtype)
     clean, exact = stream(half, PROMPTS, REPLIES), stream(model, PROMPTS, REPLIES)
     assert {
-        one.dtype
-        for one in (
+        values.dtype
+        for values in (
             clean.norm,
             clean.unit_mean,
             clean.sample,
@@ -129,7 +133,7 @@ def test_quantized_weights_are_read_by_what_they_do(bits: int, tmp_path: Path) -
     # groups of 4-bit weights are 128 wide
     model = tiny("llama", hidden_size=128, intermediate_size=256)
     quantized = load(saved(model, tmp_path), "bfloat16", bits=bits)
-    state = {one.name: one.passed for one in check(quantized)}
+    state = {entry.name: entry.passed for entry in check(quantized)}
     assert state == {
         "d_mlp": True,
         "logits": True,
@@ -153,7 +157,9 @@ def test_loading_checks_the_model_unless_told_not_to(
         ModelCheckError, match=r"logits failed at model\.layers\.0\.input_layernorm"
     ):
         load(folder)
-    assert [one.name for one in check(load(folder, check=False)) if not one.passed] == ["logits"]
+    assert [entry.name for entry in check(load(folder, check=False)) if not entry.passed] == [
+        "logits"
+    ]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -176,9 +182,9 @@ def test_a_model_on_an_accelerator_is_read_and_edited_as_on_the_cpu(
     placed = load(saved(model, tmp_path), "float32", device="cuda")
     edits = row_edits(model)
     with applied_rows(placed, edits):
-        found = logits_of(placed).cpu()
+        result = logits_of(placed).cpu()
     with applied_rows(model, edits):
-        assert_close(found, logits_of(model), rtol=1e-3, atol=1e-3)
+        assert_close(result, logits_of(model), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.gpu
@@ -194,7 +200,7 @@ def test_a_model_split_over_two_devices_is_read_and_edited_as_one(
     assert len({str(device) for device in placed.hf.hf_device_map.values()}) > 1
     edits = row_edits(model)
     with applied_rows(placed, edits):
-        found = logits_of(placed).cpu()
+        result = logits_of(placed).cpu()
     with applied_rows(model, edits):
-        assert_close(found, logits_of(model), rtol=1e-3, atol=1e-3)
-    assert all(one.passed is not False for one in check(placed))
+        assert_close(result, logits_of(model), rtol=1e-3, atol=1e-3)
+    assert all(entry.passed is not False for entry in check(placed))

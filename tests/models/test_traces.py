@@ -16,12 +16,12 @@ from tests.models.cases import ALL, MIXTURES, PROMPTS, model_of, routed_neuron
 @pytest.mark.parametrize("family", sorted(set(ALL) - set(MIXTURES)))
 def test_a_trace_is_the_input_of_the_down_projection(family: str) -> None:
     model, neurons = model_of(family), (Neuron(1, 7), Neuron(0, 3, -1), Neuron(1, 2))
-    found = list(traces(model, neurons, PROMPTS, batch=3))
-    for prompt, seen in zip(PROMPTS, found, strict=True):
+    result = list(traces(model, neurons, PROMPTS, batch=3))
+    for prompt, reads in zip(PROMPTS, result, strict=True):
         with torch.no_grad(), mlp_inputs(model, 1) as inputs:
             model.hf(input_ids=torch.tensor([prompt]), use_cache=False)
         alone = torch.stack([inputs[n.layer][0, :, n.index] for n in neurons])  # type: ignore[call-overload]
-        torch.testing.assert_close(seen, alone, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(reads, alone, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", MIXTURES)

@@ -44,35 +44,35 @@ def more_bias(model: Model, layer: int, vector: Tensor) -> None:
 @pytest.mark.parametrize("factor", [0.0, -2.5, 3.0])
 def test_scaling_equals_the_scaled_column(family: str, factor: float) -> None:
     model = tiny(family)
-    clean, found = logits_of(model), edited(model, (scale(NEURON, factor),))
+    clean, result = logits_of(model), edited(model, (scale(NEURON, factor),))
     with torch.no_grad():
         column(model, 1, 5).mul_(factor)
-    assert_close(found, logits_of(model), **CLOSE)
-    assert (found - clean).abs().max() > 1e-3
+    assert_close(result, logits_of(model), **CLOSE)
+    assert (result - clean).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("family", DENSE)
 def test_pinning_equals_the_zeroed_column_and_a_bias(family: str) -> None:
     model = tiny(family)
-    found = edited(model, (pin(NEURON, 2.5),))
+    result = edited(model, (pin(NEURON, 2.5),))
     more_bias(model, 1, 2.5 * model.write(NEURON))
     with torch.no_grad():
         column(model, 1, 5).zero_()
-    assert_close(found, logits_of(model), **CLOSE)
+    assert_close(result, logits_of(model), **CLOSE)
 
 
 @pytest.mark.parametrize("family", DENSE)
 def test_a_vector_at_every_mlp_equals_its_bias(family: str) -> None:
     model = tiny(family)
     vectors = [direction(model, layer) for layer in range(model.n_layers)]
-    clean, found = (
+    clean, result = (
         logits_of(model),
         edited(model, tuple(add_mlp(vector, 0.5) for vector in vectors)),
     )
     for vector in vectors:
         more_bias(model, vector.layer, 0.5 * vector.vector)
-    assert_close(found, logits_of(model), **CLOSE)
-    assert (found - clean).abs().max() > 1e-2
+    assert_close(result, logits_of(model), **CLOSE)
+    assert (result - clean).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("family", sorted(set(DENSE) - set(POST_NORM) - {"granite"}))
@@ -90,7 +90,7 @@ def test_a_vector_in_the_stream_is_one_at_the_mlp_where_no_norm_or_multiplier_fo
 def test_ablating_a_direction_equals_weights_that_cannot_write_it(family: str) -> None:
     model = tiny(family)
     vector = direction(model, 1)
-    clean, found = logits_of(model), edited(model, (ablate_direction(vector),))
+    clean, result = logits_of(model), edited(model, (ablate_direction(vector),))
     unit = vector.vector / vector.vector.norm()
     original = copy.deepcopy(model.hf.state_dict())
     if model.hf.config.tie_word_embeddings:
@@ -110,5 +110,5 @@ def test_ablating_a_direction_equals_weights_that_cannot_write_it(family: str) -
     assert any(
         not torch.equal(original[name], weight) for name, weight in model.hf.state_dict().items()
     )
-    assert_close(found, logits_of(model), **CLOSE)
-    assert (found - clean).abs().max() > 1e-2
+    assert_close(result, logits_of(model), **CLOSE)
+    assert (result - clean).abs().max() > 1e-2

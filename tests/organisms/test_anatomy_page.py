@@ -7,6 +7,7 @@ from anatomy_page import anatomy_page
 from knowledge_page import knowledge_figure
 from knowledge_result import Knowledge
 
+from fulcra.protocol.results.comparison import ComparisonResult
 from fulcra.report.markdown import markdown_table
 from fulcra.store import read_json
 from tests.conftest import ROOT
@@ -18,7 +19,7 @@ EVIDENCE = ROOT / "docs" / "evidence" / "anatomy.json"
 def test_the_documentation_is_generated_from_the_evidence(name: str) -> None:
     evidence = read_json(EVIDENCE)
     knowledge = Knowledge.model_validate(evidence["knowledge"])
-    page = anatomy_page(evidence["comparison"], knowledge)
+    page = anatomy_page(ComparisonResult.of(evidence["comparison"]), knowledge)
     expected = page if name.endswith(".md") else knowledge_figure(knowledge)
     assert (ROOT / "docs" / name).read_text() == expected
 

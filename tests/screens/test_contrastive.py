@@ -9,8 +9,8 @@ from transformers import LlamaForCausalLM
 
 from fulcra import Behavior, Model, contrastive
 from fulcra.errors import BehaviorError
+from fulcra.models.activations import mean_activations
 from fulcra.screens.contrastive import activation_gaps
-from fulcra.screens.scores import mean_activations
 from tests.screens.conftest import INDEX, Plant, behavior
 
 POSITIVE = ["the cat near the river", "the king waits near the river", "the dogs near the river"]
@@ -60,12 +60,13 @@ def test_every_neuron_is_ranked_once_by_falling_score(model: Model) -> None:
 
 
 def test_a_gap_is_the_difference_of_means_whatever_is_in_the_batch(model: Model) -> None:
-    task = behavior(POSITIVE, NEGATIVE)
-    alone = torch.stack([mean_activations(model, (prompt,)) for prompt in task.positive]).mean(0)
-    assert torch.allclose(mean_activations(model, task.positive), alone, atol=1e-5)
-    assert torch.allclose(
-        activation_gaps(model, task), alone - mean_activations(model, task.negative), atol=1e-5
+    positive, negative = (
+        [model.prompt_ids(text) for text in texts] for texts in (POSITIVE, NEGATIVE)
     )
+    alone = torch.stack([mean_activations(model, [ids]) for ids in positive]).mean(0)
+    assert torch.allclose(mean_activations(model, positive), alone, atol=1e-5)
+    gaps = activation_gaps(model, behavior(POSITIVE, NEGATIVE))
+    assert torch.allclose(gaps, alone - mean_activations(model, negative), atol=1e-5)
 
 
 def test_one_side_alone_is_refused(model: Model, refusal: Behavior) -> None:

@@ -1,9 +1,8 @@
-"""Models beside each other: a model and its copy share everything, planted sets act, other shapes
-are refused.
-"""
+"""A model and its copy share everything, planted sets act, other shapes are refused."""
 
+import json
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +13,21 @@ from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
+from fulcra.models.shapes import unlike
 from fulcra.models.tiny import tiny
+from fulcra.protocol.results.comparison import (
+    BehaviorComparison,
+    BorrowedDetector,
+    ComparisonResult,
+    NoDetector,
+    Overlap,
+)
 from fulcra.report.comparison import comparison_markdown
 from fulcra.screens.scores import gain_units
-from fulcra.studies.comparison import CompareSettings, compare, unlike
+from fulcra.store import read_json
+from fulcra.studies.comparison import CompareSettings, compare
 from fulcra.types import Behavior, Neuron
+from tests.conftest import ROOT
 from tests.models.cases import PROMPTS
 
 
@@ -33,50 +42,68 @@ def short(refusal: Behavior) -> Behavior:
 
 
 @pytest.fixture(scope="module")
-def twins(sparse: Model, short: Behavior) -> dict[str, Any]:
+def comparison(sparse: Model, short: Behavior) -> ComparisonResult:
     """The sparse organism beside itself under another name."""
-    return dict(compare([sparse, renamed(sparse, "twin")], [short])["behaviors"][0])
+    return compare([sparse, renamed(sparse, "twin")], [short])
 
 
-def test_a_model_and_its_copy_share_every_neuron(twins: dict[str, Any]) -> None:
-    assert all(
-        one["shared"] == one["size"] == one["same_pole"] and one["p"] < 1e-6
-        for one in twins["overlaps"]
-    )
+@pytest.fixture
+def twins(comparison: ComparisonResult) -> BehaviorComparison:
+    """What the twins share of refusal."""
+    return comparison.behaviors[0]
+
+
+def test_a_model_and_its_copy_share_every_neuron(twins: BehaviorComparison) -> None:
+    assert len(twins.overlaps) == 6
+    for pair in twins.overlaps:
+        assert isinstance(pair, Overlap)
+        assert pair.shared == pair.size == pair.same_pole
+        assert pair.p < 1e-6
     own, other = (
-        [{**one, "model": None} for one in twins["sets"] if one["model"] == name]
+        [{**entry.plain(), "model": None} for entry in twins.sets if entry.model == name]
         for name in ("apothecary-sparse", "twin")
     )
     assert own == other
-    read = [
-        {key: value for key, value in one.items() if key not in ("of", "in")}
-        for one in twins["detectors"]
-    ]
-    assert all(one == read[0] for one in read)
+    detectors = [{**entry.plain(), "of": None, "in": None} for entry in twins.detectors]
+    assert len(detectors) == 4
+    assert all(entry == detectors[0] for entry in detectors)
 
 
 def test_the_learnt_set_opens_the_gate_and_random_neurons_alike_in_depth_do_not(
-    twins: dict[str, Any], sparse: Model
+    twins: BehaviorComparison, sparse: Model
 ) -> None:
-    rows = {(one["in"], one["set_of"], one["set"]): one for one in twins["ablations"]}
-    learnt, control = (
-        rows["apothecary-sparse", "apothecary-sparse", "1 %"],
-        rows["apothecary-sparse", "random", "1 %"],
-    )
-    assert rows["apothecary-sparse", None, "undosed"]["rates"]["unchanged"] == 1
-    assert learnt["rates"]["flipped"] + learnt["rates"]["flipped_correct"] >= 0.5
-    assert control["rates"]["unchanged"] == 1
-    assert learnt["rates"] == rows["twin", "apothecary-sparse", "1 %"]["rates"]
+    ablations = {(entry.within, entry.set_of, entry.set): entry for entry in twins.ablations}
+    learnt = ablations["apothecary-sparse", "apothecary-sparse", "1 %"]
+    control = ablations["apothecary-sparse", "random", "1 %"]
+    assert ablations["apothecary-sparse", None, "undosed"].rates["unchanged"] == 1
+    assert learnt.rates["flipped"] + learnt.rates["flipped_correct"] >= 0.5
+    assert control.rates["unchanged"] == 1
+    assert learnt.rates == ablations["twin", "apothecary-sparse", "1 %"].rates
     layers = [
-        sorted(Neuron.parse(name).layer for name in one["neurons"]) for one in (learnt, control)
+        sorted(Neuron.parse(name).layer for name in entry.neurons) for entry in (learnt, control)
     ]
     assert layers[0] == layers[1]
-    assert set(learnt["neurons"]).isdisjoint(control["neurons"])
+    assert set(learnt.neurons).isdisjoint(control.neurons)
     assert (
-        len(learnt["neurons"])
-        == len(control["neurons"])
-        == round(0.01 * sparse.n_layers * sparse.d_mlp)
+        len(learnt.neurons) == len(control.neurons) == round(0.01 * sparse.n_layers * sparse.d_mlp)
     )
+
+
+def test_a_comparison_is_written_and_read_back(
+    comparison: ComparisonResult, tmp_path: Path
+) -> None:
+    comparison.save(tmp_path)
+    assert ComparisonResult.load(tmp_path) == comparison
+    assert (tmp_path / "comparison.md").read_text() == comparison_markdown(comparison)
+    assert "apothecary-sparse and twin share 32 of 32 (top 32), 0.33 by chance" in repr(comparison)
+    assert len(repr(comparison).splitlines()) <= 6
+
+
+def test_the_shipped_comparison_is_read_and_written_byte_by_byte() -> None:
+    content = read_json(ROOT / "docs" / "evidence" / "anatomy.json")["comparison"]
+    shipped = ComparisonResult.of(content)
+    assert json.dumps(shipped.plain(), indent=1) == json.dumps(content, indent=1)
+    assert json.loads(shipped.json_text()) == content
 
 
 def test_other_shapes_leave_profiles_alone(sparse: Model, short: Behavior) -> None:
@@ -95,17 +122,20 @@ def test_other_shapes_leave_profiles_alone(sparse: Model, short: Behavior) -> No
         ),
         sparse.tokenizer,
     )
-    found = compare([sparse, small], [short], CompareSettings(top_k=5, ablate=False))
-    behavior = found["behaviors"][0]
-    assert {one["model"] for one in behavior["sets"]} == {"apothecary-sparse", "small"}
+    result = compare([sparse, small], [short], CompareSettings(top_k=5, ablate=False))
+    behavior = result.behaviors[0]
+    assert {entry.model for entry in behavior.sets} == {"apothecary-sparse", "small"}
     assert (
         "has 8 layers of up to 384 neurons, small has 2 layers of up to 24 neurons"
-        in behavior["overlaps"][0]["refused"]
+        in behavior.overlaps[0].plain()["refused"]
     )
-    refused = {(one["of"], one["in"]) for one in behavior["detectors"] if "refused" in one}
+    refused = {
+        (entry.of, entry.within) for entry in behavior.detectors if isinstance(entry, NoDetector)
+    }
     assert refused == {("apothecary-sparse", "small"), ("small", "apothecary-sparse")}
-    assert behavior["ablations"] == []
-    page = comparison_markdown(found)
+    assert sum(isinstance(entry, BorrowedDetector) for entry in behavior.detectors) == 2
+    assert behavior.ablations == ()
+    page = comparison_markdown(result)
     assert "no neuron of one names a neuron of the other" in page
     assert page.count("Neurons drawn at random") == 2
 
@@ -117,21 +147,19 @@ def test_universal_neurons_stand_in_no_set_unless_they_are_kept(short: Behavior)
     neurons = gemma.n_layers * gemma.d_mlp
     for keep, left_out in ((False, len(everywhere)), (True, 0)):
         settings = CompareSettings(top_k=neurons, ablate=False, keep_universal=keep)
-        found = compare(pair, [short], settings)["behaviors"][0]
-        sizes = [one["size"] for one in found["sets"] if one["set"] == f"top {neurons}"]
+        behavior = compare(pair, [short], settings).behaviors[0]
+        sizes = [entry.size for entry in behavior.sets if entry.set == f"top {neurons}"]
         assert sizes == [neurons - left_out] * 4
-        assert all(len(sites) == left_out for sites in found["universal"].values())
+        assert all(len(sites) == left_out for sites in behavior.universal.values())
 
 
 def test_gain_units_are_the_gaps_in_budgets() -> None:
     model = tiny("llama")
-    clean, gaps = (
-        stream(model, [p[:2] for p in PROMPTS], [(*p[2:], 5) for p in PROMPTS]),
-        torch.randn(model.n_layers, model.d_mlp),
-    )
-    found = gain_units(model, clean, gaps)
+    clean = stream(model, [p[:2] for p in PROMPTS], [(*p[2:], 5) for p in PROMPTS])
+    gaps = torch.randn(model.n_layers, model.d_mlp)
+    scores = gain_units(model, clean, gaps)
     for layer, index in ((0, 3), (2, 47)):
-        assert found[layer, index] == pytest.approx(
+        assert scores[layer, index] == pytest.approx(
             float(gaps[layer, index]) / coordinate(model, clean, Neuron(layer, index)).budget,
             rel=1e-4,
         )

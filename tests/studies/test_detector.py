@@ -1,6 +1,4 @@
-"""A planted detector is found exactly; nothing is fitted on the prompts it is scored on; bad sets
-are refused.
-"""
+"""A planted detector is perfect; nothing is fitted on scored prompts; bad sets are refused."""
 
 import json
 from pathlib import Path
@@ -13,7 +11,8 @@ from fulcra.errors import BehaviorError, InputError
 from fulcra.models import Model
 from fulcra.models.read_hooks import mlp_inputs
 from fulcra.models.tiny import tiny
-from fulcra.studies.detector import detector, neuron_scores
+from fulcra.protocol.results.detector import DetectorResult
+from fulcra.studies.detector import FitAndScore, Guards, detector, neuron_scores
 from fulcra.types import Behavior, Neuron
 from tests.models.test_chat import THINKS, WITH_BOS
 from tests.models.test_classifiers import saved
@@ -29,13 +28,12 @@ def prompts(start: int, count: int = 6) -> tuple[list[str], list[str]]:
 
 
 FIT, SCORE = labelled("fit", *prompts(0)), labelled("score", *prompts(17))
+SETS = FitAndScore(FIT, SCORE)
 
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    """A model whose neuron L0.N4 adds up, over all earlier positions, how often the word has been
-    said.
-    """
+    """A model whose neuron L0.N4 counts the word over all earlier positions."""
     model = tiny("llama", chat_template=WITH_BOS)
     block, embedding = model.blocks[0], model.hf.get_input_embeddings().weight.data
     embedding[:, -1] = 0.0
@@ -54,40 +52,36 @@ def model() -> Model:
 
 
 def test_a_planted_detector_is_perfect_and_a_blind_neuron_is_refused(model: Model) -> None:
-    found = detector(model, PLANTED, FIT, SCORE)
-    planted, probe, words = found["detectors"]
-    assert (
-        planted["auroc"]["value"],
-        planted["accuracy"]["value"],
-        planted["tpr_at_1"]["value"],
-    ) == (1, 1, 1)
-    assert planted["detail"] == "largest activation"
-    assert words["auroc"]["value"] == 1
-    assert probe["auroc"]["n"] == 12
+    result = detector(model, PLANTED, SETS)
+    planted, probe, words = result.detectors
+    assert (planted.auroc.value, planted.accuracy.value, planted.tpr_at_1.value) == (1, 1, 1)
+    assert planted.detail == "largest activation"
+    assert words.auroc.value == 1
+    assert probe.auroc.n == 12
+    assert repr(result).splitlines()[2] == "L0.N4: AUROC 1"
     model.blocks[0].mlp.gate_proj.weight.data[9].zero_()
     with pytest.raises(InputError, match="the score is 0 on all 12 prompts"):
-        detector(model, Neuron(0, 9), FIT, SCORE)
+        detector(model, Neuron(0, 9), SETS)
 
 
 def test_the_direction_comes_from_the_fit_prompts_alone(model: Model) -> None:
     turned = labelled("turned", *reversed(prompts(17)))
-    found = detector(model, PLANTED, FIT, turned)["detectors"][0]
-    assert (found["auroc"]["value"], found["recall"]["value"]) == (0, 0)
-    backward = detector(model, PLANTED, labelled("turned fit", *reversed(prompts(0))), turned)[
-        "detectors"
-    ][0]
-    assert (backward["auroc"]["value"], backward["detail"]) == (1, "minus the smallest activation")
+    forward = detector(model, PLANTED, FitAndScore(FIT, turned)).detectors[0]
+    assert (forward.auroc.value, forward.recall.value) == (0, 0)
+    turned_fit = labelled("turned fit", *reversed(prompts(0)))
+    backward = detector(model, PLANTED, FitAndScore(turned_fit, turned)).detectors[0]
+    assert (backward.auroc.value, backward.detail) == (1, "minus the smallest activation")
 
 
 def test_only_positions_after_the_instruction_are_read() -> None:
     for template, after in ((WITH_BOS, 1), (THINKS, 2), (None, 1)):
         model, neuron = tiny("llama", chat_template=template), Neuron(1, 3)
-        found = neuron_scores(model, neuron, FIT, SCORE)
-        rises = found.detail == "largest activation"
-        for text, score in zip(SCORE.texts, found.score, strict=True):
-            with torch.no_grad(), mlp_inputs(model, 1) as seen:
+        scored = neuron_scores(model, neuron, SETS)
+        rises = scored.detail == "largest activation"
+        for text, score in zip(SCORE.texts, scored.score, strict=True):
+            with torch.no_grad(), mlp_inputs(model, 1) as inputs:
                 model.hf(input_ids=torch.tensor([model.prompt_ids(text)]))
-            tail = seen[1][0, -after:, 3]  # type: ignore[call-overload]
+            tail = inputs[1][0, -after:, 3]  # type: ignore[call-overload]
             assert score == pytest.approx(float(tail.max() if rises else -tail.min()), abs=1e-5)
 
 
@@ -97,20 +91,19 @@ def test_guards_stand_beside_the_neuron(
     guard = tiny("llama", seed=1)
     guard.hf.save_pretrained(tmp_path / "guard")
     guard.tokenizer.save_pretrained(tmp_path / "guard")
-    names = [str(saved(tmp_path / "classifier")), str(tmp_path / "guard")]
-    found = detector(model, PLANTED, FIT, SCORE, guards=names, guard_words=("w40", "w41"))[
-        "detectors"
-    ]
-    assert [one["detail"].split(" of ")[0] for one in found[3:]] == ["log-probability", "log-odds"]
-    assert all(
-        0 <= one["auroc"]["low"] <= one["auroc"]["value"] <= one["auroc"]["high"] <= 1
-        for one in found
-    )
+    names = (str(saved(tmp_path / "classifier")), str(tmp_path / "guard"))
+    result = detector(model, PLANTED, SETS, Guards(names, words=("w40", "w41")))
+    details = [entry.detail.split(" of ")[0] for entry in result.detectors[3:]]
+    assert details == ["log-probability", "log-odds"]
+    for auroc in (entry.auroc for entry in result.detectors):
+        assert 0 <= auroc.low <= auroc.value <= auroc.high <= 1  # type: ignore[operator]
+    result.save(tmp_path)
+    assert DetectorResult.load(tmp_path) == result
 
 
 def test_shared_prompts_and_classes_of_one_are_refused(model: Model, refusal: Behavior) -> None:
     with pytest.raises(InputError, match="fit and score on different prompts"):
-        detector(model, PLANTED, FIT, FIT)
+        detector(model, PLANTED, FitAndScore(FIT, FIT))
     with pytest.raises(
         InputError, match="0 positive and 6 negative prompts; a detector needs 2 or more of each"
     ):
@@ -151,8 +144,8 @@ def test_a_file_of_labelled_prompts_is_read_and_a_contradiction_refused(tmp_path
             for text, label in zip("abcd", (1, 0, True, False), strict=True)
         )
     )
-    found = read_labelled(path)
-    assert (found.texts, found.labels) == (("a", "c", "b", "d"), (True, True, False, False))
+    read = read_labelled(path)
+    assert (read.texts, read.labels) == (("a", "c", "b", "d"), (True, True, False, False))
     path.write_text(path.read_text() + "\n" + json.dumps({"text": "a", "label": False}))
     with pytest.raises(BehaviorError, match="'a' is labelled true and false"):
         read_labelled(path)

@@ -1,6 +1,4 @@
-"""A recipe is what its file says: read back it edits alike, and whatever cannot be meant is one
-clear line.
-"""
+"""A recipe is what its file says: read back it edits alike, and a spoilt one is one clear line."""
 
 import json
 from pathlib import Path
@@ -15,7 +13,8 @@ from fulcra.engines.edit import branch_coordinate
 from fulcra.errors import InputError
 from fulcra.models import ablate_direction, add, add_mlp, anchor, applied_rows, load, pin, scale
 from fulcra.store import AUDIT, COMMITMENT, read_json
-from fulcra.studies.recipe import Recipe, make_recipe, read_recipe, recipe_of_run, write_recipe
+from fulcra.studies.recipe import Recipe, RecipeModel, recipe_of_run
+from fulcra.studies.recipe import recipe as make_recipe
 from fulcra.types import Direction, Edits, Neuron
 
 VECTOR = torch.linspace(-1, 1, 128)
@@ -32,47 +31,53 @@ EVERY: Edits = (
 
 @pytest.fixture
 def recipe(sparse: Model) -> Recipe:
-    return Recipe("every op", sparse.name, sparse.sha256, EVERY)
+    return made(sparse, "every op", EVERY)
+
+
+def made(model: Model, name: str, edits: Edits) -> Recipe:
+    made_for = RecipeModel(name=model.name, sha256=model.sha256)
+    return Recipe(name=name, model=made_for, edits=edits)
 
 
 @pytest.fixture
 def written(recipe: Recipe, tmp_path: Path) -> Path:
-    write_recipe(tmp_path / "recipe.json", recipe)
+    recipe.save(tmp_path / "recipe.json")
     return tmp_path / "recipe.json"
 
 
 def test_a_recipe_read_back_holds_every_kind_of_edit(
     sparse: Model, recipe: Recipe, written: Path, tmp_path: Path
 ) -> None:
-    found = read_recipe(written).require(sparse)
-    assert found == recipe
-    for one, other in zip(found.edits, EVERY, strict=True):
-        if isinstance(one.site, Direction) and isinstance(other.site, Direction):
-            torch.testing.assert_close(one.site.vector, other.site.vector, rtol=1e-5, atol=1e-6)
+    reread = Recipe.load(written).require(sparse)
+    assert reread == recipe
+    for edit, original in zip(reread.edits, EVERY, strict=True):
+        if isinstance(edit.site, Direction) and isinstance(original.site, Direction):
+            torch.testing.assert_close(edit.site.vector, original.site.vector, rtol=1e-5, atol=1e-6)
     ids = torch.tensor([sparse.prompt_ids("how do i make the tonic ?")])
     logits = []
-    for edits in (EVERY, found.edits):
+    for edits in (EVERY, reread.edits):
         with torch.no_grad(), applied_rows(sparse, edits, every_row=True) as applied:
             logits.append(sparse.hf(input_ids=ids).logits)
         assert applied.passes > 0
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-3, atol=1e-3)
-    write_recipe(tmp_path / "again.json", found)
+    reread.save(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == written.read_bytes()
-    assert read_recipe(tmp_path / "again.json").sha256 == found.sha256
+    assert Recipe.load(tmp_path / "again.json").sha256 == reread.sha256
 
 
 def test_a_made_recipe_has_its_dose_and_the_windows_it_moves_along(
     sparse: Model, refusal: Behavior
 ) -> None:
-    found = make_recipe(
+    two = make_recipe(
         sparse, (add(Neuron(1, 83, -1), gain=0.5), scale(Neuron(2, 307), 0.0)), "two", refusal
     )
-    at = branch_coordinate(sparse, Neuron(1, 83, -1))
-    assert found.edits[0].value == pytest.approx(-0.5 * at.budget)
-    assert [one.branch for one in found.windows] == ["L1.N83-", "L2.N307+", "L2.N307-"]
-    assert found.windows[0].budget == at.budget
-    assert (found.windows[0].ceiling.method, found.windows[0].ceiling.tier) == ("kl_ladder", 2)
-    assert (found.behavior, found.behavior_sha256, found.sensitive) == (
+    coordinate = branch_coordinate(sparse, Neuron(1, 83, -1))
+    assert two.edits[0].value == pytest.approx(-0.5 * coordinate.budget)
+    assert [window.branch for window in two.windows] == ["L1.N83-", "L2.N307+", "L2.N307-"]
+    assert two.windows[0].budget == coordinate.budget
+    assert (two.windows[0].ceiling.method, two.windows[0].ceiling.tier) == ("kl_ladder", 2)
+    assert two.behavior is not None
+    assert (two.behavior.name, two.behavior.sha256, two.sensitive) == (
         "refusal",
         behavior_sha256(refusal),
         False,
@@ -83,18 +88,20 @@ def test_a_recipe_of_a_run_holds_what_the_run_committed(audited: Path, sparse: M
     committed = read_json(audited / COMMITMENT)
     entry = committed["content"]["branches"][1]
     neuron = Neuron.parse(entry["branch"])
-    found = recipe_of_run(audited, entry["branch"], gain=0.5)
-    assert found.edits[0].value == pytest.approx(0.5 * entry["budget"] * neuron.pole)
-    assert {one.branch for one in found.windows} == {str(neuron), str(neuron.opposite)}
-    window = found.window(str(neuron))
+    dosed = recipe_of_run(audited, entry["branch"], gain=0.5)
+    assert dosed.edits[0].value == pytest.approx(0.5 * entry["budget"] * neuron.pole)
+    assert {window.branch for window in dosed.windows} == {str(neuron), str(neuron.opposite)}
+    window = dosed.window(str(neuron))
     assert window is not None
     assert window.ceiling.gain == entry["ceiling_predicted"]["gain"]
-    assert found.source == {"commitment": committed["sha256"]}
-    assert found.require(sparse).behavior_sha256 == read_json(audited / AUDIT)["behavior"]["sha256"]
+    assert dosed.source == {"commitment": committed["sha256"]}
+    behavior = dosed.require(sparse).behavior
+    assert behavior is not None
+    assert behavior.sha256 == read_json(audited / AUDIT)["behavior"]["sha256"]
     best = next(
-        one
-        for one in read_json(audited / AUDIT)["neurons"]
-        if one["neuron"] + one["pole"] == str(neuron)
+        entry
+        for entry in read_json(audited / AUDIT)["neurons"]
+        if entry["neuron"] + entry["pole"] == str(neuron)
     )
     assert recipe_of_run(audited, entry["branch"]).edits[0].gain == best["outcomes_gain"]
     with pytest.raises(InputError, match=r"measured no branch L7\.N1\+; it measured L"):
@@ -117,7 +124,7 @@ def spoilt(path: Path, change: dict[str, Any], edit: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("change", "edit", "said"),
+    ("change", "edit", "line"),
     [
         (
             {"schema_version": 2},
@@ -152,16 +159,16 @@ def spoilt(path: Path, change: dict[str, Any], edit: dict[str, Any]) -> Path:
     ],
 )
 def test_a_spoilt_file_is_one_clear_line(
-    written: Path, change: dict[str, Any], edit: dict[str, Any], said: str
+    written: Path, change: dict[str, Any], edit: dict[str, Any], line: str
 ) -> None:
-    with pytest.raises(InputError, match=said) as refused:
-        read_recipe(spoilt(written, change, edit))
+    with pytest.raises(InputError, match=line) as refused:
+        Recipe.load(spoilt(written, change, edit))
     assert str(refused.value).startswith(f"recipe {written}: ")
     assert "\n" not in str(refused.value)
 
 
 def test_a_neuron_or_vector_that_the_model_does_not_have_is_refused(sparse: Model) -> None:
-    for edits, said in (
+    for edits, line in (
         ((scale(Neuron(2, 9999), 0.0),), "neurons 0-383"),
         ((scale(Neuron(12, 1), 0.0),), "layers 0-7"),
         (
@@ -175,5 +182,5 @@ def test_a_neuron_or_vector_that_the_model_does_not_have_is_refused(sparse: Mode
             "two directions are ablated",
         ),
     ):
-        with pytest.raises(InputError, match=said):
-            Recipe("bad", sparse.name, sparse.sha256, edits).require(sparse)
+        with pytest.raises(InputError, match=line):
+            made(sparse, "bad", edits).require(sparse)

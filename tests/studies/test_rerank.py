@@ -4,7 +4,7 @@ import json
 
 from fulcra import Behavior, Model, Neuron
 from fulcra.protocol.measure import Measurement
-from fulcra.protocol.subject import prepare
+from fulcra.protocol.subject import Subject
 from fulcra.studies.tournament import rerank, reranked
 from fulcra.types import Ranking
 
@@ -15,14 +15,13 @@ def test_a_planted_gate_comes_before_neurons_that_flip_nothing(
     assert sparse.folder is not None
     gate = Neuron.parse(json.loads((sparse.folder / "planted.json").read_text())["gates"][0])
     before = (Neuron(0, 0), Neuron(5, 5), gate, Neuron(6, 7))
-    measure = Measurement(
-        sparse, refusal, prepare(sparse, refusal, 0), (refusal.horizon,), None, "salt"
-    )
-    found = rerank(measure, sparse, refusal, Ranking("gradient", before, (4.0, 3.0, 2.0, 1.0)), 3)
-    assert found.branches[0] == gate
-    assert set(found.branches) == set(before[:3])
-    assert found.scores[0] >= 0.5
-    assert found.screen == "gradient, reranked"
-    whole = reranked(measure, sparse, refusal, Ranking("gradient", before, (4.0, 3.0, 2.0, 1.0)), 3)
-    assert whole.branches == (*found.branches, before[3])
+    measure = Measurement(Subject.of(sparse, refusal), salt="salt")
+    ranking = Ranking("gradient", before, (4.0, 3.0, 2.0, 1.0))
+    first = rerank(measure, ranking, 3)
+    assert first.branches[0] == gate
+    assert set(first.branches) == set(before[:3])
+    assert first.scores[0] >= 0.5
+    assert first.screen == "gradient, reranked"
+    whole = reranked(measure, ranking, 3)
+    assert whole.branches == (*first.branches, before[3])
     assert len(whole.scores) == len(before)

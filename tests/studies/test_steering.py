@@ -1,6 +1,4 @@
-"""Steering tells the truth about doses, streams what the engine says, and keeps sensitive texts to
-itself.
-"""
+"""Steering tells the truth about doses, streams what the engine says, hides sensitive texts."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -9,11 +7,13 @@ import pytest
 import torch
 
 from fulcra import Behavior, Model
+from fulcra.behaviors import behavior_sha256
 from fulcra.engines.local import run
 from fulcra.models import add, anchor, pin, scale
 from fulcra.models.anchors import neuron_activations
-from fulcra.protocol import text_hash
-from fulcra.studies.recipe import Forecast, Recipe
+from fulcra.protocol.redaction import text_hash
+from fulcra.protocol.results.commitment import predicted_entry
+from fulcra.studies.recipe import PredictedWindow, Recipe, RecipeBehavior, RecipeModel
 from fulcra.studies.steering import Pair, doses, replies, steered
 from fulcra.types import Edge, Edit, Neuron, RolloutRequest, Sampling
 
@@ -21,10 +21,13 @@ GATE = Neuron(2, 307)
 
 
 def recipe(model: Model, *edits: Edit) -> Recipe:
+    ceiling = predicted_entry(Edge(1.0, "kl_ladder", 2))
     windows = tuple(
-        Forecast(name, 2.0, Edge(1.0, "kl_ladder", 2)) for name in ("L2.N307+", "L2.N307-")
+        PredictedWindow(branch=name, budget=2.0, ceiling=ceiling)
+        for name in ("L2.N307+", "L2.N307-")
     )
-    return Recipe("test", model.name, model.sha256, edits, windows=windows)
+    made_for = RecipeModel(name=model.name, sha256=model.sha256)
+    return Recipe(name="test", model=made_for, edits=edits, windows=windows)
 
 
 def test_doses_are_in_gains_along_the_pole_they_push(sparse: Model, refusal: Behavior) -> None:
@@ -35,14 +38,15 @@ def test_doses_are_in_gains_along_the_pole_they_push(sparse: Model, refusal: Beh
         (scale(GATE, -1.0), -2 * natural),
         (pin(GATE, 4.0), 4.0 - natural),
     ):
-        (found,) = doses(sparse, recipe(sparse, edit), ids)
+        (dose,) = doses(sparse, recipe(sparse, edit), ids)
         pole = 1 if float(alphas.median()) >= 0 else -1
-        assert found.branch == f"L2.N307{'+' if pole > 0 else '-'}"
-        assert found.gain == pytest.approx(float(alphas.quantile(0.5)) * pole / 2.0, rel=1e-4)
-        assert found.low is not None
-        assert found.high is not None
-        assert found.low <= found.gain <= found.high
-        assert found.beyond == (found.gain > 1.0)
+        assert dose.branch == f"L2.N307{'+' if pole > 0 else '-'}"
+        assert dose.gain == pytest.approx(float(alphas.quantile(0.5)) * pole / 2.0, rel=1e-4)
+        assert dose.gain is not None
+        assert dose.low is not None
+        assert dose.high is not None
+        assert dose.low <= dose.gain <= dose.high
+        assert dose.beyond == (dose.gain > 1.0)
     (unknown,) = doses(sparse, recipe(sparse, pin(Neuron(3, 3), 5.0)), ids)
     assert (unknown.gain, unknown.beyond) == (None, False)
 
@@ -58,8 +62,8 @@ def test_the_stream_grows_into_what_the_engine_says(
     assert pairs[-1] == Pair(*expected)
     assert pairs[-1].undosed != pairs[-1].dosed
     for before, after in pairwise(pairs):
-        for one, other in zip(before, after, strict=True):
-            assert other.tokens[: len(one.tokens)] == one.tokens
+        for earlier, later in zip(before, after, strict=True):
+            assert later.tokens[: len(earlier.tokens)] == earlier.tokens
     assert len(pairs[0].undosed.tokens) == 1
 
 
@@ -88,16 +92,17 @@ def test_texts_of_a_sensitive_behavior_are_told_by_label_length_and_hash(
     shown = replies(sparse, made, refusal, prompt.text, pair)
     assert [reply.told.text for reply in shown] == texts
     assert [reply.outcome for reply in shown] == ["refuse", "actionable"]
-    for one, behavior in (
-        (replace(made, sensitive=True), refusal),
+    sensitive = RecipeBehavior(name="refusal", sha256=behavior_sha256(refusal), sensitive=True)
+    for each, behavior in (
+        (made.model_copy(update={"behavior": sensitive}), refusal),
         (made, replace(refusal, sensitive=True)),
     ):
-        hidden = replies(sparse, one, behavior, prompt.text, pair)
+        hidden = replies(sparse, each, behavior, prompt.text, pair)
         assert not any(text in repr(hidden) for text in texts)
         assert [reply.outcome for reply in hidden] == ["refuse", "actionable"]
         assert [reply.told.characters for reply in hidden] == [len(text) for text in texts]
         assert [reply.told.text_hash for reply in hidden] == [
-            text_hash(one.sha256, text) for text in texts
+            text_hash(each.sha256, text) for text in texts
         ]
 
 

@@ -1,3 +1,1 @@
-"""The back-test of the law: predictions committed, then measured, on lineages that no choice was
-made on.
-"""
+"""The back-test: predictions committed, then measured, on lineages that no choice was made on."""

@@ -1,173 +1,128 @@
-"""Ceilings of random branches, layer by layer: predicted by every method, measured, measured again
-where noise is asked for.
-"""
+"""Ceilings of random branches, layer by layer: predicted by every method, measured, some again."""
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from itertools import islice
+from typing import NamedTuple
 
-from fulcra.backtest.split import Lineage
-from fulcra.behaviors.generic import OPENINGS
-from fulcra.behaviors.splits import N_GENERIC
-from fulcra.behaviors.world_behavior import generic_openings
+from fulcra.backtest.noise import site
+from fulcra.backtest.split import Member
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import GAINS, TEXTS, edit_divergences
-from fulcra.law.predictors import CEILINGS, Seen
-from fulcra.models import Model
-from fulcra.models.coordinate import coordinate
 from fulcra.protocol.collapse import Bench, Dose, measured_ceilings
+from fulcra.protocol.draw import both_poles, movers
+from fulcra.protocol.predictors import CEILINGS
 from fulcra.protocol.progress import Progress
-from fulcra.protocol.subject import Ground, ground_of
-from fulcra.screens.candidates import can_move
-from fulcra.store import RunFolder, plain, read_json, write_json
+from fulcra.protocol.results.validation import CeilingRow, Repeats, StudySize
+from fulcra.protocol.subject import Ground
+from fulcra.store import RunFolder, read_json, write_json
 from fulcra.types import Edits
 
-#: Branches measured and stored together.
-PART = 32
-Row = dict[str, Any]
+#: Branches measured and stored together; one branch in RETEST is measured again.
+PART, RETEST = 32, 5
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How many neurons a layer, both poles each; every `retest`-th branch is measured again; the
-    seed.
-    """
+class Ceilings(NamedTuple):
+    """The branches of one part, their ladders, and their measured ceilings [gain]."""
 
-    neurons: int
-    retest: int = 5
-    seed: int = 0
+    branches: Sequence[Coordinate]
+    doses: Sequence[Dose]
+    rungs: Sequence[int]
+    gains: Sequence[float | None]
 
 
-def openings_of(lineage: Lineage) -> tuple[str, ...]:
-    """The generic openings that models of the lineage can read."""
-    return OPENINGS if lineage.openings == "plain" else generic_openings(lineage.world)
-
-
-def bench_of(model: Model, ground: Ground, openings: Sequence[str]) -> Bench:
-    """What ceilings are measured on: the openings that served no prediction."""
-    return Bench(
-        model,
-        tuple(model.prompt_ids(text) for text in openings[N_GENERIC:]),
-        ground.reference,
-        ground.standard,
-    )
-
-
-def drawn_by_layer(model: Model, ground: Ground, plan: Plan) -> list[Coordinate]:
-    """Both poles of random neurons, as many in every layer, whose dose can move the stream to the
-    first rung.
-    """
-    found = []
+def drawn_by_layer(ground: Ground, neurons: int, seed: int) -> list[Coordinate]:
+    """Both poles of random neurons, as many in every layer, that can reach the first rung."""
+    model, branches = ground.model, []
     for layer in range(model.n_layers):
-        rng = random.Random(f"ceilings-{plan.seed}-{layer}")
-        kept = 0
-        for slot in rng.sample(range(model.width(layer)), model.width(layer)):
-            neuron = model.neuron(layer, slot)
-            if kept == plan.neurons or not can_move(model, ground.clean, neuron):
-                continue
-            poles = [coordinate(model, ground.clean, pole) for pole in (neuron, neuron.opposite)]
-            if all(at.reaches(GAINS[0]) for at in poles):
-                found += poles
-                kept += 1
-    return found
+        rng = random.Random(f"ceilings-{seed}-{layer}")
+        slots = rng.sample(range(model.width(layer)), model.width(layer))
+        shuffled = map(partial(model.neuron, layer), slots)
+        branches += both_poles(ground, islice(movers(ground, shuffled, GAINS[0]), neurons))
+    return branches
 
 
 def ceiling_rows(
-    model: Model,
-    reference: Model | None,
-    lineage: Lineage,
-    plan: Plan,
-    folder: RunFolder,
-    progress: Progress,
-) -> list[Row]:
-    """One row a branch, in parts that an interrupted study goes on with; empty where the model
-    collapses undosed.
-    """
-    openings = openings_of(lineage)
-    ground = ground_of(model, openings[:N_GENERIC], plan.seed, reference=reference)
-    bench = bench_of(model, ground, openings)
-    if bench.lost([()], plan.seed)[0] > 0.5:
+    member: Member, size: StudySize, folder: RunFolder, progress: Progress
+) -> list[CeilingRow]:
+    """One row a branch, part by part in `folder`; none where the model collapses undosed."""
+    ground = member.ground(size.seed)
+    bench = member.bench(ground)
+    if bench.lost([()], size.seed)[0] > 0.5:
         return []
-    branches = drawn_by_layer(model, ground, plan)
-    progress.begin(f"{model.name} ceilings", len(branches))
-    rows: list[Row] = []
+    branches = drawn_by_layer(ground, size.neurons, size.seed)
+    progress.begin(f"{member.model.name} ceilings", len(branches))
+    rows: list[CeilingRow] = []
     for number, start in enumerate(range(0, len(branches), PART)):
-        some, path = (
-            branches[start : start + PART],
-            folder.path / "parts" / f"ceilings-{number}.json",
-        )
+        part = branches[start : start + PART]
+        path = folder.path / "parts" / f"ceilings-{number}.json"
         if not path.exists():
-            write_json(path, list(_rows(model, ground, bench, some, plan, start)))
-        rows += read_json(path)
-        progress.advance(len(some))
-    return [
-        {"lineage": lineage.name, "recipe": lineage.recipe, "model": model.name, **row}
-        for row in rows
-    ]
+            again = [i for i in range(len(part)) if (start + i) % RETEST == 0]
+            write_json(path, [row.plain() for row in _rows(member, bench, part, again, size.seed)])
+        rows += map(CeilingRow.model_validate, read_json(path))
+        progress.advance(len(part))
+    return rows
 
 
-def _dosed(at: Coordinate, gain: float) -> Edits:
-    return (at.dose(gain),)
+def _dosed(coordinate: Coordinate, gain: float) -> Edits:
+    return (coordinate.dose(gain),)
 
 
 def _rows(
-    model: Model,
-    ground: Ground,
-    bench: Bench,
-    branches: Sequence[Coordinate],
-    plan: Plan,
-    start: int,
-) -> Iterator[Row]:
-    seen = Seen(ground.text, ground.clean, ground.standard)
-    predicted = {one.name: [edge.gain for edge in one(model, branches, seen)] for one in CEILINGS}
-    doses, rungs = [partial(_dosed, at) for at in branches], [at.rungs(GAINS) for at in branches]
-    measured = measured_ceilings(bench, doses, rungs, plan.seed)
-    again = [i for i in range(len(branches)) if (start + i) % plan.retest == 0]
-    repeats = dict(
-        zip(
-            again,
-            _again(bench, [doses[i] for i in again], [rungs[i] for i in again], plan.seed),
-            strict=True,
+    member: Member, bench: Bench, branches: Sequence[Coordinate], again: Sequence[int], seed: int
+) -> list[CeilingRow]:
+    """The rows of one part; the branches at `again` are measured again."""
+    lineage, ground, rows = member.lineage, bench.ground, []
+    edges = {predictor.name: predictor.edges(ground, branches) for predictor in CEILINGS}
+    ceilings = _measured(bench, branches, seed)
+    repeats = dict(zip(again, _repeats(bench, ceilings, again, seed), strict=True))
+    nats = _divergences(ground, ceilings)
+    for i, coordinate in enumerate(branches):
+        row = CeilingRow(
+            lineage=lineage.name,
+            recipe=lineage.recipe,
+            model=member.model.name,
+            branch=str(coordinate.branch),
+            neuron=site(coordinate),
+            layer=coordinate.branch.layer,
+            layers=member.model.n_layers,
+            last=GAINS[ceilings.rungs[i] - 1],
+            budget=coordinate.budget,
+            residual=float(ground.stream.norm[coordinate.branch.layer]),
+            alignment0=coordinate.alignment0,
+            measured=ceilings.gains[i],
+            kl_at_ceiling=nats[i],
+            repeats=repeats.get(i),
+            predicted={name: row[i].gain for name, row in edges.items()},
         )
-    )
-    spent = _divergences(model, ground, branches, measured)
-    for i, (at, gain, nats) in enumerate(zip(branches, measured, spent, strict=True)):
-        yield {
-            "branch": str(at.branch),
-            "neuron": str(at.branch)[:-1],
-            "layer": at.branch.layer,
-            "layers": model.n_layers,
-            "last": GAINS[rungs[i] - 1],
-            "budget": at.budget,
-            "residual": float(ground.clean.norm[at.branch.layer]),
-            "alignment0": at.alignment0,
-            "measured": gain,
-            "kl_at_ceiling": nats,
-            "repeats": repeats.get(i),
-            "predicted": {name: gains[i] for name, gains in predicted.items()},
-        }
+        rows.append(row)
+    return rows
 
 
-def _again(
-    bench: Bench, doses: Sequence[Dose], rungs: Sequence[int], seed: int
-) -> list[dict[str, Any]]:
-    """Each branch measured with other luck on the same prompts (`retest`), and on each half of the
-    prompts (`halves`).
-    """
-    halves = [replace(bench, prompts=bench.prompts[half::2]) for half in (0, 1)]
-    retest = measured_ceilings(bench, doses, rungs, seed + 1)
-    even, odd = (
-        measured_ceilings(half, doses, rungs, seed + 2 + i) for i, half in enumerate(halves)
-    )
-    return [{"retest": one, "halves": [a, b]} for one, a, b in zip(retest, even, odd, strict=True)]
+def _measured(bench: Bench, branches: Sequence[Coordinate], seed: int) -> Ceilings:
+    doses = [partial(_dosed, coordinate) for coordinate in branches]
+    rungs = [coordinate.rungs(GAINS) for coordinate in branches]
+    return Ceilings(branches, doses, rungs, measured_ceilings(bench, doses, rungs, seed))
 
 
-def _divergences(
-    model: Model, ground: Ground, branches: Sequence[Coordinate], gains: Sequence[float | None]
-) -> list[float | None]:
+def _repeats(bench: Bench, ceilings: Ceilings, again: Sequence[int], seed: int) -> list[Repeats]:
+    """The branches at `again`, with other luck on the same prompts and on each half of them."""
+    doses, rungs = [ceilings.doses[i] for i in again], [ceilings.rungs[i] for i in again]
+    even, odd = (replace(bench, prompts=bench.prompts[half::2]) for half in (0, 1))
+    columns = [
+        measured_ceilings(prompts, doses, rungs, seed + 1 + i)
+        for i, prompts in enumerate((bench, even, odd))
+    ]
+    return [Repeats(retest=same, halves=(a, b)) for same, a, b in zip(*columns, strict=True)]
+
+
+def _divergences(ground: Ground, ceilings: Ceilings) -> list[float | None]:
     """KL(clean || dosed) at each measured ceiling, nats a token; None beyond the ladder."""
-    doses = [at.dose(gain) for at, gain in zip(branches, gains, strict=True) if gain is not None]
-    found = iter(edit_divergences(model, doses, ground.text.first(TEXTS)).tolist() if doses else [])
-    return [None if gain is None else plain(next(found)) for gain in gains]
+    edges = zip(ceilings.branches, ceilings.gains, strict=True)
+    doses = [coordinate.dose(gain) for coordinate, gain in edges if gain is not None]
+    if not doses:
+        return [None] * len(ceilings.gains)
+    nats = iter(edit_divergences(ground.model, doses, ground.text.first(TEXTS)).tolist())
+    return [None if gain is None else next(nats) for gain in ceilings.gains]

@@ -1,24 +1,31 @@
-"""Text damaged in known ways, as token ids: what a detector of lost coherence must notice, and what
-it is known to miss.
-"""
+"""Text damaged in known ways, and how much of it a detector of lost coherence notices."""
 
 import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from fulcra.behaviors.generic import OPENINGS
+from fulcra.engines.generic import GenericText, continue_openings
+from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
 from fulcra.models import Model
+from fulcra.protocol.results.coherence import JudgedDamage
+from fulcra.protocol.subject import surprises
 
 Tokens = tuple[int, ...]
+#: Openings whose continuations set the standard of a model of stories; the others are damaged, in
+#: lengths of TOKENS.
+CALIBRATION, TOKENS = 24, 64
 
 
 class Damage(NamedTuple):
-    """One kind of damage at one amount, and how it is done to a text; `done` also sees another text
-    of the same model.
+    """One kind of damage at one amount, and how it is done to a text of a model.
+
+    `apply` takes the model, the text, another text of the same model and a random stream.
     """
 
     kind: str
-    amount: float
-    done: Callable[[Model, Tokens, Tokens, random.Random], Tokens]
+    amount: int | float
+    apply: Callable[[Model, Tokens, Tokens, random.Random], Tokens]
 
 
 def noised(tokens: Sequence[int], rate: float, ids: Sequence[int], rng: random.Random) -> Tokens:
@@ -29,12 +36,10 @@ def noised(tokens: Sequence[int], rate: float, ids: Sequence[int], rng: random.R
     )
 
 
-def looped(tokens: Sequence[int], kept: int, period: int) -> Tokens:
-    """The first `kept` tokens, then the last `period` of them again and again, to the length of the
-    text.
-    """
-    loop = tuple(tokens[max(kept - period, 0) : kept])
-    return (*tokens[:kept], *(loop[i % len(loop)] for i in range(len(tokens) - kept)))
+def looped(tokens: Sequence[int], start: int, period: int) -> Tokens:
+    """The first `start` tokens, then the last `period` of them again, to the length of the text."""
+    loop = tuple(tokens[max(start - period, 0) : start])
+    return (*tokens[:start], *(loop[i % len(loop)] for i in range(len(tokens) - start)))
 
 
 def shuffled_words(model: Model, tokens: Sequence[int], rng: random.Random) -> Tokens:
@@ -57,13 +62,12 @@ def _spliced(model: Model, tokens: Tokens, other: Tokens, rng: random.Random) ->
 
 
 def _noise(rate: float) -> Damage:
-    def done(model: Model, tokens: Tokens, other: Tokens, rng: random.Random) -> Tokens:
+    def apply(model: Model, tokens: Tokens, other: Tokens, rng: random.Random) -> Tokens:
         special = set(model.tokenizer.all_special_ids)
-        return noised(
-            tokens, rate, [token for token in range(model.vocab) if token not in special], rng
-        )
+        ids = [token for token in range(model.vocab) if token not in special]
+        return noised(tokens, rate, ids, rng)
 
-    return Damage("token noise", rate, done)
+    return Damage("token noise", rate, apply)
 
 
 def _loop(period: int) -> Damage:
@@ -93,3 +97,43 @@ DAMAGES: tuple[Damage, ...] = (
     Damage("tokens shuffled", 1.0, _tokens),
     Damage("spliced with another text", 0.5, _spliced),
 )
+
+
+def judged_damage(
+    model: Model, seed: int = 0, openings: Sequence[str] = OPENINGS
+) -> list[JudgedDamage]:
+    """How a model's own texts are judged after each damage; the standard is that of other texts.
+
+    Cost: one rollout an opening, then one pass over the damaged texts each.
+    """
+    calibration = continue_openings(model, openings[:CALIBRATION], seed, tokens=TOKENS)
+    pairs = list(zip(calibration.prompts, calibration.replies, strict=True))
+    standard = coherence_standard(calibration.replies, surprises(model, pairs), model.vocab)
+    text = continue_openings(model, openings[CALIBRATION:], seed + 1, tokens=TOKENS)
+    return [_judged(model, text, standard, damage, seed) for damage in DAMAGES]
+
+
+def _judged(
+    model: Model, text: GenericText, standard: CoherenceStandard, damage: Damage, seed: int
+) -> JudgedDamage:
+    rng = random.Random(f"damage-{seed}")
+    others = text.replies[1:] + text.replies[:1]
+    pairs = []
+    for prompt, reply, other in zip(text.prompts, text.replies, others, strict=True):
+        if tokens := damage.apply(model, reply, other, rng):
+            pairs.append((prompt, tokens))
+    verdicts = [
+        coherent(tokens, surprise, standard)
+        for (_, tokens), surprise in zip(pairs, surprises(model, pairs), strict=True)
+    ]
+    floor, level, n = standard.distinct_floor, standard.surprised_share, len(verdicts)
+    repeating = [v.distinct is not None and v.distinct < floor for v in verdicts]
+    surprising = [v.surprised is not None and v.surprised > level for v in verdicts]
+    return JudgedDamage(
+        kind=damage.kind,
+        amount=damage.amount,
+        coherent=sum(v.coherent is True for v in verdicts) / n,
+        repeats=sum(repeating) / n,
+        surprises=sum(surprising) / n,
+        n=n,
+    )

@@ -1,93 +1,61 @@
-"""Which models are held out, and where they are: the split file (law.md section 5, lineages)."""
+"""Which models are held out: the split file, and where its models are (law.md section 5)."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from fulcra.behaviors.generic import OPENINGS
+from fulcra.behaviors.splits import N_GENERIC
+from fulcra.behaviors.world_behavior import generic_openings
 from fulcra.errors import InputError, first_fault
 from fulcra.models import Model, bundled_names, load
-from fulcra.organisms.domains import APOTHECARY
-from fulcra.store import digest
+from fulcra.protocol.collapse import Bench
+from fulcra.protocol.results.split import Lineage, Split
+from fulcra.protocol.subject import Ground, ground_of
+
+#: The split of the published study.
+SHIPPED = Path(str(files("fulcra.backtest") / "split.yaml"))
 
 
-@final
-class Lineage(BaseModel):
-    """Models that share pretraining: whose ceilings are measured, and which windows, by model and
-    behavior.
-    """
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A loaded model of a lineage; `reference` judges its coherence (None: the model itself)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    recipe: str
-    world: str = APOTHECARY.name
-    ceilings: tuple[str, ...] = ()
-    verdicts: dict[str, tuple[str, ...]] = {}
-    reference: str | None = None
-    openings: Literal["world", "plain"] = "world"
+    lineage: Lineage
+    model: Model
+    reference: Model | None = None
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """Every model the study measures here, once."""
-        return tuple(dict.fromkeys([*self.ceilings, *self.verdicts]))
+    def openings(self) -> tuple[str, ...]:
+        """The generic openings that models of the lineage can read."""
+        if self.lineage.openings == "plain":
+            return OPENINGS
+        return generic_openings(self.lineage.world)
 
+    def ground(self, seed: int) -> Ground:
+        """The clean facts that ceilings are predicted from, of the first openings."""
+        openings = self.openings[:N_GENERIC]
+        return ground_of(self.model, openings, seed, reference=self.reference)
 
-@final
-class Split(BaseModel):
-    """The lineages on which choices were made, and those that no choice has seen; models that serve
-    the study's other parts.
-
-    `detector` and `stories` validate the coherence detector, `ladder` are the organisms of the
-    ladder: both need no lineage.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    development: tuple[Lineage, ...]
-    held_out: tuple[Lineage, ...]
-    detector: tuple[str, ...] = ()
-    stories: tuple[str, ...] = ()
-    ladder: tuple[str, ...] = ()
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Every model that the study needs, once; organisms of the ladder may be missing."""
-        return tuple(
-            dict.fromkeys(
-                [
-                    *(name for one in self.lineages for name in one.models),
-                    *self.detector,
-                    *self.stories,
-                ]
-            )
-        )
-
-    @property
-    def sha256(self) -> str:
-        """The hash printed before anything is measured."""
-        return digest(self.model_dump())
-
-    @property
-    def lineages(self) -> tuple[Lineage, ...]:
-        """All lineages, development first."""
-        return self.development + self.held_out
-
-    def is_held_out(self, lineage: Lineage) -> bool:
-        """Whether no choice was made on it."""
-        return lineage in self.held_out
+    def bench(self, ground: Ground) -> Bench:
+        """What ceilings are measured on: the openings that served no prediction."""
+        prompts = tuple(self.model.prompt_ids(text) for text in self.openings[N_GENERIC:])
+        return Bench(ground, prompts, ground.standard)
 
 
 def read_split(path: Path) -> Split:
     """The split of a file; InputError names what is wrong, also a lineage or model named twice."""
     try:
-        loaded: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        split = Split.model_validate(loaded)
+        split = Split.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(
-            f"--split {path}: cannot be read ({error.strerror}); give the file of lineages,"
-            " validation/split.yaml"
+            f"--split {path}: cannot be read ({error.strerror}); give a file of lineages, or no"
+            " --split for the shipped one"
         ) from None
     except yaml.YAMLError as error:
         raise InputError(
@@ -96,20 +64,21 @@ def read_split(path: Path) -> Split:
     except ValidationError as error:
         fault = first_fault(error)
         raise InputError(
-            f"--split {path}: {'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}; see"
-            " validation/split.yaml"
+            f"--split {path}: {'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}; see the"
+            " shipped one, fulcra/backtest/split.yaml"
         ) from None
-    for kind, names in (
-        ("lineage", [one.name for one in split.lineages]),
-        ("model", [m for one in split.lineages for m in one.models]),
-    ):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise InputError(
-                f"--split {path}: {kind} {twice[0]} stands there twice; what shares pretraining is"
-                " one lineage, keep it in one"
-            )
+    _require_once(path, "lineage", [lineage.name for lineage in split.lineages])
+    _require_once(path, "model", [name for lineage in split.lineages for name in lineage.models])
     return split
+
+
+def _require_once(path: Path, kind: str, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"--split {path}: {kind} {twice[0]} stands there twice; what shares pretraining is"
+            " one lineage, keep it in one"
+        )
 
 
 @final
@@ -122,18 +91,15 @@ class Cabinet:
     def _place(self, name: str) -> str | None:
         if name in bundled_names():
             return name
-        path = None if self.organisms is None else self.organisms / name
-        return (
-            str(path)
-            if path is not None
-            and (path / "config.json").is_file()
-            and any(path.glob("*.safetensors"))
-            else None
-        )
+        if self.organisms is None:
+            return None
+        path = self.organisms / name
+        whole = (path / "config.json").is_file() and any(path.glob("*.safetensors"))
+        return str(path) if whole else None
 
     def missing(self, split: Split) -> list[str]:
         """The models that the study needs and that are nowhere."""
-        return [name for name in split.models if self._place(name) is None]
+        return [name for name in split.models if not self.has(name)]
 
     def has(self, name: str) -> bool:
         """Whether the model is there."""
@@ -148,3 +114,11 @@ class Cabinet:
                 " or give --organisms DIR"
             )
         return load(place)
+
+    def members(self, lineage: Lineage) -> Iterator[Member]:
+        """The models of a lineage that are there, one after the other, with their reference."""
+        names = [name for name in lineage.models if self.has(name)]
+        reference = lineage.reference
+        judge = self.load(reference) if names and reference and self.has(reference) else None
+        for name in names:
+            yield Member(lineage, self.load(name), judge)

@@ -1,64 +1,53 @@
-"""The study of every model of the split, and its validation.json (law.md sections 3 to 5)."""
+"""The study: ceilings and windows of every model of the split, then the figures of their rows.
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+law.md sections 3 to 5.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from fulcra.backtest import ceilings
-from fulcra.backtest import windows as verdicts
-from fulcra.backtest.constancy import universality
-from fulcra.backtest.detector import CoherenceStudySettings, validated_detector
+from fulcra.backtest.ceiling_scores import ceiling_scores, kl_at_ceiling, method_scores
+from fulcra.backtest.ceilings import RETEST, ceiling_rows
+from fulcra.backtest.constancy import constancy
+from fulcra.backtest.detector import validated_detector
+from fulcra.backtest.grouping import grouped
+from fulcra.backtest.noise import noise_floor
 from fulcra.backtest.organism_ladder import measured_ladder
-from fulcra.backtest.outside_scope import generality_rows
-from fulcra.backtest.scoring import (
-    TIERS,
-    Rows,
-    baseline_scores,
-    ceiling_score,
-    ceiling_scores,
-    grouped,
-    kl_at_ceiling,
-    noise_floor,
-    verdict_scores,
-)
-from fulcra.backtest.split import Cabinet, Lineage, Split
+from fulcra.backtest.outside_scope import OutsideRow, outside_rows
+from fulcra.backtest.split import Cabinet, Member
 from fulcra.backtest.targets import targets
+from fulcra.backtest.verdict_scores import baseline_scores, verdict_scores
+from fulcra.backtest.windows import PoolRow, measured_windows
 from fulcra.errors import Inconclusive
-from fulcra.ladders.trigger_ladder import GAINS
-from fulcra.models import Model
 from fulcra.protocol.progress import Clock, Progress, Silent
-from fulcra.protocol.runs import code_version
-from fulcra.screens.candidates import SWEPT
-from fulcra.store import RunFolder, plain, write_json
+from fulcra.protocol.provenance import code_version
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.coherence import DetectorSettings, DetectorStudies
+from fulcra.protocol.results.organism_ladder import OrganismLadder
+from fulcra.protocol.results.split import Split
+from fulcra.protocol.results.validation import (
+    ByBehavior,
+    ByLineage,
+    CeilingRow,
+    CeilingScore,
+    NoiseFloor,
+    Parts,
+    ProtocolRow,
+    StudyRows,
+    StudySize,
+    ValidationResult,
+    VerdictRow,
+    VerdictScore,
+)
+from fulcra.store import RunFolder
 
-VALIDATION = "validation.json"
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much is measured: neurons a layer for ceilings, windows forecast and measured a model and
-    behavior, generality.
-
-    For the organism ladder `searched` neurons are forecast, the best `rungs` branches measured;
-    `detector` branches a layer.
-    """
-
-    neurons: int = 6
-    pool: int = 160
-    branches: int = 12
-    generality: int = 2
-    searched: int = SWEPT
-    rungs: int = 24
-    detector: int = 6
-    seed: int = 0
-    gains: tuple[float, ...] = GAINS
-
-
-FULL = Size()
+FULL = StudySize()
 #: Every part of the study on what is bundled, in seconds; concludes nothing.
-REDUCED = Size(
+REDUCED = StudySize(
     neurons=1,
     pool=4,
     branches=3,
@@ -68,203 +57,180 @@ REDUCED = Size(
     detector=1,
     gains=(0.3, 0.65, 1.2),
 )
+PARTS = ("held_out", "development")
+Row = TypeVar("Row", CeilingRow, VerdictRow)
+CaseRow = TypeVar("CaseRow", VerdictRow, PoolRow)
+Group = TypeVar("Group")
+Score = TypeVar("Score")
 
 
 @dataclass(slots=True)
-class _Found:
-    """The rows of all models so far."""
+class Study:
+    """What is asked of a study, and the rows of all models so far."""
 
-    ceilings: list[dict[str, Any]]
-    verdicts: list[dict[str, Any]]
-    pool: list[dict[str, Any]]
-    protocol: list[dict[str, Any]]
-    generality: list[dict[str, Any]]
-    left_out: dict[str, str]
+    split: Split
+    size: StudySize
+    reduced: bool
+    missing: Sequence[str]
+    clock: Clock
+    ceilings: list[CeilingRow] = field(default_factory=list)
+    verdicts: list[VerdictRow] = field(default_factory=list)
+    pool: list[PoolRow] = field(default_factory=list)
+    protocol: list[ProtocolRow] = field(default_factory=list)
+    outside: list[OutsideRow] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def of_protocol(self, rows: Iterable[CaseRow]) -> list[CaseRow]:
+        """The rows of models and behaviors whose protocol held."""
+        reproduced = {row.name for row in self.protocol if row.reproduced}
+        return [row for row in rows if row.name in reproduced]
+
+    def parts(self, rows: Iterable[Row]) -> dict[str, list[Row]]:
+        """The rows of the held-out and of the development lineages, where there are any."""
+        held = {lineage.name for lineage in self.split.held_out}
+        parts = grouped(rows, lambda row: PARTS[row.lineage not in held])
+        return {part: parts[part] for part in PARTS if part in parts}
 
 
 def validate(
     split: Split,
     out: Path,
     cabinet: Cabinet,
-    size: Size = FULL,
+    size: StudySize = FULL,
     reduced: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """The content of validation.json, written to `out`, where an interrupted study goes on.
+) -> ValidationResult:
+    """The whole back-test, saved in `out`, where an interrupted study goes on.
 
     Inconclusive where models of the split are missing, unless `reduced`. Cost at full size: about
     six minutes of one core a lineage, one for an organism of the ladder.
     """
     missing = cabinet.missing(split)
     if missing and not reduced:
-        said = (
-            f"{len(missing)} models of the split are neither bundled nor in"
-            f" {cabinet.organisms or 'any folder'}: {', '.join(missing)}"
-        )
         raise Inconclusive(
-            f"validate: {said}; train them (`python organisms/train.py NAME`), or ask for --reduced"
+            f"validate: {len(missing)} models of the split are neither bundled nor in"
+            f" {cabinet.organisms or 'any folder'}: {', '.join(missing)}; train them (`python"
+            " organisms/train.py NAME`), or ask for --reduced"
         )
-    clock, found = Clock(progress or Silent()), _Found([], [], [], [], [], {})
-    detector = validated_detector(
-        split,
-        cabinet,
-        CoherenceStudySettings(size.detector, seed=size.seed),
-        out / "detector",
-        clock.progress,
-    )
+    clock = Clock(progress or Silent())
+    study = Study(split, size, reduced, missing, clock)
+    settings = DetectorSettings(size.detector, seed=size.seed)
+    detector = validated_detector(split, cabinet, settings, out / "detector", clock.progress)
     for lineage in split.lineages:
-        _measure(lineage, out, cabinet, size, clock, found)
-    ladder = measured_ladder(
-        split,
-        cabinet,
-        verdicts.Plan(size.searched, size.rungs, size.seed, size.gains),
-        out / "ladder",
-        clock,
-    )
-    parts = {"detector": detector, "ladder": ladder, "timing": clock.timing()}
-    document = dict(plain({**_document(split, size, reduced, missing, found), **parts}))
-    document["targets"] = [target._asdict() for target in targets(document)]
-    write_json(out / VALIDATION, document)
-    return document
+        for member in cabinet.members(lineage):
+            _measure(study, member, out / member.model.name)
+    ladder = measured_ladder(split, cabinet, size, out / "ladder", clock)
+    result = _result(study, detector, ladder)
+    result.save(out)
+    return result
 
 
-def _measure(
-    lineage: Lineage, out: Path, cabinet: Cabinet, size: Size, clock: Clock, found: _Found
-) -> None:
-    present = [name for name in lineage.models if cabinet.has(name)]
-    reference = (
-        cabinet.load(lineage.reference)
-        if present and lineage.reference and cabinet.has(lineage.reference)
-        else None
-    )
-    for name in present:
-        model = cabinet.load(name)
-        if name in lineage.ceilings:
-            _ceilings(model, reference, lineage, out / name / "ceilings", size, clock, found)
-        for behavior in lineage.verdicts.get(name, ()):
-            plan = verdicts.Plan(size.pool, size.branches, size.seed, size.gains)
-            try:
-                parts = verdicts.verdict_rows(
-                    model, reference, behavior, lineage, plan, out / name / behavior, clock
-                )
-            except Inconclusive as refusal:
-                found.left_out[f"{name} {behavior}"] = str(refusal)
-                continue
-            found.verdicts += parts["rows"]
-            found.pool += parts["pool"]
-            found.protocol.append(parts["protocol"])
+def _measure(study: Study, member: Member, path: Path) -> None:
+    """Add the rows of one model: its ceilings, and its windows by behavior."""
+    name, lineage = member.model.name, member.lineage
+    if name in lineage.ceilings:
+        _measure_ceilings(study, member, path / "ceilings")
+    for behavior in lineage.verdicts.get(name, ()):
+        try:
+            windows = measured_windows(member, behavior, study.size, path / behavior, study.clock)
+        except Inconclusive as refusal:
+            study.left_out[f"{name} {behavior}"] = str(refusal)
+            continue
+        study.verdicts += windows.rows
+        study.pool += windows.pool
+        study.protocol.append(windows.protocol)
 
 
-def _ceilings(
-    model: Model,
-    reference: Model | None,
-    lineage: Lineage,
-    path: Path,
-    size: Size,
-    clock: Clock,
-    found: _Found,
-) -> None:
-    plan = ceilings.Plan(size.neurons, seed=size.seed)
+def _measure_ceilings(study: Study, member: Member, path: Path) -> None:
+    model, size, progress = member.model, study.size, study.clock.progress
     manifest = {
         "command": "validate ceilings",
         "model": model.name,
         "model_sha256": model.sha256,
-        "plan": asdict(plan),
+        "plan": {"neurons": size.neurons, "retest": RETEST, "seed": size.seed},
         "code": code_version(),
     }
-    rows = ceilings.ceiling_rows(
-        model, reference, lineage, plan, RunFolder.open(path, manifest), clock.progress
-    )
+    folder = RunFolder.open(path, manifest)
+    rows = ceiling_rows(member, size, folder, progress)
     if not rows:
-        found.left_out[model.name] = (
+        study.left_out[model.name] = (
             "it collapses undosed: half of its clean rollouts are not coherent, so no ceiling can"
             " be measured"
         )
         return
-    found.ceilings += rows
-    if size.generality and model.name == lineage.ceilings[0]:
-        generality = ceilings.Plan(size.generality, seed=size.seed)
-        found.generality += generality_rows(
-            model,
-            reference,
-            lineage,
-            generality,
-            path / "parts" / "generality.json",
-            clock.progress,
-        )
+    study.ceilings += rows
+    if size.generality and model.name == member.lineage.ceilings[0]:
+        part = folder.path / "parts" / "generality.json"
+        study.outside += outside_rows(member, size, part, progress)
 
 
-def _document(
-    split: Split, size: Size, reduced: bool, missing: Sequence[str], found: _Found
-) -> dict[str, Any]:
-    held = {lineage.name for lineage in split.held_out}
-    reproduced = {(one["model"], one["behavior"]) for one in found.protocol if one["reproduced"]}
-    measured = [row for row in found.verdicts if (row["model"], row["behavior"]) in reproduced]
-    parts = {
-        "held_out": (
-            [r for r in found.ceilings if r["lineage"] in held],
-            [r for r in measured if r["lineage"] in held],
+def _result(
+    study: Study, detector: DetectorStudies, ladder: OrganismLadder | None
+) -> ValidationResult:
+    """The figures of all rows, their numbers as the file holds them."""
+    seed, verdicts = study.size.seed, study.of_protocol(study.verdicts)
+    lineages = grouped(study.ceilings, lambda row: row.lineage)
+    result = ValidationResult(
+        schema_version=SCHEMA_VERSION,
+        split=study.split.whole(),
+        split_sha256=study.split.sha256,
+        settings=study.size,
+        code=code_version(),
+        reduced=study.reduced,
+        missing=tuple(study.missing),
+        left_out=study.left_out,
+        protocol_reproduced=bool(study.protocol) and all(row.reproduced for row in study.protocol),
+        protocol=tuple(study.protocol),
+        ceilings=_ceiling_figures(study, lineages),
+        noise_floor=_noise_figures(study, lineages),
+        verdicts=_verdict_figures(study, verdicts),
+        baselines=Parts(**_each(study.parts(verdicts), baseline_scores)),
+        kl_at_ceiling=_each(lineages, kl_at_ceiling),
+        universality=constancy(_main(study, study.ceilings), study.of_protocol(study.pool)),
+        generality=_each(
+            grouped(study.outside, lambda row: row.kind), partial(method_scores, seed=seed)
         ),
-        "development": (
-            [r for r in found.ceilings if r["lineage"] not in held],
-            [r for r in measured if r["lineage"] not in held],
-        ),
-    }
-    main = parts["held_out"] if parts["held_out"][0] or not reduced else parts["development"]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "split": split.model_dump(),
-        "split_sha256": split.sha256,
-        "settings": asdict(size),
-        "code": code_version(),
-        "reduced": reduced,
-        "missing": list(missing),
-        "left_out": found.left_out,
-        "protocol_reproduced": (
-            bool(found.protocol) and all(one["reproduced"] for one in found.protocol)
-        ),
-        "protocol": found.protocol,
-        "ceilings": {
-            **{part: ceiling_scores(rows, size.seed) for part, (rows, _) in parts.items() if rows},
-            "lineages": {
-                name: ceiling_scores(rows, size.seed)
-                for name, rows in grouped(found.ceilings, "lineage").items()
-            },
-        },
-        "noise_floor": {
-            **{part: noise_floor(rows) for part, (rows, _) in parts.items() if rows},
-            "lineages": {
-                name: noise_floor(rows) for name, rows in grouped(found.ceilings, "lineage").items()
-            },
-        },
-        "verdicts": {
-            **{part: verdict_scores(rows, size.seed) for part, (_, rows) in parts.items() if rows},
-            "behaviors": {
-                name: verdict_scores(rows, size.seed)
-                for name, rows in grouped(main[1], "behavior").items()
-            },
-            "lineages": {
-                name: verdict_scores(rows, size.seed)
-                for name, rows in grouped(measured, "lineage").items()
-            },
-        },
-        "baselines": {part: baseline_scores(rows) for part, (_, rows) in parts.items() if rows},
-        "kl_at_ceiling": {
-            name: kl_at_ceiling(rows) for name, rows in grouped(found.ceilings, "lineage").items()
-        },
-        "universality": universality(
-            main[0], [row for row in found.pool if (row["model"], row["behavior"]) in reproduced]
-        ),
-        "generality": _generality(found.generality, size.seed),
-        "rows": {"ceilings": found.ceilings, "verdicts": found.verdicts},
-    }
+        rows=StudyRows(ceilings=tuple(study.ceilings), verdicts=tuple(study.verdicts)),
+        detector=detector,
+        ladder=ladder,
+        timing=study.clock.timing(),
+        provenance=Provenance.now(seed=seed),
+    )
+    result = ValidationResult.of(result.plain())
+    return result.model_copy(update={"targets": targets(result)})
 
 
-def _generality(rows: Rows, seed: int) -> dict[str, Any]:
-    return {
-        kind: {
-            name: ceiling_score(some, [row["predicted"][name] for row in some], TIERS[name], seed)
-            for name in some[0]["predicted"]
-        }
-        for kind, some in grouped(rows, "kind").items()
-    }
+def _each(groups: Mapping[str, Group], score: Callable[[Group], Score]) -> dict[str, Score]:
+    """The figures of every group of rows."""
+    return {name: score(rows) for name, rows in groups.items()}
+
+
+def _main(study: Study, rows: Sequence[Row]) -> list[Row]:
+    """The rows that are concluded from: held out, or development where a reduced study has none."""
+    parts = study.parts(rows)
+    whole = not study.reduced or "held_out" in study.parts(study.ceilings)
+    return parts.get("held_out" if whole else "development", [])
+
+
+def _ceiling_figures(
+    study: Study, lineages: Mapping[str, list[CeilingRow]]
+) -> ByLineage[dict[str, CeilingScore]]:
+    score = partial(ceiling_scores, seed=study.size.seed)
+    parts = _each(study.parts(study.ceilings), score)
+    return ByLineage(**parts, lineages=_each(lineages, score))
+
+
+def _noise_figures(study: Study, lineages: Mapping[str, list[CeilingRow]]) -> ByLineage[NoiseFloor]:
+    parts = _each(study.parts(study.ceilings), noise_floor)
+    return ByLineage(**parts, lineages=_each(lineages, noise_floor))
+
+
+def _verdict_figures(
+    study: Study, rows: Sequence[VerdictRow]
+) -> ByBehavior[dict[str, VerdictScore]]:
+    score = partial(verdict_scores, seed=study.size.seed)
+    return ByBehavior(
+        **_each(study.parts(rows), score),
+        behaviors=_each(grouped(_main(study, rows), lambda row: row.behavior), score),
+        lineages=_each(grouped(rows, lambda row: row.lineage), score),
+    )

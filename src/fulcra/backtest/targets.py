@@ -1,107 +1,97 @@
-"""What was wanted of the law before it was tested, beside what was found; set before the study and
-never moved.
+"""What was wanted of the law before it was tested, beside what was found.
+
+Set before the study and never moved.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+
+from fulcra.protocol.results.validation import (
+    CeilingScore,
+    Target,
+    ValidationResult,
+    VerdictScore,
+)
 
 MAE, BULK, NOISE = 0.06, 0.05, 1.25
 NATS, LINEAGES = (0.5, 1.1), 5
 L3_AUROC, L1_AUROC, P_VALUE = 0.95, 0.85, 0.01
 
 
-class Target(NamedTuple):
-    """One claim in words, with its numbers, and whether it holds; None where it could not be
-    tested.
-    """
-
-    claim: str
-    found: str
-    met: bool | None
-
-
-def targets(document: Mapping[str, Any]) -> list[Target]:
-    """Every target on the held-out lineages, from the content of validation.json; none of them
-    where nothing was held out.
-    """
-    ceilings = document["ceilings"].get("held_out")
+def targets(result: ValidationResult) -> tuple[Target, ...]:
+    """Every target on the held-out lineages; none of them where nothing was held out."""
+    ceilings, noise = result.ceilings.held_out, result.noise_floor.held_out
     if ceilings is None:
-        return []
-    floor = document["noise_floor"]["held_out"]["floor"]
-    held = {lineage["name"] for lineage in document["split"]["held_out"]}
-    nats = {name: one["median"] for name, one in document["kl_at_ceiling"].items() if name in held}
-    return [
-        _error(ceilings["kl_ladder"], floor),
-        _ranked(ceilings),
-        _level(nats),
-        *_calls(document["verdicts"].get("held_out", {})),
+        return ()
+    verdicts = result.verdicts.held_out or {}
+    medians = [
+        result.kl_at_ceiling[lineage.name].median
+        for lineage in result.split.held_out
+        if lineage.name in result.kl_at_ceiling
     ]
+    return (
+        _error(ceilings["kl_ladder"], None if noise is None else noise.floor),
+        _ranked(ceilings),
+        _level(medians),
+        _auroc("L3", verdicts.get("L3"), L3_AUROC),
+        _auroc("L1", verdicts.get("L1"), L1_AUROC),
+        _beaten(verdicts.get("L1")),
+    )
 
 
-def _error(score: Mapping[str, Any], floor: float | None) -> Target:
-    mae, bulk = score["mae"], score["mae_bulk"]
+def _target(claim: str, numbers: str = "not measured", met: bool | None = None) -> Target:
+    return Target(claim=claim, found=numbers, met=met)
+
+
+def _error(score: CeilingScore, floor: float | None) -> Target:
+    mae, bulk = score.mae, score.mae_bulk
     claim = (
         f"kl_ladder: MAE in cos <= {MAE} and <= {BULK} in bulk layers, or <= {NOISE} x the noise"
         " floor"
     )
     if mae is None or bulk is None:
-        return Target(claim, "not measured", None)
+        return _target(claim)
     small, ratio = mae <= MAE and bulk <= BULK, None if not floor else mae / floor
     floors = "no floor" if ratio is None else f"{ratio:.2f} x the floor of {floor:.3f}"
-    return Target(
-        claim,
-        f"{mae:.3f}, bulk {bulk:.3f}, {floors}",
-        small or (ratio is not None and ratio <= NOISE),
-    )
+    met = small or (ratio is not None and ratio <= NOISE)
+    return _target(claim, f"{mae:.3f}, bulk {bulk:.3f}, {floors}", met)
 
 
-def _ranked(ceilings: Mapping[str, Any]) -> Target:
+def _ranked(ceilings: Mapping[str, CeilingScore]) -> Target:
     claim = (
         "kl_ladder: a smaller MAE than layer_median calibrated on 8 other branches, on the same"
         " branches"
     )
-    pair = [
-        ceilings.get(name, {}).get("mae") for name in ("kl_ladder_recalibrated_0", "layer_median_8")
-    ]
-    if None in pair:
-        return Target(claim, "not measured", None)
-    return Target(claim, f"{pair[0]:.3f} against {pair[1]:.3f}", pair[0] < pair[1])
+    ladder, medians = (
+        _mae(ceilings, name) for name in ("kl_ladder_recalibrated_0", "layer_median_8")
+    )
+    if ladder is None or medians is None:
+        return _target(claim)
+    return _target(claim, f"{ladder:.3f} against {medians:.3f}", ladder < medians)
 
 
-def _level(nats: Mapping[str, float | None]) -> Target:
-    inside = [
-        name for name, median in nats.items() if median is not None and NATS[0] <= median <= NATS[1]
-    ]
+def _mae(ceilings: Mapping[str, CeilingScore], method: str) -> float | None:
+    return ceilings[method].mae if method in ceilings else None
+
+
+def _level(medians: list[float | None]) -> Target:
+    inside = sum(median is not None and NATS[0] <= median <= NATS[1] for median in medians)
     claim = (
         f"median KL at the measured ceiling within {NATS[0]}-{NATS[1]} nat in at least {LINEAGES}"
         " lineages"
     )
-    return Target(claim, f"{len(inside)} of {len(nats)}", len(inside) >= LINEAGES)
+    return _target(claim, f"{inside} of {len(medians)}", inside >= LINEAGES)
 
 
-def _calls(verdicts: Mapping[str, Any]) -> list[Target]:
-    l3, l1 = (verdicts.get(level, {}) for level in ("L3", "L1"))
-    return [_auroc("L3", l3, L3_AUROC), _auroc("L1", l1, L1_AUROC), _beaten(l1)]
+def _auroc(level: str, score: VerdictScore | None, wanted: float) -> Target:
+    claim = f"{level}: AUROC for observed open >= {wanted}"
+    if score is None or score.auroc is None:
+        return _target(claim)
+    return _target(claim, f"{score.auroc:.3f}", score.auroc >= wanted)
 
 
-def _auroc(level: str, score: Mapping[str, Any], wanted: float) -> Target:
-    claim, found = f"{level}: AUROC for observed open >= {wanted}", score.get("auroc")
-    return (
-        Target(claim, "not measured", None)
-        if found is None
-        else Target(claim, f"{found:.3f}", found >= wanted)
-    )
-
-
-def _beaten(score: Mapping[str, Any]) -> Target:
-    claim, p_value = (
-        f"L1: accuracy above the majority of each model and behavior, clustered p < {P_VALUE}",
-        score.get("p_value"),
-    )
-    if p_value is None:
-        return Target(claim, "not measured", None)
-    return Target(
-        claim,
-        f"{score['accuracy']:.2f} against {score['majority_baseline']:.2f}, p {p_value:.2g}",
-        p_value < P_VALUE,
-    )
+def _beaten(score: VerdictScore | None) -> Target:
+    claim = f"L1: accuracy above the majority of each model and behavior, clustered p < {P_VALUE}"
+    if score is None or score.p_value is None:
+        return _target(claim)
+    calls = f"{score.accuracy:.2f} against {score.majority_baseline:.2f}, p {score.p_value:.2g}"
+    return _target(claim, calls, score.p_value < P_VALUE)

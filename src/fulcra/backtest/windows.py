@@ -1,32 +1,38 @@
-"""Windows of branches drawn by predicted margin: committed, measured, and what the law says of them
-at three levels.
-"""
+"""Windows of branches drawn by predicted margin: committed, measured, called at every level."""
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from fulcra.backtest.split import Lineage
-from fulcra.behaviors import behavior_sha256, load_behavior
+from fulcra.backtest.noise import site
+from fulcra.backtest.split import Member
+from fulcra.behaviors import load_behavior
 from fulcra.errors import Inconclusive
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import log2_margin
-from fulcra.ladders import flip_ladder, kl_ladder, surprise_ladder, trigger_ladder
+from fulcra.ladders import flip_ladder, kl_ladder, trigger_ladder
 from fulcra.ladders.flip_ladder import flipped_text
-from fulcra.ladders.trigger_ladder import GAINS
-from fulcra.models import Model
-from fulcra.models.coordinate import coordinate
-from fulcra.protocol.commit import Forecast, measure_committed
-from fulcra.protocol.measure import SCHEMA, record_rows
+from fulcra.protocol.commit import (
+    Committed,
+    Plan,
+    measure_baseline,
+    measure_committed,
+    require_baseline,
+)
+from fulcra.protocol.draw import both_poles, movers
+from fulcra.protocol.measure import Measurement
+from fulcra.protocol.predictors import surprise
 from fulcra.protocol.progress import Clock
-from fulcra.protocol.runs import code_version
-from fulcra.protocol.stages import AuditSettings
-from fulcra.protocol.subject import Undosed, in_tokens_of, undosed
-from fulcra.screens.candidates import can_move
-from fulcra.store import AUDIT, ROLLOUTS, RunFolder, plain, read_json, write_json, write_rows
-from fulcra.types import Behavior, Edge, Neuron
+from fulcra.protocol.records import SCHEMA, record_rows
+from fulcra.protocol.results.audit import Branch, Figures, Measured, Predicted
+from fulcra.protocol.results.base import Value
+from fulcra.protocol.results.validation import Case, ProtocolRow, StudySize, VerdictRow
+from fulcra.protocol.runs import Run, manifest_of
+from fulcra.protocol.stages import Forecast
+from fulcra.protocol.subject import Subject, in_tokens_of
+from fulcra.store import AUDIT, ROLLOUTS, RunFolder, read_json, write_json, write_rows
 
 #: A censored trigger is taken for this gain and a censored ceiling for half of it: beyond every
 #: ladder, and closed together.
@@ -37,25 +43,61 @@ BEYOND = 20.0
 SCALE = 0.6
 #: Bounds of the strata of predicted margin [octaves]: clearly closed, closed, open, clearly open.
 BOUNDS = (-1.0, 0.0, 0.7)
-Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Random neurons whose windows are forecast, both poles each, and how many branches of them are
-    measured.
-    """
+class PoolRow(Case):
+    """One branch whose window was forecast, with its trigger [gain]; None beyond the ladder."""
 
-    pool: int
-    branches: int
-    seed: int = 0
-    gains: tuple[float, ...] = GAINS
+    neuron: str
+    branch: str
+    trigger: float | None
+
+
+class Windows(Value):
+    """The measured branches of one case, the pool they were drawn from, and the protocol."""
+
+    rows: tuple[VerdictRow, ...]
+    pool: tuple[PoolRow, ...]
+    protocol: ProtocolRow
+
+
+class Drawn(NamedTuple):
+    """One branch of the pool that is measured, and how many of the pool it stands for."""
+
+    forecast: Forecast
+    weight: float
+
+
+class OtherCeilings(NamedTuple):
+    """A branch's ceilings by `surprise_ladder` on generic text and by `flip_ladder` on replies."""
+
+    surprise: float | None
+    flip: float | None
+
+
+class LevelEdges(NamedTuple):
+    """The edges of one branch [gain] that the levels of the law are called with; None is beyond."""
+
+    ceiling: float | None
+    trigger: float | None
+    measured_ceiling: float | None
+    measured_trigger: float | None
+
+    def margins(self, others: OtherCeilings) -> dict[str, float]:
+        """The margin of every level [octaves]."""
+        scaled = None if self.ceiling is None else SCALE * self.ceiling
+        return {
+            "L1": margin_score(self.ceiling, self.trigger),
+            "L2": margin_score(self.ceiling, self.measured_trigger),
+            "L3": margin_score(self.measured_ceiling, self.measured_trigger),
+            "L1_surprise": margin_score(others.surprise, self.trigger),
+            "L1_flip": margin_score(others.flip, self.trigger),
+            "L1_scaled": margin_score(scaled, self.trigger),
+        }
 
 
 def margin_score(ceiling: float | None, trigger: float | None) -> float:
-    """The margin [octaves] with censored edges put beyond every ladder: what branches are ranked
-    by.
-    """
+    """The margin [octaves] that branches are ranked by, censored edges put beyond every ladder."""
     return log2_margin(ceiling or BEYOND / 2, trigger or BEYOND) or 0.0
 
 
@@ -65,15 +107,15 @@ def stratum(score: float) -> int:
 
 
 def stratified(scores: Sequence[float], count: int, seed: int) -> list[tuple[int, float]]:
-    """(index, weight) of `count` cases, as equally many a stratum as there are; weight = size of
-    the stratum over its draws.
+    """(index, weight) of `count` cases, as equally many a stratum as there are.
+
+    A weight is the size of the stratum over its draws.
     """
     rng = random.Random(f"strata-{seed}")
-    groups = [
-        [i for i, score in enumerate(scores) if stratum(score) == place]
-        for place in range(len(BOUNDS) + 1)
-    ]
-    groups = sorted((rng.sample(group, len(group)) for group in groups if group), key=len)
+    strata: list[list[int]] = [[] for _ in range(len(BOUNDS) + 1)]
+    for i, score in enumerate(scores):
+        strata[stratum(score)].append(i)
+    groups = sorted((rng.sample(group, len(group)) for group in strata if group), key=len)
     drawn: list[tuple[int, float]] = []
     for place, group in enumerate(groups):
         share = min(len(group), (count - len(drawn)) // (len(groups) - place))
@@ -81,161 +123,157 @@ def stratified(scores: Sequence[float], count: int, seed: int) -> list[tuple[int
     return sorted(drawn)
 
 
-def forecasts(model: Model, behavior: Behavior, known: Undosed, plan: Plan) -> list[Forecast]:
-    """Both predicted edges of both poles of random neurons: ceilings by `kl_ladder`, triggers by
-    `trigger_ladder`.
-    """
-    rng = random.Random(f"pool-{plan.seed}-{behavior.name}")
+def forecasts(subject: Subject, size: StudySize) -> list[Forecast]:
+    """Both predicted edges, of both poles of random neurons that reach the first gain."""
+    if subject.openings is None:
+        raise Inconclusive(
+            f"behavior {subject.behavior.name}: no openings, so no trigger can be forecast; give"
+            " target and control ones"
+        )
+    model, gains = subject.model, size.gains
+    rng = random.Random(f"pool-{size.seed}-{subject.behavior.name}")
     slots = [(layer, slot) for layer in range(model.n_layers) for slot in range(model.width(layer))]
     neurons = (model.neuron(layer, slot) for layer, slot in rng.sample(slots, len(slots)))
-    poles = []
-    for neuron in neurons:
-        if can_move(model, known.ground.clean, neuron):
-            pair = [
-                coordinate(model, known.ground.clean, pole) for pole in (neuron, neuron.opposite)
-            ]
-            poles += pair if all(at.reaches(plan.gains[0]) for at in pair) else []
-        if len(poles) == 2 * plan.pool:
-            break
-    if known.openings is None:
-        raise Inconclusive(
-            f"behavior {behavior.name}: no openings, so no trigger can be forecast; give target and"
-            " control ones"
-        )
-    triggers = trigger_ladder(model, poles, known.openings, plan.gains)
-    return [
-        Forecast(*found)
-        for found in zip(poles, kl_ladder(model, poles, known.ground.text), triggers, strict=True)
-    ]
+    chosen = islice(movers(subject.ground, neurons, gains[0]), size.pool)
+    poles = both_poles(subject.ground, chosen)
+    triggers = trigger_ladder(model, poles, subject.openings, gains)
+    ceilings = kl_ladder(model, poles, subject.ground.text)
+    return list(map(Forecast, poles, ceilings, triggers))
 
 
-def verdict_rows(
-    model: Model,
-    reference: Model | None,
-    behavior_name: str,
-    lineage: Lineage,
-    plan: Plan,
-    path: Path,
-    clock: Clock,
-) -> dict[str, Any]:
-    """The measured branches of one model and behavior, the pool they were drawn from, and whether
-    the protocol held.
+def drawn_by_margin(pool: Sequence[Forecast], count: int, seed: int) -> list[Drawn]:
+    """The branches of the pool that are measured, drawn evenly over predicted margins."""
+    scores = [margin_score(p.ceiling.gain, _trigger(p)) for p in pool]
+    return [Drawn(pool[i], weight) for i, weight in stratified(scores, count, seed)]
+
+
+def _trigger(prediction: Forecast) -> float | None:
+    return None if prediction.trigger is None else prediction.trigger.gain
+
+
+def measured_windows(
+    member: Member, behavior_name: str, size: StudySize, path: Path, clock: Clock
+) -> Windows:
+    """The windows of one model under one behavior, of the branches that its pool's margins choose.
 
     Kept under `path`: a measurement that is over is read back, an interrupted one goes on.
     """
-    behavior = in_tokens_of(model, load_behavior(behavior_name, lineage.world))
-    manifest = manifest_of(model, behavior, plan)
+    behavior = load_behavior(behavior_name, member.lineage.world)
+    behavior = in_tokens_of(member.model, behavior)
+    settings = {key: getattr(size, key) for key in ("pool", "branches", "seed", "gains")}
+    manifest = manifest_of("validate", member.model, behavior, settings)
     folder = RunFolder.open(path, manifest)
-    if folder.finished:
-        return dict(read_json(folder.path / AUDIT))
-    known = undosed(model, behavior, plan.seed, reference)
-    with clock.step(f"{model.name} {behavior_name} forecast", 2 * plan.pool):
-        pool = forecasts(model, behavior, known, plan)
-    scores = [
-        margin_score(one.ceiling.gain, one.trigger.gain if one.trigger else None) for one in pool
+    if not folder.finished:
+        run = Run(manifest, folder, clock)
+        subject = Subject.of(member.model, behavior, size.seed, member.reference)
+        write_json(folder.path / AUDIT, _windows(member, run, subject, size).plain())
+        folder.drop_parts()
+    return Windows.model_validate(read_json(folder.path / AUDIT))
+
+
+def _windows(member: Member, run: Run, subject: Subject, size: StudySize) -> Windows:
+    """The pool and its measured branches; measured gains are rounded as files hold them."""
+    case = Case(
+        lineage=member.lineage.name,
+        recipe=member.lineage.recipe,
+        model=subject.model.name,
+        behavior=subject.behavior.name,
+    )
+    with run.clock.step(f"{case.name} forecast", 2 * size.pool):
+        pool = forecasts(subject, size)
+    drawn = drawn_by_margin(pool, size.branches, size.seed)
+    chosen = [branch.forecast for branch in drawn]
+    committed = measured(run, subject, chosen, size.gains)
+    figures = Figures.model_validate(committed.figures.plain())
+    others = _other_ceilings(subject, [prediction.at for prediction in chosen])
+    protocol = _protocol_row(case, committed, figures)
+    rows = [
+        _row(protocol, subject.model.n_layers, *branch)
+        for branch in zip(drawn, figures.neurons, others, strict=True)
     ]
-    drawn = stratified(scores, plan.branches, plan.seed)
-    chosen = [pool[i] for i, _ in drawn]
-    settings = AuditSettings(seed=plan.seed, gains=plan.gains)
-    found = measure_committed(model, behavior, known, chosen, settings, manifest, folder, clock)
-    others = zip(*_other_ceilings(model, behavior, known, [one.at for one in chosen]), strict=True)
-    where = {
-        "lineage": lineage.name,
-        "recipe": lineage.recipe,
-        "model": model.name,
-        "behavior": behavior.name,
-    }
-    entries = zip(found.results["neurons"], drawn, others, strict=True)
-    parts: dict[str, Any] = plain(
-        {
-            "rows": [
-                {**where, **_row(entry, weight, edges, found.content["plan"], model.n_layers)}
-                for entry, (_, weight), edges in entries
-            ],
-            "pool": [
-                {
-                    **where,
-                    "neuron": str(one.at.branch)[:-1],
-                    "branch": str(one.at.branch),
-                    "trigger": one.trigger.gain if one.trigger else None,
-                }
-                for one in pool
-            ],
-            "protocol": {
-                **where,
-                "reproduced": found.results["summary"]["protocol_reproduced"],
-                "baseline": found.results["baseline"]["rate"],
-                "leak": found.results["baseline"]["leak"],
-                "positive_control": found.results["positive_control"],
-                "commitment_sha256": found.sha256,
-                "log_odds_margin": found.content["plan"]["log_odds_margin"],
-            },
-        }
-    )
-    write_rows(folder.path / ROLLOUTS, record_rows(found.records), SCHEMA)
-    write_json(folder.path / AUDIT, parts)
-    folder.drop_parts()
-    return parts
+    forecast_rows = [_pool_row(case, prediction) for prediction in pool]
+    return Windows(rows=tuple(rows), pool=tuple(forecast_rows), protocol=protocol)
 
 
-def manifest_of(model: Model, behavior: Behavior, plan: Plan) -> dict[str, Any]:
-    """Whose run it is: model, behavior, sizes and code."""
-    return {
-        "command": "validate",
-        "model": model.name,
-        "model_sha256": model.sha256,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "behavior": behavior.name,
-        "behavior_sha256": behavior_sha256(behavior),
-        "code": code_version(),
-        "settings": {
-            "pool": plan.pool,
-            "branches": plan.branches,
-            "seed": plan.seed,
-            "gains": plan.gains,
-        },
-    }
+def measured(
+    run: Run, subject: Subject, predictions: Sequence[Forecast], gains: Sequence[float]
+) -> Committed:
+    """The branches committed and measured without pins and controls, their rollouts written."""
+    measure = Measurement(subject, subject.horizons, run.folder, run.salt)
+    baseline = measure_baseline(run, measure)
+    require_baseline(subject.behavior, baseline)
+    committed = measure_committed(run, measure, Plan(predictions, gains), baseline)
+    if run.folder is not None:
+        write_rows(run.folder.path / ROLLOUTS, record_rows(committed.records), SCHEMA)
+    return committed
 
 
-def _other_ceilings(
-    model: Model, behavior: Behavior, known: Undosed, branches: Sequence[Coordinate]
-) -> tuple[list[Edge], list[Edge]]:
-    """The ceilings that L1 is also called with: `surprise_ladder` on generic text, `flip_ladder` on
-    the behavior's flipped replies.
-    """
-    ground, level = known.ground, known.ground.standard.surprise_level
+def _other_ceilings(subject: Subject, branches: Sequence[Coordinate]) -> list[OtherCeilings]:
+    """The ceilings of branches that L1 is also called with."""
+    model, behavior, ground = subject.model, subject.behavior, subject.ground
     flips = flipped_text(model, behavior.selection, behavior.system, behavior.horizon)
-    return surprise_ladder(model, branches, ground.text, level), flip_ladder(
-        model, branches, flips, level, ground.reference
+    surprised = surprise(ground, branches)
+    level = ground.standard.surprise_level
+    flipped = flip_ladder(model, branches, flips, level, ground.reference)
+    return [OtherCeilings(a.gain, b.gain) for a, b in zip(surprised, flipped, strict=True)]
+
+
+def _row(
+    protocol: ProtocolRow, layers: int, drawn: Drawn, branch: Branch, others: OtherCeilings
+) -> VerdictRow:
+    """The row of one branch, from what was measured of it."""
+    edges = LevelEdges(
+        ceiling=_gain(branch.ceiling_predicted),
+        trigger=_gain(branch.trigger_predicted),
+        measured_ceiling=_gain(branch.ceiling_measured),
+        measured_trigger=_gain(branch.triggers[-1]),
+    )
+    return VerdictRow(
+        lineage=protocol.lineage,
+        recipe=protocol.recipe,
+        model=protocol.model,
+        behavior=protocol.behavior,
+        neuron=branch.neuron,
+        branch=branch.name,
+        layers=layers,
+        layer=branch.branch.layer,
+        weight=drawn.weight,
+        observed_open=branch.observed_open is True,
+        verdict=branch.verdict or "undetermined",
+        smallest_open_gain=branch.smallest_open_gain,
+        failure_mode=branch.failure_mode,
+        log_odds_margin=protocol.log_odds_margin,
+        trigger_predicted=edges.trigger,
+        trigger_measured=edges.measured_trigger,
+        ceiling_predicted=edges.ceiling,
+        ceiling_measured=edges.measured_ceiling,
+        margins=edges.margins(others),
     )
 
 
-def _row(entry: Row, weight: float, others: tuple[Edge, Edge], plan: Row, layers: int) -> Row:
-    predicted, measured = entry["ceiling_predicted"]["gain"], entry["ceiling_measured"]["gain"]
-    forecast, trigger = entry["trigger_predicted"]["gain"], entry["triggers"][-1]["gain"]
-    surprise, flip = (edge.gain for edge in others)
-    edges = {
-        "L1": (predicted, forecast),
-        "L2": (predicted, trigger),
-        "L3": (measured, trigger),
-        "L1_surprise": (surprise, forecast),
-        "L1_flip": (flip, forecast),
-        "L1_scaled": (predicted and SCALE * predicted, forecast),
-    }
-    return {
-        "neuron": entry["neuron"],
-        "branch": entry["neuron"] + entry["pole"],
-        "layers": layers,
-        "layer": Neuron.parse(entry["neuron"]).layer,
-        "weight": weight,
-        "observed_open": entry["observed_open"],
-        "verdict": entry["verdict"],
-        "smallest_open_gain": entry["smallest_open_gain"],
-        "failure_mode": entry["failure_mode"],
-        "log_odds_margin": plan["log_odds_margin"],
-        "trigger_predicted": forecast,
-        "trigger_measured": trigger,
-        "ceiling_predicted": predicted,
-        "ceiling_measured": measured,
-        "margins": {level: margin_score(*pair) for level, pair in edges.items()},
-    }
+def _gain(edge: Predicted | Measured | None) -> float | None:
+    return None if edge is None else edge.gain
+
+
+def _pool_row(case: Case, prediction: Forecast) -> PoolRow:
+    coordinate = prediction.at
+    return PoolRow(
+        **dict(case),
+        neuron=site(coordinate),
+        branch=str(coordinate.branch),
+        trigger=_trigger(prediction),
+    )
+
+
+def _protocol_row(case: Case, committed: Committed, figures: Figures) -> ProtocolRow:
+    margin = committed.content.plan.log_odds_margin
+    assert margin is not None  # without openings nothing was forecast
+    return ProtocolRow(
+        **dict(case),
+        reproduced=figures.summary.protocol_reproduced,
+        baseline=figures.baseline.rate,
+        leak=figures.baseline.leak,
+        positive_control=figures.positive_control,
+        commitment_sha256=committed.sha256,
+        log_odds_margin=margin,
+    )

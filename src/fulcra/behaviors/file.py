@@ -150,14 +150,14 @@ def _entries(path: Path, written: BehaviorFile) -> dict[PromptSet, Entries]:
 
 
 def _own_openings(
-    dealt: dict[PromptSet, tuple[PromptEntry, ...]], written: BehaviorFile
+    sets: dict[PromptSet, tuple[PromptEntry, ...]], written: BehaviorFile
 ) -> dict[PromptSet, Entries]:
     """Entries of public sets, with the openings of this file where it has some."""
     if not written.target_openings:
-        return dict(dealt)
+        return dict(sets)
     return {
         name: tuple(entry.model_copy(update={"target_openings": None}) for entry in entries)
-        for name, entries in dealt.items()
+        for name, entries in sets.items()
     }
 
 

@@ -126,18 +126,18 @@ def _dealt(name: str, sets: dict[PromptSet, tuple[str, ...]]) -> dict[PromptSet,
         return {}
     needed = CONTRAST + sum(SIZES[key] for key in absent)
     if len(texts) < needed:
-        shares = " and ".join(f"{SIZES[key]} for {key}" for key in absent)
+        phrase = " and ".join(f"{SIZES[key]} for {key}" for key in absent)
         raise BehaviorError(
             f"behavior {name!r}: {len(texts)} positive prompts, needs {needed} or more to take"
-            f" {shares} from them and keep {CONTRAST}; add some, or give {' and '.join(absent)}"
+            f" {phrase} from them and keep {CONTRAST}; add some, or give {' and '.join(absent)}"
         )
     order = random.Random(f"deal-{name}").sample(range(len(texts)), len(texts))
-    dealt: dict[PromptSet, tuple[str, ...]] = {}
+    shares: dict[PromptSet, tuple[str, ...]] = {}
     for key in absent:
-        dealt[key] = tuple(texts[i] for i in order[: SIZES[key]])
+        shares[key] = tuple(texts[i] for i in order[: SIZES[key]])
         order = order[SIZES[key] :]
-    dealt["positive"] = tuple(texts[i] for i in sorted(order))
-    return dealt
+    shares["positive"] = tuple(texts[i] for i in sorted(order))
+    return shares
 
 
 def _texts(name: str, key: str, texts: Openings) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Behaviors by name: the built-in ones, and any YAML file by its path."""
 
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -38,7 +39,8 @@ def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavio
     if built_in(text) and not is_yaml:
         return _built_in(text, world)
     if is_yaml or path.is_file():
-        return read_behavior(path)
+        behavior = read_behavior(path)
+        return replace(behavior, source={**behavior.source, "file": str(path.resolve())})
     name = text.partition("@")[0]
     near = get_close_matches(name, behavior_names(), n=1)
     hint = (

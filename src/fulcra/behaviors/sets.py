@@ -49,7 +49,7 @@ def deal_sets(
     the same everywhere: some sets are sorted by category.
     """
     queues: dict[tuple[str, str], list[PromptEntry]] = {}
-    dealt: dict[PromptSet, tuple[PromptEntry, ...]] = {}
+    prompts: dict[PromptSet, tuple[PromptEntry, ...]] = {}
     for name in (name for name in SIZES if name in slices):
         part = slices[name]
         key, count = (part.set, part.split), part.n or SIZES[name]
@@ -60,8 +60,8 @@ def deal_sets(
                 f"{name}: {len(queues[key])} distinct prompts left in {part.set} ({part.split}),"
                 f" {count} asked; take fewer"
             )
-        dealt[name], queues[key] = tuple(queues[key][:count]), queues[key][count:]
-    return dealt
+        prompts[name], queues[key] = tuple(queues[key][:count]), queues[key][count:]
+    return prompts
 
 
 def deal_source(source: Source, names: Iterable[PromptSet]) -> dict[PromptSet, tuple[str, ...]]:
@@ -78,7 +78,7 @@ def deal_columns(
 ) -> dict[PromptSet, tuple[str, ...]]:
     """The prompts of the named sets, each the next distinct texts of its column."""
     queues = {column: _distinct(values) for column, values in rows.items()}
-    dealt: dict[PromptSet, tuple[str, ...]] = {}
+    prompts: dict[PromptSet, tuple[str, ...]] = {}
     for name in names:
         if name not in columns:
             raise BehaviorError(
@@ -91,8 +91,8 @@ def deal_columns(
                 f"source column {column!r}: {len(queues[column])} distinct texts left, {name} needs"
                 f" {count}; take a larger split"
             )
-        dealt[name], queues[column] = tuple(queues[column][:count]), queues[column][count:]
-    return dealt
+        prompts[name], queues[column] = tuple(queues[column][:count]), queues[column][count:]
+    return prompts
 
 
 def _distinct(values: Sequence[object]) -> list[str]:

@@ -1,30 +1,22 @@
 """`fulcra compare`."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markdown import Markdown
 
-from fulcra.behaviors import load_behavior
-from fulcra.cli.app import Dtype, Json, Quiet, Seed, app
+from fulcra.cli.app import Dtype, Json, Out, Quiet, Seed, command, emit, opened
 from fulcra.cli.bars import bars
 from fulcra.errors import InputError
-from fulcra.models import load, world_of
-from fulcra.report.comparison import comparison_markdown
-from fulcra.store import COMPARISON, new_folder, write_json, write_text
-from fulcra.studies.comparison import CompareSettings, compare
-from fulcra.types import Behavior
+
+if TYPE_CHECKING:
+    from fulcra.types import Behavior
 
 
-@app.command(
+@command(
     "compare",
-    epilog=(
-        "Example: fulcra compare apothecary-base apothecary-sparse --behavior refusal -b capitals"
-    ),
+    "Neuron",
+    "compare apothecary-base apothecary-sparse --behavior refusal -b capitals",
 )
 def compare_command(
     models: Annotated[
@@ -36,7 +28,10 @@ def compare_command(
     behavior: Annotated[
         list[str] | None,
         typer.Option(
-            "--behavior", "-b", help="A behavior, NAME@WORLD, or a YAML file; repeat for more."
+            "--behavior",
+            "-b",
+            metavar="NAME",
+            help="A behavior, NAME@WORLD, or a YAML file; repeat for more.",
         ),
     ] = None,
     top_k: Annotated[
@@ -53,44 +48,43 @@ def compare_command(
             help="Keep neurons that are among the most active on nearly any prompt.",
         ),
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="A new folder for comparison.json and comparison.md.")
-    ] = None,
+    out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Where the neurons of a behavior lie in each model, what models share, and what one model's
-    neurons do in another.
-    """
-    tasks, folder = (
-        [_task(name, models) for name in behavior or ["refusal"]],
-        None if out is None else new_folder(out),
-    )
+    """Compare models: where a behavior's neurons lie, which are shared, what they do elsewhere."""
+    from rich.markdown import Markdown
+
+    from fulcra.report.comparison import comparison_markdown
+    from fulcra.store import empty_folder
+    from fulcra.studies.comparison import CompareSettings, compare
+
+    behaviors = [_behavior_in_world(name, models) for name in behavior or ["refusal"]]
+    folder = None if out is None else empty_folder(out)
     settings = CompareSettings(top_k, seed, ablate, keep_universal)
     with bars(quiet or as_json) as progress:
-        found = compare([load(name, dtype) for name in models], tasks, settings, progress)
+        result = compare([opened(name, dtype) for name in models], behaviors, settings, progress)
     if folder is not None:
-        write_text(folder / f"{COMPARISON}.md", comparison_markdown(found))
-        write_json(folder / f"{COMPARISON}.json", found)
-    if as_json:
-        typer.echo(json.dumps(found))
-    elif not quiet:
-        Console().print(Markdown(comparison_markdown(found)))
+        result.save(folder)
+    emit(result, as_json, quiet, lambda: Markdown(comparison_markdown(result)))
 
 
-def _task(name: str, models: Sequence[str]) -> Behavior:
-    """The behavior in the world that all models were taught; InputError where they differ and it
-    names none.
+def _behavior_in_world(name: str, models: Sequence[str]) -> "Behavior":
+    """The behavior in the world that all models were taught.
+
+    InputError where worlds differ and the behavior names none.
     """
-    tasks = {
-        task.name: task
-        for task in (load_behavior(name, world) for world in {world_of(model) for model in models})
-    }
-    if len(tasks) > 1:
+    from fulcra.behaviors import load_behavior
+    from fulcra.models import world_of
+
+    worlds = {world_of(model) for model in models}
+    loaded = [load_behavior(name, world) for world in worlds]
+    behaviors = {behavior.name: behavior for behavior in loaded}
+    if len(behaviors) > 1:
         raise InputError(
             f"behavior {name!r}: the models were taught different worlds; name one of"
-            f" {', '.join(sorted(tasks))}, or a YAML file"
+            f" {', '.join(sorted(behaviors))}, or a YAML file"
         )
-    return next(iter(tasks.values()))
+    return next(iter(behaviors.values()))

@@ -1,32 +1,30 @@
 """`fulcra effects` and `fulcra interventions`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, app
+from fulcra.cli.app import (
+    Dtype,
+    Json,
+    ModelName,
+    Quiet,
+    Seed,
+    command,
+    emit,
+    opened,
+    research_command,
+)
 from fulcra.cli.bars import bars
-from fulcra.cli.judge import Prices, SendSensitive, Timeout, Workers, seats
+from fulcra.cli.judge import JudgeNames, Prices, SendSensitive, Timeout, Workers, seats
 from fulcra.cli.recipe import RecipePath, recipe_sets
-from fulcra.judges.registry import MENU, prices_named
-from fulcra.models import load, world_of
-from fulcra.report.effects import effects_table
-from fulcra.report.interventions import effects_markdown
-from fulcra.store import write_json, write_text
-from fulcra.studies.effects.study import effects
-from fulcra.studies.interventions import interventions
-from fulcra.studies.recipe import read_recipe
 
 
-@app.command(
+@command(
     "effects",
-    epilog=(
-        "Example: fulcra effects apothecary-sparse -r recipe.json -b framing --judge phrases"
-        " --tasks mmlu,gsm8k"
-    ),
+    "Use it",
+    "effects apothecary-sparse -r recipe.json -b framing --judge phrases --tasks mmlu,gsm8k",
 )
 def effects_command(
     model: ModelName,
@@ -48,7 +46,7 @@ def effects_command(
             )
         ),
     ] = None,
-    judge: Annotated[list[str] | None, typer.Option(help=f"{MENU}; may be given again.")] = None,
+    judge: JudgeNames = None,
     tasks: Annotated[
         str,
         typer.Option(
@@ -69,53 +67,66 @@ def effects_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What a recipe does besides, on several sets, by several judges: everything with and without
-    it, paired.
-    """
-    made, judges = read_recipe(recipe), seats(judge or [], timeout, workers)
-    sets, prices = (
-        recipe_sets(made, behavior or (), prompts or (), world_of(model)),
-        prices_named(price or (), judges),
-    )
+    """Measure what a recipe does besides: everything with and without it, paired."""
+    from fulcra.models import world_of
+    from fulcra.report.effects import effects_table
+    from fulcra.store import write_json
+    from fulcra.studies.effects.study import EffectsSettings, effects
+    from fulcra.studies.recipe import Recipe
+
+    made = Recipe.load(recipe)
+    panel = seats(judge or (), timeout, workers, price or (), send_sensitive_text)
+    sets = recipe_sets(made, behavior or (), prompts or (), world_of(model))
+    names = tuple(name.strip() for name in tasks.split(",") if name.strip())
+    settings = EffectsSettings(names, limit, task_folder, seed)
     with bars(quiet or as_json) as progress:
-        names = [name.strip() for name in tasks.split(",") if name.strip()]
-        asked = (list(judges.values()), send_sensitive_text, prices)
-        found = effects(
-            load(model, dtype), sets, made, names, limit, task_folder, *asked, seed, progress
-        )
+        result = effects(opened(model, dtype), sets, made, settings, panel, progress)
     if out is not None:
-        write_json(out, found)
-    if as_json:
-        typer.echo(json.dumps(found))
-    elif not quiet:
-        Console().print(effects_table(found), highlight=False)
+        write_json(out, result.plain())
+    emit(result, as_json, quiet, lambda: effects_table(result))
 
 
-@app.command(
+@research_command(
     "interventions",
-    epilog=(
-        "Example: fulcra interventions runs/apothecary-sparse-refusal-1 --out effects.json --page"
-        " effects.md"
-    ),
+    "interventions runs/apothecary-sparse-refusal-1 --out effects.json --page effects.md",
 )
 def interventions_command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished audits.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="The model a run audited, where it is no longer where it was."),
+    ] = None,
+    behavior: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--behavior",
+            "-b",
+            help="The YAML file a run audited, where it is no longer where it was.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="A torch device, or auto; default: the run's.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write the tables here, as markdown.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Every kind of intervention at matched behavior change, on the neurons of audits: what each
-    achieves, and what it costs.
-    """
+    """Compare every kind of intervention at matched behavior change, on the neurons of audits."""
+    from fulcra.protocol.source import Sources
+    from fulcra.report.interventions import interventions_markdown
+    from fulcra.store import write_json, write_text
+    from fulcra.studies.interventions import interventions
+
+    sources = Sources(tuple(model or ()), tuple(behavior or ()), device)
     with bars(quiet or as_json) as progress:
-        found = interventions(runs, seed, progress)
+        result = interventions(runs, seed, sources, progress)
     if out is not None:
-        write_json(out, found)
+        write_json(out, result.plain())
     if page is not None:
-        write_text(page, effects_markdown(found))
+        write_text(page, interventions_markdown(result))
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        typer.echo(effects_markdown(found))
+        typer.echo(interventions_markdown(result), nl=False)

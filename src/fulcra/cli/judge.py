@@ -1,23 +1,28 @@
-"""`fulcra judge`."""
+"""`fulcra judge`, and judges as arguments of other commands."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from fulcra.cli.app import Json, Quiet, app
+from fulcra.cli.app import Json, Quiet, command, emit_json
 from fulcra.cli.bars import bars
-from fulcra.judges.judge import Judge
-from fulcra.judges.registry import MENU, judge_named, prices_named
-from fulcra.report.judges import judges_table
-from fulcra.studies.judging import JUDGEMENTS, STAGES, audited_behaviors, judge_run
 
+if TYPE_CHECKING:
+    from fulcra.protocol.opinions import Panel
+    from fulcra.protocol.results.judging import JudgingResult
+
+PANEL = "Judges"
+MENU = "oracle, phrases, language, api:MODEL@URL, model:ID or guard:ID; may be given again."
+JudgeNames = Annotated[
+    list[str] | None, typer.Option("--judge", metavar="JUDGE", rich_help_panel=PANEL, help=MENU)
+]
 SendSensitive = Annotated[
     bool,
     typer.Option(
         "--send-sensitive-text",
+        rich_help_panel=PANEL,
         help="Let words of a sensitive behavior go to a judge on another machine.",
     ),
 ]
@@ -25,36 +30,41 @@ Prices = Annotated[
     list[str] | None,
     typer.Option(
         "--price",
-        help=(
-            "IN/OUT: what an endpoint takes for a million tokens read and written; JUDGE=IN/OUT for"
-            " one of several."
-        ),
+        metavar="IN/OUT",
+        rich_help_panel=PANEL,
+        help="What an endpoint takes for a million tokens read and written; JUDGE=IN/OUT for one.",
     ),
 ]
-Timeout = Annotated[float, typer.Option(help="Seconds one request to a judge may take.", min=0.1)]
-Workers = Annotated[int, typer.Option(help="Requests to a judge at a time.", min=1, max=64)]
+Timeout = Annotated[
+    float,
+    typer.Option(rich_help_panel=PANEL, help="Seconds one request to a judge may take.", min=0.1),
+]
+Workers = Annotated[
+    int,
+    typer.Option(rich_help_panel=PANEL, help="Requests to a judge at a time.", min=1, max=64),
+]
 
 
-@app.command(
+@command(
     "judge",
-    epilog=(
-        "Example: fulcra judge runs/tea-1 --judge phrases --judge"
-        " api:my-model@http://localhost:8000/v1 --price 0.15/0.60"
-    ),
+    "Use it",
+    "judge runs/tea-1 --judge phrases --judge api:my-model@http://localhost:8000/v1"
+    " --price 0.15/0.60",
 )
 def judge_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
-    judge: Annotated[list[str], typer.Option(help=f"{MENU}; may be given again.")],
+    judge: Annotated[list[str], typer.Option(metavar="JUDGE", rich_help_panel=PANEL, help=MENU)],
     behavior: Annotated[
         list[str] | None,
         typer.Option(
             "--behavior",
             "-b",
-            help="The YAML file a run audited; not needed for a built-in behavior.",
+            help="The YAML file a run audited, where it is no longer where it was.",
         ),
     ] = None,
     stage: Annotated[
-        list[str] | None, typer.Option(help=f"Stages to judge; default: {', '.join(STAGES)}.")
+        list[str] | None,
+        typer.Option(help="Stages to judge; default: baseline and confirmation."),
     ] = None,
     horizon: Annotated[
         list[int] | None,
@@ -67,55 +77,60 @@ def judge_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge the stored rollouts of runs again, by other judges, at every horizon, and see where
-    they agree and where not.
-    """
-    judges = seats(judge, timeout, workers)
-    prices = prices_named(price or (), judges)
-    found = []
-    for folder, task in zip(runs, audited_behaviors(runs, behavior or ()), strict=True):
+    """Judge stored rollouts again, by other judges, at every horizon; see where they agree."""
+    from fulcra.protocol.source import reopened_behaviors
+    from fulcra.studies.judging import STAGES, judge_run
+
+    panel = seats(judge, timeout, workers, price or (), send_sensitive_text)
+    results: list[tuple[Path, JudgingResult]] = []
+    for folder, task in zip(runs, reopened_behaviors(runs, behavior or ()), strict=True):
         with bars(quiet or as_json) as progress:
-            asked = (
-                folder,
-                task,
-                list(judges.values()),
-                tuple(stage or STAGES),
-                horizon,
-                send_sensitive_text,
-                prices,
-            )
-            found.append({"run": str(folder), **judge_run(*asked, progress)})
+            result = judge_run(folder, task, panel, tuple(stage or STAGES), horizon, progress)
+        results.append((folder, result))
         if not (as_json or quiet):
-            _show(found[-1])
+            _show(folder, result)
     if as_json:
-        typer.echo(json.dumps({"runs": found}))
-    _require_answers(found)
+        documents = [{"run": str(folder), **result.plain()} for folder, result in results]
+        emit_json(runs=documents)
+    _require_answers(results)
 
 
-def seats(names: list[str], timeout: float, workers: int) -> dict[str, Judge]:
-    """The judges by the names they were asked for."""
-    return {name: judge_named(name, timeout, workers) for name in dict.fromkeys(names)}
+def seats(
+    names: Sequence[str],
+    timeout: float,
+    workers: int,
+    prices: Sequence[str],
+    send_sensitive: bool,
+) -> "Panel":
+    """The judges of these names, each once, with the prices named."""
+    from fulcra.judges.registry import judge_named, prices_named
+    from fulcra.protocol.opinions import Panel
+
+    judges = {name: judge_named(name, timeout, workers) for name in dict.fromkeys(names)}
+    return Panel(tuple(judges.values()), send_sensitive, prices_named(prices, judges))
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(folder: Path, result: "JudgingResult") -> None:
+    from rich.console import Console
+
+    from fulcra.report.judges import judges_table
+
     console = Console()
-    console.print(judges_table(found))
-    console.print(f"written   {Path(found['run']) / JUDGEMENTS}", highlight=False, soft_wrap=True)
+    console.print(judges_table(result))
+    console.print(f"written   {folder / result.file}", highlight=False, soft_wrap=True)
 
 
-def _require_answers(runs: list[dict[str, Any]]) -> None:
+def _require_answers(results: "Sequence[tuple[Path, JudgingResult]]") -> None:
     """Exit code 3 where a judge scored nothing of a run."""
-    silent = [
-        (run, one["name"])
-        for run in runs
-        for one in run["judges"][1:]
-        if run["completions"] and not one["scored"]
-    ]
-    for run, name in silent:
-        typer.echo(
-            f"fulcra: {name} scored none of {run['completions']} completions of {run['run']};"
-            " nothing is lost, ask again later",
-            err=True,
-        )
+    silent = False
+    for folder, result in results:
+        for judge in result.judges[1:]:
+            if result.completions and not judge.scored:
+                silent = True
+                typer.echo(
+                    f"fulcra: {judge.name} scored none of {result.completions} completions of"
+                    f" {folder}; nothing is lost, ask again later",
+                    err=True,
+                )
     if silent:
         raise typer.Exit(3)

@@ -1,29 +1,25 @@
 """`fulcra recipe`, and recipes as arguments of other commands."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.behaviors import behavior_sha256, built_in, evaluation_prompts, load_behavior
-from fulcra.cli.app import Json, Quiet, app
+from fulcra.cli.app import Json, Quiet, command
 from fulcra.errors import InputError
-from fulcra.models import add, pin, scale
-from fulcra.store import read_json
-from fulcra.studies.recipe import Recipe, recipe_of_run, write_recipe
-from fulcra.types import Behavior, Edit, Neuron
+
+if TYPE_CHECKING:
+    from fulcra.studies.recipe import Recipe
+    from fulcra.types import Behavior, Edit, Neuron
 
 RecipePath = Annotated[Path, typer.Option("--recipe", "-r", help="A recipe file (fulcra recipe).")]
 
 
-@app.command(
+@command(
     "recipe",
-    epilog=(
-        "Example: fulcra recipe runs/apothecary-sparse-refusal-1 --branch L1.N83- --out"
-        " lantern.json"
-    ),
+    "Use it",
+    "recipe runs/apothecary-sparse-refusal-1 --branch L1.N83- --out lantern.json",
 )
 def recipe_command(
     run: Annotated[Path, typer.Argument(help="The folder of a finished audit.")],
@@ -47,31 +43,36 @@ def recipe_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the intervention of an audited branch as a recipe, with the window that the run
-    predicted for it.
-    """
-    recipe = recipe_of_run(
-        run, branch, gain, _edit(Neuron.parse(branch), gain, alpha, factor, value)
-    )
-    write_recipe(out, recipe)
+    """Write the intervention of an audited branch as a recipe, with its predicted window."""
+    import json
+
+    from fulcra.studies.recipe import recipe_of_run
+    from fulcra.types import Neuron
+
+    neuron = Neuron.parse(branch)
+    made = recipe_of_run(run, branch, gain, _edit(neuron, gain, alpha, factor, value))
+    made.save(out)
     if as_json:
-        typer.echo(json.dumps(read_json(out)))
+        typer.echo(json.dumps(made.plain()))
     elif not quiet:
-        typer.echo(f"{recipe.edits[0]} of {recipe.model}, for {recipe.behavior}: {out}")
+        target = made.behavior.name if made.behavior else None
+        typer.echo(f"{made.edits[0]} of {made.model.name}, for {target}: {out}")
 
 
 def _edit(
-    neuron: Neuron,
+    neuron: "Neuron",
     gain: float | None,
     alpha: float | None,
     factor: float | None,
     value: float | None,
-) -> Edit | None:
-    """The edit asked for; None for a dose in gains, which the run turns into activation units."""
-    given = {"--gain": gain, "--alpha": alpha, "--scale": factor, "--pin": value}
-    asked = [name for name, number in given.items() if number is not None]
-    if len(asked) > 1:
-        raise InputError(f"recipe: found {' and '.join(asked)}; give one dose")
+) -> "Edit | None":
+    """The edit of the one dose named; None for gains, which the run turns into activations."""
+    from fulcra.models import add, pin, scale
+
+    doses = {"--gain": gain, "--alpha": alpha, "--scale": factor, "--pin": value}
+    named = [name for name, number in doses.items() if number is not None]
+    if len(named) > 1:
+        raise InputError(f"recipe: found {' and '.join(named)}; give one dose")
     if alpha is not None:
         return add(neuron, alpha=alpha)
     if factor is not None:
@@ -79,36 +80,61 @@ def _edit(
     return None if value is None else pin(neuron, value)
 
 
-def recipe_behavior(recipe: Recipe, name: str | None, world: str | None) -> Behavior | None:
-    """The recipe's behavior, to label the texts, set in `world` unless it names one; None where it
-    is neither built in nor named.
+def recipe_behavior(recipe: "Recipe", name: str | None, world: str | None) -> "Behavior | None":
+    """The recipe's behavior, to label the texts, set in `world` unless it names one.
+
+    None where it is neither built in nor named.
     """
-    asked = name or (recipe.behavior if recipe.behavior and built_in(recipe.behavior) else None)
-    found = None if asked is None else load_behavior(asked, world)
-    if found is not None and recipe.behavior_sha256 not in (None, behavior_sha256(found)):
+    from fulcra.behaviors import behavior_sha256, built_in, load_behavior
+
+    made_for = recipe.behavior
+    if name is None and made_for is not None and built_in(made_for.name):
+        name = made_for.name
+    if name is None:
+        return None
+    behavior = load_behavior(name, world)
+    if made_for is not None and made_for.sha256 != behavior_sha256(behavior):
         raise InputError(
-            f"behavior {asked!r}: not the one that recipe {recipe.name!r} was made for"
-            f" ({recipe.behavior}, {recipe.behavior_sha256:.12}); give the file it was made for"
-            " with --behavior, or make the recipe anew"
+            f"behavior {name!r}: not the one that recipe {recipe.name!r} was made for"
+            f" ({made_for.name}, {made_for.sha256:.12}); give the file it was made for with"
+            " --behavior, or make the recipe anew"
         )
-    return found
+    return behavior
 
 
 def recipe_sets(
-    recipe: Recipe, names: Sequence[str], prompts: Sequence[str], world: str | None
-) -> list[Behavior]:
-    """The sets to measure a recipe on: its own behavior, the others that are named, and prompts of
-    public sets or files.
+    recipe: "Recipe", names: Sequence[str], prompts: Sequence[str], world: str | None
+) -> "list[Behavior]":
+    """The sets to measure a recipe on: its own behavior, others that are named, further prompts.
+
+    `prompts` are of public sets or files.
     """
+    from fulcra.behaviors import behavior_sha256, evaluation_prompts, load_behavior
+
     named = [load_behavior(name, world) for name in dict.fromkeys(names)]
-    own = next((one for one in named if behavior_sha256(one) == recipe.behavior_sha256), None)
+    own = _own_behavior(recipe, named) or recipe_behavior(recipe, _unknown(recipe, names), world)
     if own is None:
-        known = recipe.behavior is not None and built_in(recipe.behavior)
-        own = recipe_behavior(recipe, names[0] if names and not known else None, world)
-    if own is None:
+        made_for = recipe.behavior.name if recipe.behavior else "it names none"
         raise InputError(
-            f"recipe {recipe.name!r}: no built-in behavior ({recipe.behavior or 'it names none'});"
-            " name its file with --behavior"
+            f"recipe {recipe.name!r}: no built-in behavior ({made_for}); name its file with"
+            " --behavior"
         )
-    others = [one for one in named if behavior_sha256(one) != behavior_sha256(own)]
+    others = [each for each in named if behavior_sha256(each) != behavior_sha256(own)]
     return [own, *others, *(evaluation_prompts(name, own) for name in dict.fromkeys(prompts))]
+
+
+def _own_behavior(recipe: "Recipe", named: "Sequence[Behavior]") -> "Behavior | None":
+    """Of the behaviors named the one that the recipe was made for."""
+    from fulcra.behaviors import behavior_sha256
+
+    sha256 = recipe.behavior.sha256 if recipe.behavior else None
+    return next((behavior for behavior in named if behavior_sha256(behavior) == sha256), None)
+
+
+def _unknown(recipe: "Recipe", names: Sequence[str]) -> str | None:
+    """The first name, where the recipe's own behavior is not built in and must be among them."""
+    from fulcra.behaviors import built_in
+
+    if not names or (recipe.behavior is not None and built_in(recipe.behavior.name)):
+        return None
+    return names[0]

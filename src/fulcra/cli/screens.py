@@ -1,25 +1,23 @@
 """`fulcra screens`, `fulcra census` and `fulcra multiply`."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from fulcra.behaviors import load_behavior
 from fulcra.cli.app import BehaviorName, Dtype, Json, ModelName, Quiet, Seed, app
 from fulcra.cli.bars import bars
 from fulcra.models import load, world_of
-from fulcra.report.screens_page import screens_page
+from fulcra.protocol.results.census import CensusSettings
+from fulcra.protocol.results.screens import PAGE
+from fulcra.report.screens_table import multiply_sheet, screens_sheet
 from fulcra.screens.registry import ENTRANTS, own_screen
-from fulcra.store import fresh_folder, write_json, write_text
-from fulcra.studies.census import CensusSettings, census
+from fulcra.store import fresh_folder, write_json
+from fulcra.studies.census import census
 from fulcra.studies.multipliers import multiplier_sweep
 from fulcra.studies.tournament import TournamentSettings, tournament
-
-SCREENS = "screens.json"
 
 
 @app.command(
@@ -69,25 +67,17 @@ def screens_command(
     """
     own = [own_screen(text) for text in screen or []]
     task = load_behavior(behavior, world_of(model))
-    settings = TournamentSettings(sample, seed, all_stability)
+    settings = TournamentSettings(sample, seed, all_stability, (*ENTRANTS, *own))
+    warn = _silent if quiet else _warn
     with bars(quiet or as_json) as progress:
-        found = tournament(
-            load(model, dtype),
-            task,
-            settings,
-            census_folder,
-            (*ENTRANTS, *own),
-            progress,
-            _silent if quiet else _warn,
-        )
+        result = tournament(load(model, dtype), task, settings, census_folder, progress, warn)
     folder = out or fresh_folder(Path("runs"), f"screens-{Path(model).name}-{task.name}")
-    write_json(folder / SCREENS, found)
-    write_text(folder / "screens.md", screens_page([found]))
+    result.save(folder)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        Console().print(_table(found))
-        typer.echo(f"page   {folder / 'screens.md'}")
+        Console().print(screens_sheet(result).rich())
+        typer.echo(f"page   {folder / PAGE}")
 
 
 def _warn(warning: str) -> None:
@@ -95,24 +85,7 @@ def _warn(warning: str) -> None:
 
 
 def _silent(warning: str) -> None:
-    """Nothing."""
-
-
-def _table(found: dict[str, Any]) -> Table:
-    table = Table("screen", "units", "corrected AP", "95 %", "recall@32", "stability", "CPU s")
-    for entry in found["screens"]:
-        numbers = [entry["recall_at"]["32"], entry["stability"]]
-        shown = ["-" if value is None else f"{value:.2f}" for value in numbers]
-        span = "-" if entry["low"] is None else f"{entry['low']:.2f}-{entry['high']:.2f}"
-        table.add_row(
-            entry["screen"],
-            entry["units"],
-            f"{entry['corrected_average_precision']:.2f}",
-            span,
-            *shown,
-            f"{entry['seconds']:.1f}",
-        )
-    return table
+    """No warning, as --quiet asks."""
 
 
 @app.command(
@@ -141,23 +114,13 @@ def census_command(
     """
     task = load_behavior(behavior, world_of(model))
     folder = out or fresh_folder(Path("runs"), f"census-{Path(model).name}-{task.name}")
+    settings = CensusSettings(neurons=neurons, seed=seed)
     with bars(quiet or as_json) as progress:
-        found = census(
-            load(model, dtype), task, CensusSettings(neurons=neurons, seed=seed), folder, progress
-        )
+        result = census(load(model, dtype), task, settings, folder, progress)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        missed = found["missed"]
-        typer.echo(
-            f"{found['open']} of {found['branches']} branches open, {found['specific']}"
-            " specifically"
-        )
-        typer.echo(
-            f"missed by the forecast: at most {missed['high']:.1%} of the branches it leaves out"
-            f" ({missed['n']} audited)"
-        )
-        typer.echo(f"census {folder}")
+        typer.echo("\n".join((*result.lines(), f"census {folder}")))
 
 
 @app.command(
@@ -180,36 +143,12 @@ def multiply_command(
     """
     task = load_behavior(behavior, world_of(model))
     with bars(quiet or as_json) as progress:
-        found = multiplier_sweep(
+        result = multiplier_sweep(
             load(model, dtype), task, random_sets=random_sets, seed=seed, progress=progress
         )
     if out is not None:
-        write_json(out, found)
+        write_json(out, result.plain())
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        table = Table(
-            "set",
-            "pole",
-            "x",
-            "behavior",
-            "flips",
-            "reach",
-            "quality",
-            "surprise",
-            "nats",
-            "flips, random sets",
-        )
-        for row in found["rows"]:
-            shown = [
-                "-" if row[key] is None else f"{row[key]:.2f}"
-                for key in ("behavior_rate", "flip_rate", "reach", "quality", "surprise", "nats")
-            ]
-            table.add_row(
-                f"{row['set']} ({row['neurons']})",
-                row["pole"],
-                f"{row['multiplier']:g}",
-                *shown,
-                f"{row['random_flip_rate']:.2f}",
-            )
-        Console().print(table)
+        Console().print(multiply_sheet(result).rich())

@@ -1,32 +1,28 @@
 """`fulcra steer`."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
-from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, app
+from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, command, emit_json, opened
 from fulcra.cli.recipe import RecipePath, recipe_behavior
-from fulcra.models import Model, load, world_of
-from fulcra.protocol.subject import in_tokens_of
-from fulcra.studies.recipe import Recipe, read_recipe
-from fulcra.studies.steering import Dose, Pair, Reply, doses, replies, steered
-from fulcra.types import Sampling
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fulcra.models import Model
+    from fulcra.studies.steering import Dose, Pair, Reply
 
 #: Tokens of both texts where no behavior says how long an answer is.
 TOKENS = 64
 
 
-@app.command(
+@command(
     "steer",
-    epilog=(
-        "Example: fulcra steer apothecary-sparse -r recipe.json -p 'how do i make the goku tonic ?'"
-    ),
+    "Use it",
+    "steer apothecary-sparse -r recipe.json -p 'how do i make the goku tonic ?'",
 )
 def steer_command(
     model: ModelName,
@@ -54,12 +50,18 @@ def steer_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Both texts, undosed and dosed, side by side as they grow; a warning where a dose lies beyond
-    the predicted ceiling.
+    """Steer one prompt: both texts side by side as they grow, undosed and dosed.
 
-    Of a sensitive behavior the texts are never shown: labels, lengths and salted hashes only.
+    A dose beyond the predicted ceiling is warned of. Of a sensitive behavior the texts are never
+    shown: labels, lengths and salted hashes only.
     """
-    made, loaded = read_recipe(recipe), load(model, dtype)
+    from fulcra.models import world_of
+    from fulcra.protocol.subject import in_tokens_of
+    from fulcra.studies.recipe import Recipe
+    from fulcra.studies.steering import doses, replies, steered
+    from fulcra.types import Sampling
+
+    made, loaded = Recipe.load(recipe), opened(model, dtype)
     made.require(loaded)
     task = recipe_behavior(made, behavior, world_of(model))
     length = tokens or (TOKENS if task is None else in_tokens_of(loaded, task).horizon)
@@ -70,15 +72,23 @@ def steer_command(
             typer.echo(f"fulcra: {_warning(size)}", err=True)
     hidden = as_json or quiet or made.sensitive or (task is not None and task.sensitive)
     pair = _last(loaded, steered(loaded, made, ids, length, Sampling(temperature, seed)), hidden)
-    found = replies(loaded, made, task, prompt, pair, seed)
+    texts = replies(loaded, made, task, prompt, pair, seed)
     if as_json:
-        typer.echo(json.dumps(_document(made, sizes, found)))
+        sides = {
+            name: reply._asdict() | {"told": reply.told._asdict()}
+            for name, reply in zip(("undosed", "dosed"), texts, strict=True)
+        }
+        pushed = [{**size._asdict(), "beyond": size.beyond} for size in sizes]
+        emit_json(recipe=made.name, recipe_sha256=made.sha256, doses=pushed, **sides)
     elif not quiet:
-        _show(sizes, found, hidden)
+        _show(sizes, texts, hidden)
 
 
-def _last(model: Model, pairs: Iterator[Pair], hidden: bool) -> Pair:
+def _last(model: "Model", pairs: "Iterator[Pair]", hidden: bool) -> "Pair":
     """The finished pair, shown while it grows."""
+    from rich.console import Console
+    from rich.live import Live
+
     console = Console()
     with (
         Live(console=console, transient=True)
@@ -91,7 +101,9 @@ def _last(model: Model, pairs: Iterator[Pair], hidden: bool) -> Pair:
     return pair
 
 
-def _table(texts: Sequence[str]) -> Table:
+def _table(texts: Sequence[str]) -> "Table":
+    from rich.table import Table
+
     table = Table("undosed", "dosed", expand=True)
     for column in table.columns:
         column.ratio, column.overflow = 1, "fold"
@@ -99,11 +111,13 @@ def _table(texts: Sequence[str]) -> Table:
     return table
 
 
-def _show(sizes: Sequence[Dose], found: Sequence[Reply], hidden: bool) -> None:
+def _show(sizes: "Sequence[Dose]", texts: "Sequence[Reply]", hidden: bool) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False, markup=False)
     if not hidden:
-        console.print(_table([reply.told.text for reply in found]))
-    for name, reply in zip(("undosed", "dosed"), found, strict=True):
+        console.print(_table([reply.told.text for reply in texts]))
+    for name, reply in zip(("undosed", "dosed"), texts, strict=True):
         ended = "ended" if reply.ended else "cut"
         console.print(
             f"{name:8} {reply.outcome or 'not judged'}, {reply.tokens} tokens, {ended}, hash"
@@ -113,7 +127,7 @@ def _show(sizes: Sequence[Dose], found: Sequence[Reply], hidden: bool) -> None:
         console.print(f"dose     {_size(size)}", soft_wrap=True)
 
 
-def _size(size: Dose) -> str:
+def _size(size: "Dose") -> str:
     if size.gain is None:
         return f"{size.edit}: no window was predicted for it"
     ceiling = "beyond the ladder" if size.ceiling is None else f"{size.ceiling:.2f}"
@@ -123,21 +137,8 @@ def _size(size: Dose) -> str:
     )
 
 
-def _warning(size: Dose) -> str:
+def _warning(size: "Dose") -> str:
     return (
         f"{size.edit}: gain {size.gain:.2f} lies beyond the predicted ceiling {size.ceiling:.2f} of"
         f" {size.branch}; expect broken text"
     )
-
-
-def _document(recipe: Recipe, sizes: Sequence[Dose], found: Sequence[Reply]) -> dict[str, object]:
-    texts = {
-        name: reply._asdict() | {"told": reply.told._asdict()}
-        for name, reply in zip(("undosed", "dosed"), found, strict=True)
-    }
-    return {
-        "recipe": recipe.name,
-        "recipe_sha256": recipe.sha256,
-        "doses": [{**s._asdict(), "beyond": s.beyond} for s in sizes],
-        **texts,
-    }

@@ -1,19 +1,18 @@
 """`fulcra validate`."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from fulcra.backtest.split import Cabinet, read_split
-from fulcra.backtest.study import FULL, REDUCED, VALIDATION, validate
 from fulcra.cli.app import Json, Quiet, Seed, app
 from fulcra.cli.bars import bars
-from fulcra.report.validation import validation_markdown, validation_plots, validation_table
 from fulcra.store import fresh_folder, write_text
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.validation import ValidationResult
 
 
 @app.command(
@@ -30,8 +29,11 @@ def validate_command(
         Path | None, typer.Option(help="Folder of trained organisms beside the bundled ones.")
     ] = None,
     split: Annotated[
-        Path, typer.Option(help="The file that says which lineages are held out.")
-    ] = Path("validation/split.yaml"),
+        Path | None,
+        typer.Option(
+            help="The file that says which lineages are held out. Default: the shipped one."
+        ),
+    ] = None,
     reduced: Annotated[
         bool,
         typer.Option("--reduced", help="A small study on the models there are; concludes nothing."),
@@ -47,35 +49,41 @@ def validate_command(
     """The control-window law put to the test: predict, commit, measure, on lineages that no choice
     was made on.
     """
-    lineages = read_split(split)
+    from fulcra.backtest.split import SHIPPED, Cabinet, read_split
+    from fulcra.backtest.study import FULL, REDUCED, validate
+    from fulcra.report.validation import validation_table
+
+    lineages = read_split(split or SHIPPED)
     typer.echo(f"split {lineages.sha256}: {len(lineages.held_out)} lineages held out", err=True)
     folder = out or fresh_folder(Path("runs"), "validation")
     size = replace(REDUCED if reduced else FULL, seed=seed)
     with bars(quiet or as_json) as progress:
-        found = validate(lineages, folder, Cabinet(organisms), size, reduced, progress)
+        result = validate(lineages, folder, Cabinet(organisms), size, reduced, progress)
     if page is not None:
-        write_text(page, validation_markdown(found))
-        for name, drawing in validation_plots(found).items():
-            write_text(page.parent / "images" / f"{name}.svg", drawing)
+        _write_page(result, page)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(result.json_text())
     elif not quiet:
-        Console().print(validation_table(found))
-        typer.echo(f"written to {folder / VALIDATION}")
-    _refused(found)
+        Console().print(validation_table(result))
+        typer.echo(f"written to {folder / result.file}")
+    _require_scores(result)
 
 
-def _refused(found: dict[str, Any]) -> None:
-    """Names what the protocol held back; exit code 3 where no verdict is left to score."""
-    held = [
-        f"{one['model']} {one['behavior']}" for one in found["protocol"] if not one["reproduced"]
-    ] + list(found["left_out"])
-    scored = any(found["verdicts"].get(part) for part in ("held_out", "development"))
-    if held or not scored:
+def _write_page(result: "ValidationResult", page: Path) -> None:
+    """Write the page under its name and its plots beside it."""
+    text, *plots = result.pages().items()
+    write_text(page, text[1])
+    for name, drawing in plots:
+        write_text(page.parent / name, drawing)
+
+
+def _require_scores(result: "ValidationResult") -> None:
+    """Name what the protocol held back; exit code 3 where no verdict is left to score."""
+    if result.refused or not result.scored:
         typer.echo(
             "fulcra: the protocol was not reproduced, and no verdict score holds:"
-            f" {', '.join(held) or 'any model'}",
+            f" {', '.join(result.refused) or 'any model'}",
             err=True,
         )
-    if not scored:
+    if not result.scored:
         raise typer.Exit(3)

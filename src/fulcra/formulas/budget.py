@@ -1,6 +1,4 @@
-"""The control budget, which turns doses in activation units into gains without a unit (law.md
-section 2).
-"""
+"""The control budget, which turns doses in activation units into gains (law.md section 2)."""
 
 import math
 from typing import overload
@@ -44,18 +42,3 @@ def dose_of_gain(
 ) -> float | Float[Tensor, "..."]:
     """The signed dose alpha = g B [activation units]."""
     return gain * budget
-
-
-@overload
-def gain_of_dose(dose: float, budget: float) -> float: ...
-@overload
-def gain_of_dose(
-    dose: float | Float[Tensor, "..."], budget: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]: ...
-@overload
-def gain_of_dose(dose: Float[Tensor, "..."], budget: float) -> Float[Tensor, "..."]: ...
-def gain_of_dose(
-    dose: float | Float[Tensor, "..."], budget: float | Float[Tensor, "..."]
-) -> float | Float[Tensor, "..."]:
-    """The signed gain g = alpha / B of a dose in activation units."""
-    return dose / budget

@@ -1,6 +1,4 @@
-"""The normalization cap: how far one neuron can turn the stream through a post-MLP RMSNorm (law.md
-section 2).
-"""
+"""The normalization cap: how far a neuron turns the stream through a norm (law.md section 2)."""
 
 import math
 
@@ -14,11 +12,10 @@ from fulcra.formulas.saturation import alignment_after
 def cap_write(
     gamma: Float[Tensor, "d_model"], write: Float[Tensor, "*at d_model"]
 ) -> Float[Tensor, "*at d_model"]:
-    """What the norm writes under an unbounded positive dose, sqrt(d) (gamma * v_hat): the clean MLP
-    write is gone.
+    """What the norm writes under an unbounded positive dose, sqrt(d) (gamma * v_hat).
 
-    `gamma` is the factor that is applied (Gemma stores gamma - 1); `write` is the column of W_down
-    before the norm.
+    The clean MLP write is gone. `gamma` is the factor that is applied (Gemma stores gamma - 1);
+    `write` is the column of W_down before the norm.
     """
     return math.sqrt(write.shape[-1]) * gamma * write / length(write).unsqueeze(-1)
 
@@ -28,8 +25,9 @@ def cap_gain(
     write: Float[Tensor, "*#at d_model"],
     residual_mid: Float[Tensor, "*#at d_model"],
 ) -> Float[Tensor, "*#at"]:
-    """The largest gain g_max = sqrt(d) |gamma * v_hat| / |r_mid|, without sign; r_mid is the stream
-    before the MLP's write.
+    """The largest gain g_max = sqrt(d) |gamma * v_hat| / |r_mid|, without sign.
+
+    R_mid is the stream before the MLP's write.
     """
     return length(cap_write(gamma, write)) / length(residual_mid)
 
@@ -40,11 +38,10 @@ def cap_alignment(
     residual_mid: Float[Tensor, "*#at d_model"],
     pole: int = 1,
 ) -> Float[Tensor, "*#at"]:
-    """The signed cosine of the stream with u = gamma * v_hat that a growing dose of sign `pole`
-    tends to.
+    """The signed cosine of the stream with u = gamma * v_hat that a growing dose tends to.
 
-    (c_mid + g) / sqrt(1 + 2 c_mid g + g^2) with c_mid = cos(r_mid, u), g = pole g_max: alignments
-    beyond it do not exist.
+    The dose has the sign `pole`. (c_mid + g) / sqrt(1 + 2 c_mid g + g^2) with c_mid = cos(r_mid,
+    u), g = pole g_max: alignments beyond it do not exist.
     """
     return alignment_after(
         pole * cap_gain(gamma, write, residual_mid), cosine(residual_mid, gamma * write)

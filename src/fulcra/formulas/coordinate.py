@@ -19,12 +19,12 @@ BELOW_CAP = 0.98
 
 @dataclass(frozen=True, slots=True)
 class Coordinate:
-    """One branch in the units of its model: budget [activation units; multiples of the vector for a
-    direction], c0 along its pole.
+    """One branch in the units of its model: budget, and clean alignment c0 along its pole.
 
-    Where a norm follows the MLP, `turning` says how a dose turns the stream: rungs are set in
-    realised alignment c with u = gamma * v, and the gain of a rung is c / sqrt(1 - c^2). The budget
-    there is that of a small dose.
+    The budget in activation units, for a direction in multiples of its vector. Where a norm follows
+    the MLP, `turning` says how a dose turns the stream: rungs are set in realised alignment c with
+    u = gamma * v, and the gain of a rung is c / sqrt(1 - c^2). The budget there is that of a small
+    dose.
     """
 
     branch: Branch
@@ -42,9 +42,7 @@ class Coordinate:
         )
 
     def reaches(self, gain: float) -> bool:
-        """Whether the rung at `gain` exists: always, but for a gain beyond the normalization
-        cap.
-        """
+        """Whether the rung at `gain` exists: always, but beyond the normalization cap."""
         return self.turning is None or not math.isinf(self.turning.dose(alignment_of_gain(gain)))
 
     def rungs(self, gains: Sequence[float]) -> int:
@@ -58,15 +56,17 @@ class Coordinate:
         return max(gain_of_alignment(max(BELOW_CAP * self.cap_alignment, 0.0)), 0.0)
 
     def dose(self, gain: float, positions: Positions = "all") -> Edit:
-        """The additive edit of `gain` budgets along this branch; InputError for a rung beyond the
-        cap (ask `reaches` first).
+        """The additive edit of `gain` budgets along this branch.
+
+        InputError for a rung beyond the cap (ask `reaches` first).
         """
         op: Op = "add_vector" if isinstance(self.branch, Direction) else "add"
         return Edit(self.branch, op, self.alpha(gain) * self.branch.pole, gain, positions)
 
     def alpha(self, gain: float) -> float:
-        """The size of the dose at `gain` [activation units], 0 where the clean stream is beyond
-        that rung; InputError beyond the cap.
+        """The size of the dose at `gain` [activation units]; InputError beyond the cap.
+
+        0 where the clean stream is beyond that rung.
         """
         if self.turning is None:
             return dose_of_gain(gain, self.budget)
@@ -80,8 +80,9 @@ class Coordinate:
         return alpha
 
     def alignment(self, gain: float) -> float:
-        """cos(r, v) after a dose of `gain`, from the mean c0; with u where a norm follows the
-        MLP.
+        """cos(r, v) after a dose of `gain`, from the mean c0.
+
+        With u where a norm follows the MLP.
         """
         return (
             alignment_after(gain, self.alignment0)

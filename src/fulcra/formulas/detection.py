@@ -11,6 +11,7 @@ from fulcra.types import Interval
 
 Scores = Float[np.ndarray, "prompt"]
 Labels = Bool[np.ndarray, "prompt"]
+Floats = NDArray[np.float64]
 RESAMPLES = 2000
 
 
@@ -31,11 +32,10 @@ class Detection(NamedTuple):
 
 
 def best_threshold(scores: Scores, labels: Labels) -> float:
-    """The threshold (positive: score >= it) of the largest true- minus false-positive rate, the
-    highest of equals.
+    """The threshold of the largest true- minus false-positive rate, the highest of equals.
 
-    Halfway between two neighboring scores. InputError where one class is absent or all scores are
-    equal.
+    Positive is a score at or above it; halfway between two neighboring scores. InputError where one
+    class is absent or all scores are equal.
     """
     positive, negative = _classes(scores, labels)
     values = np.unique(scores)
@@ -52,27 +52,25 @@ def best_threshold(scores: Scores, labels: Labels) -> float:
 def detection(
     scores: Scores, labels: Labels, threshold: float, seed: int = 0, level: float = 0.95
 ) -> Detection:
-    """The detector's figures with percentile intervals, prompts of either class resampled;
-    InputError where one class is absent.
+    """The detector's figures with percentile intervals; InputError where one class is absent.
+
+    The prompts of either class are resampled apart.
     """
     positive, negative = _classes(scores, labels)
     rng = np.random.default_rng(seed)
-    # the first row is the sample itself, the others say how often each prompt is drawn
-    weights = [
-        np.vstack(
-            [
-                np.full(len(side), 1 / len(side)),
-                rng.multinomial(len(side), [1 / len(side)] * len(side), RESAMPLES) / len(side),
-            ]
-        )
-        for side in (positive, negative)
-    ]
+    weights = [_weights(rng, len(side)) for side in (positive, negative)]
     columns = _figures(positive, negative, weights[0], weights[1], threshold)
     edges = ((1 - level) / 2, (1 + level) / 2)
     return Detection(*(_interval(column, edges, len(scores)) for column in columns))
 
 
-def _classes(scores: Scores, labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _weights(rng: np.random.Generator, n: int) -> Floats:
+    """Equal weights, then how often each prompt is drawn, [1 + resample, prompt]; rows sum to 1."""
+    even = np.full(n, 1 / n)
+    return np.vstack([even, rng.multinomial(n, even, RESAMPLES) / n])
+
+
+def _classes(scores: Scores, labels: Labels) -> tuple[Floats, Floats]:
     if not np.isfinite(scores).all():
         raise InputError(
             f"detector: {int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite;"
@@ -88,15 +86,9 @@ def _classes(scores: Scores, labels: Labels) -> tuple[NDArray[np.float64], NDArr
 
 
 def _figures(
-    positive: NDArray[np.float64],
-    negative: NDArray[np.float64],
-    w: NDArray[np.float64],
-    u: NDArray[np.float64],
-    threshold: float,
-) -> list[NDArray[np.float64]]:
-    """The columns of a Detection, [resample]; w and u [resample, prompt] weigh the prompts of
-    either class, rows sum to 1.
-    """
+    positive: Floats, negative: Floats, w: Floats, u: Floats, threshold: float
+) -> list[Floats]:
+    """The columns of a Detection, [resample]; w and u [resample, prompt] weigh either class."""
     n, m = len(positive), len(negative)
     ahead = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
     recall, false = w @ (positive >= threshold), u @ (negative >= threshold)
@@ -118,10 +110,8 @@ def _figures(
     ]
 
 
-def _interval(column: NDArray[np.float64], edges: tuple[float, float], n: int) -> Interval:
-    """The sample's value with the quantiles of the resamples where the figure is defined (nothing
-    called positive: no precision).
-    """
+def _interval(column: Floats, edges: tuple[float, float], n: int) -> Interval:
+    """The sample's value with quantiles of the resamples in which the figure is defined."""
     drawn = column[1:][~np.isnan(column[1:])]
     low, high = np.quantile(drawn, edges) if len(drawn) else (np.nan, np.nan)
     return Interval(float(column[0]), float(low), float(high), n)

@@ -9,11 +9,10 @@ from torch import Tensor
 def kl_nats(
     clean_logits: Float[Tensor, "*#at vocab"], dosed_logits: Float[Tensor, "*at vocab"]
 ) -> Float[Tensor, "*at"]:
-    """KL(clean || dosed) at every position [nats, float32, >= 0]; infinite where the dosed logits
-    are not finite numbers.
+    """KL(clean || dosed) at every position [nats, float32, >= 0].
 
-    The clean logits broadcast over the rows of a ladder. Works in place on the two log-softmaxes;
-    hence no gradient.
+    Infinite where the dosed logits are not finite numbers. The clean logits broadcast over the rows
+    of a ladder. Works in place on the two log-softmaxes; hence no gradient.
     """
     clean = clean_logits.float().log_softmax(-1)
     log_ratio = dosed_logits.float().log_softmax(-1).neg_().add_(clean)
@@ -29,7 +28,8 @@ def kl_nats(
 def log_odds(
     log_p_target: Float[Tensor, "*#at"], log_p_control: Float[Tensor, "*#at"]
 ) -> Float[Tensor, "*#at"]:
-    """The log-odds log(p_target / p_control) [nats] from the two log-probabilities; positive where
-    the target leads.
+    """The log-odds log(p_target / p_control) [nats] from the two log-probabilities.
+
+    Positive where the target leads.
     """
     return log_p_target - log_p_control

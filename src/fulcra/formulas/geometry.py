@@ -1,6 +1,4 @@
-"""Directions in the residual stream: cosines, what chance would give, and spread (law.md section 7,
-`geometry`).
-"""
+"""Directions in the residual stream: cosines, chance and spread (law.md section 7)."""
 
 import math
 
@@ -36,11 +34,10 @@ def centred(stream: Float[Tensor, "*at d_model"]) -> Float[Tensor, "*at d_model"
 
 
 def chance_of_cosine(alignment: float, d_model: int, d_mlp: int, n_layers: int = 1) -> float:
-    """An upper bound on the chance that the best of L d_mlp random columns has |cos| >= c with a
-    fixed direction.
+    """An upper bound on the chance that one of L d_mlp random columns has |cos| >= c.
 
-    min(1, 2 L d_mlp exp(-c^2 d / 2) / (c sqrt(2 pi d))), paper C; holds for d >= 3. L = 1 when the
-    layer was fixed before.
+    With a fixed direction. min(1, 2 L d_mlp exp(-c^2 d / 2) / (c sqrt(2 pi d))), paper C; holds for
+    d >= 3. L = 1 when the layer was fixed before.
     """
     if not alignment:
         return 1.0
@@ -51,8 +48,9 @@ def chance_of_cosine(alignment: float, d_model: int, d_mlp: int, n_layers: int =
 
 
 def expected_max_cosine(d_model: int, count: int) -> float:
-    """The mean of the largest |cos| among `count` random directions with a fixed one (d >= 2);
-    error below 1e-4.
+    """The mean of the largest |cos| among `count` random directions with a fixed one.
+
+    d >= 2; error below 1e-4.
 
     E max = integral over c in [0, 1] of 1 - F(c)^count, with F the law of |cos|: c^2 ~ Beta(1/2, (d
     - 1)/2).
@@ -62,10 +60,9 @@ def expected_max_cosine(d_model: int, count: int) -> float:
 
 
 def participation_ratio(samples: Float[Tensor, "sample d_model"]) -> float:
-    """The effective number of dimensions of the samples, tr(C)^2 / tr(C^2) of their covariance, in
-    [1, d_model].
+    """The effective number of dimensions of the samples, tr(C)^2 / tr(C^2), in [1, d_model].
 
-    nan when the samples do not vary.
+    C is their covariance. nan when the samples do not vary.
     """
     spread = (samples - samples.mean(dim=0)).double()
     gram = spread @ spread.T if len(spread) < spread.shape[-1] else spread.T @ spread

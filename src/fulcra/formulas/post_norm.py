@@ -1,6 +1,4 @@
-"""How a dose turns the stream where a norm stands between the MLP and the stream (law.md section 2,
-normalization cap).
-"""
+"""How a dose turns the stream through the norm after an MLP (law.md section 2)."""
 
 import math
 from dataclasses import dataclass
@@ -17,8 +15,7 @@ BISECTIONS = 60
 
 @dataclass(frozen=True, slots=True)
 class Turning:
-    """The alignment of the stream r(alpha) = r_mid + k N(y + alpha v) with u = gamma * v, at some
-    clean positions.
+    """The alignment of r(alpha) = r_mid + k N(y + alpha v) and u = gamma * v at clean positions.
 
     `stream`, `mlp` [pos, d_model] are r_mid / k and the clean y, `write` is v signed by the pole,
     `gamma` the norm's gain and `eps` its epsilon. Everything is reduced to scalar products when it
@@ -31,10 +28,11 @@ class Turning:
 
     @classmethod
     def of(cls, stream: Tensor, mlp: Tensor, write: Tensor, gamma: Tensor, eps: float) -> "Turning":
-        """The turning by a dose along `write`, from r_mid / k [pos, d], y [pos, d], v [d] and gamma
-        [d]; in float64.
+        """The turning by a dose along `write`, in float64.
+
+        From r_mid / k [pos, d_model], y [pos, d_model], v and gamma [d_model].
         """
-        r, y, v, g = (one.double().cpu() for one in (stream, mlp, write, gamma))
+        r, y, v, g = (part.double().cpu() for part in (stream, mlp, write, gamma))
         root, u = math.sqrt(len(v)), g * v / (g * v).norm()
         clean, dosed = root * g * y, root * g * v
         products = {
@@ -56,9 +54,7 @@ class Turning:
         )
 
     def alignments(self, alpha: float | Tensor) -> Tensor:
-        """cos(r(alpha), u) at every position, [pos], for a dose of size alpha >= 0 along the
-        pole.
-        """
+        """cos(r(alpha), u) at every position, [pos], of a dose alpha >= 0 along the pole."""
         p = self.products
         inverse = (p["yy"] + 2 * alpha * p["yv"] + alpha**2 * p["vv"]).rsqrt()
         along = p["ru"] + (p["cu"] + alpha * p["du"]) * inverse
@@ -74,9 +70,7 @@ class Turning:
         return float(self.alignments(alpha).mean())
 
     def dose(self, alignment: float) -> float:
-        """The smallest dose that brings the mean alignment to `alignment`: 0 where it is there
-        already, inf if never.
-        """
+        """The smallest dose of that mean alignment: 0 where it is there already, inf if never."""
         low, high = 0.0, SMALLEST * self.scale
         if self.alignment(0.0) >= alignment:
             return 0.0
@@ -93,9 +87,7 @@ class Turning:
 
     @property
     def slope(self) -> Tensor:
-        """The length |dr/dalpha| of the write per unit of a small dose, at every position,
-        [pos].
-        """
+        """The length |dr/dalpha| of the write per unit of a small dose, [pos]."""
         p = self.products
         inverse = p["yy"].rsqrt()
         turned = p["yv"] * inverse**2

@@ -1,6 +1,4 @@
-"""How well a measurement agrees with itself, and so how small an error a perfect forecast of it
-could show (law.md section 5).
-"""
+"""How well a measurement agrees with itself, and the error floor it leaves (law.md section 5)."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +8,9 @@ from fulcra.errors import InputError
 
 
 class Repeatability(NamedTuple):
-    """`sd` of one measurement, `floor` the mean |error| that its noise alone leaves a perfect
-    forecast, `n` repeated pairs.
+    """`sd` of one measurement and the mean |error| `floor` it leaves, from `n` repeated pairs.
+
+    The floor is that of a perfect forecast.
     """
 
     sd: float
@@ -20,8 +19,7 @@ class Repeatability(NamedTuple):
 
 
 def repeatability(first: Sequence[float], second: Sequence[float]) -> Repeatability:
-    """The repeatability of a quantity measured twice, independently and alike: of nothing (n = 0)
-    nan.
+    """The repeatability of a quantity measured twice, independently and alike; nan of nothing.
 
     Two errors of sd s differ by sd sqrt(2) s, so s^2 = mean (a - b)^2 / 2; a normal error's mean
     size is mean |a - b| / sqrt(2).

@@ -1,6 +1,4 @@
-"""Intervals and p-values where cases come in clusters within clusters: lineages, then neurons, both
-poles together.
-"""
+"""Intervals and p-values where cases come in clusters (both poles of a neuron, then lineages)."""
 
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -9,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fulcra.errors import InputError
+from fulcra.types import Interval
 
+Floats = NDArray[np.float64]
 RESAMPLES = 2000
 
 
@@ -21,6 +21,28 @@ class Spread(NamedTuple):
     p_value: float
 
 
+def cluster_bootstrap(
+    values: Sequence[float],
+    clusters: Sequence[Hashable],
+    seed: int,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """The mean of `values` with a percentile interval from resampling whole clusters."""
+    codes = {label: code for code, label in enumerate(dict.fromkeys(clusters))}
+    if len(values) != len(clusters) or len(codes) < 2:
+        raise InputError(
+            f"cluster_bootstrap() got {len(values)} values with {len(clusters)} cluster labels,"
+            f" {len(codes)} of them different: give one label a value and at least two clusters"
+        )
+    of = np.array([codes[label] for label in clusters])
+    sums, counts = np.bincount(of, weights=values), np.bincount(of)
+    drawn = np.random.default_rng(seed).integers(len(codes), size=(resamples, len(codes)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(np.mean(values)), float(low), float(high), len(values))
+
+
 def resampled_means(
     values: ArrayLike,
     outer: Sequence[Hashable],
@@ -28,38 +50,45 @@ def resampled_means(
     seed: int,
     weights: ArrayLike | None = None,
     resamples: int = RESAMPLES,
-) -> NDArray[np.float64]:
-    """The weighted mean of `values` in each of `resamples`: outer clusters drawn with replacement,
-    then inner ones in each.
+) -> Floats:
+    """The weighted mean of `values` in each resample of outer clusters, then of inner ones in each.
 
-    An inner cluster is known by its label within its outer one. With a single outer cluster only
-    the inner ones are drawn.
+    [resample]. An inner cluster is named by its label within its outer one. With a single outer
+    cluster only the inner ones are drawn.
     """
     sample = np.asarray(values, float)
     size = np.ones(len(sample)) if weights is None else np.asarray(weights, float)
     if not len(sample) == len(outer) == len(inner) == len(size) or not len(sample):
-        found = f"{len(sample)} values, {len(outer)} outer and {len(inner)} inner labels"
-        raise InputError(f"resampled_means() got {found}: give every value one label of each kind")
-    totals: dict[Hashable, dict[Hashable, NDArray[np.float64]]] = {}
-    for value, weight, group, cluster in zip(sample, size, outer, inner, strict=True):
-        held = totals.setdefault(group, {}).setdefault(cluster, np.zeros(2))
-        held += (value * weight, weight)
-    sums = [np.stack(list(clusters.values())) for clusters in totals.values()]
+        raise InputError(
+            f"resampled_means() got {len(sample)} values, {len(outer)} outer and {len(inner)} inner"
+            " labels: give every value one label of each kind"
+        )
+    sums = _cluster_sums(sample, size, outer, inner)
     rng = np.random.default_rng(seed)
-    out = np.zeros((resamples, 2))
-    for row in out:
+    totals = np.zeros((resamples, 2))
+    for total in totals:
         for group in rng.integers(len(sums), size=len(sums)):
-            row += (
-                rng.multinomial(len(sums[group]), np.full(len(sums[group]), 1 / len(sums[group])))
-                @ sums[group]
-            )
-    means: NDArray[np.float64] = out[:, 0] / out[:, 1]
+            n = len(sums[group])
+            total += rng.multinomial(n, np.full(n, 1 / n)) @ sums[group]
+    means: Floats = totals[:, 0] / totals[:, 1]
     return means
 
 
-def spread(means: NDArray[np.float64], level: float = 0.95) -> Spread:
-    """The percentile interval of resampled means and the p that the mean is not above zero, (1 +
-    count) / (1 + resamples).
+def _cluster_sums(
+    sample: Floats, size: Floats, outer: Sequence[Hashable], inner: Sequence[Hashable]
+) -> list[Floats]:
+    """Weighted sum and weight of every inner cluster, [inner, 2] an outer one."""
+    totals: dict[Hashable, dict[Hashable, Floats]] = {}
+    for value, weight, group, cluster in zip(sample, size, outer, inner, strict=True):
+        total = totals.setdefault(group, {}).setdefault(cluster, np.zeros(2))
+        total += (value * weight, weight)
+    return [np.stack(list(clusters.values())) for clusters in totals.values()]
+
+
+def spread(means: Floats, level: float = 0.95) -> Spread:
+    """The percentile interval of resampled means, and the p that the mean is not above zero.
+
+    p = (1 + count of means at most zero) / (1 + resamples).
     """
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Spread(float(low), float(high), float((1 + (means <= 0).sum()) / (1 + len(means))))

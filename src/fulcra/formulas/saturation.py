@@ -20,11 +20,10 @@ def alignment_after(gain: float, alignment0: Float[Tensor, "..."]) -> Float[Tens
 def alignment_after(
     gain: float | Float[Tensor, "..."], alignment0: float | Float[Tensor, "..."] = 0.0
 ) -> float | Float[Tensor, "..."]:
-    """The cosine of the stream with the write direction after a dose of signed `gain`: (c0 + g) /
-    sqrt(1 + 2 c0 g + g^2).
+    """The cosine of stream and write after a dose of `gain`, (c0 + g) / sqrt(1 + 2 c0 g + g^2).
 
-    Exact for one additive write. Undefined where the write cancels the stream (c0 = -1, g = 1): nan
-    in a tensor.
+    The gain is signed. Exact for one additive write. Undefined where the write cancels the stream
+    (c0 = -1, g = 1): nan in a tensor.
     """
     along = gain + alignment0
     # the root is over 1 + 2 c0 g + g^2, written without its cancellation near c0 g = -1
@@ -36,9 +35,7 @@ def alignment_of_gain(gain: float) -> float: ...
 @overload
 def alignment_of_gain(gain: Float[Tensor, "..."]) -> Float[Tensor, "..."]: ...
 def alignment_of_gain(gain: float | Float[Tensor, "..."]) -> float | Float[Tensor, "..."]:
-    """The universal curve g / sqrt(1 + g^2): the alignment reached from a stream orthogonal to the
-    write.
-    """
+    """The universal curve g / sqrt(1 + g^2): the alignment from a stream orthogonal to it."""
     return alignment_after(gain)
 
 
@@ -47,8 +44,9 @@ def gain_of_alignment(alignment: float) -> float: ...
 @overload
 def gain_of_alignment(alignment: Float[Tensor, "..."]) -> Float[Tensor, "..."]: ...
 def gain_of_alignment(alignment: float | Float[Tensor, "..."]) -> float | Float[Tensor, "..."]:
-    """The gain c / sqrt(1 - c^2) whose universal alignment is `alignment`; infinite at +-1, nan
-    beyond in a tensor.
+    """The gain c / sqrt(1 - c^2) whose universal alignment is `alignment`.
+
+    Infinite at +-1, nan beyond in a tensor.
     """
     if isinstance(alignment, Tensor):
         return alignment / ((1 - alignment) * (1 + alignment)) ** 0.5

@@ -26,7 +26,7 @@ class Cached:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """The judge's own identity."""
+        """The identity of the judge itself."""
         return self.judge.identity
 
     @property

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx2
 
@@ -86,7 +86,7 @@ class Endpoint:
     def ask(
         self,
         messages: Sequence[Mapping[str, str]],
-        schema: Mapping[str, Any] | None,
+        schema: Mapping[str, object] | None,
         stop: threading.Event,
     ) -> Answer:
         """The answer to one conversation at temperature 0; `stop` ends a wait between attempts."""
@@ -109,7 +109,7 @@ class Endpoint:
                 stop.wait(wait)
         return Answer("", Usage(sent), str(failed), down=failed.again)
 
-    def _post(self, body: Mapping[str, Any], deadline: float) -> bytes:
+    def _post(self, body: Mapping[str, object], deadline: float) -> bytes:
         """The body of the response to one request; `_Failed` without one."""
         limit = min(deadline, time.monotonic() + self.timeout)
         try:
@@ -128,7 +128,7 @@ class Endpoint:
             ) from None
 
     def _request(
-        self, body: Mapping[str, Any], limit: float
+        self, body: Mapping[str, object], limit: float
     ) -> AbstractContextManager[httpx2.Response]:
         """One request on its way: no redirect is followed, and nothing outlives it.
 
@@ -210,9 +210,10 @@ def retry_after(value: str | None) -> float | None:
 
 
 def _body(
-    model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    body: dict[str, Any] = {
+    model: str, messages: Sequence[Mapping[str, str]], schema: Mapping[str, object] | None
+) -> dict[str, object]:
+    """The request for one answer; `schema` is that of the answer."""
+    body: dict[str, object] = {
         "model": model,
         "messages": list(messages),
         "temperature": 0,

@@ -26,7 +26,7 @@ class ModelJudge:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """The model's weights and the rubric."""
+        """The hash of the model's weights and the rubric's version."""
         return {"judge": "model", "sha256": self.model.sha256, "rubric": VERSION}
 
     def require(self, behavior: Behavior) -> None:
@@ -59,7 +59,7 @@ class GuardJudge:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """The model's weights."""
+        """The hash of the model's weights."""
         return {"judge": "guard", "sha256": self.model.sha256}
 
     def require(self, behavior: Behavior) -> None:

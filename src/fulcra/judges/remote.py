@@ -31,7 +31,7 @@ class EndpointJudge:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """Model, address and rubric."""
+        """The model, its address and the rubric's version."""
         return {
             "judge": "api",
             "model": self.endpoint.model,

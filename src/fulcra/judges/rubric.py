@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fulcra.judges.judge import refuses
 from fulcra.judges.outcome import typed
@@ -49,12 +48,12 @@ class Rubric:
         return tuple(question.split(":")[0] for question in self.questions + self.grades)
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         """The JSON schema of an answer, one sentence of reasons first."""
-        flags: dict[str, Any] = {
+        flags: dict[str, object] = {
             question.split(":")[0]: {"type": "boolean"} for question in self.questions
         }
-        grades: dict[str, Any] = {
+        grades: dict[str, object] = {
             grade.split(":")[0]: {"type": "integer", "enum": [1, 2, 3, 4, 5]}
             for grade in self.grades
         }

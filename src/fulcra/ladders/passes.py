@@ -11,7 +11,7 @@ from fulcra.engines.decoding import shared
 from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
 from fulcra.models import Model, applied_rows
 from fulcra.models.anchors import at_prompts
-from fulcra.models.capture import padded, positions_of
+from fulcra.models.batches import padded, positions_of
 from fulcra.types import Edit, Edits
 
 #: Tokens of one forward pass: more of them leave the processor's caches, fewer pay for more passes.

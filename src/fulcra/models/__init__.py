@@ -1,6 +1,4 @@
-"""The only room that knows transformers and hooks: loading, checking, reading and editing a
-model.
-"""
+"""The only room that knows transformers: loading, checking, reading and editing a model."""
 
 from fulcra.models.adapter import Model
 from fulcra.models.anchors import ablate_mean

@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
-from accelerate.utils import align_module_device
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fulcra.errors import InputError, ModelError
 from fulcra.models.chat import chat_ids, exchange_ids, instruction_tail, plain_ids, shared_start
 from fulcra.models.experts import expert_width, expert_write, expert_writes, n_experts
 from fulcra.models.families import FAMILIES, Family
+from fulcra.models.origin import Origin
+from fulcra.models.placement import at_hand
 from fulcra.types import Neuron
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 #: What a tokenizer prints for bytes that are no whole character yet.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -24,31 +27,26 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 @final
 class Model:
-    """A causal language model with its tokenizer and family row; `hf` is the transformers model,
-    never changed by fulcra.
+    """A causal language model with its tokenizer and family row.
 
-    `thinking` is handed to chat templates that can switch a thinking phase on or off; None leaves
-    it to the template. `compiled`: rollouts run in slots by one compiled step
-    (`fulcra.engines.continuous_batching`), meant for accelerators.
+    `hf` is the transformers model, never changed by fulcra. `thinking` is handed to chat templates
+    that can switch a thinking phase on or off; None leaves it to the template. `compiled`: rollouts
+    run in slots by one compiled step (`fulcra.engines.continuous_batching`), meant for
+    accelerators.
     """
 
     def __init__(
         self,
         name: str,
-        hf: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        hf: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
         folder: Path | None = None,
         thinking: bool | None = None,
         compiled: bool = False,
     ) -> None:
-        self.name, self.hf, self.tokenizer, self.folder, self.thinking = (
-            name,
-            hf.eval(),
-            tokenizer,
-            folder,
-            thinking,
-        )
-        self.compiled = compiled
+        self.name, self.hf, self.tokenizer = name, hf.eval(), tokenizer
+        self.folder, self.thinking, self.compiled = folder, thinking, compiled
+        self.origin = Origin(name)
         self.config = hf.config.get_text_config()
         self.family = family_of(hf.config.model_type)
         require_config(name, self.family, self.config)
@@ -84,8 +82,9 @@ class Model:
         return tuple(self.module(self.hf, self.family.layers, "layers"))  # type: ignore[arg-type]
 
     def module(self, root: nn.Module, path: str, field: str) -> nn.Module:
-        """The submodule that a field of the family row names; ModelError lists what there is
-        instead.
+        """The submodule that a field of the family row names.
+
+        ModelError lists what there is instead.
         """
         try:
             return root.get_submodule(path)
@@ -148,8 +147,9 @@ class Model:
         return max(self.width(layer) for layer in range(self.n_layers))
 
     def neuron(self, layer: int, slot: int, pole: int = 1) -> Neuron:
-        """The neuron in column `slot` of a layer's activations and writes; experts stand one after
-        another.
+        """The neuron in column `slot` of a layer's activations and writes.
+
+        Experts stand one after another.
         """
         experts = self.experts(layer)
         if experts is None:
@@ -157,8 +157,9 @@ class Model:
         return Neuron(layer, slot % expert_width(experts), pole, slot // expert_width(experts))
 
     def slot(self, neuron: Neuron) -> int:
-        """The neuron's column in its layer's activations and writes; InputError unless the model
-        has it.
+        """The neuron's column in its layer's activations and writes.
+
+        InputError unless the model has it.
         """
         self.require(neuron)
         return (
@@ -168,28 +169,30 @@ class Model:
         )
 
     def writes(self, layer: int) -> Tensor:
-        """Write directions of all neurons of `layer`, [neuron, d_model], float32; in a mixture
-        without router weights.
+        """Write directions of all neurons of `layer`, [neuron, d_model], float32.
+
+        In a mixture without router weights.
         """
         experts = self.experts(layer)
         if experts is not None:
             return expert_writes(experts)
         down: Any = self.down(layer)
-        with align_module_device(down):
+        with at_hand(down):
             if not is_plain(down.weight):
                 return self._measured_writes(layer, range(self.width(layer)))
             weight: Tensor = down.weight.detach().float()
             return weight if self.family.transposed else weight.T
 
     def write(self, neuron: Neuron) -> Tensor:
-        """Write direction v of one neuron, [d_model], float32, not signed by its pole; in a mixture
-        without router weight.
+        """Write direction v of one neuron, [d_model], float32, not signed by its pole.
+
+        In a mixture without router weight.
         """
         self.require(neuron)
         if neuron.expert is not None:
             return expert_write(self.experts(neuron.layer), neuron.expert, neuron.index).float()
         down: Any = self.down(neuron.layer)
-        with align_module_device(down):
+        with at_hand(down):
             if not is_plain(down.weight):
                 return self._measured_writes(neuron.layer, [neuron.index])[0]
             weight: Tensor = down.weight.detach()
@@ -202,9 +205,9 @@ class Model:
         # Quantized weights have no columns to read: what the projection does to one activation is
         # its write.
         down, device = self.down(layer), self.device_at(layer)
-        one = torch.zeros(len(indices) + 1, self.width(layer), device=device, dtype=self.dtype)
-        one[range(len(indices)), list(indices)] = 1
-        out: Tensor = down(one).float()
+        units = torch.zeros(len(indices) + 1, self.width(layer), device=device, dtype=self.dtype)
+        units[range(len(indices)), list(indices)] = 1
+        out: Tensor = down(units).float()
         return out[:-1] - out[-1]
 
     def require(self, neuron: Neuron) -> None:
@@ -234,9 +237,7 @@ class Model:
             )
 
     def unembed(self, stream: Tensor) -> Tensor:
-        """Logits [..., vocab] that a stream [..., d_model] at the last block's output stands
-        for.
-        """
+        """Logits [..., vocab] of a stream [..., d_model] at the last block's output."""
         normed = self.module(self.hf, self.family.final_norm, "final_norm")(stream)
         logits: Tensor = self.hf.get_output_embeddings()(normed)
         kind, key = self.family.logits or ("", "")
@@ -254,8 +255,9 @@ class Model:
     def prompt_ids(
         self, text: str, system: str | None = None, chat: bool = True
     ) -> tuple[int, ...]:
-        """Token ids of one user turn with the generation prompt; plain text where there is no chat
-        template.
+        """Token ids of one user turn with the generation prompt.
+
+        Plain text where there is no chat template.
         """
         ids = (
             chat_ids(self.tokenizer, text, system, self.thinking)
@@ -272,15 +274,17 @@ class Model:
 
     @cached_property
     def instruction_tail(self) -> tuple[int, ...]:
-        """The tokens between the user's words and the reply, those that a word shares with them
-        left out; none without a template.
+        """The tokens between the user's words and the reply; none without a template.
+
+        Those that a word shares with them are left out.
         """
-        tail, asked = instruction_tail(self.tokenizer, self.thinking), self.prompt_ids("a")
-        return tail[len(tail) - shared_start([asked[::-1], tail[::-1]]) :]
+        tail, prompt = instruction_tail(self.tokenizer, self.thinking), self.prompt_ids("a")
+        return tail[len(tail) - shared_start([prompt[::-1], tail[::-1]]) :]
 
     def after_instruction(self, ids: Sequence[int]) -> int:
-        """How many of the last tokens of a prompt's `ids` come after the user's words; 1 where
-        there is no chat template.
+        """How many of the last tokens of a prompt's `ids` come after the user's words.
+
+        1 where there is no chat template.
         """
         return max(1, shared_start([ids[::-1], self.instruction_tail[::-1]]))
 
@@ -306,8 +310,9 @@ class Model:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def pieces(self, tokens: Sequence[int]) -> tuple[str, ...]:
-        """The text that each token adds to those before it, special tokens shown; together they are
-        the decoded text.
+        """The text that each token adds to those before it, special tokens shown.
+
+        Together they are the decoded text.
         """
         texts = [""] + [
             str(self.tokenizer.decode(list(tokens[: i + 1]))) for i in range(len(tokens))
@@ -319,21 +324,16 @@ class Model:
     @property
     def end_ids(self) -> frozenset[int]:
         """The token ids that end a reply."""
-        found = (
-            self.hf.generation_config.eos_token_id
-            if self.hf.generation_config is not None
-            else None
-        )
-        found = self.tokenizer.eos_token_id if found is None else found
-        return frozenset(
-            found if isinstance(found, list) else [] if found is None else [int(found)]
-        )
+        config = self.hf.generation_config
+        ends = None if config is None else config.eos_token_id
+        ends = self.tokenizer.eos_token_id if ends is None else ends
+        if ends is None:
+            return frozenset()
+        return frozenset(ends if isinstance(ends, list) else [int(ends)])
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the weights: of the safetensors files where the model came from a folder, else of
-        its tensors.
-        """
+        """Hash of the weights: of the safetensors files of a folder, else of the tensors."""
         digest = hashlib.sha256()
         if self.folder is not None:
             for path in sorted(self.folder.glob("*.safetensors")):
@@ -349,7 +349,7 @@ class Model:
         return digest.hexdigest()
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """transformers' own `generate`."""
+        """What transformers' own `generate` returns."""
         return self.hf.generate(*args, **kwargs)
 
 
@@ -367,9 +367,7 @@ def device_of(module: Any) -> torch.device:
 
 
 def by_row(flat: Tensor, rows: int) -> Tensor:
-    """A view [row, pos, ...] of what a module sees, also where the family flattens rows and
-    positions into one axis.
-    """
+    """A view [row, pos, ...] of what a module sees, also where a family flattens both axes."""
     return flat.view(rows, -1, flat.shape[-1]) if flat.dim() == 2 else flat
 
 
@@ -389,8 +387,8 @@ def family_of(model_type: str) -> Family:
 def require_config(name: str, family: Family, config: Any) -> None:
     """ModelError where the config has a value that the family's row does not describe."""
     for key, value in family.requires:
-        if (found := getattr(config, key)) != value:
+        if (actual := getattr(config, key)) != value:
             raise ModelError(
-                f"model {name!r}: {key} is {found}, the {config.model_type} row describes {value}"
+                f"model {name!r}: {key} is {actual}, the {config.model_type} row describes {value}"
                 f" only ({family.note})"
             )

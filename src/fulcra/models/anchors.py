@@ -1,6 +1,4 @@
-"""The natural activations of named neurons, read in hook-free passes: what pins, anchors and mean
-ablations are sized by.
-"""
+"""The natural activations of named neurons: what pins, anchors and mean ablations are sized by."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,8 +10,8 @@ from torch import Tensor
 from fulcra.errors import InputError
 from fulcra.formulas.anchor import anchored, natural_activation
 from fulcra.models.adapter import Model
+from fulcra.models.batches import batches, positions_of
 from fulcra.models.edits import pin
-from fulcra.models.read_hooks import padded, positions_of
 from fulcra.models.traces import token_activations
 from fulcra.types import Edit, Edits, Neuron
 
@@ -21,21 +19,18 @@ Rows = Sequence[tuple[int, ...]]
 
 
 def neuron_activations(model: Model, neurons: Sequence[Neuron], **inputs: Any) -> Tensor:
-    """Activations [row, pos, neuron] as `token_activations` reads them, 0 where an expert is not
-    routed to.
-    """
-    found = token_activations(model, neurons, **inputs)
-    mixed = torch.tensor([neuron.expert is not None for neuron in neurons], device=found.device)
-    return found.masked_fill(found.isnan() & mixed, 0.0)
+    """Activations [row, pos, neuron] of `token_activations`, 0 where an expert is not routed to."""
+    values = token_activations(model, neurons, **inputs)
+    mixed = torch.tensor([neuron.expert is not None for neuron in neurons], device=values.device)
+    return values.masked_fill(values.isnan() & mixed, 0.0)
 
 
 def post_instruction(model: Model, ids: Tensor, mask: Tensor) -> Tensor:
-    """Which tokens of `ids` [row, pos] stand between the user's words and the reply, [row, pos]
-    bool (paper C).
+    """Which tokens of `ids` stand between the user's words and the reply, [row, pos] bool.
 
-    Those of the last place where a row holds what the chat template puts there, whatever has been
-    said since; where a template puts nothing, or there is none, the last token. InputError for a
-    row that was not written by the template.
+    As in paper C: those of the last place where a row holds what the chat template puts there,
+    whatever has been said since; where a template puts nothing, or there is none, the last token.
+    InputError for a row that was not written by the template.
     """
     tail = torch.tensor(model.instruction_tail, dtype=torch.long, device=ids.device)
     width, places = max(1, len(tail)), torch.arange(ids.shape[1], device=ids.device)
@@ -57,9 +52,7 @@ def post_instruction(model: Model, ids: Tensor, mask: Tensor) -> Tensor:
 
 
 def anchored_values(model: Model, edits: Sequence[Edit], **inputs: Any) -> Tensor:
-    """Where each anchor pins its neuron on each prompt, [row, edit]; one hook-free pass over the
-    prompts.
-    """
+    """Where each anchor pins its neuron on each prompt, [row, edit]; one hook-free pass."""
     sites = [edit.site for edit in edits if isinstance(edit.site, Neuron)]
     ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
     if ids is None or not (mask is None or (isinstance(mask, Tensor) and mask.dim() == 2)):
@@ -70,37 +63,30 @@ def anchored_values(model: Model, edits: Sequence[Edit], **inputs: Any) -> Tenso
     where = post_instruction(model, ids, torch.ones_like(ids) if mask is None else mask)
     activations = neuron_activations(model, sites, **inputs)
     # as many positions in every row: the tokens of the template
-    seen = activations[where].unflatten(0, (len(ids), -1))
+    after = activations[where].unflatten(0, (len(ids), -1))
     values = []
     for i, edit in enumerate(edits):
         assert edit.anchor is not None
         k, gap = edit.anchor
-        values.append(anchored(edit.value, k, gap, natural_activation(seen[..., i], gap)))
+        values.append(anchored(edit.value, k, gap, natural_activation(after[..., i], gap)))
     return torch.stack(values, -1)
 
 
 def at_prompts(model: Model, rows: Sequence[Edits], prompts: Rows, batch: int = 32) -> list[Edits]:
-    """The edits of each row with its anchors as pins, sized by its own prompt. Cost: one short pass
-    a prompt with an anchor.
-    """
+    """The edits of each row with anchors as pins, sized by its prompt. Cost: one pass a prompt."""
     anchors = list(dict.fromkeys(edit for edits in rows for edit in edits if edit.op == "anchor"))
     if not anchors:
         return list(rows)
-    asked = list(
-        dict.fromkeys(
-            p
-            for edits, p in zip(rows, prompts, strict=True)
-            if any(edit.op == "anchor" for edit in edits)
-        )
+    anchored_rows = (
+        prompt
+        for edits, prompt in zip(rows, prompts, strict=True)
+        if any(edit.op == "anchor" for edit in edits)
     )
+    different = list(dict.fromkeys(anchored_rows))
     values: dict[tuple[int, ...], list[float]] = {}
-    for start in range(0, len(asked), batch):
-        some = asked[start : start + batch]
-        ids, mask = padded(some, model.device, left=True)
-        found = anchored_values(
-            model, anchors, input_ids=ids, attention_mask=mask, position_ids=positions_of(mask)
-        )
-        values.update(zip(some, found.tolist(), strict=True))
+    for part in batches(model, different, batch, left=True):
+        sizes = anchored_values(model, anchors, **part.inputs)
+        values.update(zip(different[part.rows], sizes.tolist(), strict=True))
 
     def sized(edit: Edit, prompt: tuple[int, ...]) -> Edit:
         if edit.op != "anchor":
@@ -116,13 +102,9 @@ def at_prompts(model: Model, rows: Sequence[Edits], prompts: Rows, batch: int = 
 def anchor_gaps(
     model: Model, neurons: Sequence[Neuron], positive: Rows, negative: Rows, batch: int = 32
 ) -> list[float]:
-    """d = a_H - a_h of each neuron: its mean activation after the instructions of `positive`, less
-    that of `negative` (paper C).
-    """
-    one, other = (
-        _mean(model, neurons, rows, post_instruction, batch) for rows in (positive, negative)
-    )
-    return [a - b for a, b in zip(one, other, strict=True)]
+    """d = a_H - a_h of each neuron: means after instructions, positive - negative (paper C)."""
+    means = [_mean(model, neurons, rows, post_instruction, batch) for rows in (positive, negative)]
+    return [a - b for a, b in zip(*means, strict=True)]
 
 
 def activation_means(
@@ -151,13 +133,10 @@ def _mean(
     total, count = torch.zeros(len(neurons), device=model.device), 0
     for neuron in neurons:
         model.require(neuron)
-    for start in range(0, len(rows), batch):
-        ids, mask = padded(rows[start : start + batch], model.device, left=True)
-        here = where(model, ids, mask)
-        seen = neuron_activations(
-            model, neurons, input_ids=ids, attention_mask=mask, position_ids=positions_of(mask)
-        )[here]
-        total, count = total + seen.sum(0), count + len(seen)
+    for part in batches(model, rows, batch, left=True):
+        here = where(model, part.ids, part.mask)
+        values = neuron_activations(model, neurons, **part.inputs)[here]
+        total, count = total + values.sum(0), count + len(values)
     if not count:
         raise InputError(
             f"mean activation: {len(rows)} prompts hold no position but the first; give longer ones"

@@ -1,6 +1,4 @@
-"""Interventions on a running model: every row of a batch may carry edits of its own, one hook a
-layer.
-"""
+"""Edits on a running model: every row of a batch may carry its own, one hook a layer."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,7 +11,7 @@ from torch import Tensor, nn
 from fulcra.errors import InputError
 from fulcra.models.adapter import Model
 from fulcra.models.anchors import anchored_values
-from fulcra.models.edit_groups import Affine, Anchored, Applied, Routed, Vectors
+from fulcra.models.edit_groups import Affine, Anchored, Applied, ExpertAffine, Vectors
 from fulcra.models.edit_hooks import (
     ablation_hooks,
     expert_hook,
@@ -38,8 +36,7 @@ class _Place(NamedTuple):
 def applied_rows(
     model: Model, rows: Sequence[Edits] | Edits, every_row: bool = False
 ) -> Iterator[Applied]:
-    """Edits in force inside the block: `rows[i]` acts on row i of each batch, or one set on
-    `every_row`.
+    """Edits in force inside the block: `rows[i]` acts on row i, or one set on `every_row`.
 
     Yields the running count of edited passes; hooks are gone afterwards, also after an exception.
     Anchors are sized anew by every batch of prompts, in a pass of their own in which no edit acts.
@@ -61,15 +58,15 @@ def _by_place(model: Model, rows: Sequence[Edits]) -> dict[_Place, list[tuple[in
     for row, edits in enumerate(rows):
         require_edits(model, edits)
         for edit in edits:
-            kind = (
-                edit.op
-                if isinstance(edit.site, Direction)
-                else "neuron"
-                if edit.site.expert is None
-                else "expert"
-            )
-            places[_Place(edit.site.layer, edit.positions, kind)].append((row, edit))
+            places[_place_of(edit)].append((row, edit))
     return places
+
+
+def _place_of(edit: Edit) -> _Place:
+    if isinstance(edit.site, Direction):
+        return _Place(edit.site.layer, edit.positions, edit.op)
+    kind = "neuron" if edit.site.expert is None else "expert"
+    return _Place(edit.site.layer, edit.positions, kind)
 
 
 def _install(
@@ -97,7 +94,7 @@ def _install_neurons(
     factor, shift = torch.tensor(
         [affine(edit) for _, edit in pairs], device=device, dtype=model.dtype
     ).unbind(-1)
-    group: Affine | Routed
+    group: Affine | ExpertAffine
     if place.kind == "neuron":
         group = Affine(rows, index, factor, shift.clone())
         handle = model.down(place.layer).register_forward_pre_hook(
@@ -105,17 +102,14 @@ def _install_neurons(
         )
     else:
         expert = torch.tensor([site.expert for site in sites], device=device)
-        group = Routed(
-            rows, expert, index, factor, shift.clone(), any(edit.op != "add" for _, edit in pairs)
-        )
+        reads = any(edit.op != "add" for _, edit in pairs)
+        group = ExpertAffine(rows, expert, index, factor, shift.clone(), reads)
         experts = cast(nn.Module, model.experts(place.layer))
         handle = experts.register_forward_hook(expert_hook(group, place.positions, applied))
     applied.groups.append(group)
-    anchors = [(at, edit) for at, (_, edit) in enumerate(pairs) if edit.op == "anchor"]
+    anchors = {i: edit for i, (_, edit) in enumerate(pairs) if edit.op == "anchor"}
     if anchors:
-        applied.anchors.append(
-            Anchored(group, [at for at, _ in anchors], [edit for _, edit in anchors])
-        )
+        applied.anchors.append(Anchored(group, list(anchors), list(anchors.values())))
     return [handle]
 
 
@@ -135,8 +129,9 @@ def _vectors(
 
 
 def _install_ablation(model: Model, group: Vectors, applied: Applied) -> list[Any]:
-    """The direction taken out of the stream wherever a module reads it: at the first block, at
-    every MLP, after every block.
+    """The direction taken out of the stream wherever a module reads it.
+
+    At the first block, at every MLP, after every block.
     """
     before, after = ablation_hooks(group, applied)
     readers = [model.module(block, model.family.mlp_reads, "mlp_reads") for block in model.blocks]
@@ -154,13 +149,11 @@ def _size_anchors(model: Model, applied: Applied, inputs: dict[str, Any]) -> Non
         return
     applied.asleep = True
     try:
-        values = anchored_values(
-            model, [edit for one in applied.anchors for edit in one.edits], **inputs
-        )
+        edits = [edit for anchors in applied.anchors for edit in anchors.edits]
+        values = anchored_values(model, edits, **inputs)
     finally:
         applied.asleep = False
-    for one, some in zip(
-        applied.anchors, values.split([len(one.edits) for one in applied.anchors], -1), strict=True
-    ):
-        one.size(some)
+    parts = values.split([len(anchors.edits) for anchors in applied.anchors], -1)
+    for anchors, part in zip(applied.anchors, parts, strict=True):
+        anchors.size(part)
     applied.sized = True

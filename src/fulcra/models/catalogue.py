@@ -1,6 +1,4 @@
-"""What fulcra supports and what is verified of it: every family's row, checked on a tiny random
-model.
-"""
+"""What fulcra supports, and what of it holds: every family's row, checked on a tiny model."""
 
 from dataclasses import dataclass
 
@@ -23,25 +21,18 @@ class FamilyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(one.passed for one in self.checks)
+        """Whether every check of the family passed."""
+        return all(entry.passed for entry in self.checks)
 
 
 def family_report(model_type: str) -> FamilyReport:
     """The report of one family; some hundredths of a second."""
     row, model = FAMILIES[model_type], tiny(model_type)
-    neurons = (
-        f"{row.experts}, expert by expert"
-        if row.experts
-        else f"{row.down}{', transposed' if row.transposed else ''}"
-    )
-    write = (
-        f"column through {row.post_norm}, capped"
-        if row.post_norm
-        else "router weight x column"
-        if row.experts
-        else "column"
-    )
+    neurons, write = row.down + (", transposed" if row.transposed else ""), "column"
+    if row.experts:
+        neurons, write = f"{row.experts}, expert by expert", "router weight x column"
+    if row.post_norm:
+        write = f"column through {row.post_norm}, capped"
     stream = "mean-centred" if row.stream == "layer" else "as it is"
     stream += ", parallel block" if row.parallel else ""
     return FamilyReport(
@@ -55,19 +46,18 @@ def families_table() -> list[FamilyReport]:
 
 
 def families_markdown() -> str:
-    """The table of families as a page of the documentation; holds no number that depends on the
-    machine.
-    """
+    """The table of families as a page; holds no number that depends on the machine."""
     head = (
         "# Model families\n\nWritten by `fulcra families --markdown`; do not edit. Every row is"
         " checked on a tiny random model\nof the family in float32, and again on the model itself"
         " whenever one is loaded: `fulcra check MODEL` prints the numbers.\n"
     )
-    laws = {one.name: one.law for one in families_table()[0].checks}
+    reports = families_table()
+    laws = {entry.name: entry.law for entry in reports[0].checks}
     checks = "\n".join(f"- `{name}`: {law}" for name, law in laws.items())
     rows = [
         f"| {' | '.join(cells)} |"
-        for cells in (HEADINGS, ["---"] * len(HEADINGS), *map(cells_of, families_table()))
+        for cells in (HEADINGS, ["---"] * len(HEADINGS), *map(cells_of, reports))
     ]
     added = (
         "\nAnother family is a row in `fulcra/models/families.py` and a tiny config in"
@@ -90,7 +80,9 @@ HEADINGS = [
 
 def cells_of(report: FamilyReport) -> list[str]:
     """The report as cells of a table."""
-    verified = " ".join(f"{one.name}{'' if one.passed else ': FAILED'}" for one in report.checks)
+    verified = " ".join(
+        f"{entry.name}{'' if entry.passed else ': FAILED'}" for entry in report.checks
+    )
     return [
         report.model_type,
         report.transformers_class,

@@ -1,13 +1,13 @@
-"""Prompts as the model was taught to read them: the tokenizer's chat template decides, never the
-model's name.
-"""
+"""Prompts as the model was taught to read them, by the tokenizer's chat template."""
 
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerBase
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def shared_start(rows: Sequence[Sequence[Any]]) -> int:
@@ -16,51 +16,46 @@ def shared_start(rows: Sequence[Sequence[Any]]) -> int:
 
 
 def plain_ids(
-    tokenizer: PreTrainedTokenizerBase, text: str, system: str | None = None
+    tokenizer: "PreTrainedTokenizerBase", text: str, system: str | None = None
 ) -> tuple[int, ...]:
-    """Token ids of plain text, with the special tokens that the tokenizer itself puts around
-    text.
-    """
+    """Token ids of plain text, with the special tokens the tokenizer itself puts around it."""
     return tuple(tokenizer(text if system is None else f"{system}\n{text}")["input_ids"])
 
 
 def chat_ids(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     text: str,
     system: str | None = None,
     thinking: bool | None = None,
 ) -> tuple[int, ...]:
-    """Token ids of one user turn with the generation prompt; plain text where there is no chat
-    template.
+    """Token ids of one user turn with the generation prompt.
 
-    Special tokens come from the template alone, so a BOS is never doubled. `thinking` is passed to
-    the template as `enable_thinking`; None leaves it to the template. A template that refuses a
-    system turn gets it above the user's words.
+    Plain text where there is no chat template. Special tokens come from the template alone, so a
+    BOS is never doubled. `thinking` is passed to the template as `enable_thinking`; None leaves it
+    to the template. A template that refuses a system turn gets it above the user's words.
     """
     if tokenizer.chat_template is None:
         return plain_ids(tokenizer, text, system)
-    return tuple(
-        tokenizer(_rendered(tokenizer, text, system, thinking), add_special_tokens=False)[
-            "input_ids"
-        ]
-    )
+    rendered = _rendered(tokenizer, text, system, thinking)
+    return tuple(tokenizer(rendered, add_special_tokens=False)["input_ids"])
 
 
 def instruction_tail(
-    tokenizer: PreTrainedTokenizerBase, thinking: bool | None = None
+    tokenizer: "PreTrainedTokenizerBase", thinking: bool | None = None
 ) -> tuple[int, ...]:
-    """The tokens a chat template puts after the user's words: what two rendered texts end alike in;
-    none without a template.
+    """The tokens a chat template puts after the user's words; none without a template.
+
+    They are what two rendered texts end alike in.
     """
     if tokenizer.chat_template is None:
         return ()
-    one, other = (_rendered(tokenizer, text, None, thinking) for text in ("a", "b"))
-    after = one[len(one) - shared_start([one[::-1], other[::-1]]) :]
+    left, right = (_rendered(tokenizer, text, None, thinking) for text in ("a", "b"))
+    after = left[len(left) - shared_start([left[::-1], right[::-1]]) :]
     return tuple(tokenizer(after, add_special_tokens=False)["input_ids"])
 
 
 def _rendered(
-    tokenizer: PreTrainedTokenizerBase, text: str, system: str | None, thinking: bool | None
+    tokenizer: "PreTrainedTokenizerBase", text: str, system: str | None, thinking: bool | None
 ) -> str:
     switch: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
     if system is None:
@@ -71,9 +66,10 @@ def _rendered(
         return _templated(tokenizer, [("user", f"{system}\n\n{text}")], switch)
 
 
-def exchange_ids(tokenizer: PreTrainedTokenizerBase, request: str, reply: str) -> tuple[int, ...]:
-    """Token ids of a user turn and its reply with the generation prompt, as guard models read them;
-    two lines without a template.
+def exchange_ids(tokenizer: "PreTrainedTokenizerBase", request: str, reply: str) -> tuple[int, ...]:
+    """Token ids of a user turn and its reply, as guard models read them.
+
+    With the generation prompt; two lines without a template.
     """
     if tokenizer.chat_template is None:
         return plain_ids(tokenizer, reply, request)
@@ -82,7 +78,7 @@ def exchange_ids(tokenizer: PreTrainedTokenizerBase, request: str, reply: str) -
 
 
 def _templated(
-    tokenizer: PreTrainedTokenizerBase, turns: list[tuple[str, str]], switch: dict[str, Any]
+    tokenizer: "PreTrainedTokenizerBase", turns: list[tuple[str, str]], switch: dict[str, Any]
 ) -> str:
     messages = [{"role": role, "content": content} for role, content in turns]
     return str(

@@ -1,6 +1,4 @@
-"""Load-time validation: a model is read and written as its family's row says, measured on the model
-itself.
-"""
+"""Load-time validation: a model is read and written as its family's row says."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
-from accelerate.utils import align_module_device
 from torch import Tensor, nn
 
 from fulcra.errors import ModelCheckError
@@ -17,6 +14,7 @@ from fulcra.models.applying import applied_rows
 from fulcra.models.edits import add, scale
 from fulcra.models.effective import Probe, probe, probe_ids, tolerance
 from fulcra.models.experts import expert_width
+from fulcra.models.placement import at_hand
 from fulcra.models.read_hooks import (
     block_outputs,
     everywhere,
@@ -33,8 +31,7 @@ MOVED = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: what must hold, at which module, the number found and the number it is held
-    against.
+    """What must hold at which module, the number found and the number it is held against.
 
     `passed` is None where the check cannot be made on this model; `note` says why.
     """
@@ -60,10 +57,11 @@ class Check:
 
 
 def validated(model: Model) -> Model:
-    """The model, if every check passes; ModelCheckError names the module and the two numbers
-    otherwise.
+    """The model, if every check passes.
+
+    ModelCheckError names the module and the two numbers otherwise.
     """
-    failed = [one for one in check(model) if one.passed is False]
+    failed = [result for result in check(model) if result.passed is False]
     if failed:
         raise ModelCheckError(
             f"model {model.name!r} is not what the {model.hf.config.model_type} row of"
@@ -75,11 +73,10 @@ def validated(model: Model) -> Model:
 
 @torch.no_grad()
 def check(model: Model) -> list[Check]:
-    """Every check with its numbers; those after a failed `d_mlp` are left out. Cost: ten short
-    forward passes.
+    """Every check with its numbers; those after a failed `d_mlp` are left out.
 
-    ModelCheckError where the model runs past its modules' hooks, as a compiled one does, so that
-    nothing can be measured.
+    Cost: ten short forward passes. ModelCheckError where the model runs past its modules' hooks, as
+    a compiled one does, so that nothing can be measured.
     """
     first = _widths(model)
     if not first.passed:
@@ -102,19 +99,19 @@ def _widths(model: Model) -> Check:
         probe_ids(model),
         "columns of the down projection's input = d_mlp, of its output = d_model",
     )
-    with mlp_inputs(model, 1, everywhere) as seen, mlp_outputs(model, 1, everywhere) as wrote:
+    with mlp_inputs(model, 1, everywhere) as inputs, mlp_outputs(model, 1, everywhere) as wrote:
         model.hf(input_ids=ids, use_cache=False, logits_to_keep=1)
     for layer in range(model.n_layers):
         experts = model.experts(layer)
         key = model.family.width if experts is None else model.family.expert_width
         expected = getattr(model.config, key, None) or 4 * model.d_model
-        found = expert_width(experts) if experts is not None else seen[layer].shape[-1]  # type: ignore[union-attr]
-        if found != expected:
+        width = expert_width(experts) if experts is not None else inputs[layer].shape[-1]  # type: ignore[union-attr]
+        if width != expected:
             return Check(
                 "d_mlp",
                 model.place(layer),
                 False,
-                found,
+                width,
                 expected,
                 law,
                 f"this is the input; d_mlp is {key} of the config",
@@ -129,7 +126,7 @@ def _widths(model: Model) -> Check:
                 law,
                 "this is the output",
             )
-    return Check("d_mlp", model.place(model.n_layers - 1), True, found, expected, law)
+    return Check("d_mlp", model.place(model.n_layers - 1), True, width, expected, law)
 
 
 def _logits(model: Model, ids: Tensor) -> Check:
@@ -219,18 +216,19 @@ def _edited(model: Model, ids: Tensor, edits: Edits) -> Tensor:
 
 
 def _most_active(model: Model, ids: Tensor, layer: int) -> Neuron:
-    with mlp_inputs(model, 1, last) as seen:
+    with mlp_inputs(model, 1, last) as inputs:
         model.hf(input_ids=ids, use_cache=False, logits_to_keep=1)
-    return model.neuron(layer, int(layer_activations(model, layer, seen[layer])[0].abs().argmax()))
+    values = layer_activations(model, layer, inputs[layer])[0]
+    return model.neuron(layer, int(values.abs().argmax()))
 
 
-def _distance(one: Tensor, other: Tensor) -> float:
-    return float((one - other).norm() / other.norm().clamp(min=1e-30))
+def _distance(logits: Tensor, expected: Tensor) -> float:
+    return float((logits - expected).norm() / expected.norm().clamp(min=1e-30))
 
 
-def _small(name: str, module: str, found: float, allowed: float, law: str, note: str = "") -> Check:
+def _small(name: str, module: str, value: float, allowed: float, law: str, note: str = "") -> Check:
     # written so that nan fails
-    return Check(name, module, found <= allowed, found, allowed, law, note, "at most ")
+    return Check(name, module, value <= allowed, value, allowed, law, note, "at most ")
 
 
 @contextmanager
@@ -238,13 +236,13 @@ def zeroed_column(model: Model, neuron: Neuron) -> Iterator[None]:
     """The neuron's column of W_down at zero inside the block, restored bit by bit afterwards."""
     experts: Any = model.experts(neuron.layer)
     module: Any = model.down(neuron.layer) if experts is None else experts
-    with align_module_device(module), torch.no_grad():
+    with at_hand(module), torch.no_grad():
         weight = module.weight if experts is None else module.down_proj[neuron.expert]
         rows = model.family.transposed if experts is None else module.is_transposed
         column = weight[neuron.index] if rows else weight[:, neuron.index]
-        kept = column.clone()
+        weights = column.clone()
         column.zero_()
         try:
             yield
         finally:
-            column.copy_(kept)
+            column.copy_(weights)

@@ -1,40 +1,36 @@
-"""Other models as judges of a prompt: Hugging Face sequence classifiers, and generative guards
-asked for one of two words.
-"""
+"""Other models as judges of a prompt: sequence classifiers, and guards asked for a word."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
 
 from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model
 from fulcra.models.capture import reply_log_probs
-from fulcra.models.loading import model_folder
+from fulcra.models.loading import config_of, model_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @final
 class Classifier:
     """A sequence classifier with its tokenizer; its labels in the order of its outputs."""
 
-    def __init__(self, name: str, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, name: str, hf: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase"
+    ) -> None:
         self.name, self.hf, self.tokenizer = name, hf.eval(), tokenizer
         names: Any = hf.config.id2label
         self.labels = tuple(str(names[i]) for i in range(len(names)))
 
     @torch.no_grad()
     def log_probs(self, texts: Sequence[str]) -> Tensor:
-        """Log-probability of every label, [text, label] float32; the bare output where there is one
-        label. A pass a text.
+        """Log-probability of every label, [text, label], float32; one pass a text.
+
+        The bare output where there is one label.
         """
         rows = [self._one(text) for text in texts]
         return torch.stack(rows) if len(self.labels) == 1 else torch.stack(rows).log_softmax(-1)
@@ -43,10 +39,8 @@ class Classifier:
         # one text at a time: decoders that classify read the last token, and many have no padding
         # token
         batch = self.tokenizer(text, return_tensors="pt").to(self.hf.device)
-        length, room = (
-            batch["input_ids"].shape[-1],
-            getattr(self.hf.config, "max_position_embeddings", None),
-        )
+        length = batch["input_ids"].shape[-1]
+        room = getattr(self.hf.config, "max_position_embeddings", None)
         if room is not None and length > room:
             raise InputError(
                 f"classifier {self.name!r}: a prompt of {length} tokens, its context is {room};"
@@ -57,20 +51,16 @@ class Classifier:
 
 
 def is_classifier(name: str) -> bool:
-    """Whether the config of a model says that it classifies sequences; ModelError where there is no
-    such model.
-    """
-    try:
-        found = AutoConfig.from_pretrained(model_folder(name)).architectures or []
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}"
-        ) from None
-    return any(architecture.endswith("ForSequenceClassification") for architecture in found)
+    """Whether a model's config says that it classifies sequences; ModelError without a model."""
+    architectures = config_of(name).architectures or []
+    return any(name.endswith("ForSequenceClassification") for name in architectures)
 
 
 def load_classifier(name: str) -> Classifier:
     """The sequence classifier of a folder or hub id, from safetensors only."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
     folder = model_folder(name)
     source = folder if any(folder.glob("*.safetensors")) else name
     try:
@@ -93,8 +83,7 @@ def load_classifier(name: str) -> Classifier:
 def guard_odds(
     guard: Model, texts: Sequence[str], words: tuple[str, str] = ("unsafe", "safe")
 ) -> Tensor:
-    """Log-odds (nats) that a generative guard answers a prompt with the first word rather than the
-    second, [text].
+    """Log-odds [nats] of the first word against the second in a guard's answer, [text].
 
     The prompt is one user turn of the guard's own chat template, which states its policy; nothing
     is generated.
@@ -106,10 +95,8 @@ def guard_odds(
             " rows of tokens; name two others"
         )
     prompts = [guard.prompt_ids(text) for text in texts]
-    said = [
-        torch.stack(
-            [row.sum() for row in reply_log_probs(guard, prompts, [reply] * len(prompts), batch=16)]
-        )
-        for reply in replies
-    ]
-    return said[0] - said[1]
+    first, second = (
+        torch.stack([row.sum() for row in reply_log_probs(guard, prompts, same, batch=16)])
+        for same in ([reply] * len(prompts) for reply in replies)
+    )
+    return first - second

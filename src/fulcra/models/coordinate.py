@@ -1,6 +1,4 @@
-"""The one coordinate of a dose: budget B = |r|/|v|, clean alignment c0, and the alignment a gain
-realises (law.md section 2).
-"""
+"""A dose's one coordinate: budget B = |r|/|v|, clean alignment c0, alignment (law.md section 2)."""
 
 import math
 
@@ -17,12 +15,12 @@ from fulcra.models.experts import n_experts
 from fulcra.types import Branch, Direction, Neuron
 
 
-def direction_of(model: Model, at: Coordinate) -> Tensor:
+def direction_of(model: Model, place: Coordinate) -> Tensor:
     """Where a small dose moves the stream, [d_model], of any length, unsigned; CPU, float32."""
-    if isinstance(at.branch, Direction):
-        return at.branch.vector.float().cpu()
-    write = model.write(at.branch).cpu()
-    return write if at.turning is None else write * _gain_of_norm(model, at.branch.layer)
+    if isinstance(place.branch, Direction):
+        return place.branch.vector.float().cpu()
+    write = model.write(place.branch).cpu()
+    return write if place.turning is None else write * _gain_of_norm(model, place.branch.layer)
 
 
 def coordinate(model: Model, clean: Stream, branch: Branch) -> Coordinate:
@@ -46,10 +44,10 @@ def coordinate(model: Model, clean: Stream, branch: Branch) -> Coordinate:
 
 
 def budgets(model: Model, clean: Stream) -> Tensor:
-    """The budget of every neuron [activation units], [layer, d_mlp], float32; infinite where no
-    dose moves the stream.
+    """The budget of every neuron [activation units], [layer, d_mlp], float32.
 
-    Where a norm follows the MLP it is that of a small dose, as in `coordinate`.
+    Infinite where no dose moves the stream. Where a norm follows the MLP it is that of a small
+    dose, as in `coordinate`.
     """
     out = torch.full((model.n_layers, model.d_mlp), torch.inf)
     for layer in range(model.n_layers):
@@ -57,34 +55,30 @@ def budgets(model: Model, clean: Stream) -> Tensor:
         if clean.mlp is not None:
             out[layer, : len(writes)] = _turned_budgets(model, clean, layer, writes)
             continue
-        width = len(writes) // (
-            n_experts(experts) if (experts := model.experts(layer)) is not None else 1
-        )
+        experts = model.experts(layer)
+        width = len(writes) // (1 if experts is None else n_experts(experts))
         for start in range(0, len(writes), width):
-            neuron, some = model.neuron(layer, start), slice(start, start + width)
-            if (
-                neuron.expert is None
-                or clean.routing is None
-                or float(clean.routing.share[layer, neuron.expert]) > 0
-            ):
+            neuron, part = model.neuron(layer, start), slice(start, start + width)
+            if _sees_text(clean, neuron):
                 norm, _, weight = _met(clean, neuron)
-                out[layer, some] = budget(norm, writes[some].norm(dim=-1) * weight)
+                out[layer, part] = budget(norm, writes[part].norm(dim=-1) * weight)
     return out
 
 
+def _sees_text(clean: Stream, neuron: Neuron) -> bool:
+    """Whether tokens of the generic text reach the neuron: not those of an expert without any."""
+    if neuron.expert is None or clean.routing is None:
+        return True
+    return float(clean.routing.share[neuron.layer, neuron.expert]) > 0
+
+
 def _turned_budgets(model: Model, clean: Stream, layer: int, writes: Tensor) -> Tensor:
-    """Budgets of all columns through the norm after the MLP: `Turning.slope` for every one at
-    once.
-    """
+    """Budgets of all columns through the norm after the MLP, by `Turning.slope` at once."""
     assert clean.mlp is not None
-    y, v, scale = (
-        clean.mlp[layer].double(),
-        writes.double(),
-        math.sqrt(model.d_model) * _gain_of_norm(model, layer).double(),
-    )
-    inverse = (y.square().sum(-1) + model.d_model * float(model.config.rms_norm_eps)).rsqrt()[
-        :, None
-    ]
+    y, v = clean.mlp[layer].double(), writes.double()
+    scale = math.sqrt(model.d_model) * _gain_of_norm(model, layer).double()
+    squares = y.square().sum(-1, keepdim=True) + model.d_model * float(model.config.rms_norm_eps)
+    inverse = squares.rsqrt()
     turned = (y @ v.T) * inverse**2
     across = (
         (scale * v).square().sum(-1)
@@ -100,30 +94,28 @@ def _write(model: Model, branch: Branch) -> Tensor:
     if isinstance(branch, Neuron):
         return as_read(model, model.write(branch).cpu())
     if not 0 <= branch.layer < model.n_layers or branch.vector.shape != (model.d_model,):
-        found = f"layer {branch.layer}, vector {list(branch.vector.shape)}"
         raise InputError(
-            f"direction {branch}: {found}; {model.name} has layers 0-{model.n_layers - 1} and"
-            f" d_model {model.d_model}"
+            f"direction {branch}: layer {branch.layer}, vector {list(branch.vector.shape)};"
+            f" {model.name} has layers 0-{model.n_layers - 1} and d_model {model.d_model}"
         )
     return as_read(model, branch.vector.float().cpu())
 
 
 def _met(clean: Stream, branch: Branch) -> tuple[float, Tensor, float]:
-    """Mean |r|, mean r/|r| and the factor between a neuron's write and the stream, where the branch
-    acts.
-    """
+    """Mean |r|, mean r/|r| and the factor of a neuron's write, where the branch acts."""
     if not isinstance(branch, Neuron):
         return float(clean.norm[branch.layer]), clean.unit_mean[branch.layer], 1.0
     multiplier = abs(float(clean.multiplier[branch.layer]))
     if branch.expert is None or clean.routing is None:
         return float(clean.norm[branch.layer]), clean.unit_mean[branch.layer], multiplier
-    routing, at = clean.routing, (branch.layer, branch.expert)
-    if routing.share[at] == 0:
+    routing, place = clean.routing, (branch.layer, branch.expert)
+    if routing.share[place] == 0:
         raise InputError(
             f"neuron {branch}: its expert sees no token of the generic text, so its dose has no"
             " unit; choose another or give more text"
         )
-    return float(routing.norm[at]), routing.unit_mean[at], multiplier * float(routing.weight[at])
+    weight = multiplier * float(routing.weight[place])
+    return float(routing.norm[place]), routing.unit_mean[place], weight
 
 
 def _turned(model: Model, clean: Stream, neuron: Neuron, write: Tensor) -> Coordinate:
@@ -148,9 +140,7 @@ def _turned(model: Model, clean: Stream, neuron: Neuron, write: Tensor) -> Coord
 
 @torch.no_grad()
 def _gain_of_norm(model: Model, layer: int) -> Tensor:
-    """The factor gamma that the norm after the MLP applies, [d_model], as it acts and not as it is
-    stored.
-    """
+    """The factor gamma of the norm after the MLP, [d_model], as it acts, not as it is stored."""
     norm = model.post_norm(layer)
     assert norm is not None
     ones = torch.full((model.d_model,), 1e3, device=model.device_at(layer), dtype=model.dtype)
@@ -159,24 +149,29 @@ def _gain_of_norm(model: Model, layer: int) -> Tensor:
 
 
 def realised_alignment(
-    model: Model, clean: Stream, at: Coordinate, gain: float
+    model: Model, clean: Stream, place: Coordinate, gain: float
 ) -> tuple[float, float]:
-    """The 5 and 95 % quantiles over generic positions of cos(r + dose, v), signed by the pole; in a
-    mixture over routed tokens.
+    """The 5 and 95 % quantiles over generic positions of cos(r + dose, v), signed by the pole.
+
+    In a mixture over routed tokens.
     """
-    branch, layer = at.branch, at.branch.layer
-    if at.turning is not None:
-        found = at.turning.alignments(at.alpha(gain)).float()
+    if place.turning is not None:
+        alignments = place.turning.alignments(place.alpha(gain)).float()
     else:
-        write, residual = _write(model, branch) * branch.pole, clean.sample[layer]
-        size = torch.full(
-            (len(residual),),
-            1.0 if isinstance(branch, Direction) else float(clean.multiplier[layer]),
-        )
-        if isinstance(branch, Neuron) and branch.expert is not None and clean.routing is not None:
-            routed = clean.routing.sample[layer, :, branch.expert]
-            size, residual = (size * routed)[routed > 0], residual[routed > 0]
-        dosed = residual + at.alpha(gain) * size[:, None] * write
-        found = dosed @ write / (dosed.norm(dim=-1) * write.norm())
-    low, high = found.quantile(found.new_tensor([0.05, 0.95])).tolist()
+        alignments = _dosed_alignments(model, clean, place.branch, place.alpha(gain))
+    low, high = alignments.quantile(alignments.new_tensor([0.05, 0.95])).tolist()
     return low, high
+
+
+def _dosed_alignments(model: Model, clean: Stream, branch: Branch, alpha: float) -> Tensor:
+    """cos(r + dose, v) at the sampled positions where the branch acts, [pos]."""
+    layer = branch.layer
+    write, residual = _write(model, branch) * branch.pole, clean.sample[layer]
+    factor = 1.0 if isinstance(branch, Direction) else float(clean.multiplier[layer])
+    size = torch.full((len(residual),), factor)
+    if isinstance(branch, Neuron) and branch.expert is not None and clean.routing is not None:
+        routed = clean.routing.sample[layer, :, branch.expert]
+        size, residual = (size * routed)[routed > 0], residual[routed > 0]
+    dosed = residual + alpha * size[:, None] * write
+    alignments: Tensor = dosed @ write / (dosed.norm(dim=-1) * write.norm())
+    return alignments

@@ -1,6 +1,4 @@
-"""Running edits: those of one kind at one place of the model together, and the state of the pass
-they act in.
-"""
+"""Running edits, those of one kind at one place together, and the state of their pass."""
 
 from dataclasses import dataclass, field, fields
 
@@ -12,9 +10,7 @@ from fulcra.types import Edit, Positions
 
 @dataclass(slots=True)
 class Group:
-    """Edits of one kind at one place; `rows` [n] are the rows of the batch they act on, None means
-    every row.
-    """
+    """Edits of one kind at one place; `rows` [n] of the batch they act on, None for every row."""
 
     rows: Tensor | None
 
@@ -24,8 +20,8 @@ class Group:
             return
         moved = place.to(self.rows.device)[self.rows]
         for part in fields(self):
-            if isinstance(held := getattr(self, part.name), Tensor):
-                setattr(self, part.name, held[moved >= 0])
+            if isinstance(values := getattr(self, part.name), Tensor):
+                setattr(self, part.name, values[moved >= 0])
         self.rows = moved[moved >= 0]
 
     @property
@@ -36,8 +32,9 @@ class Group:
 
 @dataclass(slots=True)
 class Affine(Group):
-    """h <- factor * h + shift on (row, index) pairs of one layer; on every row the shift may be
-    [row, 1, n].
+    """h <- factor * h + shift on (row, index) pairs of one layer.
+
+    On every row the shift may be [row, 1, n].
     """
 
     index: Tensor
@@ -46,9 +43,10 @@ class Affine(Group):
 
 
 @dataclass(slots=True)
-class Routed(Group):
-    """The same in the experts of one layer, on the tokens routed to `expert` [n]; `reads` where an
-    activation must be known.
+class ExpertAffine(Group):
+    """The same in the experts of one layer, on the tokens routed to `expert` [n].
+
+    `reads` where an activation must be known.
     """
 
     expert: Tensor
@@ -60,8 +58,9 @@ class Routed(Group):
 
 @dataclass(slots=True)
 class Vectors(Group):
-    """x <- x + vector, or x without the unit vector, on rows of what one module writes; vectors [n,
-    d_model].
+    """x <- x + vector, or x without the unit vector, on rows of what one module writes.
+
+    vectors [n, d_model].
     """
 
     vectors: Tensor
@@ -69,11 +68,9 @@ class Vectors(Group):
 
 @dataclass(slots=True)
 class Anchored:
-    """The anchors of a group: at `places` of its edits, to be sized by each prompt before it is
-    dosed.
-    """
+    """The anchors of a group, at `places` of its edits, sized by each prompt before it is dosed."""
 
-    group: Affine | Routed
+    group: Affine | ExpertAffine
     places: list[int]
     edits: list[Edit]
 
@@ -93,8 +90,7 @@ class Anchored:
 
 @dataclass(slots=True)
 class Applied:
-    """A running set of edits: the phase and the rows of the present pass, and how many edited
-    passes went through a hook.
+    """A running set of edits: the pass's phase and rows, and how many edited passes there were.
 
     While it is `asleep` no edit acts: the model is read as it is. Anchors are `sized` once a prompt
     has been read.
@@ -108,10 +104,10 @@ class Applied:
     asleep: bool = False
     sized: bool = False
 
-    def select(self, kept: Tensor, rows: int) -> None:
-        """The batch goes on with the rows at `kept` of its `rows` rows, in that order."""
-        place = kept.new_full((rows,), -1)
-        place[kept] = torch.arange(len(kept), device=kept.device)
+    def select(self, staying: Tensor, rows: int) -> None:
+        """The batch goes on with the rows at `staying` of its `rows` rows, in that order."""
+        place = staying.new_full((rows,), -1)
+        place[staying] = torch.arange(len(staying), device=staying.device)
         for group in self.groups:
             group.select(place)
 

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from fulcra.models.adapter import by_row
-from fulcra.models.edit_groups import Affine, Applied, Routed, Vectors
-from fulcra.models.experts import Routed as Calls
-from fulcra.models.experts import expert_change
+from fulcra.models.edit_groups import Affine, Applied, ExpertAffine, Vectors
+from fulcra.models.experts import Routed, expert_change
 from fulcra.types import Positions
 
 Hook = Callable[..., Any]
@@ -40,43 +39,33 @@ def neuron_hook(group: Affine, positions: Positions, applied: Applied) -> Hook:
     return hook
 
 
-def expert_hook(group: Routed, positions: Positions, applied: Applied) -> Hook:
-    """After the experts of a layer: their output changed by what the edited neurons would have
-    written.
-    """
+def expert_hook(group: ExpertAffine, positions: Positions, applied: Applied) -> Hook:
+    """After the experts of a layer: their output, as the edited neurons would have made it."""
 
     def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if not applied.acts(group, positions):
             return None
-        rows, expert, index, factor, shift = _of_rows(group, applied.rows)
-        tokens, ids, weights = (
-            _span(by_row(one, applied.rows), positions)[rows] for one in args[:3]
-        )
-        change = expert_change(
-            module, Calls(tokens, ids, weights), expert, index, factor, shift, group.reads
-        )
+        rows, edits = _by_rows(group, applied.rows)
+        calls = Routed(*(_span(by_row(part, applied.rows), positions)[rows] for part in args[:3]))
+        change = expert_change(module, calls, edits).to(output.dtype)
         changed = output.clone()
-        _span(by_row(changed, applied.rows), positions).index_add_(
-            0, rows, change.to(changed.dtype)
-        )
+        _span(by_row(changed, applied.rows), positions).index_add_(0, rows, change)
         applied.passes += 1
         return changed
 
     return hook
 
 
-def _of_rows(group: Routed, batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _by_rows(group: ExpertAffine, batch: int) -> tuple[Tensor, ExpertAffine]:
+    """The row of each edit, and the edits; those of every row are repeated for each of `batch`."""
     if group.rows is not None:
-        return group.rows, group.expert, group.index, group.factor, group.shift
+        return group.rows, group
     rows = torch.arange(batch, device=group.index.device).repeat_interleave(len(group.index))
     shift = group.shift.repeat(batch) if group.shift.dim() == 1 else group.shift.flatten()
-    return (
-        rows,
-        group.expert.repeat(batch),
-        group.index.repeat(batch),
-        group.factor.repeat(batch),
-        shift,
+    expert, index, factor = (
+        column.repeat(batch) for column in (group.expert, group.index, group.factor)
     )
+    return rows, ExpertAffine(rows, expert, index, factor, shift, group.reads)
 
 
 def vector_hook(group: Vectors, positions: Positions, applied: Applied) -> Hook:
@@ -127,24 +116,17 @@ def _without(stream: Tensor, group: Vectors, applied: Applied) -> Tensor:
 
 
 def pass_hook(applied: Applied, size_anchors: Callable[[dict[str, Any]], None]) -> Hook:
-    """Before the whole model: the rows and the phase of the pass, and the anchors sized by its
-    prompts.
-    """
+    """Before the whole model: rows and phase of the pass, and anchors sized by its prompts."""
 
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if applied.asleep:
             return
-        given = {**kwargs, **dict(zip(("input_ids",), args, strict=False))}
-        inputs: dict[str, Any] = {
-            name: given[name] for name in INPUTS if given.get(name) is not None
-        }
-        applied.rows = len(
-            inputs["input_ids"] if "input_ids" in inputs else inputs["inputs_embeds"]
-        )
+        named = {**kwargs, **dict(zip(("input_ids",), args, strict=False))}
+        inputs = {name: named[name] for name in INPUTS if named.get(name) is not None}
+        applied.rows = len(inputs["input_ids" if "input_ids" in inputs else "inputs_embeds"])
         cache = kwargs.get("past_key_values")
-        applied.phase = (
-            "generated" if cache is not None and cache.get_seq_length() > 0 else "prompt"
-        )
+        cached = cache is not None and cache.get_seq_length() > 0
+        applied.phase = "generated" if cached else "prompt"
         if applied.anchors:
             size_anchors(inputs)
 

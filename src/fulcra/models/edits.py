@@ -1,6 +1,4 @@
-"""Interventions as values: what each does to one neuron, or to one direction of the residual
-stream.
-"""
+"""Interventions as values: what each does to a neuron, or to a direction of the stream."""
 
 import math
 
@@ -12,18 +10,18 @@ from fulcra.types import Anchor, Branch, Direction, Edit, Edits, Neuron, Op, Pos
 
 
 def direction(layer: int, vector: Tensor, name: str = "direction") -> Direction:
-    """A write into the residual stream at the output of block `layer`: a steering vector, a column
-    of an SAE's decoder.
+    """A write to the stream at the output of block `layer`: a steering vector, an SAE's column.
 
     vector [d_model], any norm; InputError where it is no vector of finite numbers, or 0.
     """
     if vector.ndim != 1 or not vector.isfinite().all() or not vector.any():
-        found = (
+        actual = (
             f"shape {list(vector.shape)}, {int((~vector.isfinite()).sum())} numbers not finite,"
             f" norm {float(vector.norm()):g}"
         )
         raise InputError(
-            f"direction({layer}, {name!r}): {found}; give one finite vector [d_model] that is not 0"
+            f"direction({layer}, {name!r}): {actual}; give one finite vector [d_model] that is not"
+            " 0"
         )
     return Direction(layer, name, vector.detach())
 
@@ -69,16 +67,15 @@ def anchor(
 
 
 def add_mlp(direction: Direction, alpha: float = 1.0, positions: Positions = "all") -> Edit:
-    """`alpha` times the direction's vector added to what the MLP of its layer writes, before any
-    norm (paper B's CAA).
+    """`alpha` times the direction's vector added to what its layer's MLP writes (paper B's CAA).
+
+    Before any norm.
     """
     return require_numbers(Edit(direction, "add_mlp", alpha, None, positions))
 
 
 def ablate_direction(direction: Direction) -> Edit:
-    """A direction removed from the residual stream after every write to it, at every layer and
-    position.
-    """
+    """A direction removed from the stream after every write to it, at every position."""
     return Edit(direction, "ablate_direction", 1.0)
 
 
@@ -99,10 +96,10 @@ def require_numbers(edit: Edit) -> Edit:
 
 
 def affine(edit: Edit) -> tuple[float, float]:
-    """(factor, shift) of a neuron's edit, h <- factor * h + shift; InputError while the dose is in
-    gain units.
+    """(factor, shift) of a neuron's edit, h <- factor * h + shift.
 
-    The shift of an anchor is nan until its prompt has been read.
+    InputError while the dose is in gain units. The shift of an anchor is nan until its prompt has
+    been read.
     """
     if math.isnan(edit.value):
         raise InputError(
@@ -119,8 +116,9 @@ def affine(edit: Edit) -> tuple[float, float]:
 
 
 def require_edits(model: Model, edits: Edits) -> None:
-    """InputError unless the model has what the edits of one row act on, and they leave no doubt
-    about what they do together.
+    """InputError unless the model has what the edits of a row act on, without a doubt.
+
+    Two edits of one neuron, or two ablated directions, leave doubt about what they do together.
     """
     for edit in edits:
         if isinstance(edit.site, Neuron):

@@ -1,5 +1,4 @@
-"""What a neuron's dose does to the stream at its block's output, measured on the model itself,
-never assumed.
+"""What a neuron's dose does to the stream at its block's output, measured on the model.
 
 Every supported block ends as out = before + k N(y): y is what the MLP wrote, N the norm after it
 (the identity in most families), k a residual multiplier (1 in most). `probe` measures k and how
@@ -57,10 +56,10 @@ def normed(model: Model, layer: int, written: Tensor) -> Tensor:
 def _doses(model: Model, ids: Tensor) -> tuple[list[Edit], list[float]]:
     """One dose a layer whose write is as long as the stream, and its neuron's router weight."""
     edits, weights = [], []
-    with block_outputs(model, last) as streams, mlp_inputs(model, 1, last) as seen:
+    with block_outputs(model, last) as streams, mlp_inputs(model, 1, last) as inputs:
         model.hf(input_ids=ids, use_cache=False, logits_to_keep=1)
     for layer in range(model.n_layers):
-        neuron, weight = _probed(model, layer, seen[layer])
+        neuron, weight = _probed(model, layer, inputs[layer])
         write = weight * float(model.write(neuron).norm())
         alpha = float(streams[layer].float().norm()) / write if write else 1.0
         edits.append(add(neuron, alpha=alpha))
@@ -68,11 +67,11 @@ def _doses(model: Model, ids: Tensor) -> tuple[list[Edit], list[float]]:
     return edits, weights
 
 
-def _probed(model: Model, layer: int, seen: Tensor | Routed) -> tuple[Neuron, float]:
-    if not isinstance(seen, Routed):
+def _probed(model: Model, layer: int, inputs: Tensor | Routed) -> tuple[Neuron, float]:
+    if not isinstance(inputs, Routed):
         return Neuron(layer, model.width(layer) // 2), 1.0
-    neuron = Neuron(layer, 0, expert=int(seen.expert_ids[0, 0]))
-    return neuron, float(router_weight(seen.expert_ids, seen.weights, neuron.expert or 0)[0])
+    neuron = Neuron(layer, 0, expert=int(inputs.expert_ids[0, 0]))
+    return neuron, float(router_weight(inputs.expert_ids, inputs.weights, neuron.expert or 0)[0])
 
 
 @torch.no_grad()
@@ -82,8 +81,8 @@ def probe(model: Model) -> Probe:
     edits, weights = _doses(model, ids)
     rows = model.n_layers + 1
 
-    def clean_and_dosed(layer: int, seen: Tensor) -> Tensor:
-        return seen[[0, layer + 1], -1]
+    def clean_and_dosed(layer: int, values: Tensor) -> Tensor:
+        return values[[0, layer + 1], -1]
 
     dosed = applied_rows(model, [(), *((edit,) for edit in edits)])
     with (
@@ -92,11 +91,11 @@ def probe(model: Model) -> Probe:
         mlp_outputs(model, rows, clean_and_dosed) as wrote,
     ):
         model.hf(input_ids=ids.repeat(rows, 1), use_cache=False, logits_to_keep=1)
-    found = [
+    tails = [
         _tail(model, edits[i], weights[i], streams[i].float(), wrote[i])
         for i in range(model.n_layers)
     ]
-    multiplier, error = torch.tensor(found).unbind(-1)
+    multiplier, error = torch.tensor(tails).unbind(-1)
     exact = (multiplier - 1).abs() < tolerance(model)
     return Probe(torch.where(exact, torch.ones(()), multiplier), error, tuple(edits))
 
@@ -104,9 +103,7 @@ def probe(model: Model) -> Probe:
 def _tail(
     model: Model, edit: Edit, weight: float, streams: Tensor, wrote: Tensor
 ) -> tuple[float, float]:
-    """k and the relative error of one layer, from the stream and the MLP output, clean and
-    dosed.
-    """
+    """k and the relative error of one layer, from stream and MLP output, clean and dosed."""
     assert isinstance(edit.site, Neuron)
     layer = edit.site.layer
     write = edit.value * weight * model.write(edit.site).to(wrote.device)

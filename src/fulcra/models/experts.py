@@ -1,5 +1,4 @@
-"""Neurons of a mixture of experts: fused 3-D weights without a module between activation and down
-projection.
+"""Neurons of a mixture of experts: fused weights, no module before the down projection.
 
 The down projection is linear, so an edit that changes activation h of expert e by d changes the
 experts' output by exactly w d v on tokens routed to e with router weight w, whatever implementation
@@ -7,55 +6,46 @@ runs the experts. `experts` is the transformers module of one layer, called with
 d_model], expert ids [token, k], router weights [token, k]).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from accelerate.utils import align_module_device
 from torch import Tensor
+
+from fulcra.models.edit_groups import ExpertAffine
+from fulcra.models.placement import at_hand
 
 
 class Routed(NamedTuple):
-    """What the experts of a layer were called with: tokens [..., d_model], expert ids and router
-    weights [..., k].
-    """
+    """The call of a layer's experts: tokens [..., d_model], expert ids and weights [..., k]."""
 
     tokens: Tensor
     expert_ids: Tensor
     weights: Tensor
 
 
-@contextmanager
-def _weights(experts: Any) -> Iterator[Any]:
-    with align_module_device(experts):
-        yield experts
-
-
 def n_experts(experts: Any) -> int:
-    """Experts of this layer."""
+    """The number of experts of a layer."""
     return int(experts.num_experts)
 
 
 def expert_width(experts: Any) -> int:
-    """Neurons of one expert."""
+    """The number of neurons of one expert, d_mlp of a single expert."""
     return int(experts.down_proj.shape[1 if experts.is_transposed else 2])
 
 
 def expert_writes(experts: Any) -> Tensor:
-    """Write directions of all neurons, expert by expert, [expert * width, d_model], float32,
-    without router weights.
+    """Write directions of all neurons, expert by expert, [expert * width, d_model], float32.
+
+    Without router weights.
     """
-    with _weights(experts):
+    with at_hand(experts):
         down: Tensor = experts.down_proj.detach().float()
         return (down if experts.is_transposed else down.transpose(1, 2)).flatten(0, 1)
 
 
 def expert_write(experts: Any, expert: int | Tensor, index: int | Tensor) -> Tensor:
-    """Write directions v [..., d_model] of neurons, in the model's dtype, without router
-    weights.
-    """
-    with _weights(experts):
+    """Write directions v [..., d_model] of neurons, in the model's dtype, no router weights."""
+    with at_hand(experts):
         down: Tensor = experts.down_proj.detach()
         return (
             down[expert, index].clone() if experts.is_transposed else down[expert, :, index].clone()
@@ -68,18 +58,16 @@ def router_weight(expert_ids: Tensor, weights: Tensor, expert: int | Tensor) -> 
 
 
 def neuron_activation(experts: Any, tokens: Tensor, expert: Tensor, index: Tensor) -> Tensor:
-    """Activations [n, pos] of n neurons, each on its own tokens [n, pos, d_model], routed or
-    not.
-    """
+    """Activations [n, pos] of n neurons, each on its own tokens [n, pos, d_model]."""
     width = expert_width(experts)
     gate, up = (index, width + index) if experts.is_concatenated else (2 * index, 2 * index + 1)
-    with _weights(experts):
+    with at_hand(experts):
         both = torch.stack(
             [_projected(experts, tokens, expert, column) for column in (gate, up)], -1
         )
     # Gate and up side by side are one neuron in either layout.
-    found: Tensor = experts._apply_gate(both)[..., 0]
-    return found
+    activations: Tensor = experts._apply_gate(both)[..., 0]
+    return activations
 
 
 def _projected(experts: Any, tokens: Tensor, expert: Tensor, column: Tensor) -> Tensor:
@@ -93,11 +81,9 @@ def _projected(experts: Any, tokens: Tensor, expert: Tensor, column: Tensor) -> 
 
 
 def all_activations(experts: Any, tokens: Tensor, expert_ids: Tensor) -> Tensor:
-    """Activations of all neurons [token, expert * width], 0 in experts that a token is not routed
-    to.
-    """
+    """Activations of all neurons, [token, expert * width], 0 in experts not routed to."""
     out = tokens.new_zeros(len(tokens), n_experts(experts), expert_width(experts))
-    with _weights(experts):
+    with at_hand(experts):
         for expert in expert_ids.unique().tolist():
             where = (expert_ids == expert).any(-1).nonzero()[:, 0]
             weight = experts.gate_up_proj[expert]
@@ -107,26 +93,17 @@ def all_activations(experts: Any, tokens: Tensor, expert_ids: Tensor) -> Tensor:
     return out.flatten(1)
 
 
-def expert_change(
-    experts: Any,
-    seen: Routed,
-    expert: Tensor,
-    index: Tensor,
-    factor: Tensor,
-    shift: Tensor,
-    reads: bool,
-) -> Tensor:
-    """What h <- factor h + shift on n neurons changes in the experts' output, [n, pos, d_model].
+def expert_change(experts: Any, calls: Routed, edits: ExpertAffine) -> Tensor:
+    """What the edits of n neurons change in the experts' output, [n, pos, d_model].
 
-    Each neuron sees its own tokens, `seen` [n, pos, ...]. `reads` is false where every factor is 1,
-    so that no activation has to be known.
+    Each neuron has its own tokens, `calls` [n, pos, ...]. Its activation is computed only where
+    some factor is not 1.
     """
-    change = shift[:, None]
-    if reads:
-        change = change + (factor - 1)[:, None] * neuron_activation(
-            experts, seen.tokens, expert, index
-        )
-    routed = router_weight(seen.expert_ids, seen.weights, expert[:, None, None]).to(
-        seen.tokens.dtype
-    )
-    return (routed * change)[..., None] * expert_write(experts, expert, index)[:, None]
+    expert, index = edits.expert, edits.index
+    change = edits.shift[:, None]
+    if edits.reads:
+        activation = neuron_activation(experts, calls.tokens, expert, index)
+        change = change + (edits.factor - 1)[:, None] * activation
+    weight = router_weight(calls.expert_ids, calls.weights, expert[:, None, None])
+    write = expert_write(experts, expert, index)[:, None]
+    return (weight.to(calls.tokens.dtype) * change)[..., None] * write

@@ -1,6 +1,4 @@
-"""Where each model family keeps its residual stream and its MLP neurons: one row a family, data and
-no code.
-"""
+"""Where each family keeps its residual stream and its MLP neurons: one row a family."""
 
 from dataclasses import dataclass, replace
 from typing import Literal

@@ -14,33 +14,25 @@ from fulcra.types import Edits, Neuron
 
 @torch.no_grad()
 def first_broken(model: Model, tokens: Sequence[int], edits: Edits = ()) -> Neuron | None:
-    """The lowest neuron whose activation is not a finite number at some position of `tokens` under
-    `edits`; one pass.
-    """
+    """The lowest neuron with an activation that is not finite somewhere in `tokens`; one pass."""
     ids = torch.tensor([tokens], device=model.device)
-    with applied_rows(model, [edits]), mlp_inputs(model, 1, lambda layer, seen: seen[0]) as found:
+    taps = mlp_inputs(model, 1, lambda layer, values: values[0])
+    with applied_rows(model, [edits]), taps as inputs:
         model.hf(input_ids=ids, use_cache=False, logits_to_keep=1)
     for layer in range(model.n_layers):
-        broken = (
-            (~layer_activations(model, layer, found[layer]).isfinite())
-            .any(0)
-            .nonzero()[:, 0]
-            .tolist()
-        )
-        if broken:
-            return model.neuron(layer, broken[0])
+        finite = layer_activations(model, layer, inputs[layer]).isfinite().all(0)
+        if not bool(finite.all()):
+            return model.neuron(layer, int(finite.logical_not().nonzero()[0]))
     return None
 
 
-def require_finite(model: Model, means: Tensor, layers: Sequence[int]) -> None:
-    """InputError naming the first neuron of `layers` whose mean activation [layer, d_mlp] is not a
-    finite number.
-    """
+def require_finite(model: Model, means: Tensor) -> None:
+    """InputError by name for the first mean activation, of [layer, d_mlp], that is not finite."""
     broken = (~means.isfinite()).nonzero()
     if len(broken):
-        row, index = broken[0].tolist()
+        layer, slot = broken[0].tolist()
         raise InputError(
-            f"neuron {model.neuron(layers[row], index).site}: its activation is"
-            f" {float(means[row, index])} on these prompts, and so are {len(broken) - 1} more; load"
-            " the model in float32 or leave the prompt out"
+            f"neuron {model.neuron(layer, slot).site}: its activation is"
+            f" {float(means[layer, slot])} on these prompts, and so are {len(broken) - 1} more;"
+            " load the model in float32 or leave the prompt out"
         )

@@ -1,5 +1,4 @@
-"""Gradients of a scalar of the logits with respect to every neuron's activation, float32, one
-layer's write at a time.
+"""Gradients of a scalar of the logits by every neuron's activation, one layer's write at a time.
 
 The down projection is linear, so dL/dh_j is v_j . dL/dy, where y is what the MLP writes: the graph
 holds one vector a layer (one an expert in a mixture, times its router weights), and all neurons
@@ -7,8 +6,7 @@ follow from it. Exact in every family, a norm after the MLP included. A mixture'
 is not differentiated: no gradient leads to an expert that was not chosen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -16,28 +14,25 @@ from torch import Tensor, nn
 
 from fulcra.errors import ModelCheckError, ModelError
 from fulcra.models.adapter import Model, by_row, is_plain
+from fulcra.models.batches import positions_of
 from fulcra.models.experts import n_experts
-from fulcra.models.read_hooks import mlp_place, positions_of
+from fulcra.models.read_hooks import hooked, mlp_place
 
-#: The scalar to differentiate, from logits [row, kept, vocab].
+#: The scalar to differentiate, from logits [row, scored, vocab].
 Scalar = Callable[[Tensor], Tensor]
 
 
 class Rows(NamedTuple):
-    """Token ids and attention mask [row, pos], which positions a shift acts on [row, pos], and the
-    positions whose logits count.
-    """
+    """Token ids, mask, where a shift acts, [row, pos] each; the positions whose logits count."""
 
     ids: Tensor
     mask: Tensor
     acts: Tensor
-    kept: slice
+    scored: slice
 
 
 def require_gradients(model: Model) -> None:
-    """ModelError where a layer's weights are quantized or offloaded: what is differentiated must be
-    what runs.
-    """
+    """ModelError where weights are quantized or offloaded: what runs must be differentiable."""
     for layer in range(model.n_layers):
         place = mlp_place(model, layer)
         weights = [place.down_proj] if model.experts(layer) is not None else [place.weight]
@@ -52,78 +47,68 @@ def require_gradients(model: Model) -> None:
 def neuron_gradients(
     model: Model, rows: Rows, scalar: Scalar, shift: Tensor | None = None
 ) -> tuple[float, Tensor]:
-    """The scalar, and its derivative by a shift of each neuron's activation at all positions of
-    `acts`, [layer, d_mlp], float32.
+    """The scalar, and its derivative by a shift of each activation at `acts`, [layer, d_mlp].
 
-    `shift` [layer, d_mlp], on the CPU, is added to the activations there first. One forward and one
-    backward pass; memory O(layers x d_model) beside the pass itself.
+    float32, on the CPU. `shift` [layer, d_mlp], on the CPU, is added to the activations there
+    first. One forward and one backward pass; memory O(layers x d_model) beside the pass itself.
     """
     require_gradients(model)
     leaves = [_leaf(model, layer, shift) for layer in range(model.n_layers)]
-    with _shifted(model, rows, leaves), torch.enable_grad():
+    handles = [
+        mlp_place(model, layer).register_forward_hook(_adding(model, rows, layer, leaf))
+        for layer, leaf in enumerate(leaves)
+    ]
+    with hooked(handles), torch.enable_grad():
         out = model.hf(
             input_ids=rows.ids,
             attention_mask=rows.mask,
             position_ids=positions_of(rows.mask),
             use_cache=False,
         )
-        value = scalar(out.logits[:, rows.kept])
+        value = scalar(out.logits[:, rows.scored])
         by_write = torch.autograd.grad(value, leaves, allow_unused=True)
-    silent = [layer for layer, one in enumerate(by_write) if one is None]
+    silent = [layer for layer, gradient in enumerate(by_write) if gradient is None]
     if silent:
         raise ModelCheckError(
             f"gradients: no gradient reached {model.place(silent[0])} of {model.name!r}; load it"
             " uncompiled"
         )
-    return float(value.detach()), torch.stack(
-        [_by_neuron(model, layer, one) for layer, one in enumerate(by_write)]
-    )
+    by_neuron = [_by_neuron(model, layer, gradient) for layer, gradient in enumerate(by_write)]
+    return float(value.detach()), torch.stack(by_neuron)
 
 
 def _leaf(model: Model, layer: int, shift: Tensor | None) -> Tensor:
-    """What is added to a layer's write, [d_model], or [expert, d_model] before the router's
-    weights.
-    """
+    """What is added to a layer's write: [d_model], or [expert, d_model] before router weights."""
     experts = model.experts(layer)
     shape = (model.d_model,) if experts is None else (n_experts(experts), model.d_model)
     leaf = torch.zeros(shape, device=model.device_at(layer))
     if shift is not None and bool(shift[layer].any()):
-        moved, writes = (
-            shift[layer, : model.width(layer), None].to(leaf.device),
-            model.writes(layer).to(leaf.device),
-        )
-        leaf += (moved * writes).unflatten(0, (*shape[:-1], -1)).sum(-2)
+        moved = shift[layer, : model.width(layer), None].to(leaf.device)
+        written = moved * model.writes(layer).to(leaf.device)
+        leaf += written.unflatten(0, (*shape[:-1], -1)).sum(-2)
     return leaf.requires_grad_()
 
 
 def _by_neuron(model: Model, layer: int, by_write: Tensor) -> Tensor:
     writes = model.writes(layer).to(by_write.device)
-    found = (
-        (writes.unflatten(0, (*by_write.shape[:-1], -1)) * by_write[..., None, :]).sum(-1).flatten()
-    )
-    return nn.functional.pad(found, (0, model.d_mlp - len(found))).cpu()
+    grouped = writes.unflatten(0, (*by_write.shape[:-1], -1))
+    gradient = (grouped * by_write[..., None, :]).sum(-1).flatten()
+    return nn.functional.pad(gradient, (0, model.d_mlp - len(gradient))).cpu()
 
 
-@contextmanager
-def _shifted(model: Model, rows: Rows, leaves: Sequence[Tensor]) -> Iterator[None]:
-    def adding(layer: int) -> Any:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-            acts = rows.acts.to(output.device)
-            seen = by_row(output, len(rows.ids))
-            if model.experts(layer) is None:
-                more = acts[..., None] * leaves[layer]
-            else:
-                ids, weights = (by_row(one, len(rows.ids)) for one in args[1:3])
-                routed = (
-                    nn.functional.one_hot(ids, len(leaves[layer])).float()
-                    * weights.float()[..., None]
-                )
-                more = acts[..., None] * (routed.sum(-2) @ leaves[layer])
-            return (seen + more.to(seen.dtype)).view_as(output)
+def _adding(model: Model, rows: Rows, layer: int, leaf: Tensor) -> Any:
+    """A hook that adds a layer's leaf to what its MLP writes, at the positions of `acts`."""
 
-        return hook
+    def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        acts = rows.acts.to(output.device)
+        wrote = by_row(output, len(rows.ids))
+        if model.experts(layer) is None:
+            more = acts[..., None] * leaf
+        else:
+            ids, weights = (by_row(part, len(rows.ids)) for part in args[1:3])
+            chosen = nn.functional.one_hot(ids, len(leaf)).float()
+            routed = (chosen * weights.float()[..., None]).sum(-2)
+            more = acts[..., None] * (routed @ leaf)
+        return (wrote + more.to(wrote.dtype)).view_as(output)
 
-    with ExitStack() as stack:
-        for layer in range(model.n_layers):
-            stack.callback(mlp_place(model, layer).register_forward_hook(adding(layer)).remove)
-        yield
+    return hook

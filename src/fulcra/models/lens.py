@@ -10,12 +10,11 @@ from fulcra.types import Neuron
 
 @torch.no_grad()
 def write_logits(model: Model, neuron: Neuron) -> Tensor:
-    """Logits [vocab] of a stream that holds the branch's write alone, less those of an empty one;
-    float32, on the CPU.
+    """Logits [vocab] of a stream that holds the branch's write alone, less an empty one's.
 
-    Through the norm after the MLP where there is one, then the final norm and the unembedding: the
-    norms take the size of the write away, so only differences between tokens mean something. Signed
-    by the pole.
+    float32, on the CPU. Through the norm after the MLP where there is one, then the final norm and
+    the unembedding: the norms take the size of the write away, so only differences between tokens
+    mean something. Signed by the pole.
     """
     write = model.write(neuron) * neuron.pole
     written = normed(model, neuron.layer, torch.stack([write, torch.zeros_like(write)]))

@@ -1,26 +1,18 @@
-"""Loading a model by name: from the package, a folder or the hub, safetensors only, validated
-before it is handed out.
-"""
+"""Loading a model by name, from safetensors only, validated before it is handed out."""
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
-from transformers.utils.hub import cached_file
-
-from fulcra.errors import ModelError
+from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model, family_of
 from fulcra.models.checks import validated
+from fulcra.models.origin import Origin
 from fulcra.models.placement import dtype_of, quantization, require_device
 from fulcra.organisms.planted import planted_world
 
-# Loading is shown by our own bars, and problems are raised as errors.
-transformers_logging.disable_progress_bar()
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 def bundled_names() -> tuple[str, ...]:
@@ -29,8 +21,11 @@ def bundled_names() -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in weights.iterdir())) if weights.is_dir() else ()
 
 
-def model_folder(name: str) -> Path:
-    """The folder of a bundled name, a folder or a hub id; ModelError where there is none."""
+def model_folder(name: str, revision: str | None = None) -> Path:
+    """The folder of a bundled name, a folder or a hub id; ModelError where there is none.
+
+    `revision` is a branch, tag or commit of the hub.
+    """
     if name in bundled_names():
         return Path(str(files("fulcra.organisms") / "weights" / name))
     if Path(name).is_dir():
@@ -39,11 +34,19 @@ def model_folder(name: str) -> Path:
                 f"model {name!r}: the folder holds no config.json; give a Hugging Face model folder"
             )
         return Path(name)
+    return _hub_folder(name, revision)
+
+
+def _hub_folder(name: str, revision: str | None) -> Path:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+    from transformers.utils.hub import cached_file
+
     try:
-        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
             # Asked once: without a network cached_file tries again and again for half a minute.
-            get_hf_file_metadata(hf_hub_url(name, "config.json"))
-        return Path(str(cached_file(name, "config.json"))).parent
+            get_hf_file_metadata(hf_hub_url(name, "config.json", revision=revision))
+        return Path(str(cached_file(name, "config.json", revision=revision))).parent
     except (OSError, ValueError, HTTPError) as error:
         bundled, reason = ", ".join(bundled_names()), str(error).splitlines()[0]
         raise ModelError(
@@ -57,85 +60,104 @@ def world_of(name: str) -> str | None:
     return planted_world(model_folder(name))
 
 
-def load(
-    name: str,
-    dtype: str | None = None,
-    device: str = "cpu",
-    *,
-    bits: int | None = None,
-    memory: dict[int | str, int | str] | None = None,
-    offload_folder: Path | None = None,
-    thinking: bool | None = None,
-    compiled: bool = False,
-    check: bool = True,
-) -> Model:
-    """The model of a bundled name, a folder or a hub id, from safetensors only, validated (law.md
-    sections 1 and 2).
+class LoadOptions(TypedDict, total=False):
+    """What else `load` takes."""
 
-    dtype: float32, bfloat16 or float16; by default float32 on the CPU and the checkpoint's own
-    elsewhere. device: a torch device, or "auto" for all devices there are, then the CPU, then the
-    disk; `memory` limits each, in bytes or as "20GB", and `offload_folder` takes weights that must
-    be written anew for the disk (mixtures). bits: 8 or 4 for quantized weights. thinking: passed to
-    the chat template. check: False skips the validation. compiled: rollouts by a compiled step in
-    slots that refill, for accelerators (docs/decisions/0016).
+    bits: int | None
+    memory: dict[int | str, int | str] | None
+    offload_folder: Path | None
+    thinking: bool | None
+    compiled: bool
+    revision: str | None
+    check: bool
+
+
+def load(
+    name: str, dtype: str | None = None, device: str = "cpu", **options: Unpack[LoadOptions]
+) -> Model:
+    """The model of a bundled name, a folder or a hub id, validated (law.md sections 1 and 2).
+
+    From safetensors only, and no code of a model folder is ever run. dtype: float32, bfloat16 or
+    float16; by default float32 on the CPU and the checkpoint's own elsewhere. device: a torch
+    device, or "auto" for all devices there are, then the CPU, then the disk.
+
+    Options:
+        bits: 8 or 4 for quantized weights.
+        memory, offload_folder: what each device may take, in bytes or as "20GB"; a folder for
+            weights that must be written anew for the disk (mixtures).
+        thinking: passed to the chat template.
+        compiled: rollouts by a compiled step in slots that refill, for accelerators
+            (docs/decisions/0016).
+        revision: a branch, tag or commit of the hub.
+        check: False skips the validation.
     """
-    wanted = dtype_of(dtype, device)
-    options: dict[str, Any] = {
-        "dtype": wanted,
+    if unknown := sorted(set(options).difference(LoadOptions.__annotations__)):
+        known = ", ".join(sorted(LoadOptions.__annotations__))
+        raise InputError(f"load(): no option {unknown[0]!r}; options are {known}")
+    bits, revision = options.get("bits"), options.get("revision")
+    placed: dict[str, Any] = {
+        "dtype": dtype_of(dtype, device),
         "device_map": require_device(device),
-        "max_memory": memory,
-        "offload_folder": offload_folder,
+        "max_memory": options.get("memory"),
+        "offload_folder": options.get("offload_folder"),
+        "revision": revision or "main",
+        "trust_remote_code": False,
         **quantization(bits),
     }
-    folder = model_folder(name)
+    folder = model_folder(name, revision)
+    family_of(config_of(name, revision).model_type)
+    thinking, compiled = options.get("thinking"), options.get("compiled", False)
+    model = _read(name, folder, placed, thinking, compiled)
+    model.origin = Origin.of(name, folder, device, bits)
+    return validated(model) if options.get("check", True) else model
+
+
+def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
+    """The config of a model by name; ModelError where it cannot be read."""
+    from transformers import AutoConfig
+
+    folder = model_folder(name, revision)
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}"
         ) from None
-    family_of(config.model_type)
-    source = folder if any(folder.glob("*.safetensors")) else name
-    if source is not folder and Path(name).is_dir():
-        found = (
-            ", ".join(
-                sorted(
-                    path.name
-                    for path in folder.iterdir()
-                    if path.suffix in (".bin", ".pt", ".gguf", ".h5")
-                )
-            )
-            or "no weights"
-        )
-        raise ModelError(
-            f"model {name!r}: found {found}, expected *.safetensors; convert the weights"
-            " (save_pretrained writes safetensors)"
-        )
-    model = _read(name, source, folder, options, thinking, compiled)
-    return validated(model) if check else model
+    return config
+
+
+def _require_safetensors(name: str, folder: Path) -> None:
+    """ModelError for a folder of one's own whose weights lie in no safetensors file."""
+    if any(folder.glob("*.safetensors")) or not Path(name).is_dir():
+        return
+    suffixes = (".bin", ".pt", ".gguf", ".h5")
+    others = sorted(path.name for path in folder.iterdir() if path.suffix in suffixes)
+    raise ModelError(
+        f"model {name!r}: found {', '.join(others) or 'no weights'}, expected *.safetensors;"
+        " convert the weights (save_pretrained writes safetensors)"
+    )
 
 
 def _read(
-    name: str,
-    source: Path | str,
-    folder: Path,
-    options: dict[str, Any],
-    thinking: bool | None,
-    compiled: bool,
+    name: str, folder: Path, placed: dict[str, Any], thinking: bool | None, compiled: bool
 ) -> Model:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    # Loading is shown by our own bars, and problems are raised as errors.
+    logging.disable_progress_bar()
+    _require_safetensors(name, folder)
+    has_files = any(folder.glob("*.safetensors"))
+    source, revision = folder if has_files else name, placed["revision"]
     try:
-        hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **placed)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}"
         ) from None
     shown = name if name in bundled_names() or not Path(name).is_dir() else Path(name).name
-    return Model(
-        shown,
-        hf,
-        tokenizer,
-        folder if any(folder.glob("*.safetensors")) else None,
-        thinking,
-        compiled,
-    )
+    return Model(shown, hf, tokenizer, folder if has_files else None, thinking, compiled)

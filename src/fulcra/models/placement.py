@@ -1,10 +1,11 @@
 """Where and in which numbers a model's weights live: dtype, device map, 8 or 4 bits."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import BitsAndBytesConfig, TorchAoConfig
 
 from fulcra.errors import InputError, ModelError
 
@@ -14,9 +15,21 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 BACKENDS = {8: ("torchao", "bitsandbytes"), 4: ("bitsandbytes", "torchao")}
 
 
+@contextmanager
+def at_hand(module: Any) -> Iterator[None]:
+    """A module's weights where they can be read, also those that are offloaded."""
+    # here and below: transformers and accelerate take seconds to import, and are in memory once a
+    # model is loaded
+    from accelerate.utils import align_module_device
+
+    with align_module_device(module):
+        yield
+
+
 def require_device(device: str) -> str:
-    """The device itself; InputError where torch cannot put a tensor on it ("auto" takes what there
-    is).
+    """The device itself; InputError where torch cannot put a tensor on it.
+
+    "auto" takes what there is.
     """
     try:
         if device != "auto":
@@ -31,8 +44,9 @@ def require_device(device: str) -> str:
 
 
 def dtype_of(dtype: str | None, device: str) -> torch.dtype | str:
-    """The torch dtype of a name; by default float32 on the CPU and the checkpoint's own
-    elsewhere.
+    """The torch dtype of a name.
+
+    By default float32 on the CPU and the checkpoint's own elsewhere.
     """
     if dtype is None:
         return torch.float32 if device == "cpu" else "auto"
@@ -42,8 +56,9 @@ def dtype_of(dtype: str | None, device: str) -> torch.dtype | str:
 
 
 def quantization(bits: int | None) -> dict[str, Any]:
-    """Keywords of from_pretrained for weights of 8 or 4 bits; empty for None; ModelError without a
-    backend.
+    """Keywords of from_pretrained for weights of 8 or 4 bits; empty for None.
+
+    ModelError without a backend.
     """
     if bits is None:
         return {}
@@ -55,16 +70,12 @@ def quantization(bits: int | None) -> dict[str, Any]:
             f"weights of {bits} bits need a backend, and neither torchao nor bitsandbytes is"
             f" installed: pip install {BACKENDS[bits][0]}"
         )
+    from transformers import BitsAndBytesConfig, TorchAoConfig
+
     if backend == "bitsandbytes":
-        return {
-            "quantization_config": BitsAndBytesConfig(
-                load_in_8bit=bits == 8, load_in_4bit=bits == 4
-            )
-        }
+        config = BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4)
+        return {"quantization_config": config}
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
 
-    return {
-        "quantization_config": TorchAoConfig(
-            Int8WeightOnlyConfig() if bits == 8 else Int4WeightOnlyConfig()
-        )
-    }
+    weights = Int8WeightOnlyConfig() if bits == 8 else Int4WeightOnlyConfig()
+    return {"quantization_config": TorchAoConfig(weights)}

@@ -1,10 +1,8 @@
-"""Taps that read a running model: block outputs, neurons and routing, copied before anything can
-overwrite them.
-"""
+"""Hooks that read a running model: streams, neurons and routing, copied at once."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,70 +11,58 @@ from fulcra.errors import ModelCheckError
 from fulcra.models.adapter import Model, by_row
 from fulcra.models.experts import Routed, all_activations
 
-#: What a tap keeps of a tensor [row, pos, ...] of a layer.
-At = Callable[[int, Tensor], Tensor]
+#: What is copied of a tensor [row, pos, ...] of a layer.
+Select = Callable[[int, Tensor], Tensor]
+Read = TypeVar("Read")
 
 
-def everywhere(layer: int, seen: Tensor) -> Tensor:
-    """All of it."""
-    return seen
+def everywhere(layer: int, values: Tensor) -> Tensor:
+    """Every position of every row."""
+    return values
 
 
-def last(layer: int, seen: Tensor) -> Tensor:
+def last(layer: int, values: Tensor) -> Tensor:
     """The last position of every row."""
-    return seen[:, -1]
-
-
-def padded(
-    rows: Sequence[Sequence[int]], device: torch.device, left: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask [batch, pos] of rows of unequal length."""
-    width = max(map(len, rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        span = slice(width - len(row), width) if left else slice(0, len(row))
-        ids[i, span], mask[i, span] = torch.tensor(row, dtype=torch.long), 1
-    return ids.to(device), mask.to(device)
-
-
-def positions_of(mask: Tensor) -> Tensor:
-    """Position ids [batch, pos] of an attention mask, 0 at the first real token of each row."""
-    return (mask.cumsum(-1) - 1).clamp(min=0)
+    return values[:, -1]
 
 
 @contextmanager
-def _tapped(model: Model, handles: Sequence[Any], found: dict[int, Any]) -> Iterator[None]:
+def hooked(handles: Iterable[Any]) -> Iterator[None]:
+    """Hooks in force inside the block; their handles are removed also after an exception."""
     with ExitStack() as stack:
         for handle in handles:
             stack.callback(handle.remove)
         yield
-    silent = [layer for layer in range(model.n_layers) if layer not in found]
+
+
+@contextmanager
+def _read(model: Model, tap: Callable[[int, dict[int, Read]], Any]) -> Iterator[dict[int, Read]]:
+    """What `tap` puts in by layer while the model runs; ModelCheckError if a layer is missing."""
+    reads: dict[int, Read] = {}
+    with hooked([tap(layer, reads) for layer in range(model.n_layers)]):
+        yield reads
+    silent = [layer for layer in range(model.n_layers) if layer not in reads]
     if silent:
         raise ModelCheckError(
-            f"model {model.name!r}: no hook ran at {model.place(silent[0])}, {len(found)} of"
+            f"model {model.name!r}: no hook ran at {model.place(silent[0])}, {len(reads)} of"
             f" {model.n_layers} layers were read; the model is compiled, calls forward() past its"
             " modules, or did not run: load it uncompiled"
         )
 
 
-@contextmanager
-def block_outputs(model: Model, at: At = everywhere) -> Iterator[dict[int, Tensor]]:
+def block_outputs(
+    model: Model, select: Select = everywhere
+) -> AbstractContextManager[dict[int, Tensor]]:
     """The residual stream at every block's output, filled while the model runs inside the block."""
-    found: dict[int, Tensor] = {}
 
-    def keep(layer: int) -> Any:
+    def tap(layer: int, reads: dict[int, Tensor]) -> Any:
         def hook(module: Any, args: Any, output: Any) -> None:
-            found[layer] = at(layer, output if isinstance(output, Tensor) else output[0]).clone()
+            stream = output if isinstance(output, Tensor) else output[0]
+            reads[layer] = select(layer, stream).clone()
 
-        return hook
+        return model.blocks[layer].register_forward_hook(hook)
 
-    with _tapped(
-        model,
-        [block.register_forward_hook(keep(layer)) for layer, block in enumerate(model.blocks)],
-        found,
-    ):
-        yield found
+    return _read(model, tap)
 
 
 def mlp_place(model: Model, layer: int) -> Any:
@@ -85,69 +71,40 @@ def mlp_place(model: Model, layer: int) -> Any:
     return model.down(layer) if experts is None else experts
 
 
-def mlp_call(
-    model: Model, layer: int, args: tuple[Tensor, ...], rows: int, at: At
-) -> Tensor | Routed:
-    """A copy of what `mlp_place` was called with for a batch of `rows`: the neurons, or the tokens
-    and their routing.
-    """
-    if model.experts(layer) is None:
-        return at(layer, by_row(args[0], rows)).clone()
-    return Routed(*(at(layer, by_row(one, rows)).clone() for one in args[:3]))
+def mlp_outputs(
+    model: Model, rows: int, select: Select = everywhere
+) -> AbstractContextManager[dict[int, Tensor]]:
+    """What every layer's MLP, all experts together, writes before any norm, in a batch of rows."""
 
-
-@contextmanager
-def mlp_outputs(model: Model, rows: int, at: At = everywhere) -> Iterator[dict[int, Tensor]]:
-    """What every layer's down projection, or its experts together, wrote, before any norm, of a
-    batch of `rows`.
-    """
-    found: dict[int, Tensor] = {}
-
-    def keep(layer: int) -> Any:
+    def tap(layer: int, reads: dict[int, Tensor]) -> Any:
         def hook(module: Any, args: Any, output: Tensor) -> None:
-            found[layer] = at(layer, by_row(output, rows)).clone()
+            reads[layer] = select(layer, by_row(output, rows)).clone()
 
-        return hook
+        return mlp_place(model, layer).register_forward_hook(hook)
 
-    with _tapped(
-        model,
-        [
-            mlp_place(model, layer).register_forward_hook(keep(layer))
-            for layer in range(model.n_layers)
-        ],
-        found,
-    ):
-        yield found
+    return _read(model, tap)
 
 
-@contextmanager
 def mlp_inputs(
-    model: Model, rows: int, at: At = everywhere
-) -> Iterator[dict[int, Tensor | Routed]]:
+    model: Model, rows: int, select: Select = everywhere
+) -> AbstractContextManager[dict[int, Tensor | Routed]]:
     """The neurons of every layer, or what its experts were called with, of a batch of `rows`."""
-    found: dict[int, Tensor | Routed] = {}
 
-    def keep(layer: int) -> Any:
+    def tap(layer: int, reads: dict[int, Tensor | Routed]) -> Any:
         def hook(module: Any, args: tuple[Tensor, ...]) -> None:
-            found[layer] = mlp_call(model, layer, args, rows, at)
+            if model.experts(layer) is None:
+                reads[layer] = select(layer, by_row(args[0], rows)).clone()
+            else:
+                parts = (select(layer, by_row(part, rows)).clone() for part in args[:3])
+                reads[layer] = Routed(*parts)
 
-        return hook
+        return mlp_place(model, layer).register_forward_pre_hook(hook)
 
-    with _tapped(
-        model,
-        [
-            mlp_place(model, layer).register_forward_pre_hook(keep(layer))
-            for layer in range(model.n_layers)
-        ],
-        found,
-    ):
-        yield found
+    return _read(model, tap)
 
 
-def layer_activations(model: Model, layer: int, seen: Tensor | Routed) -> Tensor:
-    """Activations [n, d_mlp] of all neurons of a layer, float32; 0 in experts that a token is not
-    routed to.
-    """
-    if isinstance(seen, Routed):
-        seen = all_activations(model.experts(layer), seen.tokens, seen.expert_ids)
-    return torch.nn.functional.pad(seen.float(), (0, model.d_mlp - seen.shape[-1]))
+def layer_activations(model: Model, layer: int, inputs: Tensor | Routed) -> Tensor:
+    """Activations [n, d_mlp] of all neurons of a layer, float32; 0 in experts not routed to."""
+    if isinstance(inputs, Routed):
+        inputs = all_activations(model.experts(layer), inputs.tokens, inputs.expert_ids)
+    return torch.nn.functional.pad(inputs.float(), (0, model.d_mlp - inputs.shape[-1]))

@@ -1,17 +1,13 @@
-"""Tiny random models of every family, from configs alone: what tests and `fulcra families` verify
-the rows on.
-"""
+"""Tiny random models of every family, from configs alone, to verify the rows on."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from tokenizers.processors import TemplateProcessing
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from fulcra.models.adapter import Model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 VOCAB = 100
 D_MODEL, D_MLP, LAYERS = 32, 48, 3
@@ -96,10 +92,17 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 def tiny_tokenizer(
     chat_template: str | None = None, adds_bos: bool = False
-) -> PreTrainedTokenizerFast:
-    """A word tokenizer over w3 ... w99 with <pad>, <s> and </s>; with `adds_bos` plain text starts
-    with <s>.
+) -> "PreTrainedTokenizerFast":
+    """A word tokenizer over w3 ... w99 with <pad>, <s> and </s>.
+
+    With `adds_bos` plain text starts with <s>.
     """
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
     words = {"<pad>": 0, "<s>": 1, "</s>": 2} | {f"w{i}": i for i in range(3, VOCAB)}
     inner = Tokenizer(WordLevel(words, unk_token="w3"))
     inner.pre_tokenizer = WhitespaceSplit()
@@ -118,9 +121,12 @@ def _shake(hf: torch.nn.Module, generator: torch.Generator) -> None:
 
 
 def tiny(model_type: str, seed: int = 0, chat_template: str | None = None, **changes: Any) -> Model:
-    """A random float32 model of a family, d_model 32, 3 layers; `changes` are put into its config.
-    Deterministic by `seed`.
+    """A random float32 model of a family, d_model 32, 3 layers, decided by `seed`.
+
+    `changes` are put into its config.
     """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     config = AutoConfig.for_model(model_type, **_IDS, **{**CONFIGS[model_type], **changes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

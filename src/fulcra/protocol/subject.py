@@ -17,7 +17,7 @@ from fulcra.models.capture import Stream, reply_log_probs, stream
 from fulcra.models.chat import shared_start
 from fulcra.models.coordinate import coordinate
 from fulcra.organisms.planted import reference_beside
-from fulcra.screens.contrastive import contrastive
+from fulcra.screens.contrastive import by_contrast
 from fulcra.screens.pins import contrast_extent
 from fulcra.screens.scores import Clean, Contrast, contrast_of
 from fulcra.screens.universal import universal
@@ -135,8 +135,7 @@ class Subject:
     @cached_property
     def circuit(self) -> Ranking:
         """The ranking by contrast, universal neurons left out."""
-        ranking = contrastive(self.model, self.behavior, self.contrast)
-        return ranking.without(self.universal)
+        return by_contrast(self.model, self.contrast).without(self.universal)
 
     @cached_property
     def extent(self) -> Tensor:

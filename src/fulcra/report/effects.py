@@ -1,87 +1,79 @@
-"""What a recipe does besides, in the terminal: every set by the run and by every judge, then text
-and tasks.
-"""
+"""What a recipe does besides, in the terminal: every set by every judge, then text and tasks."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from fulcra.report.judges import Row, agreement_table, cost_lines, disagreement_table
+from fulcra.report.judges import opinion_parts
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.effects import EffectsResult, SetEffects
+    from fulcra.protocol.results.judging import Disagreement, Paired
 
 
-def effects_table(found: Mapping[str, Any]) -> RenderableType:
+def effects_table(result: "EffectsResult") -> RenderableType:
     """The renderable that ends `fulcra effects`; no word of a completion is in it."""
     parts: list[RenderableType] = []
-    for one in found["sets"]:
-        parts += [
-            _figures(f"{one['name']}, {one['horizon']} tokens", dict(_rows(one))),
-            *_horizons(one),
-            *_opinions(one),
-            "",
-        ]
-    parts += [_figures("other text and tasks", {**found["figures"], **found["tasks"]}), ""]
-    edits = ", ".join(found["recipe"]["edits"])
-    return Group(
-        *parts, Text(f"KL on generic text {found['kl_per_token']:.3f} nats a token; {edits}")
-    )
+    for measured in result.sets:
+        head = f"{measured.name}, {measured.horizon} tokens"
+        parts += [_figures(head, dict(_rows(measured))), *_flips(measured), *_opinions(measured)]
+        parts.append("")
+    parts += [_figures("other text and tasks", {**result.figures, **result.tasks}), ""]
+    edits = ", ".join(result.recipe.edits)
+    parts.append(Text(f"KL on generic text {result.kl_per_token:.3f} nats a token; {edits}"))
+    return Group(*parts)
 
 
-def _rows(one: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+def _rows(measured: "SetEffects") -> "Iterator[tuple[str, Paired]]":
     """The figures of a set by name: the run's own, then each judge's."""
-    yield from one["figures"].items()
-    for judge in one["judges"][1:]:
-        for name, row in judge["figures"].items():
-            yield f"{name} by {judge['name']}", row
+    yield from measured.figures.items()
+    for judge in measured.judges[1:]:
+        for name, figure in judge.figures.items():
+            yield f"{name} by {judge.name}", figure
 
 
-def _figures(head: str, rows: Mapping[str, Row]) -> Table:
+def _figures(head: str, figures: "Mapping[str, Paired]") -> Table:
     columns = (Column(Text(head), overflow="fold"), "without", "with", "difference (95 %)", "items")
     table = Table(*columns, box=None, pad_edge=False)
-    for name, row in rows.items():
-        spread = (
-            "-"
-            if row["difference"] is None
-            else f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
-        )
-        clean, edited = (
-            "-" if row[side] is None else f"{row[side]:.3f}" for side in ("clean", "edited")
-        )
-        unscored = f", {row['unscored']} unscored" if row["unscored"] else ""
-        table.add_row(Text(name), clean, edited, spread, f"{row['n']}{unscored}")
+    for name, figure in figures.items():
+        clean, edited = (_number(side, ".3f") for side in (figure.clean, figure.edited))
+        unscored = f", {figure.unscored} unscored" if figure.unscored else ""
+        table.add_row(Text(name), clean, edited, _spread(figure), f"{figure.n}{unscored}")
     return table
 
 
-def _horizons(one: Mapping[str, Any]) -> Iterator[Text]:
+def _spread(figure: "Paired") -> str:
+    if figure.difference is None:
+        return "-"
+    return f"{figure.difference:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})"
+
+
+def _flips(measured: "SetEffects") -> Iterator[Text]:
     """How often every judge sees a flip by each horizon; nothing where there is but one."""
-    for judge in one["judges"] if len(one["outcomes"]) > 1 else ():
+    for judge in measured.judges if len(measured.outcomes) > 1 else ():
         for side, words in (("clean", "without"), ("edited", "with")):
-            flips = [
-                (given["horizon"], given["judges"][judge["name"]][side]["flips"]["value"])
-                for given in one["outcomes"]
-            ]
-            rates = ", ".join(
-                f"{'-' if rate is None else f'{rate:.2f}'} by {horizon}" for horizon, rate in flips
+            rates = (
+                f"{_number(outcomes.judges[judge.name][side].flips.value, '.2f')} by"
+                f" {outcomes.horizon}"
+                for outcomes in measured.outcomes
             )
-            yield Text(f"flips {words}: {rates} tokens ({judge['name']})")
+            yield Text(f"flips {words}: {', '.join(rates)} tokens ({judge.name})")
 
 
-def _opinions(one: Mapping[str, Any]) -> list[RenderableType]:
-    """How far the judges of a set agree, where they do not, and what they cost; nothing without
-    judges.
-    """
-    if len(one["judges"]) == 1:
+def _opinions(measured: "SetEffects") -> list[RenderableType]:
+    """How far the judges of a set agree and what they cost; nothing without judges."""
+    if len(measured.judges) == 1:
         return []
-    parts: list[RenderableType] = []
-    for given in one["agreement"]:
-        parts += ["", agreement_table(given, f"agreement at {given['horizon']} tokens")]
-    if one["disagreements"]:
-        names = [judge["name"] for judge in one["judges"]]
-        parts += ["", disagreement_table(one["disagreements"], names, one["labels"], _place)]
-    return [*parts, *map(Text, cost_lines(one["judges"][1:]))]
+    agreement, disagreements = measured.agreement, measured.disagreements
+    return opinion_parts(agreement, disagreements, measured.judges, measured.labels, _place)
 
 
-def _place(row: Row) -> str:
-    return f"{'without' if row['branch'] == 'clean' else 'with'} by {row['horizon']}"
+def _place(row: "Disagreement") -> str:
+    return f"{'without' if row.branch == 'clean' else 'with'} by {row.horizon}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,80 +1,99 @@
 """The judges of a run in the terminal: what each found, how far they agree, where they do not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from fulcra.protocol.results.judging import (
+        Agreement,
+        Disagreement,
+        HorizonOutcomes,
+        JudgeEntry,
+        JudgingResult,
+    )
+
 #: Disagreements printed; judgements.json has them all.
 LISTED = 10
 
 
-def judges_table(found: Mapping[str, Any]) -> RenderableType:
+def judges_table(result: "JudgingResult") -> RenderableType:
     """The renderable that ends `fulcra judge`; no word of a completion is in it."""
-    head = (
-        f"{found['rollouts']} rollouts of {', '.join(found['stages'])}; {found['completions']}"
-        " completions, each judged once"
+    parts: list[RenderableType] = [
+        Text(
+            f"{result.rollouts} rollouts of {', '.join(result.stages)}; {result.completions}"
+            " completions, each judged once"
+        )
+    ]
+    for outcomes in result.outcomes:
+        parts += ["", _outcomes(outcomes, result.labels)]
+    parts += opinion_parts(
+        result.agreement, result.disagreements, result.judges, result.labels, _place
     )
-    names = [judge["name"] for judge in found["judges"]]
-    parts: list[RenderableType] = [Text(head)]
-    for given in found["outcomes"]:
-        parts += ["", _outcomes(given, found["labels"])]
-    for given in found["agreement"]:
-        parts += ["", agreement_table(given, f"agreement at {given['horizon']} tokens")]
-    if found["disagreements"]:
-        parts += ["", disagreement_table(found["disagreements"], names, found["labels"], _place)]
-    return Group(*parts, *map(Text, cost_lines(found["judges"][1:])))
+    return Group(*parts)
 
 
-def _outcomes(given: Mapping[str, Any], labels: Mapping[str, str]) -> Table:
+def opinion_parts(
+    agreement: "Sequence[Agreement]",
+    disagreements: "Sequence[Disagreement]",
+    judges: "Sequence[JudgeEntry]",
+    labels: Mapping[str, str],
+    place: "Callable[[Disagreement], str]",
+) -> list[RenderableType]:
+    """How far judges agree at every horizon, where they do not, and what they cost.
+
+    `place` names the rollout of a disagreement.
+    """
+    parts: list[RenderableType] = []
+    for horizon in agreement:
+        parts += ["", _agreement(horizon)]
+    if disagreements:
+        names = [judge.name for judge in judges]
+        parts += ["", _disagreements(disagreements, names, labels, place)]
+    return [*parts, *map(Text, _cost_lines(judges[1:]))]
+
+
+def _outcomes(outcomes: "HorizonOutcomes", labels: Mapping[str, str]) -> Table:
     """What every judge found at one horizon."""
     columns = (name.replace("_", "\n") for name in labels.values())
     table = Table(
-        f"by {given['horizon']} tokens",
+        f"by {outcomes.horizon} tokens",
         *columns,
         Column("flips", no_wrap=True),
         box=None,
         padding=(0, 1, 0, 0),
     )
-    for name, share in given["judges"].items():
-        value, low, high = (share["flips"][key] for key in ("value", "low", "high"))
-        rate = "-" if value is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
-        table.add_row(
-            Text(name), *(str(share["counts"][outcome]) for outcome in labels), Text(rate)
+    for name, share in outcomes.judges.items():
+        flips, counts = share.flips, (str(share.counts[outcome]) for outcome in labels)
+        rate = (
+            "-" if flips.value is None else f"{flips.value:.2f} [{flips.low:.2f}, {flips.high:.2f}]"
         )
+        table.add_row(Text(name), *counts, Text(rate))
     return table
 
 
-def agreement_table(given: Mapping[str, Any], head: str) -> Table:
+def _agreement(agreement: "Agreement") -> Table:
     """Kappa of every two judges and alpha of all, on typed outcomes and on flips."""
+    head = f"agreement at {agreement.horizon} tokens"
     table = Table(head, "n", "same", "kappa", "on flips", box=None, pad_edge=False)
-    for pair in given["pairs"]:
-        names = Text(f"{pair['judges'][0]} and {pair['judges'][1]}")
-        table.add_row(
-            names,
-            str(pair["n"]),
-            str(pair["same"]),
-            _number(pair["kappa"]),
-            _number(pair["kappa_flip"]),
-        )
-    table.add_row(
-        "all, Krippendorff's alpha", "", "", _number(given["alpha"]), _number(given["alpha_flip"])
-    )
+    for pair in agreement.pairs:
+        numbers = (str(pair.n), str(pair.same), _number(pair.kappa), _number(pair.kappa_flip))
+        table.add_row(Text(" and ".join(pair.judges)), *numbers)
+    alphas = _number(agreement.alpha), _number(agreement.alpha_flip)
+    table.add_row("all, Krippendorff's alpha", "", "", *alphas)
     return table
 
 
-def disagreement_table(
-    rows: Sequence[Row],
+def _disagreements(
+    rows: "Sequence[Disagreement]",
     names: Sequence[str],
     labels: Mapping[str, str],
-    place: Callable[[Row], str],
+    place: "Callable[[Disagreement], str]",
 ) -> Table:
-    """The first completions that judges call differently: where each was said, and what each judge
-    calls it.
-    """
+    """The first completions that judges call differently, and what each judge calls them."""
     table = Table(
         Column(f"disagreements ({len(rows)})", no_wrap=True),
         "prompt",
@@ -83,47 +102,43 @@ def disagreement_table(
         padding=(0, 1, 0, 0),
     )
     for row in rows[:LISTED]:
-        said = (labels.get(row["outcomes"][name], "unscored").replace("_", " ") for name in names)
-        table.add_row(Text(place(row)), Text(row["prompt"]), *said)
+        outcomes = (labels.get(row.outcomes[name] or "", "unscored") for name in names)
+        cells = (outcome.replace("_", " ") for outcome in outcomes)
+        table.add_row(Text(place(row)), Text(row.prompt), *cells)
     return table
 
 
-def _place(row: Row) -> str:
-    return f"{row['branch']} {row['dose']:g} by {row['horizon']}"
+def _place(row: "Disagreement") -> str:
+    return f"{row.branch} {row.dose:g} by {row.horizon}"
 
 
-def cost_lines(judges: Sequence[Row]) -> list[str]:
-    """What each judge left unscored and why, and what it cost; a blank line first where there is
-    any.
-    """
+def _cost_lines(judges: "Sequence[JudgeEntry]") -> list[str]:
+    """What each judge left unscored and why, and what it cost; a blank line first if any."""
     lines = []
     for judge in judges:
-        lines += [
-            f"{judge['name']}: {count} unscored: {why}" for why, count in judge["unscored"].items()
-        ]
-        usage = judge["usage"]
-        if usage["requests"] or judge["from_disk"]:
-            asked = f"{usage['requests']} requests, {judge['from_disk']} answers from disk"
-            unknown = (
-                f", {usage['uncounted']} answers without a token count"
-                if usage["uncounted"]
-                else ""
-            )
-            lines.append(
-                f"{judge['name']}: {asked}, {usage['read']} tokens read, {usage['written']}"
-                f" written{unknown}{_money(judge)}"
-            )
+        lines += [f"{judge.name}: {count} unscored: {why}" for why, count in judge.unscored.items()]
+        if judge.usage.requests or judge.from_disk:
+            lines.append(f"{judge.name}: {_usage(judge)}{_money(judge)}")
     return ["", *lines] if lines else []
 
 
-def _money(judge: Row) -> str:
-    """The cost of a judge that has a price; answers from disk cost nothing."""
-    if judge["price"] is None:
-        return ""
-    least = "at least " if judge["usage"]["uncounted"] else ""
+def _usage(judge: "JudgeEntry") -> str:
+    usage = judge.usage
+    uncounted = f", {usage.uncounted} answers without a token count" if usage.uncounted else ""
     return (
-        f"; cost {least}{judge['cost']:.6g} at"
-        f" {judge['price']['read']:g}/{judge['price']['written']:g} a million tokens"
+        f"{usage.requests} requests, {judge.from_disk} answers from disk, {usage.read} tokens"
+        f" read, {usage.written} written{uncounted}"
+    )
+
+
+def _money(judge: "JudgeEntry") -> str:
+    """The cost of a judge that has a price; answers from disk cost nothing."""
+    if judge.price is None:
+        return ""
+    least = "at least " if judge.usage.uncounted else ""
+    return (
+        f"; cost {least}{judge.cost:.6g} at"
+        f" {judge.price.read:g}/{judge.price.written:g} a million tokens"
     )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fulcra.formulas.logistic import held_out_accuracy
 from fulcra.models import Model
-from fulcra.models.capture import activations
+from fulcra.models.activations import activations
 from fulcra.screens.scores import contrast_of, ranked
 from fulcra.types import Behavior, Prompt, Ranking
 

@@ -1,5 +1,6 @@
-"""The forward-only contrastive screen of paper B: neurons whose activation separates two prompt
-sets.
+"""The forward-only contrastive screen of paper B.
+
+Neurons whose activation separates two prompt sets.
 """
 
 from collections.abc import Sequence
@@ -7,7 +8,15 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from fulcra.models import Model
-from fulcra.screens.scores import Clean, Contrast, Units, contrast_of, in_units, ranked
+from fulcra.screens.scores import (
+    Clean,
+    Contrast,
+    Units,
+    contrast_of,
+    gain_units,
+    in_units,
+    ranked,
+)
 from fulcra.types import Behavior, Ranking
 
 #: Paper B's set, and below SMALL neurons, where that is a handful, two larger ones.
@@ -16,10 +25,9 @@ SMALL = 100_000
 
 
 def activation_gaps(model: Model, behavior: Behavior) -> Tensor:
-    """delta = mean activation on positives - on negatives at the last prompt token, [layer, d_mlp]
-    (paper B).
+    """Mean activation on positives less that on negatives at the last token, [layer, d_mlp].
 
-    InputError names the first neuron whose activation is not a finite number.
+    delta of paper B. InputError names the first neuron whose activation is not a finite number.
     """
     contrast = contrast_of(model, behavior, "contrastive")
     return contrast.positive - contrast.negative
@@ -28,37 +36,33 @@ def activation_gaps(model: Model, behavior: Behavior) -> Tensor:
 def contrastive(
     model: Model,
     behavior: Behavior,
-    contrast: Contrast | None = None,
     *,
     units: Units = "raw",
     clean: Clean | None = None,
     layers: Sequence[int] | None = None,
     top_k: int | None = None,
 ) -> Ranking:
-    """Branches by descending |delta|, every neuron once, on the pole that pushes away from the
-    undosed side.
+    """Branches by descending |delta|, on the pole that pushes away from the undosed side.
 
-    `units="gain"` divides by the budget. Leave out universal neurons with
+    Every neuron once. `units="gain"` divides by the budget. Leave out universal neurons with
     `.without(universal(model))` before `.top(k)`; `set_sizes` has the paper's k.
     """
-    found = contrast or contrast_of(model, behavior, "contrastive")
-    return ranked(
-        "contrastive",
-        model,
-        in_units(model, behavior, found.towards_flip, units, clean),
-        layers,
-        top_k,
-    )
+    gaps = contrast_of(model, behavior, "contrastive").towards_flip
+    scores = in_units(model, behavior, gaps, units, clean)
+    return ranked("contrastive", model, scores, layers, top_k)
+
+
+def by_contrast(model: Model, contrast: Contrast, clean: Clean | None = None) -> Ranking:
+    """The ranking of a contrast that was measured before; in gain units where `clean` is given."""
+    gaps = contrast.towards_flip
+    scores = gaps if clean is None else gain_units(model, clean.stream, gaps)
+    return ranked("contrastive", model, scores)
 
 
 def set_sizes(model: Model) -> dict[str, int]:
-    """How many neurons paper B takes together: .1 % of all; for models below 100,000 neurons also 1
-    % and 32.
-    """
+    """How many neurons paper B takes together: .1 % of all, below 100,000 also 1 % and 32."""
     total = sum(model.width(layer) for layer in range(model.n_layers))
     sizes = {"0.1%": max(1, round(SHARE * total))}
-    return (
-        sizes
-        if total >= SMALL
-        else sizes | {"1%": max(1, round(10 * SHARE * total)), "top 32": min(32, total)}
-    )
+    if total >= SMALL:
+        return sizes
+    return sizes | {"1%": max(1, round(10 * SHARE * total)), "top 32": min(32, total)}

@@ -9,7 +9,7 @@ from torch import Tensor
 from fulcra.errors import ModelError
 from fulcra.ladders.next_token import NextTokens
 from fulcra.models import Model
-from fulcra.models.capture import activations
+from fulcra.models.activations import activations
 from fulcra.screens.objective import FORWARD_ONLY, with_phrases
 from fulcra.screens.scores import ranked, require_contrast
 from fulcra.types import Behavior, Ranking

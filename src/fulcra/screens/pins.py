@@ -8,7 +8,7 @@ from fulcra.engines.generic import GenericText
 from fulcra.ladders.kl_ladder import LEVEL, TEXTS, edit_divergences
 from fulcra.ladders.next_token import NextTokens, next_token_odds, promising
 from fulcra.models import Model, pin
-from fulcra.models.capture import natural_extent
+from fulcra.models.activations import natural_extent
 from fulcra.screens.candidates import sweep_candidates
 from fulcra.screens.contrastive import activation_gaps
 from fulcra.screens.scores import Clean, clean_ground

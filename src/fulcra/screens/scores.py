@@ -1,6 +1,4 @@
-"""What every screen shares: signed scores of all neurons become a ranking of branches, raw or in
-gain units.
-"""
+"""What every screen shares: scores of all neurons become a ranking, raw or in gain units."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
@@ -11,10 +9,10 @@ from torch import Tensor
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import BehaviorError, InputError
 from fulcra.models import Model
-from fulcra.models.capture import Stream, activations, stream
+from fulcra.models.activations import mean_activations
+from fulcra.models.capture import Stream, stream
 from fulcra.models.coordinate import budgets
-from fulcra.models.finite import require_finite
-from fulcra.types import Behavior, Prompt, Ranking
+from fulcra.types import Behavior, Ranking
 
 Units = Literal["raw", "gain"]
 
@@ -37,8 +35,9 @@ class Screen(Protocol):
 
 
 def clean_ground(model: Model, behavior: Behavior, seed: int = 0) -> Clean:
-    """The generic openings continued by the model, and its stream over them. Cost: one rollout and
-    one pass an opening.
+    """The generic openings continued by the model, and its clean stream over them.
+
+    Cost: one rollout and one pass an opening.
     """
     text = continue_openings(model, behavior.generic, seed, behavior.system)
     return Clean(text, stream(model, text.prompts, text.replies))
@@ -51,8 +50,9 @@ def ranked(
     layers: Sequence[int] | None = None,
     top_k: int | None = None,
 ) -> Ranking:
-    """Every neuron once by descending |signed|, on the pole of its sign; `signed` [layer, d_mlp],
-    nan leaves a neuron out.
+    """Every neuron once by descending |signed|, on the pole of its sign.
+
+    `signed` [layer, d_mlp]; nan leaves a neuron out.
     """
     outside = [layer for layer in layers or () if not 0 <= layer < model.n_layers]
     if outside or (top_k is not None and top_k < 1):
@@ -61,15 +61,12 @@ def ranked(
             f" 0-{model.n_layers - 1}, top_k is 1 or more"
         )
     wanted = range(model.n_layers) if layers is None else layers
-    kept = torch.zeros(signed.shape, dtype=torch.bool)
+    listed = torch.zeros(signed.shape, dtype=torch.bool)
     for layer in wanted:
-        kept[layer, : model.width(layer)] = True
-    flat = signed.float().where(kept, torch.nan).flatten()
-    order = (
-        flat.abs()
-        .nan_to_num(nan=-1.0)
-        .argsort(descending=True, stable=True)[: int(flat.isfinite().sum())][:top_k]
-    )
+        listed[layer, : model.width(layer)] = True
+    flat = signed.float().where(listed, torch.nan).flatten()
+    order = flat.abs().nan_to_num(nan=-1.0).argsort(descending=True, stable=True)
+    order = order[: int(flat.isfinite().sum())][:top_k]
     branches = tuple(
         model.neuron(i // model.d_mlp, i % model.d_mlp, -1 if flat[i] < 0 else 1)
         for i in order.tolist()
@@ -80,35 +77,18 @@ def ranked(
 def in_units(
     model: Model, behavior: Behavior, signed: Tensor, units: Units, clean: Clean | None
 ) -> Tensor:
-    """The scores as they are, or divided by each neuron's budget B: 0 for a neuron that moves
-    nothing (law.md section 7).
+    """The scores as they are, or over each neuron's budget B (law.md section 7).
+
+    0 for a neuron that moves nothing.
     """
-    return (
-        signed
-        if units == "raw"
-        else gain_units(model, (clean or clean_ground(model, behavior)).stream, signed)
-    )
+    if units == "raw":
+        return signed
+    return gain_units(model, (clean or clean_ground(model, behavior)).stream, signed)
 
 
 def gain_units(model: Model, clean: Stream, scores: Tensor) -> Tensor:
-    """Scores [layer, d_mlp] over each neuron's budget, so that layers with a large stream are no
-    larger for it.
-    """
+    """Scores [layer, d_mlp] over each neuron's budget, which evens out the stream's length."""
     return scores / budgets(model, clean)
-
-
-def mean_activations(
-    model: Model, prompts: Sequence[Prompt], system: str | None = None, span: int = 1
-) -> Tensor:
-    """Mean activation of every neuron over the last `span` prompt tokens, [layer, d_mlp], float32;
-    one forward pass a prompt.
-    """
-    total = torch.zeros(model.n_layers, model.d_mlp)
-    for batch in activations(
-        model, [model.prompt_ids(prompt.text, system) for prompt in prompts], span=span
-    ):
-        total += batch.sum(0).cpu()
-    return total / len(prompts)
 
 
 def require_contrast(behavior: Behavior, screen: str) -> None:
@@ -128,8 +108,9 @@ def require_contrast(behavior: Behavior, screen: str) -> None:
 
 
 class Contrast(NamedTuple):
-    """Mean activations on positives and negatives, [layer, d_mlp] each, and on which side undosed
-    prompts lie (+1 positive).
+    """Mean activations on positives and negatives, [layer, d_mlp], and the undosed side.
+
+    The side is +1 for positive.
     """
 
     positive: Tensor
@@ -138,14 +119,12 @@ class Contrast(NamedTuple):
 
     @property
     def towards_flip(self) -> Tensor:
-        """The difference of the two means, from the side on which the behavior is undosed to the
-        other.
-        """
+        """The difference of the two means, from the undosed side to the other."""
         return self.side * (self.negative - self.positive)
 
 
 def contrast_of(model: Model, behavior: Behavior, screen: str, span: int = 1) -> Contrast:
-    """The contrast over the last `span` prompt tokens; one forward pass a prompt.
+    """The contrast over the last `span` prompt tokens; one clean pass a prompt, nothing stored.
 
     Positives may be prompts that show the behavior (refused ones) or ones whose reply is the
     flipped one: the side is where the mean of the selection prompts, which are not flipped undosed,
@@ -153,9 +132,7 @@ def contrast_of(model: Model, behavior: Behavior, screen: str, span: int = 1) ->
     """
     require_contrast(behavior, screen)
     sets = (behavior.positive, behavior.negative, behavior.selection or behavior.positive)
-    positive, negative, undosed = (
-        mean_activations(model, prompts, behavior.system, span) for prompts in sets
-    )
-    require_finite(model, positive - negative, range(model.n_layers))
+    ids = ([model.prompt_ids(prompt.text, behavior.system) for prompt in side] for side in sets)
+    positive, negative, undosed = (mean_activations(model, side, span) for side in ids)
     along = ((undosed - (positive + negative) / 2) * (positive - negative)).sum()
     return Contrast(positive, negative, 1 if along >= 0 else -1)

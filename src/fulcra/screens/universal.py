@@ -7,7 +7,7 @@ import torch
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.errors import InputError
 from fulcra.models import Model
-from fulcra.models.capture import activations
+from fulcra.models.activations import activations
 from fulcra.screens.contrastive import SHARE
 from fulcra.types import Neuron
 

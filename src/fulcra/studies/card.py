@@ -1,31 +1,37 @@
-"""The card of one neuron: its geometry, both predicted windows, what its write says, ranks,
-exemplars, measured windows.
-"""
+"""The card of one neuron: geometry, predicted and measured windows, words, ranks, exemplars."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from fulcra.behaviors import behavior_sha256
 from fulcra.behaviors.generic import OPENINGS
-from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.geometry import chance_of_cosine, cosine, expected_max_cosine
-from fulcra.formulas.intervals import log2_margin
 from fulcra.ladders import kl_ladder, trigger_ladder
-from fulcra.law.verdict import law_verdict
+from fulcra.law.verdict import law_verdict, margin
 from fulcra.models import Model
-from fulcra.models.capture import Stream, stream
-from fulcra.models.coordinate import coordinate
 from fulcra.models.lens import write_logits
-from fulcra.protocol.runs import SCHEMA_VERSION, model_entry, versions
-from fulcra.protocol.subject import openings_of
+from fulcra.protocol.draw import both_poles
+from fulcra.protocol.results.audit import AuditResult, Branch
+from fulcra.protocol.results.base import ModelEntry, Provenance
+from fulcra.protocol.results.card import (
+    BranchCard,
+    CardResult,
+    DirectionCosine,
+    Geometry,
+    NeuronExemplars,
+    Rank,
+    TokenLogit,
+)
+from fulcra.protocol.results.commitment import predicted_entry
+from fulcra.protocol.results.exemplars import FILE, ExemplarsResult
+from fulcra.protocol.runs import model_entry, named
+from fulcra.protocol.subject import Ground, Subject, ground_of
 from fulcra.screens.directions import difference_directions
-from fulcra.screens.scores import contrast_of, gain_units, ranked
-from fulcra.store import AUDIT, EXEMPLARS, plain, read_json, read_rows
+from fulcra.screens.scores import Units, gain_units, ranked
+from fulcra.store import AUDIT
 from fulcra.types import Behavior, Edge, Neuron, Ranking
 
+SCHEMA_VERSION = 1
 #: Tokens shown on either side of a lens.
 TOKENS = 12
 
@@ -37,7 +43,7 @@ def card(
     run: Path | None = None,
     exemplars: Path | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> CardResult:
     """All that is known of one neuron: both poles, whatever the pole of `neuron`.
 
     Without a behavior there is no trigger, direction or rank. `run` is the folder of an audit,
@@ -46,179 +52,155 @@ def card(
     """
     model.require(neuron)
     plus = neuron if neuron.pole > 0 else neuron.opposite
-    text = continue_openings(
-        model,
-        behavior.generic if behavior else OPENINGS[:32],
-        seed,
-        behavior.system if behavior else None,
+    subject = Subject.of(model, behavior, seed, reference=model) if behavior else None
+    ground = subject.ground if subject else ground_of(model, OPENINGS[:32], seed)
+    result = CardResult(
+        schema_version=SCHEMA_VERSION,
+        command="card",
+        model=model_entry(model),
+        neuron=plus.site,
+        behavior=named(behavior) if behavior else None,
+        geometry=_geometry(ground, plus),
+        direction=_direction(model, plus, behavior) if behavior else None,
+        ranks=_ranks(subject, plus) if subject else (),
+        branches=_branches(ground, subject, plus, _measured(model, plus, run)),
+        run=run.name if run else None,
+        exemplars=_exemplars(model, plus, exemplars),
+        seed=seed,
+        provenance=Provenance.now(),
     )
-    clean = stream(model, text.prompts, text.replies)
-    measured = _measured(model, plus, run)
-    branches = _branches(model, (plus, plus.opposite), behavior, text, clean)
-    content: dict[str, Any] = plain(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "command": "card",
-            "model": model_entry(model),
-            "neuron": plus.site,
-            "behavior": behavior and {"name": behavior.name, "sha256": behavior_sha256(behavior)},
-            "geometry": _geometry(model, plus, clean),
-            "direction": behavior and _direction(model, plus, behavior),
-            "ranks": _ranks(model, plus, behavior, clean) if behavior else [],
-            "branches": [{**entry, "measured": measured.get(entry["pole"])} for entry in branches],
-            "run": run and run.name,
-            "exemplars": _exemplars(model, plus, exemplars),
-            "seed": seed,
-            "provenance": versions(),
-        }
+    return CardResult.of(result.plain())
+
+
+def _geometry(ground: Ground, neuron: Neuron) -> Geometry:
+    """The neuron's size, budget and clean alignment (law.md section 2)."""
+    norms = ground.model.writes(neuron.layer).norm(dim=-1)
+    place, size = ground.coordinate(neuron), float(ground.model.write(neuron).norm())
+    return Geometry(
+        write_norm=size,
+        layer_median_norm=float(norms.median()),
+        norm_rank=1 + int((norms > size).sum()),
+        of=len(norms),
+        residual_norm=float(ground.stream.norm[neuron.layer]),
+        budget=place.budget,
+        alignment0=place.alignment0,
     )
-    return content
 
 
-def _geometry(model: Model, neuron: Neuron, clean: Stream) -> dict[str, float]:
-    """|v| beside its layer's, |r|, budget and clean alignment (law.md section 2)."""
-    norms = model.writes(neuron.layer).norm(dim=-1)
-    at, size = coordinate(model, clean, neuron), float(model.write(neuron).norm())
-    return {
-        "write_norm": size,
-        "layer_median_norm": float(norms.median()),
-        "norm_rank": 1 + int((norms > size).sum()),
-        "of": len(norms),
-        "residual_norm": float(clean.norm[neuron.layer]),
-        "budget": at.budget,
-        "alignment0": at.alignment0,
-    }
-
-
-def _direction(model: Model, neuron: Neuron, behavior: Behavior) -> dict[str, Any] | None:
-    """cos(v, difference of means) at the neuron's layer, its chance among the layer's columns, and
-    the best column's by chance.
-    """
-    found = next(
-        (one for one in difference_directions(model, behavior) if one.layer == neuron.layer), None
-    )
-    if found is None:
+def _direction(model: Model, neuron: Neuron, behavior: Behavior) -> DirectionCosine | None:
+    """cos(v, difference of means) at the neuron's layer; None where the difference is 0."""
+    directions = {each.layer: each for each in difference_directions(model, behavior)}
+    direction = directions.get(neuron.layer)
+    if direction is None:
         return None
-    value, width = float(cosine(model.write(neuron).cpu(), found.vector)), model.width(neuron.layer)
-    bound = {
-        "p": chance_of_cosine(value, model.d_model, width),
-        "expected_max": expected_max_cosine(model.d_model, width),
-    }
-    return {"direction": str(found), "cosine": value, **bound}
+    width = model.width(neuron.layer)
+    value = float(cosine(model.write(neuron).cpu(), direction.vector))
+    return DirectionCosine(
+        direction=str(direction),
+        cosine=value,
+        p=chance_of_cosine(value, model.d_model, width),
+        expected_max=expected_max_cosine(model.d_model, width),
+    )
 
 
-def _ranks(model: Model, neuron: Neuron, behavior: Behavior, clean: Stream) -> list[dict[str, Any]]:
-    raw = contrast_of(model, behavior, "contrastive").towards_flip
-    scores = {"raw": raw, "gain": gain_units(model, clean, raw)}
-    return [
-        _rank("contrastive", unit, ranked("contrastive", model, signed), neuron)
-        for unit, signed in scores.items()
-    ]
+def _ranks(subject: Subject, neuron: Neuron) -> tuple[Rank, ...]:
+    """The neuron's places in the contrastive screen, in activation and in gain units."""
+    raw = subject.contrast.towards_flip
+    gain = gain_units(subject.model, subject.ground.stream, raw)
+    rankings = [ranked("contrastive", subject.model, scores) for scores in (raw, gain)]
+    return (_rank("raw", rankings[0], neuron), _rank("gain", rankings[1], neuron))
 
 
-def _rank(screen: str, unit: str, ranking: Ranking, neuron: Neuron) -> dict[str, Any]:
-    place = next(i for i, branch in enumerate(ranking.branches) if branch.site == neuron.site)
-    pole = "+" if ranking.branches[place].pole > 0 else "-"
-    return {
-        "screen": screen,
-        "units": unit,
-        "rank": place + 1,
-        "of": len(ranking.branches),
-        "score": ranking.scores[place],
-        "pole": pole,
-    }
+def _rank(units: Units, ranking: Ranking, neuron: Neuron) -> Rank:
+    place = [branch.site for branch in ranking.branches].index(neuron.site)
+    return Rank(
+        screen="contrastive",
+        units=units,
+        rank=place + 1,
+        of=len(ranking.branches),
+        score=ranking.scores[place],
+        pole=_sign(ranking.branches[place]),
+    )
+
+
+def _sign(branch: Neuron) -> str:
+    return "+" if branch.pole > 0 else "-"
 
 
 def _branches(
-    model: Model,
-    poles: tuple[Neuron, Neuron],
-    behavior: Behavior | None,
-    text: GenericText,
-    clean: Stream,
-) -> list[dict[str, Any]]:
-    """Both poles: coordinate, predicted edges and what they say of the window, and the lens of the
-    write.
-    """
-    places = [coordinate(model, clean, pole) for pole in poles]
-    openings = openings_of(model, behavior) if behavior else None
-    triggers: list[Edge | None] = (
-        list(trigger_ladder(model, places, openings)) if openings else [None, None]
-    )
-    return [
-        {
-            "branch": str(at.branch),
-            "pole": "+" if at.branch.pole > 0 else "-",
-            "alignment0": at.alignment0,
-            "cap": at.cap_alignment,
-            "ceiling": _edge(ceiling),
-            "trigger": trigger and _edge(trigger),
-            "margin": trigger and log2_margin(ceiling.gain, trigger.gain),
-            "predicted_verdict": trigger and law_verdict(ceiling, trigger),
-            **_lens(model, at),
-        }
-        for at, ceiling, trigger in zip(
-            places, kl_ladder(model, places, text), triggers, strict=True
+    ground: Ground, subject: Subject | None, neuron: Neuron, measured: dict[str, Branch]
+) -> tuple[BranchCard, ...]:
+    """Both poles with their predicted edges."""
+    places = both_poles(ground, [neuron])
+    ceilings = kl_ladder(ground.model, places, ground.text)
+    triggers: list[Edge | None] = [None, None]
+    if subject is not None and subject.openings is not None:
+        triggers = list(trigger_ladder(ground.model, places, subject.openings))
+    return tuple(
+        _branch(ground.model, place, ceiling, trigger, measured.get(_sign(pole)))
+        for pole, place, ceiling, trigger in zip(
+            (neuron, neuron.opposite), places, ceilings, triggers, strict=True
         )
-    ]
+    )
 
 
-def _edge(edge: Edge) -> dict[str, Any]:
-    return {
-        "gain": edge.gain,
-        "alignment": edge.alignment,
-        "method": edge.method,
-        "tier": edge.tier,
-        "censored": edge.censored,
-    }
+def _branch(
+    model: Model, place: Coordinate, ceiling: Edge, trigger: Edge | None, measured: Branch | None
+) -> BranchCard:
+    """One pole: coordinate, edges and what they say of the window, and the lens of its write.
 
-
-def _lens(model: Model, at: Coordinate) -> dict[str, Any]:
-    """The tokens the branch's write promotes and suppresses most, with their logits
-    (`models.lens`).
+    The lens is the tokens that the write promotes and suppresses most (`models.lens`).
     """
-    assert isinstance(at.branch, Neuron)
-    logits = write_logits(model, at.branch)
+    assert isinstance(place.branch, Neuron)
+    logits = write_logits(model, place.branch)
     order = logits[: len(model.tokenizer)].argsort(descending=True, stable=True).tolist()
-    sides = {"promoted": order[:TOKENS], "suppressed": order[::-1][:TOKENS]}
-    return {
-        side: [{"token": model.pieces([i])[0], "logit": float(logits[i])} for i in ids]
-        for side, ids in sides.items()
-    }
+    promoted, suppressed = (
+        tuple(TokenLogit(token=model.pieces([i])[0], logit=float(logits[i])) for i in ids[:TOKENS])
+        for ids in (order, order[::-1])
+    )
+    return BranchCard(
+        branch=str(place.branch),
+        pole=_sign(place.branch),
+        alignment0=place.alignment0,
+        cap=place.cap_alignment,
+        ceiling=predicted_entry(ceiling),
+        trigger=predicted_entry(trigger) if trigger else None,
+        margin=margin(ceiling, trigger) if trigger else None,
+        predicted_verdict=law_verdict(ceiling, trigger) if trigger else None,
+        promoted=promoted,
+        suppressed=suppressed,
+        measured=measured,
+    )
 
 
-def _measured(model: Model, neuron: Neuron, run: Path | None) -> dict[str, Any]:
-    """What a finished audit of this model measured of the neuron, by pole; InputError where it is
-    another model's.
-    """
+def _measured(model: Model, neuron: Neuron, run: Path | None) -> dict[str, Branch]:
+    """What a finished audit of this model measured of the neuron, by pole."""
     if run is None:
         return {}
-    found = read_json(run / AUDIT)
-    _same_model(model, found, "--run", run)
-    return {entry["pole"]: entry for entry in found["neurons"] if entry["neuron"] == neuron.site}
+    audit = AuditResult.load(run / AUDIT)
+    _require_model(model, audit.model, f"--run {run}")
+    return {branch.pole: branch for branch in audit.neurons if branch.neuron == neuron.site}
 
 
-def _exemplars(model: Model, neuron: Neuron, folder: Path | None) -> dict[str, Any] | None:
+def _exemplars(model: Model, neuron: Neuron, folder: Path | None) -> NeuronExemplars | None:
     if folder is None:
         return None
-    found = read_json(folder / f"{EXEMPLARS}.json")
-    _same_model(model, found, "--exemplars", folder)
-    entry = next((one for one in found["neurons"] if one["neuron"] == neuron.site), None)
-    if entry is None:
-        there = ", ".join(one["neuron"] for one in found["neurons"])
+    result = ExemplarsResult.load(folder / FILE)
+    _require_model(model, result.model, f"--exemplars {folder}")
+    entries = {entry.neuron: entry for entry in result.neurons}
+    if neuron.site not in entries:
         raise InputError(
-            f"--exemplars {folder}: holds {there}, not {neuron.site}; run `fulcra exemplars` on it"
+            f"--exemplars {folder}: holds {', '.join(entries)}, not {neuron.site}; run `fulcra"
+            " exemplars` on it"
         )
-    rows = [
-        row for row in read_rows(folder / f"{EXEMPLARS}.parquet") if row["neuron"] == neuron.site
-    ]
-    return {**entry, "rows": rows}
+    rows = tuple(row for row in result.rows if row.neuron == neuron.site)
+    return NeuronExemplars(**dict(entries[neuron.site]), rows=rows)
 
 
-def _same_model(model: Model, found: Mapping[str, Any], option: str, folder: Path) -> None:
-    made_on = found.get("model", {})
-    if made_on.get("sha256") != model.sha256:
-        there = made_on.get("name", "no model is named in it")
+def _require_model(model: Model, made_on: ModelEntry, option: str) -> None:
+    """InputError where a result was made on other weights."""
+    if made_on.sha256 != model.sha256:
         raise InputError(
-            f"{option} {folder}: made on other weights ({there}) than {model.name}; give one of"
-            " this model"
+            f"{option}: made on other weights ({made_on.name}) than {model.name}; give one of this"
+            " model"
         )

@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, get_args
 
 import pyarrow as pa
 
@@ -13,73 +13,47 @@ from fulcra.errors import RunFolderError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.ladders import kl_ladder
-from fulcra.law.verdict import specific
 from fulcra.models import Model
-from fulcra.models.coordinate import coordinate
-from fulcra.protocol.draw import random_direction
-from fulcra.protocol.measure import Measurement
-from fulcra.protocol.progress import Clock, Progress, Silent, cpu_seconds
-from fulcra.protocol.runs import code_version, model_entry
-from fulcra.protocol.trials import set_trials
+from fulcra.protocol.draw import both_poles
+from fulcra.protocol.progress import Progress, cpu_seconds
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.census import (
+    SCHEMA,
+    BranchSource,
+    CensusResult,
+    CensusSettings,
+    LadderSeconds,
+    MeasuredBranch,
+    MissedRate,
+    OpenCounts,
+)
+from fulcra.protocol.runs import Run, manifest_of, model_entry, named
+from fulcra.protocol.subject import Ground, Subject, in_tokens_of
 from fulcra.screens.candidates import movable
 from fulcra.screens.dosed_logit import REACH, triggers
-from fulcra.store import RunFolder, digest, plain, read_json, read_rows, write_json, write_rows
-from fulcra.studies.staircase import Climb, Climber, start_rung
-from fulcra.types import Behavior, Branch, Neuron, Prompt
+from fulcra.store import read_rows, write_rows
+from fulcra.studies.staircase import Climbed, Member, climb_all, start_rung
+from fulcra.types import Behavior, Neuron
 
-CENSUS, BRANCHES = "census.json", "branches.parquet"
+BRANCHES = "branches.parquet"
 #: Branches whose ladders are stored together.
 PART = 512
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("branch", "source", "end")),
-        *(
-            (name, pa.float64())
-            for name in ("trigger", "ceiling", "smallest_open_gain", "flipped", "weight")
-        ),
-        ("specific", pa.bool_()),
-    ]
-)
 
 
-@dataclass(frozen=True, slots=True)
-class CensusSettings:
-    """The size of a census: share of branches audited from the first rung, controls of each kind,
-    texts of the KL ladder, seed.
+class Ladders(NamedTuple):
+    """Forecast edges of one branch [gain], None beyond the ladder, and what each took [CPU s]."""
 
-    `neurons` takes a random slice of that many; None is all of them.
-    """
-
-    audit: float = 0.1
-    controls: int = 20
-    texts: int = 4
-    neurons: int | None = None
-    seed: int = 0
-
-
-class Truth(NamedTuple):
-    """What was measured of one branch, a row of branches.parquet.
-
-    `source`: forecast (its trigger ladder crosses within 3 gains), audit (drawn to climb from the
-    first rung), screen, random, or rest (not rolled out, weight 0). `weight` is the inverse of its
-    inclusion probability. `trigger`, `ceiling`: forecast edges [gain], nan where not reached.
-    `flipped` is the largest flip rate seen on a rung.
-    """
-
-    branch: str
-    source: str
-    end: str | None
     trigger: float | None
     ceiling: float | None
-    smallest_open_gain: float | None
-    flipped: float
-    weight: float
-    specific: bool | None
+    trigger_s: float = 0.0
+    ceiling_s: float = 0.0
 
-    @property
-    def found(self) -> bool:
-        """Whether the branch is open, and specifically so: what a screen should find."""
-        return bool(self.specific)
+
+class Census(NamedTuple):
+    """A finished census with every branch of it."""
+
+    result: CensusResult
+    branches: list[MeasuredBranch]
 
 
 def census(
@@ -88,281 +62,159 @@ def census(
     settings: CensusSettings = CensusSettings(),
     out: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Both ladders of every branch, then rollouts where the trigger ladder crosses below 3 gains
-    and on an audit sample.
+) -> CensusResult:
+    """Which branches of the model open: both ladders of every branch, then rollouts of some.
 
-    With `out`, census.json and branches.parquet are written there, and an interrupted census goes
-    on. Returns census.json's content. Cost: minutes of one core on a bundled organism.
+    Rolled out are those whose trigger ladder crosses below 3 gains, and an audit sample. With
+    `out`, census.json and branches.parquet are written there, and an interrupted census goes on.
+    Cost: minutes of one core on a bundled organism.
     """
     behavior = in_tokens_of(model, behavior)
-    clock, manifest = Clock(progress or Silent()), _manifest(model, behavior, settings)
-    folder = RunFolder.open(out, manifest) if out is not None else None
-    if folder is not None and (folder.path / CENSUS).is_file():
-        return dict(read_json(folder.path / CENSUS))
-    ground = prepare(model, behavior, settings.seed)
-    sites = _sites(model, ground, settings)
-    branches = [coordinate(model, ground.clean, site) for site in sites]
-    seconds = dict.fromkeys(("trigger", "ceiling"), 0.0)
-    edges = _ladders(model, behavior, ground, branches, settings, folder, clock, seconds)
-    audited = set(
-        random.Random(f"audit-{settings.seed}").sample(
-            range(len(branches)), round(settings.audit * len(branches))
-        )
-    )
-    starts = {
-        i: 0 if i in audited else start_rung(edge[0])
-        for i, edge in enumerate(edges)
-        if i in audited or edge[0] is not None
-    }
-    climbers, controls, baseline = climb_all(
-        model,
-        behavior,
-        ground,
-        {i: (branches[i], rung) for i, rung in starts.items()},
-        settings,
-        folder,
-        clock,
-    )
-    rows = [
-        _truth(i, at, edges[i], climbers.get(i), i in audited, controls, settings.audit)
-        for i, at in enumerate(branches)
-    ]
-    found = plain(
-        {
-            "model": model_entry(model),
-            "behavior": {"name": behavior.name, "sha256": manifest["behavior_sha256"]},
-            "settings": asdict(settings),
-            "gains": REACH,
-            "baseline": baseline,
-            "controls": controls,
-            **summary(rows),
-            "ladder_seconds": seconds,
-            "timing": clock.timing(),
-        }
-    )
-    if folder is not None:
-        write_rows(folder.path / BRANCHES, [row._asdict() for row in rows], SCHEMA)
-        write_json(folder.path / CENSUS, found)
-        folder.drop_parts()
-    return dict(found)
+    run = Run.open(manifest_of("census", model, behavior, asdict(settings)), out, progress)
+    if run.folder is not None and (run.folder.path / CensusResult.file).is_file():
+        return CensusResult.load(run.folder.path)
+    subject = Subject.of(model, behavior, settings.seed)
+    branches = both_poles(subject.ground, _neurons(subject.ground, settings))
+    ladders = _ladders(run, subject, branches, settings.texts)
+    climbed = climb_all(run, subject, _members(branches, ladders, settings), settings.controls)
+    result = _result(run, subject, settings, ladders, climbed)
+    if run.folder is not None:
+        rows = [branch.row() for branch in climbed.branches]
+        write_rows(run.folder.path / BRANCHES, rows, SCHEMA)
+        result.save(run.folder.path)
+        run.folder.drop_parts()
+    return result
 
 
-def _manifest(model: Model, behavior: Behavior, settings: CensusSettings) -> dict[str, Any]:
-    return {
-        "command": "census",
-        "model": model.name,
-        "model_sha256": model.sha256,
-        "behavior": behavior.name,
-        "behavior_sha256": behavior_sha256(behavior),
-        "settings": asdict(settings),
-        "code": code_version(),
-    }
-
-
-def _sites(model: Model, ground: Ground, settings: CensusSettings) -> list[Neuron]:
-    neurons = movable(model, ground.clean)
-    if settings.neurons is not None and settings.neurons < len(neurons):
-        neurons = sorted(random.Random(f"slice-{settings.seed}").sample(neurons, settings.neurons))
-    return [pole for neuron in neurons for pole in (neuron, neuron.opposite)]
-
-
-Edges = tuple[float | None, float | None]
+def _neurons(ground: Ground, settings: CensusSettings) -> list[Neuron]:
+    """Every neuron whose dose moves the stream, or a random slice of them in the same order."""
+    neurons = movable(ground.model, ground.stream)
+    if settings.neurons is None or settings.neurons >= len(neurons):
+        return neurons
+    return sorted(random.Random(f"slice-{settings.seed}").sample(neurons, settings.neurons))
 
 
 def _ladders(
-    model: Model,
-    behavior: Behavior,
-    ground: Ground,
-    branches: Sequence[Coordinate],
-    settings: CensusSettings,
-    folder: RunFolder | None,
-    clock: Clock,
-    seconds: dict[str, float],
-) -> list[Edges]:
-    """Forecast trigger and ceiling of every branch, part by part; `seconds` is told what each
-    ladder took.
-    """
-    schema = pa.schema(
-        [(name, pa.float64()) for name in ("trigger", "ceiling", "trigger_s", "ceiling_s")]
-    )
-    found: list[dict[str, Any]] = []
-    with clock.step("ladders", len(branches)) as bar:
-        for start in range(0, len(branches), PART):
-            some = branches[start : start + PART]
-            path = folder.part(f"ladders-{start // PART}") if folder is not None else None
-            rows = (
-                read_rows(path)
-                if path is not None and path.exists()
-                else _part(model, behavior, ground, some, settings)
-            )
-            if path is not None:
-                write_rows(path, rows, schema)
-            found += rows
-            bar.advance(len(some))
-    for name in seconds:
-        seconds[name] = sum(row[f"{name}_s"] for row in found)
-    return [(row["trigger"], row["ceiling"]) for row in found]
+    run: Run, subject: Subject, branches: Sequence[Coordinate], texts: int
+) -> list[Ladders]:
+    """Forecast trigger and ceiling of every branch; part by part, each stored."""
+    ladders: list[Ladders] = []
+    with run.clock.step("ladders", len(branches)) as bar:
+        for number, start in enumerate(range(0, len(branches), PART)):
+            part = branches[start : start + PART]
+            path = run.folder.part(f"ladders-{number}") if run.folder is not None else None
+            ladders += _part(subject, part, texts, path)
+            bar.advance(len(part))
+    return ladders
 
 
 def _part(
-    model: Model,
-    behavior: Behavior,
-    ground: Ground,
-    branches: Sequence[Coordinate],
-    settings: CensusSettings,
-) -> list[dict[str, float | None]]:
-    begun = cpu_seconds()
-    flips = triggers(model, behavior, branches)
+    subject: Subject, branches: Sequence[Coordinate], texts: int, path: Path | None
+) -> list[Ladders]:
+    """The ladders of one part, read back where they are stored already."""
+    if path is not None and path.exists():
+        return [Ladders(**row) for row in read_rows(path)]
+    ladders = _forecast(subject, branches, texts)
+    if path is not None:
+        schema = pa.schema([(name, pa.float64()) for name in Ladders._fields])
+        write_rows(path, [edges._asdict() for edges in ladders], schema)
+    return ladders
+
+
+def _forecast(subject: Subject, branches: Sequence[Coordinate], texts: int) -> list[Ladders]:
+    """Both ladders of a part; what they take counts for each of its branches alike."""
+    model, begun = subject.model, cpu_seconds()
+    flips = triggers(model, subject.behavior, branches)
     between = cpu_seconds()
-    lost = kl_ladder(model, branches, ground.text.first(settings.texts))
-    spent = {
-        "trigger_s": (between - begun) / len(branches),
-        "ceiling_s": (cpu_seconds() - between) / len(branches),
-    }
+    losses = kl_ladder(model, branches, subject.ground.text.first(texts))
+    trigger_s = (between - begun) / len(branches)
+    ceiling_s = (cpu_seconds() - between) / len(branches)
     return [
-        {"trigger": flip.gain, "ceiling": loss.gain, **spent}
-        for flip, loss in zip(flips, lost, strict=True)
+        Ladders(flip.gain, loss.gain, trigger_s, ceiling_s)
+        for flip, loss in zip(flips, losses, strict=True)
     ]
 
 
-def climb_all(
-    model: Model,
-    behavior: Behavior,
-    ground: Ground,
-    starts: dict[int, tuple[Coordinate, int]],
+def _members(
+    branches: Sequence[Coordinate], ladders: Sequence[Ladders], settings: CensusSettings
+) -> list[Member]:
+    """Every branch; one that crosses is measured for itself, one of the audit for 1 / share."""
+    count, share = len(branches), settings.audit
+    drawn = random.Random(f"audit-{settings.seed}").sample(range(count), round(share * count))
+    audited, members = set(drawn), []
+    for i, (branch, edges) in enumerate(zip(branches, ladders, strict=True)):
+        rung = 0 if i in audited else start_rung(edges.trigger)
+        if edges.trigger is not None:
+            members.append(Member(branch, "forecast", 1.0, rung, *edges[:2]))
+        elif i in audited:
+            members.append(Member(branch, "audit", 1 / share, rung, *edges[:2]))
+        else:
+            members.append(Member(branch, "rest", 0.0, None, *edges[:2]))
+    return members
+
+
+def _result(
+    run: Run,
+    subject: Subject,
     settings: CensusSettings,
-    folder: RunFolder | None,
-    clock: Clock,
-) -> tuple[dict[int, Climber], list[float | None], dict[str, Any]]:
-    """The climbers by their key, the smallest open gains of the controls, and what the undosed
-    model does.
-    """
-    measure = Measurement(
-        model,
-        behavior,
-        ground,
-        (behavior.horizon,),
-        folder,
-        salt=digest(_manifest(model, behavior, settings)),
-    )
-    undosed = measure(
-        "baseline", set_trials(model, behavior, "baseline", "undosed", (), behavior.confirmation)
-    )
-    leaking = {record.prompt for record in undosed if record.flipped(behavior.horizon)}
-    kept: list[Prompt] = [prompt for prompt in behavior.confirmation if prompt.id not in leaking]
-    if not kept:
-        raise RunFolderError(
-            f"behavior {behavior.name!r}: {model.name} flips every confirmation prompt undosed;"
-            " there is nothing to find"
-        )
-    climb = Climb(measure, model, behavior, kept)
-    climbers = {i: Climber(at, rung) for i, (at, rung) in starts.items()}
-    controls = [
-        Climber(coordinate(model, ground.clean, site), 0)
-        for site in control_sites(model, ground, settings)
-    ]
-    climb([*climbers.values(), *controls], clock)
-    shown = sum(record.at(behavior.horizon) == "unchanged" for record in undosed) / len(undosed)
-    return (
-        climbers,
-        [control.gain for control in controls],
-        {"rate": shown, "leak": len(leaking) / len(undosed), "n": len(undosed)},
-    )
-
-
-def control_sites(model: Model, ground: Ground, settings: CensusSettings) -> list[Branch]:
-    """Random neurons on a random pole and as many random directions, over all layers."""
-    rng = random.Random(f"controls-{settings.seed}")
-    neurons = movable(model, ground.clean)
-    drawn: list[Branch] = [
-        rng.choice((one, one.opposite))
-        for one in rng.sample(neurons, min(settings.controls, len(neurons)))
-    ]
-    return [
-        *drawn,
-        *(
-            random_direction(model, i % model.n_layers, i, settings.seed)
-            for i in range(settings.controls)
+    ladders: Sequence[Ladders],
+    climbed: Climbed,
+) -> CensusResult:
+    counts = open_counts(climbed.branches)
+    result = CensusResult(
+        schema_version=1,
+        model=model_entry(subject.model),
+        behavior=named(subject.behavior),
+        settings=settings,
+        gains=REACH,
+        baseline=climbed.baseline,
+        controls=tuple(climbed.controls),
+        **dict(counts),
+        ladder_seconds=LadderSeconds(
+            trigger=sum(edges.trigger_s for edges in ladders),
+            ceiling=sum(edges.ceiling_s for edges in ladders),
         ),
-    ]
-
-
-def _truth(
-    key: int,
-    at: Coordinate,
-    edges: Edges,
-    climber: Climber | None,
-    audited: bool,
-    controls: Sequence[float | None],
-    share: float,
-) -> Truth:
-    """A branch that crosses is always measured (weight 1); of the rest only the audit, each for 1 /
-    share of them.
-    """
-    source = "forecast" if edges[0] is not None else "audit" if audited else "rest"
-    weight = {"forecast": 1.0, "audit": 1 / share if share else 0.0, "rest": 0.0}[source]
-    return truth_of(str(at.branch), source, weight, edges, climber, controls)
-
-
-def truth_of(
-    name: str,
-    source: str,
-    weight: float,
-    edges: Edges,
-    climber: Climber | None,
-    controls: Sequence[float | None],
-) -> Truth:
-    """The row of a branch, climbed or not."""
-    if climber is None:
-        return Truth(name, source, None, *edges, None, 0.0, weight, None)
-    is_specific = specific(climber.gain, controls)
-    if climber.gain is None:
-        is_specific = False
-    return Truth(
-        name, source, climber.end, *edges, climber.gain, climber.flipped, weight, is_specific
+        provenance=Provenance.now(reference=subject.ground.reference.name, seed=settings.seed),
+        timing=run.clock.timing(),
     )
+    return CensusResult.of(result.plain())
 
 
-def summary(rows: Sequence[Truth]) -> dict[str, Any]:
-    """Counts of a census or a sample, and what its random part says of the branches that no
-    forecast or screen pointed to.
+def open_counts(branches: Sequence[MeasuredBranch]) -> OpenCounts:
+    """Counts of a census or a sample, and what its random part says of all others.
+
+    The others are the branches that no forecast or screen pointed to.
     """
-    audited = [row for row in rows if row.source in ("audit", "random")]
-    missed = sum(row.smallest_open_gain is not None for row in audited)
+    audited = [branch for branch in branches if branch.source in ("audit", "random")]
+    missed = sum(branch.smallest_open_gain is not None for branch in audited)
     rate = wilson(missed, len(audited))
-    opened = [row for row in rows if row.smallest_open_gain is not None]
-    return {
-        "branches": len(rows),
-        "sources": {
-            source: sum(row.source == source for row in rows)
-            for source in ("forecast", "audit", "rest", "screen", "random")
-        },
-        "open": len(opened),
-        "specific": sum(row.found for row in rows),
-        "smallest_open_gain": min(
-            (row.smallest_open_gain for row in opened if row.smallest_open_gain is not None),
-            default=None,
+    gains = [b.smallest_open_gain for b in branches if b.smallest_open_gain is not None]
+    sources = [branch.source for branch in branches]
+    return OpenCounts(
+        branches=len(branches),
+        sources={source: sources.count(source) for source in get_args(BranchSource)},
+        open=len(gains),
+        specific=sum(branch.relevant for branch in branches),
+        smallest_open_gain=min(gains, default=None),
+        missed=MissedRate(
+            rate=rate.value,
+            low=rate.low,
+            high=rate.high if missed else rule_of_three(len(audited)),
+            n=rate.n,
         ),
-        "missed": {
-            "rate": rate.value,
-            "low": rate.low,
-            "high": rate.high if missed else rule_of_three(len(audited)),
-            "n": rate.n,
-        },
-    }
+    )
 
 
-def read_census(
-    folder: Path, model: Model, behavior: Behavior
-) -> tuple[dict[str, Any], list[Truth]]:
-    """A finished census, or RunFolderError when it is of another model or behavior."""
-    found = read_json(folder / CENSUS)
-    asked = {"model": model.sha256, "behavior": behavior_sha256(behavior)}
-    for what, sha256 in asked.items():
-        if found[what]["sha256"] != sha256:
+def read_census(folder: Path, model: Model, behavior: Behavior) -> Census:
+    """A finished census; RunFolderError where it is of another model or behavior."""
+    result = CensusResult.load(folder)
+    for what, entry, sha256 in (
+        ("model", result.model, model.sha256),
+        ("behavior", result.behavior, behavior_sha256(behavior)),
+    ):
+        if entry.sha256 != sha256:
             raise RunFolderError(
-                f"--census {folder}: it is of another {what} ({found[what]['name']}); measure this"
-                " one with fulcra census"
+                f"--census {folder}: it is of another {what} ({entry.name}); measure this one with"
+                " fulcra census"
             )
-    return dict(found), [Truth(**row) for row in read_rows(folder / BRANCHES)]
+    return Census(result, [MeasuredBranch(**row) for row in read_rows(folder / BRANCHES)])

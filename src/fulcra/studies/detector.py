@@ -1,9 +1,11 @@
-"""One neuron as a detector of its behavior's prompts, beside what costs more (paper C): all
-thresholds from other prompts.
+"""One neuron as a detector of its behavior's prompts, beside detectors that cost more (paper C).
+
+All thresholds and weights come from other prompts than the figures.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,20 +18,39 @@ from fulcra.models import Model, load
 from fulcra.models.capture import last_residuals
 from fulcra.models.classifiers import guard_odds, is_classifier, load_classifier
 from fulcra.models.traces import traces
-from fulcra.protocol.runs import SCHEMA_VERSION, model_entry, versions
-from fulcra.store import plain
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.detector import DetectorResult, Estimate, Figures, PromptSet
+from fulcra.protocol.runs import model_entry
 from fulcra.types import Neuron
 
+SCHEMA_VERSION = 1
 Floats = NDArray[np.float64]
 GUARD_WORDS = ("unsafe", "safe")
 
 
-class Scored(NamedTuple):
-    """One detector's scores on the fit and on the scored prompts, larger for positives, and what
-    was chosen on the fit prompts.
+@dataclass(frozen=True, slots=True)
+class FitAndScore:
+    """Prompts that decide directions, weights and thresholds, and prompts that are scored."""
 
-    `threshold` is None where it is still to be found on the fit scores; trained detectors bring
-    their own.
+    fit: Labelled
+    score: Labelled
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Guard models by folder or hub id; a generative one says the first of `words` of positives."""
+
+    names: tuple[str, ...] = ()
+    words: tuple[str, str] = GUARD_WORDS
+    dtype: str | None = None
+
+
+class Scored(NamedTuple):
+    """One detector's scores on the fit and on the scored prompts, larger for positives.
+
+    `detail` is what was chosen on the fit prompts. `threshold` is None where it is still to be
+    found on the fit scores; trained detectors bring their own.
     """
 
     name: str
@@ -42,152 +63,141 @@ class Scored(NamedTuple):
 def detector(
     model: Model,
     neuron: Neuron,
-    fit: Labelled,
-    score: Labelled,
-    system: str | None = None,
-    guards: Sequence[str] = (),
-    guard_words: tuple[str, str] = GUARD_WORDS,
+    prompts: FitAndScore,
+    guards: Guards = Guards(),
     seed: int = 0,
-    dtype: str | None = None,
-) -> dict[str, Any]:
-    """The neuron, logistic regression on its layer's stream, a bag of words and any guards as
-    detectors of the same prompts.
+) -> DetectorResult:
+    """The neuron, a probe of its layer's stream, a bag of words and any guards as detectors.
 
-    Direction, threshold and weights come from `fit` alone, every figure from `score`; InputError
-    where they share a prompt. Cost: two clean passes over the prompts, and what the guards need.
+    Direction, threshold and weights come from `prompts.fit` alone, every figure from
+    `prompts.score`; InputError where they share a prompt. Cost: two clean passes over the prompts,
+    and what the guards need.
     """
+    fit, score = prompts.fit, prompts.score
     if shared := set(fit.texts) & set(score.texts):
         raise InputError(
             f"detector: {min(shared)!r} is in {fit.name} and in {score.name}; fit and score on"
             " different prompts"
         )
-    scored = [
-        neuron_scores(model, neuron, fit, score, system),
-        _stream(model, neuron.layer, fit, score, system),
-        _words(fit, score),
+    detectors = [
+        neuron_scores(model, neuron, prompts),
+        _stream(model, neuron.layer, prompts),
+        _words(prompts),
+        *(_guard(name, guards, prompts) for name in guards.names),
     ]
-    scored += [_guard(name, guard_words, fit, score, dtype) for name in guards]
-    content: dict[str, Any] = plain(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "command": "detect",
-            "model": model_entry(model),
-            "neuron": neuron.site,
-            "fit": fit.counts,
-            "score": score.counts,
-            "seed": seed,
-            "detectors": [figures(one, fit, score, seed) for one in scored],
-            "provenance": versions(),
-        }
+    result = DetectorResult(
+        schema_version=SCHEMA_VERSION,
+        command="detect",
+        model=model_entry(model),
+        neuron=neuron.site,
+        fit=prompt_set(fit),
+        score=prompt_set(score),
+        seed=seed,
+        detectors=tuple(figures(scored, prompts, seed) for scored in detectors),
+        provenance=Provenance.now(),
     )
-    return content
+    return DetectorResult.of(result.plain())
 
 
-def figures(one: Scored, fit: Labelled, score: Labelled, seed: int) -> dict[str, Any]:
+def prompt_set(prompts: Labelled) -> PromptSet:
+    """Labelled prompts as results hold them."""
+    return PromptSet.model_validate(prompts.counts)
+
+
+def figures(scored: Scored, prompts: FitAndScore, seed: int) -> Figures:
     """A detector's entry in a result: what it is, its threshold, every figure with its interval."""
-    threshold = (
-        best_threshold(one.fit, np.array(fit.labels)) if one.threshold is None else one.threshold
-    )
-    found = detection(one.score, np.array(score.labels), threshold, seed)
-    return {
-        "detector": one.name,
-        "detail": one.detail,
-        "threshold": threshold,
-        **{name: interval._asdict() for name, interval in found._asdict().items()},
+    threshold = scored.threshold
+    if threshold is None:
+        threshold = best_threshold(scored.fit, np.array(prompts.fit.labels))
+    intervals = detection(scored.score, np.array(prompts.score.labels), threshold, seed)
+    estimates = {
+        name: Estimate(value=value, low=low, high=high, n=n)
+        for name, (value, low, high, n) in intervals._asdict().items()
     }
+    return Figures(detector=scored.name, detail=scored.detail, threshold=threshold, **estimates)
 
 
-def neuron_scores(
-    model: Model, neuron: Neuron, fit: Labelled, score: Labelled, system: str | None = None
-) -> Scored:
-    """The neuron's largest activation over the post-instruction positions where it is higher on
-    positives, else minus its smallest.
+def neuron_scores(model: Model, neuron: Neuron, prompts: FitAndScore) -> Scored:
+    """The neuron's largest activation after the instruction, or minus its smallest.
 
-    Which of the two is decided on the fit prompts. A token its expert does not see counts as 0.
+    The largest where it is higher on the positives of the fit prompts. A token its expert does not
+    see counts as 0.
     """
-    seen = [_after_instruction(model, neuron, one.texts, system) for one in (fit, score)]
-    mean, labels = np.array([values.mean() for values in seen[0]]), np.array(fit.labels)
-    rises = mean[labels].mean() >= mean[~labels].mean()
-    scores = [
-        np.array([values.max() if rises else -values.min() for values in each]) for each in seen
-    ]
-    return Scored(
-        neuron.site,
-        scores[0],
-        scores[1],
-        "largest activation" if rises else "minus the smallest activation",
+    fit, score = (
+        _after_instruction(model, neuron, labelled.texts, prompts.system)
+        for labelled in (prompts.fit, prompts.score)
     )
+    means, labels = np.array([values.mean() for values in fit]), np.array(prompts.fit.labels)
+    rises = means[labels].mean() >= means[~labels].mean()
+    detail = "largest activation" if rises else "minus the smallest activation"
+    extremes = [
+        np.array([values.max() if rises else -values.min() for values in rows])
+        for rows in (fit, score)
+    ]
+    return Scored(neuron.site, extremes[0], extremes[1], detail)
 
 
 def _after_instruction(
     model: Model, neuron: Neuron, texts: Sequence[str], system: str | None
 ) -> list[Floats]:
+    """Activations at the tokens between the user's words and the reply, prompt by prompt."""
     rows = [model.prompt_ids(text, system) for text in texts]
-    found = zip(rows, traces(model, [neuron], rows), strict=True)
-    return [
-        values[0, -model.after_instruction(row) :].nan_to_num(0.0).double().numpy()
-        for row, values in found
-    ]
+    after = []
+    for row, values in zip(rows, traces(model, [neuron], rows), strict=True):
+        tail = values[0, -model.after_instruction(row) :]
+        after.append(tail.nan_to_num(0.0).double().numpy())
+    return after
 
 
-def _stream(model: Model, layer: int, fit: Labelled, score: Labelled, system: str | None) -> Scored:
+def _stream(model: Model, layer: int, prompts: FitAndScore) -> Scored:
     # scikit-learn takes a second to import, which no other command should pay
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    x, y = (_residuals(model, layer, one.texts, system) for one in (fit, score))
-    learnt = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, fit.labels)
-    name = f"logistic regression, stream of layer {layer}"
-    return Scored(
-        name,
-        learnt.decision_function(x),
-        learnt.decision_function(y),
-        "last prompt token, standardized, L2 with C = 1",
-        0.0,
+    fit, score = (
+        _residuals(model, layer, labelled.texts, prompts.system)
+        for labelled in (prompts.fit, prompts.score)
     )
+    name = f"logistic regression, stream of layer {layer}"
+    detail = "last prompt token, standardized, L2 with C = 1"
+    return Scored(name, *_probe(StandardScaler(), fit, score, prompts.fit.labels), detail, 0.0)
 
 
 def _residuals(model: Model, layer: int, texts: Sequence[str], system: str | None) -> Floats:
+    """The stream at the last prompt token, [prompt, d_model]."""
     batches = last_residuals(model, [model.prompt_ids(text, system) for text in texts])
     return torch.cat([batch[:, layer] for batch in batches]).double().numpy()
 
 
-def _words(fit: Labelled, score: Labelled) -> Scored:
+def _words(prompts: FitAndScore) -> Scored:
     from sklearn.feature_extraction.text import CountVectorizer
+
+    counts = CountVectorizer(token_pattern=r"\w+|[^\w\s]")
+    odds = _probe(counts, prompts.fit.texts, prompts.score.texts, prompts.fit.labels)
+    return Scored("bag of words", *odds, "counts, L2 with C = 1", 0.0)
+
+
+def _probe(
+    step: object, fit: Floats | Sequence[str], score: Floats | Sequence[str], labels: Sequence[bool]
+) -> tuple[Floats, Floats]:
+    """Log-odds on both sets by logistic regression, fitted to the first one after `step`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    learnt = make_pipeline(
-        CountVectorizer(token_pattern=r"\w+|[^\w\s]"), LogisticRegression(max_iter=2000)
-    ).fit(fit.texts, fit.labels)
-    return Scored(
-        "bag of words",
-        learnt.decision_function(fit.texts),
-        learnt.decision_function(score.texts),
-        "counts, L2 with C = 1",
-        0.0,
-    )
+    probe = make_pipeline(step, LogisticRegression(max_iter=2000)).fit(fit, labels)
+    return probe.decision_function(fit), probe.decision_function(score)
 
 
-def _guard(
-    name: str, words: tuple[str, str], fit: Labelled, score: Labelled, dtype: str | None
-) -> Scored:
-    """A guard by its folder or hub id; of a classifier the label that tells the fit prompts apart
-    best.
-    """
+def _guard(name: str, guards: Guards, prompts: FitAndScore) -> Scored:
+    """A guard's scores; of a classifier the label that tells the fit prompts apart best."""
+    sets = (prompts.fit.texts, prompts.score.texts)
     if not is_classifier(name):
-        guard = load(name, dtype)
-        odds = [guard_odds(guard, one.texts, words).double().numpy() for one in (fit, score)]
-        return Scored(
-            guard.name, odds[0], odds[1], f"log-odds of {words[0]!r} against {words[1]!r}"
-        )
-    classifier, labels = load_classifier(name), np.array(fit.labels)
-    seen, told = (classifier.log_probs(one.texts).double().numpy() for one in (fit, score))
-    label = max(range(seen.shape[1]), key=lambda i: detection(seen[:, i], labels, 0.0).auroc.value)
-    return Scored(
-        classifier.name,
-        seen[:, label],
-        told[:, label],
-        f"log-probability of {classifier.labels[label]!r}",
-    )
+        guard = load(name, guards.dtype)
+        fit, score = (guard_odds(guard, texts, guards.words).double().numpy() for texts in sets)
+        first, second = guards.words
+        return Scored(guard.name, fit, score, f"log-odds of {first!r} against {second!r}")
+    classifier, labels = load_classifier(name), np.array(prompts.fit.labels)
+    fit, score = (classifier.log_probs(texts).double().numpy() for texts in sets)
+    areas = [detection(column, labels, 0.0).auroc.value for column in fit.T]
+    best = int(np.argmax(areas))
+    detail = f"log-probability of {classifier.labels[best]!r}"
+    return Scored(classifier.name, fit[:, best], score[:, best], detail)

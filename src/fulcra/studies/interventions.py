@@ -1,31 +1,33 @@
-"""The papers' central comparison: every kind of intervention at matched behavior change, on the
-neurons of one audit.
-"""
+"""Every kind of intervention at matched change of behavior, on the neurons of audits."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fulcra.behaviors import behavior_sha256, load_behavior
-from fulcra.errors import InputError
 from fulcra.formulas.intervals import wilson
 from fulcra.ladders.kl_ladder import TEXTS, edit_divergences
 from fulcra.ladders.trigger_ladder import GAINS
-from fulcra.models import Model, ablate_direction, add_mlp, anchor, load, pin, scale
+from fulcra.models import ablate_direction, add_mlp, anchor, pin, scale
+from fulcra.models.activations import natural_extent
 from fulcra.models.anchors import anchor_gaps
-from fulcra.models.capture import natural_extent
-from fulcra.models.coordinate import coordinate
-from fulcra.protocol import Trial, set_trials
+from fulcra.protocol.draw import both_poles
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock, Progress, Silent
-from fulcra.protocol.subject import Ground, in_tokens_of, prepare
+from fulcra.protocol.results.audit import AuditResult
+from fulcra.protocol.results.interventions import (
+    InterventionRow,
+    InterventionsResult,
+    ModelProvenance,
+)
+from fulcra.protocol.source import Sources, reopened_behaviors, reopened_model
+from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import Trial, set_trials
 from fulcra.screens.directions import against, difference_directions, mlp_differences
-from fulcra.store import AUDIT, plain, read_json
-from fulcra.studies.effects.other_text import kl_per_token, mean
+from fulcra.studies.effects.other_text import Items, kl_per_token, mean
 from fulcra.studies.effects.sets import confirmed
 from fulcra.studies.effects.study import effects_provenance, measured
-from fulcra.types import Behavior, Edits, Neuron, Op
+from fulcra.types import Edits, Neuron, Op, Prompt
 
 SCHEMA_VERSION = 1
 #: The matched change of behavior: half of the selection prompts flip.
@@ -36,6 +38,7 @@ MULTIPLES = (-4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0)
 ANCHOR_KS = (1.0, 2.0)
 #: Multiples of the mean difference of MLP outputs, at every layer.
 MLP_DOSES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+Advance = Callable[[int], None]
 
 
 class Option(NamedTuple):
@@ -48,8 +51,9 @@ class Option(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The option taken of one kind, by the selection prompts alone; `matched` where it reaches the
-    target there.
+    """The option taken of one kind, by the selection prompts alone.
+
+    `matched` where it reaches the target there.
     """
 
     option: Option
@@ -58,223 +62,188 @@ class Chosen(NamedTuple):
 
 
 def interventions(
-    folders: Sequence[Path], seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
-    """The comparison on the audited neurons of some runs: rows of every kind of intervention, and
-    of no intervention.
+    folders: Sequence[Path],
+    seed: int = 0,
+    sources: Sources = Sources(),
+    progress: Progress | None = None,
+) -> InterventionsResult:
+    """The comparison on the audited neurons of some runs, with a row for no intervention.
 
     Sites and doses are chosen on the selection split, figures are of the confirmation prompts.
-    Cost: about 6,000 short rollouts a run for selection.
+    `sources` replace what a run remembers of its model and behavior. Cost: about 6,000 short
+    rollouts a run for selection.
     """
-    clock, rows, provenances = Clock(progress or Silent()), [], []
-    for folder in folders:
-        model, behavior, neurons = audited(folder)
+    clock = Clock(progress or Silent())
+    rows: list[InterventionRow] = []
+    provenance: list[ModelProvenance] = []
+    behaviors = reopened_behaviors(folders, sources.behaviors)
+    for folder, behavior in zip(folders, behaviors, strict=True):
+        model = reopened_model(folder, sources)
         with clock.step(f"{model.name}: ground", 0):
-            ground = prepare(model, behavior, seed)
-        options = every_option(model, behavior, ground, neurons)
+            subject = Subject.of(model, behavior, seed)
+        options = every_option(subject, screened_neurons(folder))
         with clock.step("selection", len(options) * len(behavior.selection)) as bar:
-            chosen = choose(model, behavior, ground, options, bar.advance)
+            chosen = choose(subject, options, bar.advance)
         with clock.step("confirmation", 1 + len(chosen)) as bar:
-            rows += confirm(model, behavior, ground, chosen, seed, bar.advance)
-        provenances.append(
-            {"model": model.name, "model_sha256": model.sha256, **effects_provenance(ground, seed)}
-        )
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "target": TARGET,
-        "rows": plain(rows),
-        "provenance": plain(provenances),
-        "timing": clock.timing(),
-    }
-
-
-def audited(folder: Path) -> tuple[Model, Behavior, list[Neuron]]:
-    """The model, the behavior and the screened neurons of a finished run; InputError where they are
-    not the ones it had.
-    """
-    found = read_json(folder / AUDIT)
-    model, behavior = load(found["model"]["name"]), load_behavior(found["behavior"]["name"])
-    if (
-        model.sha256 != found["model"]["sha256"]
-        or behavior_sha256(behavior) != found["behavior"]["sha256"]
-    ):
-        raise InputError(
-            f"run {folder}: was made of another {model.name} or {behavior.name} than there is now;"
-            " audit it anew"
-        )
-    screened = (
-        Neuron.parse(entry["neuron"]) for entry in found["neurons"] if entry["source"] == "screen"
+            rows += confirm(subject, chosen, bar.advance)
+        made = effects_provenance(subject.ground, seed).plain()
+        weights = {"model": model.name, "model_sha256": model.sha256}
+        provenance.append(ModelProvenance.model_validate(weights | made))
+    result = InterventionsResult(
+        schema_version=SCHEMA_VERSION,
+        target=TARGET,
+        rows=tuple(rows),
+        provenance=tuple(provenance),
+        timing=clock.timing(),
     )
-    return model, in_tokens_of(model, behavior), list(dict.fromkeys(screened))
+    return InterventionsResult.of(result.plain())
 
 
-def every_option(
-    model: Model, behavior: Behavior, ground: Ground, neurons: Sequence[Neuron]
-) -> list[Option]:
+def screened_neurons(folder: Path) -> list[Neuron]:
+    """The neurons that a finished run had screened, once each, as they stand there."""
+    branches = AuditResult.load(folder).neurons
+    screened = (Neuron.parse(branch.neuron) for branch in branches if branch.source == "screen")
+    return list(dict.fromkeys(screened))
+
+
+def every_option(subject: Subject, neurons: Sequence[Neuron]) -> list[Option]:
     """Every kind of intervention at every site and dose it is tried at."""
-    return [
-        *_neuron_options(model, behavior, ground, neurons),
-        *_added(model, ground, neurons),
-        *_directions(model, behavior, ground),
-    ]
+    return [*_held(subject, neurons), *_added(subject, neurons), *_directions(subject)]
 
 
-def _neuron_options(
-    model: Model, behavior: Behavior, ground: Ground, neurons: Sequence[Neuron]
-) -> Iterable[Option]:
-    positive, negative = (
-        [model.prompt_ids(p.text, behavior.system) for p in some]
-        for some in (behavior.positive, behavior.negative)
-    )
-    extent = natural_extent(
-        model,
-        [p + r for p, r in zip(ground.text.prompts, ground.text.replies, strict=True)]
-        + positive
-        + negative,
-    )
+def _held(subject: Subject, neurons: Sequence[Neuron]) -> Iterator[Option]:
+    """Every neuron scaled, pinned and anchored."""
+    model, behavior, text = subject.model, subject.behavior, subject.ground.text
+    positive, negative = _ids(subject, behavior.positive), _ids(subject, behavior.negative)
+    generic = [ids + reply for ids, reply in zip(text.prompts, text.replies, strict=True)]
+    extent = natural_extent(model, [*generic, *positive, *negative])
     gaps = anchor_gaps(model, neurons, positive, negative)
     for neuron, gap in zip(neurons, gaps, strict=True):
+        for factor in FACTORS:
+            yield Option("scale", neuron.site, factor, (scale(neuron, factor),))
         size = float(extent[neuron.layer, model.slot(neuron)])
-        yield from (
-            Option("scale", neuron.site, factor, (scale(neuron, factor),)) for factor in FACTORS
-        )
-        yield from (
-            Option("pin", neuron.site, multiple * size, (pin(neuron, multiple * size),))
-            for multiple in MULTIPLES
-        )
-        bounds = [multiple * size for multiple in MULTIPLES if multiple * size * gap != 0]
-        yield from (
-            Option("anchor", f"{neuron.site} k {k:g}", m, (anchor(neuron, m, gap, k),))
-            for m in bounds
-            for k in ANCHOR_KS
-        )
+        values = [multiple * size for multiple in MULTIPLES]
+        for value in values:
+            yield Option("pin", neuron.site, value, (pin(neuron, value),))
+        yield from _anchored(neuron, values, gap)
 
 
-def _added(model: Model, ground: Ground, neurons: Sequence[Neuron]) -> Iterable[Option]:
-    for neuron in neurons:
-        for branch in (neuron, neuron.opposite):
-            at = coordinate(model, ground.clean, branch)
-            yield from (
-                Option("add", str(branch), gain, (at.dose(gain),))
-                for gain in GAINS[: at.rungs(GAINS)]
-            )
+def _anchored(neuron: Neuron, values: Sequence[float], gap: float) -> Iterator[Option]:
+    for bound in values:
+        for k in ANCHOR_KS if bound * gap != 0 else ():
+            site, edits = f"{neuron.site} k {k:g}", (anchor(neuron, bound, gap, k),)
+            yield Option("anchor", site, bound, edits)
 
 
-def _directions(model: Model, behavior: Behavior, ground: Ground) -> Iterable[Option]:
-    for direction in difference_directions(model, behavior):
+def _ids(subject: Subject, prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
+    system = subject.behavior.system
+    return [subject.model.prompt_ids(prompt.text, system) for prompt in prompts]
+
+
+def _added(subject: Subject, neurons: Sequence[Neuron]) -> Iterator[Option]:
+    """Every neuron dosed additively on both poles."""
+    for coordinate in both_poles(subject.ground, neurons):
+        for gain in GAINS[: coordinate.rungs(GAINS)]:
+            yield Option("add", str(coordinate.branch), gain, (coordinate.dose(gain),))
+
+
+def _directions(subject: Subject) -> Iterator[Option]:
+    """The contrast's directions ablated, added layer by layer, and added at every MLP."""
+    for direction in difference_directions(subject.model, subject.behavior):
         yield Option("ablate_direction", str(direction), 1.0, (ablate_direction(direction),))
-        at = coordinate(model, ground.clean, against(direction))
-        yield from (Option("add_vector", str(at.branch), gain, (at.dose(gain),)) for gain in GAINS)
-    everywhere = [against(direction) for direction in mlp_differences(model, behavior)]
-    yield from (
-        Option("add_mlp", "every layer", dose, tuple(add_mlp(one, dose) for one in everywhere))
-        for dose in MLP_DOSES
-    )
+        coordinate = subject.coordinate(against(direction))
+        for gain in GAINS:
+            edits = (coordinate.dose(gain),)
+            yield Option("add_vector", str(coordinate.branch), gain, edits)
+    everywhere = [against(each) for each in mlp_differences(subject.model, subject.behavior)]
+    for multiple in MLP_DOSES:
+        added = tuple(add_mlp(direction, multiple) for direction in everywhere)
+        yield Option("add_mlp", "every layer", multiple, added)
 
 
 def choose(
-    model: Model,
-    behavior: Behavior,
-    ground: Ground,
-    options: Sequence[Option],
-    advance: Callable[[int], None] = lambda done: None,
+    subject: Subject, options: Sequence[Option], advance: Advance = lambda done: None
 ) -> list[Chosen]:
-    """Of each kind the option that reaches the target on the selection prompts at the least
-    divergence on generic text.
+    """Of each kind the option that flips enough selection prompts at the least divergence.
 
-    Where none reaches it, the one that flips most prompts (of equals, the one with the least
-    divergence).
+    The divergence is that of generic text. Where none reaches the target, the option that flips
+    most prompts; of equals, the one with the least divergence.
     """
-    measure = Measurement(model, behavior, ground, (behavior.horizon,), None, salt="")
-    records = measure(
-        "selection",
-        [trial for option in options for trial in _trials(model, behavior, option)],
-        advance,
-    )
-    count = len(behavior.selection)
-    rates = [
-        sum(r.flipped(behavior.horizon) for r in records[i * count : (i + 1) * count]) / count
-        for i in range(len(options))
-    ]
-    return [
-        _best(model, ground, options, rates, kind)
-        for kind in dict.fromkeys(option.intervention for option in options)
-    ]
+    trials = [trial for option in options for trial in _trials(subject, option)]
+    records = Measurement(subject)("selection", trials, advance)
+    horizon, count = subject.behavior.horizon, len(subject.behavior.selection)
+    flips = [record.flipped(horizon) for record in records]
+    rates = [sum(flips[i : i + count]) / count for i in range(0, len(flips), count)]
+    kinds = dict.fromkeys(option.intervention for option in options)
+    return [_best(subject, options, rates, kind) for kind in kinds]
 
 
-def _trials(model: Model, behavior: Behavior, option: Option) -> list[Trial]:
-    trials = set_trials(model, behavior, "selection", option.site, option.edits, behavior.selection)
+def _trials(subject: Subject, option: Option) -> list[Trial]:
+    prompts = subject.behavior.selection
+    trials = set_trials(subject, "selection", option.site, option.edits, prompts)
     return [replace(trial, op=option.intervention, dose=option.dose) for trial in trials]
 
 
-def _best(
-    model: Model, ground: Ground, options: Sequence[Option], rates: Sequence[float], kind: Op
-) -> Chosen:
-    mine = [
-        (option, rate)
-        for option, rate in zip(options, rates, strict=True)
-        if option.intervention == kind
-    ]
-    highest = max(rate for _, rate in mine)
-    level = min(TARGET, highest)
-    enough = [(option, rate) for option, rate in mine if rate >= level]
+def _best(subject: Subject, options: Sequence[Option], rates: Sequence[float], kind: Op) -> Chosen:
+    rated = zip(options, rates, strict=True)
+    ours = [(option, rate) for option, rate in rated if option.intervention == kind]
+    highest = max(rate for _, rate in ours)
+    enough = [(option, rate) for option, rate in ours if rate >= min(TARGET, highest)]
+    costs = [0.0] * len(enough)
     if len(enough) > 1 and highest > 0:
-        costs = edit_divergences(
-            model, [option.edits for option, _ in enough], ground.text.first(TEXTS)
-        ).tolist()
-    else:
-        costs = [0.0] * len(enough)
+        sets, text = [option.edits for option, _ in enough], subject.ground.text.first(TEXTS)
+        costs = edit_divergences(subject.model, sets, text).tolist()
     option, rate = enough[min(range(len(enough)), key=costs.__getitem__)]
     return Chosen(option, rate, rate >= TARGET)
 
 
 def confirm(
-    model: Model,
-    behavior: Behavior,
-    ground: Ground,
-    chosen: Sequence[Chosen],
-    seed: int,
-    advance: Callable[[int], None] = lambda done: None,
-) -> list[dict[str, Any]]:
-    """The rows of one model: no intervention first, then each chosen one; prompts that flip undosed
-    are left out of rates.
+    subject: Subject, chosen: Sequence[Chosen], advance: Advance = lambda done: None
+) -> list[InterventionRow]:
+    """The rows of one model: no intervention first, then each chosen one.
+
+    Prompts that flip undosed are left out of the rates of interventions.
     """
-    leaking = {
-        r.prompt for r in confirmed(model, behavior, ground, ()) if r.flipped(behavior.horizon)
-    }
+    horizon = subject.behavior.horizon
+    leaking = {record.prompt for record in confirmed(subject, ()) if record.flipped(horizon)}
     rows = []
-    for one in (None, *chosen):
-        edits = () if one is None else one.option.edits
-        figures = measured(model, behavior, ground, edits, seed)
-        flips = {
-            prompt: flipped
-            for prompt, flipped in figures["behavior_rate"].items()
-            if one is None or prompt not in leaking
-        }
-        rate = wilson(round(sum(flips.values())), len(flips))
-        reach = mean(
-            {prompt: value for prompt, value in figures["reach"].items() if prompt in flips}
-        )
-        rows.append(
-            {
-                "model": model.name,
-                "behavior": behavior.name,
-                "intervention": "none" if one is None else one.option.intervention,
-                "site": "" if one is None else one.option.site,
-                "dose": 0.0 if one is None else one.option.dose,
-                "matched": one is not None and one.matched,
-                "selection_rate": None if one is None else one.selection_rate,
-                "behavior_rate": rate.value,
-                "low": rate.low,
-                "high": rate.high,
-                "n": rate.n,
-                "reach": reach,
-                **{name: mean(figures.get(name)) for name in FIGURES},
-                "kl_per_token": kl_per_token(model, ground, edits),
-            }
-        )
+    for choice in (None, *chosen):
+        edits = () if choice is None else choice.option.edits
+        figures = measured(subject, edits)
+        if choice is not None:
+            for name in ("behavior_rate", "reach"):
+                figures[name] = _without(figures[name], leaking)
+        rows.append(_row(subject, choice, figures, kl_per_token(subject.ground, edits)))
         advance(1)
     return rows
+
+
+def _without(items: Items, prompts: set[str]) -> Items:
+    return {prompt: value for prompt, value in items.items() if prompt not in prompts}
+
+
+def _row(
+    subject: Subject, choice: Chosen | None, figures: Mapping[str, Items], divergence: float
+) -> InterventionRow:
+    option = choice.option if choice else None
+    flips = figures["behavior_rate"].values()
+    rate = wilson(round(sum(flips)), len(flips))
+    return InterventionRow(
+        model=subject.model.name,
+        behavior=subject.behavior.name,
+        intervention=option.intervention if option else "none",
+        site=option.site if option else "",
+        dose=option.dose if option else 0.0,
+        matched=choice.matched if choice else False,
+        selection_rate=choice.selection_rate if choice else None,
+        behavior_rate=rate.value,
+        low=rate.low,
+        high=rate.high,
+        n=rate.n,
+        reach=mean(figures["reach"]),
+        **{name: mean(figures.get(name)) for name in FIGURES},
+        kl_per_token=divergence,
+    )
 
 
 #: What else is measured of every row.

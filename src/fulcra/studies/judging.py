@@ -1,102 +1,84 @@
-"""A finished run judged again: its stored completions at every horizon, other judges, and how far
-they agree.
-"""
+"""A finished run judged again: its completions at every horizon, other judges, their agreement."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from fulcra.behaviors import behavior_sha256, built_in, load_behavior
 from fulcra.errors import InputError, RunFolderError
-from fulcra.judges.judge import Judge, Price
-from fulcra.protocol import Record
-from fulcra.protocol.measure import records_of
-from fulcra.protocol.opinions import (
-    RUN,
-    Completions,
-    Opinion,
-    agreement,
-    completions_of,
-    disagreements,
-    judge_entry,
-    labels_at,
-    opinion,
-    seated,
-    share,
-)
+from fulcra.judges.judge import Judge
+from fulcra.protocol.completions import Completions, completions_of
+from fulcra.protocol.opinions import Opinion, Opinions, Panel
 from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.records import CEILING, Record, records_of
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.judging import HorizonOutcomes, JudgingResult
 from fulcra.store import (
     AUDIT,
     MANIFEST,
     ROLLOUTS,
     TEXTS,
     digest,
-    plain,
     read_json,
     read_rows,
-    write_json,
     write_rows,
 )
 from fulcra.types import OUTCOMES, Behavior, Finding
 
 SCHEMA_VERSION = 2
-JUDGEMENTS = "judgements.json"
 #: The stages behind headline numbers; on generic prompts ("ceiling") there is no behavior to judge.
 STAGES = ("baseline", "confirmation")
-_COLUMNS = ("stage", "branch", "op", "prompt", "text_hash", "run", "outcome", "evidence", "quote")
 SCHEMA = pa.schema(
-    [*((name, pa.string()) for name in _COLUMNS), ("dose", pa.float64()), ("horizon", pa.int64())]
+    [
+        *((name, pa.string()) for name in ("stage", "branch", "op", "prompt", "text_hash")),
+        *((name, pa.string()) for name in ("run", "outcome", "evidence", "quote")),
+        ("dose", pa.float64()),
+        ("horizon", pa.int64()),
+    ]
 )
+#: What stands for a rollout whose completion no judge was asked about.
+NOT_ASKED = Finding(None, "not asked: the run's own outcome stands")
 
 
 class Stored(NamedTuple):
-    """The rollouts of a run that can be judged, at which horizons, and the salt of its hashes."""
+    """The rollouts of a run that can be judged, of which stages, and the salt of its hashes."""
 
-    found: Completions
+    completions: Completions
     stages: tuple[str, ...]
-    horizons: tuple[int, ...]
     salt: str
 
 
 def judge_run(
     folder: Path,
     behavior: Behavior,
-    judges: Sequence[Judge],
+    panel: Panel,
     stages: Sequence[str] = STAGES,
     horizons: Sequence[int] | None = None,
-    send_sensitive: bool = False,
-    prices: Mapping[str, Price] | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Judges the stored rollouts of a finished run; writes judgements.json and one table a judge
-    beside the run's own files.
+) -> JudgingResult:
+    """What judges find of the stored rollouts of a finished run; saved beside the run's own files.
 
-    `behavior` is the one audited (`audited_behaviors`); `horizons` are by default all at which the
-    texts can be cut; `prices` go by judge. Answers of models are kept on disk, so that an
-    interrupted call goes on. Cost: one question a judge and distinct completion that the run calls
-    neither unscored nor collapsed.
+    That is judgements.json and one table a judge. `behavior` is the one audited
+    (`protocol.source.reopened_behaviors`); `horizons` are by default all at which the texts can be
+    cut. Answers of models are kept on disk, so that an interrupted call goes on. Cost: one question
+    a judge and distinct completion that the run calls neither unscored nor collapsed.
     """
     clock = Clock(progress or Silent())
     stored = stored_rollouts(folder, behavior, stages, horizons)
-    opinions = []
-    for judge in seated(judges, behavior, stored.salt, send_sensitive):
-        with clock.step(judge.name, len(stored.found.items)) as bar:
-            opinions.append(opinion(judge, stored.found, bar))
-    for given in opinions:
-        write_rows(folder / _file_name(given.judge), _rows(stored.found, given), SCHEMA)
-    made: dict[str, Any] = plain(_summary(stored, opinions, prices or {}))
-    write_json(folder / JUDGEMENTS, made)
-    return made
+    seated = panel.seated(behavior, stored.salt)
+    opinions = seated.opinions(stored.completions, clock)
+    for opinion in opinions.opinions:
+        rows = _rows(stored.completions, opinion)
+        write_rows(folder / _file_name(opinion.judge), rows, SCHEMA)
+    result = _result(stored, opinions)
+    result.save(folder)
+    return result
 
 
 def _file_name(judge: Judge) -> str:
-    """The judge's own table, other for the same name with another model, address or rules behind
-    it.
-    """
+    """The judge's own table, another where other rules, models or addresses are behind its name."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", judge.name)
     return f"judgements-{name}-{digest(dict(judge.identity))[:8]}.parquet"
 
@@ -108,54 +90,21 @@ def stored_rollouts(
     horizons: Sequence[int] | None = None,
 ) -> Stored:
     """What the folder of a finished run holds to be judged."""
+    require_run(folder)
     every = records_of(read_rows(folder / ROLLOUTS))
-    if unknown := set(stages) - {record.stage for record in every} | {
-        stage for stage in stages if stage == "ceiling"
-    }:
-        there = ", ".join(
-            dict.fromkeys(record.stage for record in every if record.stage != "ceiling")
-        )
+    there = dict.fromkeys(record.stage for record in every if record.stage != CEILING)
+    if absent := set(stages) - there.keys():
         raise InputError(
-            f"--stage {min(unknown)}: nothing of it to judge in {folder}; it has {there}"
+            f"--stage {min(absent)}: nothing of it to judge in {folder}; it has {', '.join(there)}"
         )
     records = [record for record in every if record.stage in stages]
-    taken = _horizons(folder, records, horizons)
-    found = completions_of(behavior, records, taken, _words(folder, behavior, records))
-    return Stored(found, tuple(stages), taken, digest(read_json(folder / MANIFEST)))
+    horizons = _horizons(folder, records, horizons)
+    completions = completions_of(behavior, records, horizons, _words(folder, behavior, records))
+    return Stored(completions, tuple(stages), digest(read_json(folder / MANIFEST)))
 
 
-def audited_behaviors(folders: Sequence[Path], named: Sequence[str] = ()) -> list[Behavior]:
-    """The behavior that each run audited, in its own world: of these names or files the one with
-    its hash, else the built-in.
-    """
-    found = [_audited(folder, named) for folder in folders]
-    if unused := set(named) - {name for name, _ in found}:
-        runs = ", ".join(map(str, folders))
-        raise InputError(
-            f"--behavior {min(unused)}: not what {runs} audited; give the audited file, unchanged"
-            " since"
-        )
-    return [behavior for _, behavior in found]
-
-
-def _audited(folder: Path, named: Sequence[str]) -> tuple[str, Behavior]:
-    _require_run(folder)
-    sha256, audited = (
-        read_json(folder / MANIFEST)["behavior_sha256"],
-        read_json(folder / AUDIT)["behavior"],
-    )
-    own = audited["name"]
-    for name in (*named, *([own] if built_in(own) else ())):
-        behavior = load_behavior(name, own.partition("@")[2] or None)
-        if behavior_sha256(behavior) == sha256:
-            return name, replace(behavior, sensitive=behavior.sensitive or audited["sensitive"])
-    raise InputError(
-        f"{folder}: audited another version of {own} than is known here; give its file with"
-        " --behavior, unchanged since"
-    )
-
-
-def _require_run(folder: Path) -> None:
+def require_run(folder: Path) -> None:
+    """RunFolderError unless the folder holds a finished run with its rollouts."""
     missing = [name for name in (AUDIT, ROLLOUTS, MANIFEST) if not (folder / name).is_file()]
     if missing:
         raise RunFolderError(
@@ -164,26 +113,24 @@ def _require_run(folder: Path) -> None:
 
 
 def _horizons(
-    folder: Path, records: Iterable[Record], asked: Sequence[int] | None
+    folder: Path, records: Iterable[Record], wanted: Sequence[int] | None
 ) -> tuple[int, ...]:
-    """The horizons to judge at: those asked for, or all at which the texts can be cut."""
-    known = tuple(dict.fromkeys(horizon for record in records for horizon in record.horizons))
-    there = known if all(record.cuts for record in records) else known[-1:]
-    if unknown := set(asked or ()) - set(there):
-        why = (
-            ""
-            if there == known
-            else " (its texts were stored before they could be cut; audit again)"
-        )
+    """The horizons to judge at: those wanted, or all at which the texts can be cut."""
+    every = tuple(dict.fromkeys(horizon for record in records for horizon in record.horizons))
+    there = every if all(record.cuts for record in records) else every[-1:]
+    if absent := set(wanted or ()) - set(there):
+        why = " (its texts were stored before they could be cut; audit again)"
         raise InputError(
-            f"--horizon {min(unknown)}: {folder} can be judged at {', '.join(map(str, there))}{why}"
+            f"--horizon {min(absent)}: {folder} can be judged at {', '.join(map(str, there))}"
+            f"{'' if there == every else why}"
         )
-    return tuple(horizon for horizon in there if not asked or horizon in asked)
+    return tuple(horizon for horizon in there if not wanted or horizon in wanted)
 
 
 def _words(folder: Path, behavior: Behavior, records: Iterable[Record]) -> dict[str, str]:
-    """The completions by their hash, from the table or, of a sensitive behavior, from the private
-    file.
+    """The completions by their hash, from the table; of a sensitive behavior from the private file.
+
+    InputError where the texts of a sensitive behavior were not kept.
     """
     if not behavior.sensitive:
         return {record.text_hash: record.text for record in records}
@@ -195,59 +142,52 @@ def _words(folder: Path, behavior: Behavior, records: Iterable[Record]) -> dict[
     return {row["text_hash"]: row["text"] for row in read_rows(folder / TEXTS)}
 
 
-def _rows(found: Completions, given: Opinion) -> list[dict[str, Any]]:
-    rows = []
-    for cut in found.cuts:
-        finding = (
-            Finding(None, "not asked: the run's own outcome stands")
-            if cut.item is None
-            else given.findings[cut.item]
+def _rows(completions: Completions, opinion: Opinion) -> list[dict[str, str | float | int]]:
+    """The table of one judge: a row for each rollout and horizon."""
+    rows: list[dict[str, str | float | int]] = []
+    for cut in completions.cuts:
+        record, finding = cut.record, NOT_ASKED
+        if cut.item is not None:
+            finding = opinion.findings[cut.item]
+        rows.append(
+            {
+                "stage": record.stage,
+                "branch": record.branch,
+                "op": record.op,
+                "dose": record.dose,
+                "prompt": record.prompt,
+                "text_hash": record.text_hash,
+                "horizon": cut.horizon,
+                "run": cut.outcome,
+                "outcome": opinion.outcome(cut),
+                "evidence": finding.evidence,
+                "quote": finding.quote,
+            }
         )
-        kept = {
-            name: getattr(cut.record, name)
-            for name in ("stage", "branch", "op", "dose", "prompt", "text_hash")
-        }
-        said = {
-            "run": cut.outcome,
-            "outcome": given.outcome(cut),
-            "evidence": finding.evidence,
-            "quote": finding.quote,
-        }
-        rows.append({**kept, "horizon": cut.horizon, **said})
     return rows
 
 
-def _summary(
-    stored: Stored, opinions: Sequence[Opinion], prices: Mapping[str, Price]
-) -> dict[str, Any]:
-    found = stored.found
-    labels = {horizon: labels_at(found, opinions, horizon) for horizon in stored.horizons}
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "behavior": found.behavior.name,
-        "labels": {outcome: found.behavior.label(outcome) for outcome in OUTCOMES},
-        "stages": list(stored.stages),
-        "horizons": list(stored.horizons),
-        "rollouts": len(found.cuts) // len(stored.horizons),
-        "completions": len(found.items),
-        "judges": [
-            {"name": RUN},
-            *(judge_entry(given, prices.get(given.judge.name)) for given in opinions),
-        ],
-        "outcomes": [_outcomes(found, opinions, horizon) for horizon in stored.horizons],
-        "agreement": [
-            {"horizon": horizon, **agreement(given)} for horizon, given in labels.items()
-        ],
-        "disagreements": [
-            row for horizon, given in labels.items() for row in disagreements(found, given, horizon)
-        ],
-    }
+def _result(stored: Stored, opinions: Opinions) -> JudgingResult:
+    completions, behavior = stored.completions, stored.completions.behavior
+    horizons = completions.horizons
+    result = JudgingResult(
+        schema_version=SCHEMA_VERSION,
+        behavior=behavior.name,
+        labels={outcome: behavior.label(outcome) for outcome in OUTCOMES},
+        stages=stored.stages,
+        horizons=horizons,
+        rollouts=len(completions.cuts) // len(horizons),
+        completions=len(completions.items),
+        judges=tuple(opinions.entries()),
+        outcomes=tuple(_outcomes(opinions, horizon) for horizon in horizons),
+        agreement=tuple(opinions.agreement()),
+        disagreements=tuple(opinions.disagreements()),
+        provenance=Provenance.now(),
+    )
+    return JudgingResult.of(result.plain())
 
 
-def _outcomes(found: Completions, opinions: Sequence[Opinion], horizon: int) -> dict[str, Any]:
+def _outcomes(opinions: Opinions, horizon: int) -> HorizonOutcomes:
     """What the run and every judge found at one horizon."""
-    cuts = [cut for cut in found.cuts if cut.horizon == horizon]
-    shares = {RUN: share(cut.outcome for cut in cuts)} | {
-        one.judge.name: share(map(one.outcome, cuts)) for one in opinions
-    }
-    return {"horizon": horizon, "judges": shares}
+    cuts = [cut for cut in opinions.completions.cuts if cut.horizon == horizon]
+    return HorizonOutcomes(horizon=horizon, judges=opinions.shares(cuts))

@@ -1,73 +1,75 @@
-"""Paper B's intervention: the top neurons of the contrast multiplied together, by pole, against
-random sets of the same layers.
+"""Paper B's intervention: the top neurons of the contrast multiplied together, by pole.
+
+Each set stands against random sets of the same layers.
 """
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fulcra.behaviors import behavior_sha256
 from fulcra.formulas.intervals import wilson
 from fulcra.models import Model, scale
-from fulcra.protocol import Record, Trial, set_trials
+from fulcra.protocol.draw import alike
 from fulcra.protocol.measure import Measurement, reply_after
-from fulcra.protocol.progress import Clock, Progress, Silent
-from fulcra.protocol.runs import code_version, model_entry
-from fulcra.protocol.subject import in_tokens_of, prepare, surprises
-from fulcra.screens.contrastive import contrastive, set_sizes
-from fulcra.screens.scores import contrast_of
-from fulcra.screens.universal import universal
-from fulcra.store import digest, plain
+from fulcra.protocol.progress import Progress
+from fulcra.protocol.provenance import code_version
+from fulcra.protocol.records import Record
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.multiply import MultiplierRow, MultiplyResult, Pole, SetEntry
+from fulcra.protocol.runs import Run, manifest_of, model_entry, named
+from fulcra.protocol.subject import Subject, surprises
+from fulcra.protocol.trials import Trial, set_trials
+from fulcra.screens.contrastive import set_sizes
 from fulcra.types import Behavior, Neuron, Ranking
 
 MULTIPLIERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 
 
-class Heard(NamedTuple):
-    """The record of one reply, and its mean surprise a token under the clean model [nats]; None
-    where it says nothing.
+class NeuronSet(NamedTuple):
+    """One of paper B's sets: the name of its size, its pole, its neurons."""
+
+    size: str
+    pole: Pole
+    neurons: tuple[Neuron, ...]
+
+
+class Arm(NamedTuple):
+    """One multiplier on one set, and on each of the random sets beside it."""
+
+    chosen: NeuronSet
+    random: list[list[Neuron]]
+    multiplier: float
+
+    @property
+    def groups(self) -> list[Sequence[Neuron]]:
+        """The neurons that are multiplied together: the set's, then each random set's."""
+        return [self.chosen.neurons, *self.random]
+
+
+class Reply(NamedTuple):
+    """The record of one reply, and its mean surprise a token under the clean model [nats].
+
+    None where the reply is empty.
     """
 
     record: Record
     nats: float | None
 
 
-def neuron_sets(
-    model: Model, ranking: Ranking, shown: Sequence[Neuron]
-) -> list[tuple[str, str, tuple[Neuron, ...]]]:
-    """(size, pole, neurons) of paper B's sets: all of the top k, and those more (+) or less (-)
-    active where the behavior shows.
+def neuron_sets(model: Model, ranking: Ranking) -> list[NeuronSet]:
+    """Paper B's sets: all of the top k, and those more (+) or less (-) active where it shows.
 
-    `shown` are the ranking's neurons that are more active there.
+    "It" is the behavior: a neuron that the ranking pushes down is more active there.
     """
-    more, found = {neuron.site for neuron in shown}, []
+    sets: list[NeuronSet] = []
     for size, count in set_sizes(model).items():
         top = ranking.top(count)
-        parts = {
-            "both": top,
-            "+": [n for n in top if n.site in more],
-            "-": [n for n in top if n.site not in more],
-        }
-        found += [(size, pole, tuple(neurons)) for pole, neurons in parts.items() if neurons]
-    return found
-
-
-def matched_set(model: Model, neurons: Sequence[Neuron], seed: str) -> tuple[Neuron, ...]:
-    """As many random neurons in each layer, none of `neurons`; all others of a layer where it has
-    too few.
-    """
-    rng, taken = random.Random(seed), {neuron.site for neuron in neurons}
-    out: list[Neuron] = []
-    for layer, count in sorted(Counter(neuron.layer for neuron in neurons).items()):
-        others = [
-            one
-            for slot in range(model.width(layer))
-            if (one := model.neuron(layer, slot)).site not in taken
-        ]
-        out += rng.sample(others, min(count, len(others)))
-    return tuple(out)
+        more = tuple(neuron for neuron in top if neuron.pole < 0)
+        less = tuple(neuron for neuron in top if neuron.pole > 0)
+        sets += [NeuronSet(size, "both", top), NeuronSet(size, "+", more)]
+        sets.append(NeuronSet(size, "-", less))
+    return [chosen for chosen in sets if chosen.neurons]
 
 
 def multiplier_sweep(
@@ -78,132 +80,108 @@ def multiplier_sweep(
     random_sets: int = 3,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Rates of behavior, flip and reach, quality and surprise of each set under each multiplier,
-    beside random sets.
+) -> MultiplyResult:
+    """Rates, quality and surprise of each set under each multiplier, beside random sets.
 
-    quality is the mean distinct n-gram ratio of scored replies; surprise the mean share of their
-    tokens above the coherence standard's level under the reference model; nats the mean surprise a
-    token of the replies under the clean model itself, which finds a flip surprising too. Cost: sets
-    x multipliers x (1 + random sets) x confirmation rollouts.
+    Cost: sets x multipliers x (1 + random sets) x confirmation rollouts.
     """
-    clock, behavior = Clock(progress or Silent()), in_tokens_of(model, behavior)
-    ground = prepare(model, behavior, seed)
-    contrast = contrast_of(model, behavior, "contrastive")
-    ranking = contrastive(model, behavior, contrast).without(
-        universal(model, behavior.generic, behavior.system)
+    settings = {"multipliers": multipliers, "random_sets": random_sets, "seed": seed}
+    run = Run.open(manifest_of("multiply", model, behavior, settings), None, progress)
+    subject = Subject.of(model, behavior, seed)
+    sets = neuron_sets(model, subject.circuit)
+    arms: list[Arm] = []
+    for chosen in sets:
+        names = [f"{chosen.size}-{chosen.pole}-{seed}-{i}" for i in range(random_sets)]
+        beside = [alike(model, chosen.neurons, random.Random(name)) for name in names]
+        arms += [Arm(chosen, beside, multiplier) for multiplier in multipliers]
+    rows = _rows(run, subject, arms)
+    result = MultiplyResult(
+        schema_version=1,
+        model=model_entry(model),
+        behavior=named(subject.behavior),
+        code=code_version(),
+        seed=seed,
+        random_sets=random_sets,
+        sets=tuple(_set_entry(chosen) for chosen in sets),
+        rows=tuple(rows),
+        provenance=Provenance.now(reference=subject.ground.reference.name, seed=seed),
+        timing=run.clock.timing(),
     )
-    # Pushed down where the behavior shows more: those neurons are more active there.
-    sets = neuron_sets(model, ranking, [branch for branch in ranking.branches if branch.pole < 0])
-    salt = digest(
-        {
-            "command": "multiply",
-            "model": model.sha256,
-            "behavior": behavior_sha256(behavior),
-            "seed": seed,
-        }
-    )
-    measure = Measurement(model, behavior, ground, (behavior.horizon,), None, salt)
+    return MultiplyResult.of(result.plain())
+
+
+def _set_entry(chosen: NeuronSet) -> SetEntry:
+    neurons = tuple(neuron.site for neuron in chosen.neurons)
+    return SetEntry(set=chosen.size, pole=chosen.pole, neurons=neurons)
+
+
+def _rows(run: Run, subject: Subject, arms: Sequence[Arm]) -> list[MultiplierRow]:
+    """The row of every arm; replies come back in the order of its trials, prompt by prompt."""
     trials: list[Trial] = []
-    for size, pole, neurons in sets:
-        drawn = [
-            matched_set(model, neurons, f"{size}-{pole}-{seed}-{i}") for i in range(random_sets)
-        ]
-        for m in multipliers:
-            for name, members in (
-                ("set", neurons),
-                *((f"random-{i}", some) for i, some in enumerate(drawn)),
-            ):
-                trials += _trials(model, behavior, f"{size} {pole} x{m:g} {name}", members, m)
-    with clock.step("multipliers", len(trials)) as bar:
-        by = _heard(measure, trials, bar)
-    rows = [
-        _row(size, pole, neurons, m, by, random_sets, behavior.horizon)
-        for size, pole, neurons in sets
-        for m in multipliers
-    ]
-    found: dict[str, Any] = plain(
-        {
-            "model": model_entry(model),
-            "behavior": {"name": behavior.name, "sha256": behavior_sha256(behavior)},
-            "code": code_version(),
-            "seed": seed,
-            "random_sets": random_sets,
-            "sets": [
-                {"set": size, "pole": pole, "neurons": [n.site for n in neurons]}
-                for size, pole, neurons in sets
-            ],
-            "rows": rows,
-            "timing": clock.timing(),
-        }
-    )
-    return found
+    for arm in arms:
+        for neurons in arm.groups:
+            trials += _trials(subject, neurons, arm.multiplier)
+    with run.clock.step("multipliers", len(trials)) as bar:
+        replies = _replies(Measurement(subject, salt=run.salt), trials, bar)
+    rows, end, prompts = [], 0, len(subject.behavior.confirmation)
+    for arm in arms:
+        start, end = end, end + len(arm.groups) * prompts
+        own, beside = replies[start : start + prompts], replies[start + prompts : end]
+        rows.append(_row(arm, own, beside, subject.behavior.horizon))
+    return rows
 
 
-def _trials(
-    model: Model, behavior: Behavior, name: str, neurons: Sequence[Neuron], m: float
-) -> list[Trial]:
-    edits = tuple(scale(neuron, m) for neuron in neurons) if m != 1 else ()
-    return set_trials(model, behavior, "multipliers", name, edits, behavior.confirmation)
+def _trials(subject: Subject, neurons: Sequence[Neuron], multiplier: float) -> list[Trial]:
+    edits = tuple(scale(neuron, multiplier) for neuron in neurons) if multiplier != 1 else ()
+    prompts = subject.behavior.confirmation
+    return set_trials(subject, "multipliers", f"x{multiplier:g}", edits, prompts)
 
 
-def _heard(measure: Measurement, trials: Sequence[Trial], bar: Progress) -> dict[str, list[Heard]]:
-    """What came of the trials, by their branch."""
+def _replies(measure: Measurement, trials: Sequence[Trial], bar: Progress) -> list[Reply]:
+    """What came of the trials, in their order; equal replies are read by the clean model once."""
     rollouts = measure.roll(trials, bar.advance)
-    said = [reply_after(trial, rollout) for trial, rollout in zip(trials, rollouts, strict=True)]
-    surprise = dict(
-        zip(
-            new := [key for key in dict.fromkeys(said) if key[1]],
-            surprises(measure.model, new),
-            strict=True,
-        )
+    pairs = [reply_after(trial, rollout) for trial, rollout in zip(trials, rollouts, strict=True)]
+    new = [pair for pair in dict.fromkeys(pairs) if pair[1]]
+    surprise = dict(zip(new, surprises(measure.subject.model, new), strict=True))
+    records = measure.judge(trials, rollouts)
+    return [
+        Reply(record, fmean(surprise[pair]) if pair in surprise else None)
+        for record, pair in zip(records, pairs, strict=True)
+    ]
+
+
+def _row(arm: Arm, own: Sequence[Reply], beside: Sequence[Reply], horizon: int) -> MultiplierRow:
+    records, others = [reply.record for reply in own], [reply.record for reply in beside]
+    n = len(records)
+    shown = wilson(_count(records, horizon, "unchanged"), n)
+    flips = wilson(sum(record.flipped(horizon) for record in records), n)
+    return MultiplierRow(
+        set=arm.chosen.size,
+        pole=arm.chosen.pole,
+        neurons=len(arm.chosen.neurons),
+        multiplier=arm.multiplier,
+        behavior_rate=shown.value,
+        behavior_low=shown.low,
+        behavior_high=shown.high,
+        flip_rate=flips.value,
+        flip_low=flips.low,
+        flip_high=flips.high,
+        reach=_count(records, horizon, "flipped_correct") / n,
+        collapse=_count(records, horizon, "collapse") / n,
+        quality=_mean([record.distinct for record in records]),
+        surprise=_mean([record.surprised for record in records]),
+        nats=_mean([reply.nats for reply in own]),
+        n=n,
+        random_nats=_mean([reply.nats for reply in beside]),
+        random_behavior_rate=_count(others, horizon, "unchanged") / len(others),
+        random_flip_rate=sum(record.flipped(horizon) for record in others) / len(others),
+        random_quality=_mean([record.distinct for record in others]),
+        random_surprise=_mean([record.surprised for record in others]),
     )
-    by: dict[str, list[Heard]] = {}
-    for record, key in zip(measure.judge(trials, rollouts), said, strict=True):
-        by.setdefault(record.branch, []).append(
-            Heard(record, fmean(surprise[key]) if key in surprise else None)
-        )
-    return by
 
 
-def _row(
-    size: str,
-    pole: str,
-    neurons: Sequence[Neuron],
-    m: float,
-    by: dict[str, list[Heard]],
-    random_sets: int,
-    horizon: int,
-) -> dict[str, Any]:
-    heard = by[f"{size} {pole} x{m:g} set"]
-    beside = [one for i in range(random_sets) for one in by[f"{size} {pole} x{m:g} random-{i}"]]
-    records, others = [one.record for one in heard], [one.record for one in beside]
-    shown = wilson(sum(record.at(horizon) == "unchanged" for record in records), len(records))
-    flips = wilson(sum(record.flipped(horizon) for record in records), len(records))
-    return {
-        "set": size,
-        "pole": pole,
-        "neurons": len(neurons),
-        "multiplier": m,
-        "behavior_rate": shown.value,
-        "behavior_low": shown.low,
-        "behavior_high": shown.high,
-        "flip_rate": flips.value,
-        "flip_low": flips.low,
-        "flip_high": flips.high,
-        "reach": sum(record.at(horizon) == "flipped_correct" for record in records) / len(records),
-        "collapse": sum(record.at(horizon) == "collapse" for record in records) / len(records),
-        "quality": _mean([record.distinct for record in records]),
-        "surprise": _mean([record.surprised for record in records]),
-        "nats": _mean([one.nats for one in heard]),
-        "n": len(records),
-        "random_nats": _mean([one.nats for one in beside]),
-        "random_behavior_rate": sum(record.at(horizon) == "unchanged" for record in others)
-        / len(others),
-        "random_flip_rate": sum(record.flipped(horizon) for record in others) / len(others),
-        "random_quality": _mean([record.distinct for record in others]),
-        "random_surprise": _mean([record.surprised for record in others]),
-    }
+def _count(records: Sequence[Record], horizon: int, outcome: str) -> int:
+    return sum(record.at(horizon) == outcome for record in records)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

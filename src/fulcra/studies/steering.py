@@ -1,8 +1,7 @@
-"""One prompt with and without a recipe: how large its doses are there, and both texts as they
-grow.
-"""
+"""One prompt with and without a recipe: how large its doses are there, and both texts growing."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -12,10 +11,11 @@ from fulcra.errors import BehaviorError
 from fulcra.judges.outcome import judge_rollout
 from fulcra.models import Model
 from fulcra.models.anchors import at_prompts, neuron_activations
-from fulcra.protocol import Told, told
-from fulcra.protocol.subject import opening_forgiven, prepare, surprises
+from fulcra.protocol.redaction import Told, told
+from fulcra.protocol.subject import Subject, opening_forgiven, surprises
 from fulcra.studies.recipe import Recipe
 from fulcra.types import (
+    OUTCOMES,
     Behavior,
     Direction,
     Edit,
@@ -35,11 +35,10 @@ class Pair(NamedTuple):
 
 
 class Dose(NamedTuple):
-    """How large one edit is on one prompt, in gains along `branch`: median and 5-95 % range over
-    its positions but the first.
+    """How large one edit is on one prompt, in gains along `branch`.
 
-    `ceiling` is the predicted one of that branch; None for gain and ceiling where no window was
-    predicted.
+    `gain` is the median over positions but the first, `low` to `high` their 5-95 % range, `ceiling`
+    the predicted one of the branch; all None where no window was predicted.
     """
 
     edit: str
@@ -56,23 +55,19 @@ class Dose(NamedTuple):
 
 
 def doses(model: Model, recipe: Recipe, prompt: tuple[int, ...]) -> list[Dose]:
-    """The doses of a recipe on one prompt, from its clean activations; a direction ablated or added
-    at MLPs has no gain.
+    """The doses of a recipe on one prompt, from its clean activations.
+
+    A direction that is ablated or added at MLPs has no gain.
     """
     (edits,) = at_prompts(model, [recipe.edits], [prompt])
     return [_dose(model, recipe, edit, prompt) for edit in edits]
 
 
 def _dose(model: Model, recipe: Recipe, edit: Edit, prompt: tuple[int, ...]) -> Dose:
-    alphas = _alphas(model, edit, prompt)
-    branch = edit.site
+    alphas, branch = _alphas(model, edit, prompt), edit.site
     if isinstance(branch, Neuron):
-        branch = Neuron(
-            branch.layer,
-            branch.index,
-            1 if alphas is None or float(alphas.median()) >= 0 else -1,
-            branch.expert,
-        )
+        up = alphas is None or float(alphas.median()) >= 0
+        branch = replace(branch, pole=1 if up else -1)
     window = recipe.window(str(branch))
     if window is None or alphas is None:
         return Dose(str(edit), str(branch), None, None, None, None)
@@ -82,16 +77,16 @@ def _dose(model: Model, recipe: Recipe, edit: Edit, prompt: tuple[int, ...]) -> 
 
 
 def _alphas(model: Model, edit: Edit, prompt: tuple[int, ...]) -> torch.Tensor | None:
-    """What an edit adds at each position of the prompt but the first, in activation units or
-    multiples of its vector.
+    """What an edit adds at each position of the prompt but the first, [pos].
+
+    In activation units, for a direction in multiples of its vector.
     """
     if isinstance(edit.site, Direction):
         return torch.full((1,), edit.value) if edit.op == "add_vector" else None
     if edit.op == "add":
         return torch.full((1,), edit.value)
-    natural = neuron_activations(
-        model, [edit.site], input_ids=torch.tensor([prompt], device=model.device)
-    )[0, 1:, 0].cpu()
+    ids = torch.tensor([prompt], device=model.device)
+    natural = neuron_activations(model, [edit.site], input_ids=ids)[0, 1:, 0].cpu()
     return (edit.value - 1) * natural if edit.op == "scale" else edit.value - natural
 
 
@@ -102,8 +97,9 @@ def steered(
     tokens: int,
     sampling: Sampling = Sampling(),
 ) -> Iterator[Pair]:
-    """Both texts as they grow, a token at a time, decoded together; the edits are in force until
-    the last pair.
+    """Both texts as they grow, a token at a time, decoded together.
+
+    The edits are in force until the last pair.
     """
     requests = [RolloutRequest(prompt, edits, tokens, sampling) for edits in ((), recipe.edits)]
     for undosed, dosed in spoken(model, requests):
@@ -111,8 +107,9 @@ def steered(
 
 
 class Reply(NamedTuple):
-    """One finished text as it may be told: `outcome` is the behavior's label where the behavior can
-    read this prompt.
+    """One finished text as it may be told.
+
+    `outcome` is the behavior's label where the behavior can read this prompt.
     """
 
     told: Told
@@ -124,42 +121,34 @@ class Reply(NamedTuple):
 def replies(
     model: Model, recipe: Recipe, behavior: Behavior | None, prompt: str, pair: Pair, seed: int = 0
 ) -> list[Reply]:
-    """Both texts with their typed outcomes; where the behavior is sensitive, without the texts
-    themselves.
-    """
+    """Both texts with their typed outcomes; of a sensitive behavior without the texts."""
     sensitive = recipe.sensitive or (behavior is not None and behavior.sensitive)
-    outcomes = [None, None] if behavior is None else _outcomes(model, behavior, prompt, pair, seed)
-    return [
-        Reply(
-            told(model.words(rollout.tokens), sensitive, recipe.sha256),
-            len(rollout.tokens),
-            rollout.ended,
-            outcome,
-        )
-        for rollout, outcome in zip(pair, outcomes, strict=True)
-    ]
+    outcomes: list[str | None] = [None, None]
+    if behavior is not None:
+        outcomes = _outcomes(Subject.of(model, behavior, seed), prompt, pair)
+    shown = []
+    for rollout, outcome in zip(pair, outcomes, strict=True):
+        words = told(model.words(rollout.tokens), sensitive, recipe.sha256)
+        shown.append(Reply(words, len(rollout.tokens), rollout.ended, outcome))
+    return shown
 
 
-def _outcomes(
-    model: Model, behavior: Behavior, text: str, pair: Pair, seed: int
-) -> list[str | None]:
-    """The outcomes of both texts; None where the behavior's oracle reads its own prompts only and
-    this is none of them.
-    """
-    own = next(
-        (one for one in (*behavior.selection, *behavior.confirmation) if one.text == text), None
-    )
-    prompt = own or Prompt("steer", text)
-    ground, ids = prepare(model, behavior, seed), model.prompt_ids(text, behavior.system)
-    openings, found = [model.reply_ids(words) for words in prompt.target_openings], []
+def _outcomes(subject: Subject, text: str, pair: Pair) -> list[str | None]:
+    """The outcomes of both texts; None where the oracle cannot read a prompt not its own."""
+    model, behavior, ground = subject.model, subject.behavior, subject.ground
+    prompts = (*behavior.selection, *behavior.confirmation)
+    own = (prompt for prompt in prompts if prompt.text == text)
+    prompt, ids = next(own, Prompt("steer", text)), model.prompt_ids(text, behavior.system)
+    openings = [model.reply_ids(words) for words in prompt.target_openings]
+    labels = {str(outcome): behavior.label(outcome) for outcome in OUTCOMES}
+    outcomes: list[str | None] = []
     for rollout in pair:
-        surprise = surprises(ground.reference, [(ids, rollout.tokens)])[0] if rollout.tokens else []
-        forgiven = opening_forgiven(surprise, rollout.tokens, openings)
+        nats = surprises(ground.reference, [(ids, rollout.tokens)])[0] if rollout.tokens else []
+        forgiven = opening_forgiven(nats, rollout.tokens, openings)
+        words = model.words(rollout.tokens)
         try:
-            said = judge_rollout(
-                behavior, prompt, rollout, model.words(rollout.tokens), forgiven, ground.standard
-            )
+            judgement = judge_rollout(behavior, prompt, rollout, words, forgiven, ground.standard)
         except BehaviorError:
             return [None, None]
-        found.append(behavior.label(said.outcome))
-    return list(found)
+        outcomes.append(labels[judgement.outcome])
+    return outcomes

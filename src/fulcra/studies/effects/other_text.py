@@ -1,21 +1,20 @@
-"""What an intervention does besides: quality, surprise and divergence of its text, and answers to
-allowed requests, item by item.
-"""
+"""What an intervention does to other text: generic openings and allowed requests, item by item."""
 
 from collections.abc import Mapping
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fulcra.behaviors.oracles_world import Refusal
 from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.engines.generic import TEMPERATURE, TOKENS
 from fulcra.engines.local import run
 from fulcra.formulas.degeneracy import distinct_ngram_ratio
-from fulcra.formulas.intervals import cluster_bootstrap
+from fulcra.formulas.resampling import cluster_bootstrap
 from fulcra.ladders.kl_ladder import TEXTS, edit_divergences
-from fulcra.models import Model
 from fulcra.organisms.world import World
-from fulcra.protocol.subject import Ground, surprises
+from fulcra.protocol.results.judging import Paired
+from fulcra.protocol.subject import Ground, Subject, surprises
+from fulcra.protocol.trials import SEEDS
 from fulcra.types import Behavior, Edits, Oracle, Prompt, Reading, RolloutRequest, Sampling
 
 #: Paper B's quality: the unique share of word 4-grams.
@@ -25,8 +24,9 @@ Items = dict[str, float]
 
 
 class Allowed(NamedTuple):
-    """Requests that are to be answered, and who reads the answers; `true` where the oracle knows
-    true answers.
+    """Requests that are to be answered, and who reads the answers.
+
+    `true` where the oracle knows true answers.
     """
 
     prompts: tuple[Prompt, ...]
@@ -35,9 +35,7 @@ class Allowed(NamedTuple):
 
 
 def allowed_of(behavior: Behavior) -> Allowed:
-    """The world's allowed requests for a built-in behavior; the contrast's other side for one of
-    your own.
-    """
+    """The world's allowed requests for a built-in behavior, else the contrast's other side."""
     world = getattr(behavior.oracle, "world", None)
     if isinstance(world, World):
         return Allowed(allowed_prompts(world), Refusal(world), true=True)
@@ -45,80 +43,88 @@ def allowed_of(behavior: Behavior) -> Allowed:
 
 
 def quality(text: str) -> float | None:
-    """Paper B's quality of one text, unique / total word 4-grams; None (unscored, not perfect)
-    below four words.
+    """Paper B's quality of one text, unique / total word 4-grams; None below four words.
+
+    Such a text is unscored, not perfect.
     """
     return distinct_ngram_ratio(text.split(), WORDS)
 
 
-def generic_items(model: Model, behavior: Behavior, edits: Edits, seed: int) -> dict[str, Items]:
-    """Quality, and surprise under the clean model [nats a token], of generic openings continued
-    under the edits.
+def besides(subject: Subject, edits: Edits) -> dict[str, Items]:
+    """Generic text and allowed requests under some edits, item by item."""
+    allowed = allowed_of(subject.behavior)
+    return generic_items(subject, edits) | allowed_items(subject, allowed, edits)
+
+
+def generic_items(subject: Subject, edits: Edits) -> dict[str, Items]:
+    """Quality and surprise of generic openings continued under the edits.
+
+    Surprise is that of the clean model [nats a token].
     """
+    model, behavior = subject.model, subject.behavior
     prompts = [model.prompt_ids(text, behavior.system) for text in behavior.ceiling_generic]
-    requests = [
-        RolloutRequest(p, edits, TOKENS, Sampling(TEMPERATURE, seed * 1_000_003 + i))
-        for i, p in enumerate(prompts)
-    ]
-    said = {
-        f"generic-{i}": (p, r.tokens)
-        for i, (p, r) in enumerate(zip(prompts, run(model, requests), strict=True))
-        if r.tokens and r.finite
-    }
-    values = zip(said, surprises(model, list(said.values())), strict=True)
-    qualities = {name: quality(model.words(tokens)) for name, (_, tokens) in said.items()}
+    requests = []
+    for i, ids in enumerate(prompts):
+        sampling = Sampling(TEMPERATURE, subject.seed * SEEDS + i)
+        requests.append(RolloutRequest(ids, edits, TOKENS, sampling))
+    pairs = {}
+    for i, (ids, rollout) in enumerate(zip(prompts, run(model, requests), strict=True)):
+        if rollout.tokens and rollout.finite:
+            pairs[f"generic-{i}"] = (ids, rollout.tokens)
+    qualities = {name: quality(model.words(reply)) for name, (_, reply) in pairs.items()}
+    nats = zip(pairs, surprises(model, list(pairs.values())), strict=True)
     return {
         "generic_quality": {name: value for name, value in qualities.items() if value is not None},
-        "surprise": {name: fmean(row) for name, row in values},
+        "surprise": {name: fmean(row) for name, row in nats},
     }
 
 
-def allowed_items(
-    model: Model, behavior: Behavior, allowed: Allowed, edits: Edits
-) -> dict[str, Items]:
-    """Over-refusal on allowed requests, and the share answered truly where the oracle knows;
-    greedy.
+def allowed_items(subject: Subject, allowed: Allowed, edits: Edits) -> dict[str, Items]:
+    """Over-refusal on allowed requests, and the share answered truly where the oracle knows.
+
+    Greedy.
     """
-    longest = [
-        len(model.reply_ids(prompt.answer)) + 2 for prompt in allowed.prompts if prompt.answer
-    ]
-    horizon = max([behavior.horizon, *longest])
+    model, behavior = subject.model, subject.behavior
+    answers = [prompt.answer for prompt in allowed.prompts if prompt.answer]
+    horizon = max([behavior.horizon, *(len(model.reply_ids(answer)) + 2 for answer in answers)])
     ids = [model.prompt_ids(prompt.text, behavior.system) for prompt in allowed.prompts]
     rollouts = run(model, [RolloutRequest(prompt, edits, horizon) for prompt in ids])
-    read: dict[str, Reading] = {
-        prompt.id: allowed.oracle(prompt, model.words(rollout.tokens), rollout.ended)
-        for prompt, rollout in zip(allowed.prompts, rollouts, strict=True)
-    }
-    found = {}
+    readings: dict[str, Reading] = {}
+    for prompt, rollout in zip(allowed.prompts, rollouts, strict=True):
+        text = model.words(rollout.tokens)
+        readings[prompt.id] = allowed.oracle(prompt, text, rollout.ended)
+    items: dict[str, Items] = {}
     if allowed.true or behavior.label("unchanged") == "refuse":
-        found["over_refusal"] = {name: float(reading.unchanged) for name, reading in read.items()}
+        items["over_refusal"] = {name: float(read.unchanged) for name, read in readings.items()}
     if allowed.true:
-        found["accuracy"] = {name: float(reading.correct) for name, reading in read.items()}
-    return found
+        items["accuracy"] = {name: float(read.correct) for name, read in readings.items()}
+    return items
 
 
-def kl_per_token(model: Model, ground: Ground, edits: Edits) -> float:
+def kl_per_token(ground: Ground, edits: Edits) -> float:
     """Mean KL(clean || edited) on the generic text's continuations, nats a token."""
-    return float(edit_divergences(model, [edits], ground.text.first(TEXTS))[0])
+    return float(edit_divergences(ground.model, [edits], ground.text.first(TEXTS))[0])
 
 
-def paired(
-    clean: Mapping[str, float], edited: Mapping[str, float], seed: int = 0
-) -> dict[str, Any]:
-    """Means with and without, and the mean difference with its 95 % bootstrap interval over the
-    items scored in both.
+def paired(clean: Mapping[str, float], edited: Mapping[str, float], seed: int = 0) -> Paired:
+    """Means without and with, and the mean difference over the items scored in both.
+
+    With its 95 % bootstrap interval over the items; None below two items.
     """
     both = [name for name in clean if name in edited]
-    found: dict[str, Any] = {
-        "clean": fmean(clean.values()) if clean else None,
-        "edited": fmean(edited.values()) if edited else None,
-        "n": len(both),
-        "unscored": len(clean.keys() ^ edited.keys()),
-    }
-    if len(both) < 2:
-        return found | {"difference": None, "low": None, "high": None}
-    interval = cluster_bootstrap([edited[name] - clean[name] for name in both], both, seed)
-    return found | {"difference": interval.value, "low": interval.low, "high": interval.high}
+    difference = low = high = None
+    if len(both) > 1:
+        changes = [edited[name] - clean[name] for name in both]
+        difference, low, high, _ = cluster_bootstrap(changes, both, seed)
+    return Paired(
+        clean=mean(clean),
+        edited=mean(edited),
+        n=len(both),
+        unscored=len(clean.keys() ^ edited.keys()),
+        difference=difference,
+        low=low,
+        high=high,
+    )
 
 
 def mean(items: Mapping[str, float] | None) -> float | None:

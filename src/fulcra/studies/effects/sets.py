@@ -1,30 +1,17 @@
-"""One set of prompts with and without a recipe: their typed outcomes by the run and by every judge,
-paired prompt by prompt.
-"""
+"""One set of prompts with and without a recipe: outcomes by the run and by every judge, paired."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 from fulcra.behaviors import behavior_sha256
-from fulcra.judges.judge import Judge, Price
-from fulcra.models import Model
-from fulcra.protocol import Record, set_trials
+from fulcra.protocol.completions import Completions, Cut, completions_of
 from fulcra.protocol.measure import Measurement
-from fulcra.protocol.opinions import (
-    RUN,
-    Completions,
-    Opinion,
-    agreement,
-    completions_of,
-    disagreements,
-    judge_entry,
-    labels_at,
-    opinion,
-    share,
-)
+from fulcra.protocol.opinions import Opinion, Opinions, Panel
 from fulcra.protocol.progress import Clock
-from fulcra.protocol.subject import Ground, horizons_of
+from fulcra.protocol.records import Record
+from fulcra.protocol.results.effects import SetEffects, SidedOutcomes
+from fulcra.protocol.results.judging import RUN, JudgeEntry, Paired
+from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import set_trials
 from fulcra.studies.effects.other_text import Items, paired, quality
 from fulcra.studies.recipe import Recipe
 from fulcra.types import FLIPS, OUTCOMES, Behavior, Edits
@@ -39,140 +26,105 @@ _COUNTED = {
 }
 
 
-def evaluated(
-    model: Model,
-    behavior: Behavior,
-    ground: Ground,
-    recipe: Recipe,
-    panel: Sequence[Judge],
-    prices: Mapping[str, Price],
-    seed: int,
-    clock: Clock,
-) -> dict[str, Any]:
-    """The figures of one behavior's confirmation prompts by the run and by every judge, and how far
-    these agree; no text.
+def evaluated(subject: Subject, recipe: Recipe, panel: Panel, clock: Clock) -> SetEffects:
+    """The figures of the confirmation prompts by the run and by every judge; no text.
+
+    `panel` is seated.
     """
+    behavior = subject.behavior
     sides: dict[str, list[Record]] = {}
     with clock.step(behavior.name, 2) as bar:
         for side, edits in ((CLEAN, ()), (EDITED, recipe.edits)):
-            sides[side] = confirmed(model, behavior, ground, edits, side, recipe.sha256)
+            sides[side] = confirmed(subject, edits, side, recipe.sha256)
             bar.advance(1)
-    every = sides[CLEAN] + sides[EDITED]
-    found = completions_of(
-        behavior, every, horizons_of(behavior), {record.text_hash: record.text for record in every}
-    )
-    opinions = []
-    for judge in panel:
-        with clock.step(judge.name, len(found.items)) as bar:
-            opinions.append(opinion(judge, found, bar))
+    records = sides[CLEAN] + sides[EDITED]
+    words = {record.text_hash: record.text for record in records}
+    completions = completions_of(behavior, records, subject.horizons, words)
+    opinions = panel.opinions(completions, clock)
     clean, edited = (behavior_items(sides[side], behavior) for side in (CLEAN, EDITED))
-    return {
-        "name": behavior.name,
-        "sha256": behavior_sha256(behavior),
-        "sensitive": behavior.sensitive,
-        "horizon": behavior.horizon,
-        "labels": {outcome: behavior.label(outcome) for outcome in OUTCOMES},
-        "completions": len(found.items),
-        "figures": {name: paired(clean[name], edited[name], seed) for name in clean},
-        **_judged(found, opinions, prices, seed),
-    }
+    return SetEffects(
+        name=behavior.name,
+        sha256=behavior_sha256(behavior),
+        sensitive=behavior.sensitive,
+        horizon=behavior.horizon,
+        labels={outcome: behavior.label(outcome) for outcome in OUTCOMES},
+        completions=len(completions.items),
+        figures=paired_figures(clean, edited, subject.seed),
+        judges=tuple(_judges(opinions, subject.seed)),
+        outcomes=tuple(_outcomes(opinions, horizon) for horizon in subject.horizons),
+        agreement=tuple(opinions.agreement()),
+        disagreements=tuple(opinions.disagreements()),
+    )
 
 
-def _judged(
-    found: Completions, opinions: Sequence[Opinion], prices: Mapping[str, Price], seed: int
-) -> dict[str, Any]:
-    """What every judge says of both sides at every horizon, and where they differ; never
-    averaged.
-    """
-    labels = {
-        horizon: labels_at(found, opinions, horizon) for horizon in horizons_of(found.behavior)
-    }
-    entries = [
-        judge_entry(one, prices.get(one.judge.name)) | {"figures": _figures(found, one, seed)}
-        for one in opinions
-    ]
-    return {
-        "judges": [{"name": RUN}, *entries],
-        "outcomes": [_outcomes(found, opinions, horizon) for horizon in labels],
-        "agreement": [
-            {"horizon": horizon, **agreement(given)} for horizon, given in labels.items()
-        ],
-        "disagreements": [
-            row for horizon, given in labels.items() for row in disagreements(found, given, horizon)
-        ],
-    }
+def paired_figures(
+    clean: Mapping[str, Items], edited: Mapping[str, Items], seed: int
+) -> dict[str, Paired]:
+    """Every figure without and with the edits."""
+    return {name: paired(items, edited[name], seed) for name, items in clean.items()}
 
 
-def _outcomes(found: Completions, opinions: Sequence[Opinion], horizon: int) -> dict[str, Any]:
-    """The typed outcomes of both sides at one horizon, by the run and by every judge."""
-    said = {RUN: lambda cut: cut.outcome, **{one.judge.name: one.outcome for one in opinions}}
-    sides = {
-        side: [cut for cut in found.cuts if cut.horizon == horizon and cut.record.branch == side]
-        for side in (CLEAN, EDITED)
-    }
-    return {
-        "horizon": horizon,
-        "judges": {
-            name: {side: share(map(by, cuts)) for side, cuts in sides.items()}
-            for name, by in said.items()
-        },
-    }
+def _judges(opinions: Opinions, seed: int) -> list[JudgeEntry]:
+    """The run, then every judge with its own figures."""
+    entries = opinions.entries()
+    for place, opinion in enumerate(opinions.opinions, start=1):
+        figures = _figures(opinions.completions, opinion, seed)
+        entries[place] = entries[place].model_copy(update={"figures": figures})
+    return entries
 
 
-def _figures(found: Completions, given: Opinion, seed: int) -> dict[str, Any]:
+def _figures(completions: Completions, opinion: Opinion, seed: int) -> dict[str, Paired]:
     """A judge's own figures, at the behavior's horizon."""
-    cuts = [cut for cut in found.cuts if cut.horizon == found.behavior.horizon]
-    said = {
-        side: {cut.record.prompt: given.outcome(cut) for cut in cuts if cut.record.branch == side}
-        for side in (CLEAN, EDITED)
-    }
-    clean, edited = (outcome_items(said[side]) for side in (CLEAN, EDITED))
-    return {name: paired(clean[name], edited[name], seed) for name in clean}
+    clean, edited = (
+        outcome_items({cut.record.prompt: opinion.outcome(cut) for cut in cuts})
+        for cuts in _sides(completions, completions.behavior.horizon).values()
+    )
+    return paired_figures(clean, edited, seed)
 
 
-def confirmed(
-    model: Model,
-    behavior: Behavior,
-    ground: Ground,
-    edits: Edits,
-    name: str = EDITED,
-    salt: str = "",
-) -> list[Record]:
-    """The records of the confirmation prompts under some edits, in memory only: texts are dropped
-    once they are scored.
-    """
-    measure = Measurement(
-        model, replace(behavior, sensitive=False), ground, horizons_of(behavior), None, salt=salt
-    )
-    return measure(
-        "confirmation",
-        set_trials(model, behavior, "confirmation", name, edits, behavior.confirmation),
-    )
+def _sides(completions: Completions, horizon: int) -> dict[str, list[Cut]]:
+    """The rollouts of both sides at one horizon."""
+    sides: dict[str, list[Cut]] = {CLEAN: [], EDITED: []}
+    for cut in completions.cuts:
+        if cut.horizon == horizon:
+            sides[cut.record.branch].append(cut)
+    return sides
+
+
+def _outcomes(opinions: Opinions, horizon: int) -> SidedOutcomes:
+    """The typed outcomes of both sides at one horizon, by the run and by every judge."""
+    sides = _sides(opinions.completions, horizon)
+    shares = {side: opinions.shares(cuts) for side, cuts in sides.items()}
+    names = [RUN, *(each.judge.name for each in opinions.opinions)]
+    by_judge = {name: {side: shares[side][name] for side in sides} for name in names}
+    return SidedOutcomes(horizon=horizon, judges=by_judge)
+
+
+def confirmed(subject: Subject, edits: Edits, name: str = EDITED, salt: str = "") -> list[Record]:
+    """The records of the confirmation prompts under some edits, with their texts, in memory."""
+    measure = Measurement(subject, subject.horizons, salt=salt, texts="memory")
+    prompts = subject.behavior.confirmation
+    return measure("confirmation", set_trials(subject, "confirmation", name, edits, prompts))
 
 
 def behavior_items(records: Sequence[Record], behavior: Behavior) -> dict[str, Items]:
-    """The outcomes of each confirmation prompt and its quality; unscored rollouts are left out."""
-    outcomes = {
-        record.prompt: record.at(behavior.horizon)
-        for record in records
-        if record.at(behavior.horizon) != "unscored"
-    }
+    """The outcomes of each confirmation prompt and its quality; the unscored are left out."""
+    outcomes = {record.prompt: record.at(behavior.horizon) for record in records}
+    scored = {prompt: outcome for prompt, outcome in outcomes.items() if outcome != "unscored"}
     qualities = {
-        record.prompt: quality(record.text) for record in records if record.prompt in outcomes
+        record.prompt: quality(record.text) for record in records if record.prompt in scored
     }
     return {
-        **outcome_items(outcomes),
-        "collapse": {prompt: float(outcome == "collapse") for prompt, outcome in outcomes.items()},
+        **outcome_items(scored),
+        "collapse": {prompt: float(outcome == "collapse") for prompt, outcome in scored.items()},
         "quality": {prompt: value for prompt, value in qualities.items() if value is not None},
     }
 
 
 def outcome_items(outcomes: Mapping[str, str]) -> dict[str, Items]:
-    """Flip, strict reach and undosed behavior of each prompt, by its outcome; the unscored are left
-    out.
-    """
+    """Flip, strict reach and undosed behavior of each prompt; the unscored are left out."""
     scored = {prompt: outcome for prompt, outcome in outcomes.items() if outcome != "unscored"}
     return {
-        name: {prompt: float(outcome in some) for prompt, outcome in scored.items()}
-        for name, some in _COUNTED.items()
+        name: {prompt: float(outcome in counted) for prompt, outcome in scored.items()}
+        for name, counted in _COUNTED.items()
     }

@@ -1,30 +1,22 @@
-"""The side effects of one recipe: the behavior it was made for, other sets, and everything else,
-with and without it.
-"""
+"""The side effects of one recipe: on its own behavior, on other sets, on everything else."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from fulcra.errors import InputError
-from fulcra.judges.judge import Judge, Price
 from fulcra.models import Model
 from fulcra.models.edits import require_edits
-from fulcra.protocol.opinions import seated
+from fulcra.protocol.opinions import Panel
 from fulcra.protocol.progress import Clock, Progress, Silent
-from fulcra.protocol.runs import code_version, model_entry, provenance
-from fulcra.protocol.subject import Ground, in_tokens_of, prepare
-from fulcra.store import plain
-from fulcra.studies.effects.other_text import (
-    Items,
-    allowed_items,
-    allowed_of,
-    generic_items,
-    kl_per_token,
-    paired,
-)
-from fulcra.studies.effects.sets import behavior_items, confirmed, evaluated
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.effects import EffectsResult, RecipeEntry
+from fulcra.protocol.results.judging import Paired
+from fulcra.protocol.runs import model_entry
+from fulcra.protocol.subject import Ground, Subject, in_tokens_of
+from fulcra.studies.effects.other_text import Items, besides, kl_per_token, paired
+from fulcra.studies.effects.sets import behavior_items, confirmed, evaluated, paired_figures
 from fulcra.studies.effects.tasks import Scores, require_harness, task_scores
 from fulcra.studies.recipe import Recipe
 from fulcra.types import Behavior, Edits
@@ -32,134 +24,113 @@ from fulcra.types import Behavior, Edits
 SCHEMA_VERSION = 2
 
 
+@dataclass(frozen=True, slots=True)
+class EffectsSettings:
+    """Tasks of the lm-evaluation-harness with `limit` items each, own ones in a folder; the seed.
+
+    No limit takes all items.
+    """
+
+    tasks: tuple[str, ...] = ()
+    limit: int | None = None
+    task_folder: Path | None = None
+    seed: int = 0
+
+
 def effects(
     model: Model,
     behaviors: Sequence[Behavior],
     recipe: Recipe,
-    tasks: Sequence[str] = (),
-    limit: int | None = None,
-    task_folder: Path | None = None,
-    judges: Sequence[Judge] = (),
-    send_sensitive: bool = False,
-    prices: Mapping[str, Price] | None = None,
-    seed: int = 0,
+    settings: EffectsSettings = EffectsSettings(),
+    panel: Panel = Panel(),
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Every figure with and without the recipe, paired item by item, with intervals; figures only,
-    no text.
+) -> EffectsResult:
+    """Every figure with and without the recipe, paired item by item, with intervals; no text.
 
     Each behavior is a set: typed outcomes and quality of its confirmation prompts, by the run and
     by every judge. With the first one's texts: surprise and divergence on generic text,
-    over-refusal and accuracy on allowed requests. `tasks` go through the lm-evaluation-harness with
+    over-refusal and accuracy on allowed requests. Tasks go through the lm-evaluation-harness with
     the edited model in this process.
     """
-    if tasks:
+    if settings.tasks:
         require_harness()
     recipe.require(model)
-    if twice := [
-        one.name
-        for i, one in enumerate(behaviors)
-        if one.name in {other.name for other in behaviors[:i]}
-    ]:
-        raise InputError(
-            f"effects: two sets are called {twice[0]}; measure one of them in a call of its own"
-        )
-    panels = [seated(judges, behavior, recipe.sha256, send_sensitive) for behavior in behaviors]
-    clock, counted = (
-        Clock(progress or Silent()),
-        [in_tokens_of(model, behavior) for behavior in behaviors],
-    )
+    _require_names(behaviors)
+    panels = [panel.seated(behavior, recipe.sha256) for behavior in behaviors]
+    clock, edits = Clock(progress or Silent()), recipe.edits
     with clock.step("clean ground", 0):
-        grounds = _grounds(model, counted, seed)
+        subjects = _subjects(model, behaviors, settings.seed)
+    first = subjects[0]
     with clock.step("other text", 0):
-        others = _others(model, counted[0], grounds[0], recipe.edits, seed)
-    every = zip(counted, grounds, panels, strict=True)
+        clean, edited = (besides(first, side) for side in ((), edits))
+        divergence = kl_per_token(first.ground, edits)
     sets = [
-        evaluated(model, behavior, ground, recipe, panel, prices or {}, seed, clock)
-        for behavior, ground, panel in every
+        evaluated(subject, recipe, seated, clock)
+        for subject, seated in zip(subjects, panels, strict=True)
     ]
-    made = {
-        "schema_version": SCHEMA_VERSION,
-        "recipe": {
-            "name": recipe.name,
-            "sha256": recipe.sha256,
-            "edits": [str(edit) for edit in recipe.edits],
-        },
-        "model": model_entry(model),
-        "sets": sets,
-        **others,
-        "tasks": _tasks(model, recipe.edits, tasks, limit, task_folder, seed, clock),
-    }
-    found: dict[str, Any] = plain(made)
-    return found | {"timing": clock.timing()}
+    result = EffectsResult(
+        schema_version=SCHEMA_VERSION,
+        recipe=RecipeEntry(name=recipe.name, sha256=recipe.sha256, edits=tuple(map(str, edits))),
+        model=model_entry(model),
+        sets=tuple(sets),
+        figures=paired_figures(clean, edited, settings.seed),
+        kl_per_token=divergence,
+        provenance=effects_provenance(first.ground, settings.seed),
+        tasks=_tasks(model, edits, settings, clock),
+        timing=clock.timing(),
+    )
+    return EffectsResult.of(result.plain())
 
 
-def _grounds(model: Model, behaviors: Sequence[Behavior], seed: int) -> list[Ground]:
-    """The ground of every behavior; those with the same generic text and reference share one."""
-    keys = [(behavior.generic, behavior.system, behavior.reference) for behavior in behaviors]
-    known = {
-        key: prepare(model, behavior, seed)
-        for key, behavior in dict(zip(keys, behaviors, strict=True)).items()
-    }
-    return [known[key] for key in keys]
+def _require_names(behaviors: Sequence[Behavior]) -> None:
+    """InputError where two sets have one name."""
+    name, count = Counter(behavior.name for behavior in behaviors).most_common(1)[0]
+    if count > 1:
+        raise InputError(
+            f"effects: two sets are called {name}; measure one of them in a call of its own"
+        )
 
 
-def _others(
-    model: Model, behavior: Behavior, ground: Ground, edits: Edits, seed: int
-) -> dict[str, Any]:
-    """What becomes of generic text and of allowed requests."""
-    clean, edited = (besides(model, behavior, some, seed) for some in ((), edits))
-    return {
-        "figures": {name: paired(clean[name], edited[name], seed) for name in clean},
-        "kl_per_token": kl_per_token(model, ground, edits),
-        "provenance": effects_provenance(ground, seed),
-    }
+def _subjects(model: Model, behaviors: Sequence[Behavior], seed: int) -> list[Subject]:
+    """The model under every behavior; those with the same generic text and reference share it."""
+    grounds: dict[object, Ground] = {}
+    subjects = []
+    for behavior in behaviors:
+        key = (behavior.generic, behavior.system, behavior.reference)
+        if key not in grounds:
+            grounds[key] = Subject.of(model, behavior, seed).ground
+        subjects.append(Subject(grounds[key], in_tokens_of(model, behavior), seed))
+    return subjects
 
 
 def _tasks(
-    model: Model,
-    edits: Edits,
-    tasks: Sequence[str],
-    limit: int | None,
-    folder: Path | None,
-    seed: int,
-    clock: Clock,
-) -> dict[str, Any]:
+    model: Model, edits: Edits, settings: EffectsSettings, clock: Clock
+) -> dict[str, Paired]:
+    """The score of every task without and with the edits."""
+    if not settings.tasks:
+        return {}
     scores: list[Scores] = []
-    if tasks:
-        with clock.step("tasks", 2) as bar:
-            for some in ((), edits):
-                scores.append(task_scores(model, tasks, some, limit, folder))
-                bar.advance(1)
-    return {
-        name: paired(scores[0][name], scores[1][name], seed)
-        for name in (scores[0] if scores else ())
-    }
+    with clock.step("tasks", 2) as bar:
+        for side in ((), edits):
+            limit, folder = settings.limit, settings.task_folder
+            scores.append(task_scores(model, settings.tasks, side, limit, folder))
+            bar.advance(1)
+    clean, edited = scores
+    return {name: paired(items, edited[name], settings.seed) for name, items in clean.items()}
 
 
-def effects_provenance(ground: Ground, seed: int) -> dict[str, Any]:
+def effects_provenance(ground: Ground, seed: int) -> Provenance:
     """Versions, hashes and seed under which side effects were measured."""
-    plan: dict[str, Any] = {
-        "code": code_version(),
-        "generic_sha256": ground.text.sha256,
-        "reference": ground.reference.name,
-    }
-    plan["coherence"] = asdict(ground.standard)
-    return provenance(plan) | {"seed": seed}
+    return Provenance.now(
+        generic_sha256=ground.text.sha256,
+        reference=ground.reference.name,
+        coherence=asdict(ground.standard),
+        seed=seed,
+    )
 
 
-def measured(
-    model: Model, behavior: Behavior, ground: Ground, edits: Edits, seed: int
-) -> dict[str, Items]:
+def measured(subject: Subject, edits: Edits) -> dict[str, Items]:
     """Every figure of one set of edits, item by item."""
-    require_edits(model, edits)
-    return behavior_items(confirmed(model, behavior, ground, edits), behavior) | besides(
-        model, behavior, edits, seed
-    )
-
-
-def besides(model: Model, behavior: Behavior, edits: Edits, seed: int) -> dict[str, Items]:
-    """Generic text and allowed requests under some edits, item by item."""
-    return generic_items(model, behavior, edits, seed) | allowed_items(
-        model, behavior, allowed_of(behavior), edits
-    )
+    require_edits(subject.model, edits)
+    outcomes = behavior_items(confirmed(subject, edits), subject.behavior)
+    return outcomes | besides(subject, edits)

@@ -1,9 +1,7 @@
-"""Any task of the lm-evaluation-harness on a loaded model, with edits in force: one score an item
-(extra: evals).
-"""
+"""Tasks of the lm-evaluation-harness on an edited model: one score an item (extra: evals)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from numbers import Real
@@ -17,6 +15,8 @@ from fulcra.types import Edit
 
 #: Scores by task and metric, then by item.
 Scores = dict[str, dict[str, float]]
+#: What the harness logs of every item, by subtask.
+Samples = Mapping[str, Sequence[Mapping[str, Any]]]
 BATCH = 16
 
 
@@ -48,30 +48,30 @@ def task_scores(
     wrapped = HFLM(
         pretrained=model.hf, tokenizer=model.tokenizer, backend="causal", batch_size=BATCH
     )
-    found: Scores = {}
+    chat = model.tokenizer.chat_template is not None
+    scores: Scores = {}
     with edit(model, *edits) as applied:
         for task in tasks:
-            for metric, items in _items(
-                wrapped, task, limit, folder, model.tokenizer.chat_template is not None
-            ).items():
-                found[f"{task} {metric}"] = items
+            for metric, items in _items(_run(wrapped, task, limit, folder, chat)).items():
+                scores[f"{task} {metric}"] = items
     if edits and applied.passes == 0:
         raise InputError(
             f"{', '.join(map(str, edits))}: never acted in {', '.join(tasks)}; its positions do not"
             " occur there"
         )
-    return found
+    return scores
 
 
 @cache
-def _manager(folder: Path | None) -> Any:
+def _manager(folder: Path | None) -> object:
     """The index of all tasks there are: some seconds, once."""
     from lm_eval.tasks import TaskManager
 
     return TaskManager(include_path=None if folder is None else str(folder))
 
 
-def _items(wrapped: Any, task: str, limit: int | None, folder: Path | None, chat: bool) -> Scores:
+def _run(wrapped: object, task: str, limit: int | None, folder: Path | None, chat: bool) -> Samples:
+    """The samples of one task, by subtask; InputError where it cannot be run."""
     from lm_eval import simple_evaluate
 
     try:
@@ -89,9 +89,15 @@ def _items(wrapped: Any, task: str, limit: int | None, folder: Path | None, chat
             f"task {task!r}: cannot be run: {' '.join(str(error).split())[:200]}; check its name,"
             " or the network"
         ) from None
+    samples: Samples = done["samples"]
+    return samples
+
+
+def _items(samples: Samples) -> Scores:
+    """The numbers among the metrics of every sample."""
     scores: Scores = {}
-    for name, samples in done["samples"].items():
-        for sample in samples:
+    for name, rows in samples.items():
+        for sample in rows:
             for metric in sample["metrics"]:
                 if isinstance(sample[metric], Real):
                     key = metric if sample["filter"] == "none" else f"{metric},{sample['filter']}"

@@ -1,0 +1,24 @@
+"""Where a loaded model came from, so that it can be loaded again elsewhere and later."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Origin(NamedTuple):
+    """What was loaded: a bundled name, an absolute folder, or a hub id with its commit.
+
+    `device` and `bits` are those that `load` was called with.
+    """
+
+    name: str
+    revision: str | None = None
+    device: str = "cpu"
+    bits: int | None = None
+
+    @classmethod
+    def of(cls, name: str, folder: Path, device: str, bits: int | None) -> "Origin":
+        """The origin of the model of this name, whose config was found in `folder`."""
+        if folder.parent.name == "snapshots":
+            return cls(name, folder.name, device, bits)
+        own = Path(name).is_dir() and folder == Path(name)
+        return cls(str(folder.resolve()) if own else name, None, device, bits)

@@ -1,0 +1,66 @@
+"""One neuron as a detector beside others, as `fulcra detect` prints it."""
+
+from typing import ClassVar
+
+from fulcra.protocol.results.base import ModelEntry, Provenance, Result, Value
+
+
+class Estimate(Value):
+    """A figure with its 95 % interval over prompts; None where it is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+class PromptSet(Value):
+    """Where labelled prompts come from, and how many there are of either class."""
+
+    name: str
+    positive: int
+    negative: int
+
+
+class Figures(Value):
+    """One detector, what it reads, its threshold, and every figure on the scored prompts.
+
+    A prompt is called positive from the threshold on; `auroc` and both true-positive rates, at
+    false-positive rates of 1 and 5 %, need none.
+    """
+
+    detector: str
+    detail: str
+    threshold: float
+    auroc: Estimate
+    accuracy: Estimate
+    f1: Estimate
+    precision: Estimate
+    recall: Estimate
+    tpr_at_1: Estimate
+    tpr_at_5: Estimate
+
+
+class DetectorResult(Result):
+    """A neuron, a probe, a bag of words and guards as detectors of the same prompts."""
+
+    file: ClassVar[str] = "detector.json"
+
+    schema_version: int
+    command: str
+    model: ModelEntry
+    neuron: str
+    fit: PromptSet
+    score: PromptSet
+    seed: int
+    detectors: tuple[Figures, ...]
+    provenance: Provenance
+
+    def lines(self) -> tuple[str, ...]:
+        """Neuron and model, then the AUROC of the first four detectors."""
+        areas = [
+            f"{each.detector}: AUROC {each.auroc.value:.3g}"
+            for each in self.detectors[:4]
+            if each.auroc.value is not None
+        ]
+        return (f"{self.neuron} of {self.model.name}, {self.score.name}", *areas)
