@@ -62,7 +62,7 @@ def test_a_clean_fact_is_computed_once_and_only_when_it_is_asked_for(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: Counter[str] = Counter()
-    for name in ("contrast_of", "contrastive", "universal", "contrast_extent"):
+    for name in ("contrast_of", "by_contrast", "universal", "contrast_extent"):
         counted = counting(calls, name, getattr(subject_module, name))
         monkeypatch.setattr(subject_module, name, counted)
     fresh = Subject(subject.ground, subject.behavior)
