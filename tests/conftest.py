@@ -1,6 +1,4 @@
-"""What every test shares: one thread, no hub, shapes and types checked at run time, shared data,
-one tiny finished audit.
-"""
+"""What every test shares: one thread, no hub, shapes checked at run time, one tiny audit."""
 
 import os
 
@@ -21,7 +19,7 @@ from hypothesis import settings
 from tests import typechecks
 
 if TYPE_CHECKING:
-    from fulcra import AuditSettings, Behavior, Model
+    from fulcra import AuditResult, AuditSettings, Behavior, Model
 
 # on tensors this small a second thread costs time, and on a busy machine much of it
 torch.set_num_threads(1)
@@ -39,11 +37,14 @@ atexit.register(shutil.rmtree, os.environ["FULCRA_CACHE"], ignore_errors=True)
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def untimed(result: "AuditResult") -> "AuditResult":
+    """The result without its timing, the only part in which two runs of one audit differ."""
+    return result.model_copy(update={"timing": None})
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of shared data beside the checkout; tests that need it are skipped where it is
-    absent.
-    """
+    """The folder of shared data beside the checkout; without it the test is skipped."""
     folder = ROOT.parent / "shared"
     if not (folder / "data").is_dir():
         pytest.skip(

@@ -1,6 +1,4 @@
-"""The real command line, called in this process, and a behavior file small enough for a whole audit
-in seconds.
-"""
+"""The real command line, called in this process, and a behavior of a whole audit in seconds."""
 
 import os
 import sys
@@ -25,9 +23,7 @@ class Left(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The one line on standard error; fails where there is not exactly one, or where it is a
-        traceback.
-        """
+        """The one line on standard error; fails where there are more, or none, or a traceback."""
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         assert lines[0].startswith("fulcra: ")
@@ -61,9 +57,7 @@ def fulcra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 @pytest.fixture
 def written(refusal: Behavior) -> dict[str, Any]:
-    """A behavior on the apothecary, of two confirmation prompts and 12 tokens, as a YAML file holds
-    it.
-    """
+    """A behavior on the apothecary, two confirmation prompts and 12 tokens, as YAML holds it."""
     first = refusal.selection[0]
     return {
         "name": "small",

@@ -1,4 +1,4 @@
-"""Ctrl-C and going on, what is printed and how the command leaves, and the second look at a run."""
+"""Ctrl-C and going on, what is printed, exit codes, and the second look at a run."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fulcra import AuditResult
 from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, read_rows, write_json
 from tests.cli.conftest import Call
 
@@ -18,15 +19,15 @@ PATIENCE = 300
 
 
 def interrupted(arguments: tuple[str, ...], at: Path) -> tuple[int, str, str]:
-    """The command in a process of its own, with Ctrl-C as soon as `at` exists; on one processor, as
-    its other runs are.
+    """The command in a process of its own on one processor, with Ctrl-C as soon as `at` exists.
 
     A shell's background jobs hand on that Ctrl-C is ignored; here it is not.
     """
-    one = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    pinned = [] if one is None else [f"import os; os.sched_setaffinity(0, {{{one}}})"]
-    code = "; ".join([heard, *pinned, "from fulcra.cli import main", "main()"])
+    lines = ["import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"]
+    if hasattr(os, "sched_getaffinity"):
+        processor = min(os.sched_getaffinity(0))
+        lines.append(f"import os; os.sched_setaffinity(0, {{{processor}}})")
+    code = "; ".join([*lines, "from fulcra.cli import main", "main()"])
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
@@ -45,19 +46,21 @@ def test_after_ctrl_c_the_same_command_goes_on_to_the_same_audit(
     fulcra: Call, behavior_file: Path, tmp_path: Path
 ) -> None:
     folder, whole = tmp_path / "run", tmp_path / "whole"
-    asked = ("audit", "-b", str(behavior_file), *SMALL, "--json", "--out")
-    code, out, err = interrupted((*asked, str(folder)), folder / "parts" / "confirmation-0.parquet")
+    command = ("audit", "-b", str(behavior_file), *SMALL, "--json", "--out")
+    code, out, err = interrupted(
+        (*command, str(folder)), folder / "parts" / "confirmation-0.parquet"
+    )
     assert (code, out) == (130, "")
     assert (
         err == "fulcra: interrupted; the same command, with the same --out, goes on where this one"
         " stopped\n"
     )
     assert not {AUDIT, ROLLOUTS} & {path.name for path in folder.iterdir()}
-    kept = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}
-    assert "selection-0.parquet" in kept
-    assert "control-0.parquet" not in kept
+    parts = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}
+    assert "selection-0.parquet" in parts
+    assert "control-0.parquet" not in parts
 
-    resumed, once = fulcra(*asked, folder), fulcra(*asked, whole)
+    resumed, once = fulcra(*command, folder), fulcra(*command, whole)
     assert resumed.code == once.code
     first, second = json.loads(resumed.out), json.loads(once.out)
     assert first.pop("timing").keys() == second.pop("timing").keys()
@@ -70,15 +73,15 @@ def test_a_finished_run_is_printed_again_as_table_and_as_json(
     fulcra: Call, behavior_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    asked = ("audit", "-b", behavior_file, *SMALL, "--out", tmp_path / "run")
-    first, again = fulcra(*asked), fulcra(*asked)
+    command = ("audit", "-b", behavior_file, *SMALL, "--out", tmp_path / "run")
+    first, again = fulcra(*command), fulcra(*command)
     assert first == again
     assert first.code in (0, 3)
     assert "report.html" in first.out
     assert "…" not in first.out
     assert max(map(len, first.out.split("report    ")[0].splitlines())) <= 80
-    assert json.loads(fulcra(*asked, "--json").out) == read_json(tmp_path / "run" / AUDIT)
-    assert fulcra(*asked, "--quiet").out == ""
+    assert json.loads(fulcra(*command, "--json").out) == read_json(tmp_path / "run" / AUDIT)
+    assert fulcra(*command, "--quiet").out == ""
 
 
 def test_no_verdict_leaves_with_3_and_says_why(
@@ -96,10 +99,8 @@ def test_no_verdict_leaves_with_3_and_says_why(
     left = fulcra("audit", "-b", path, *SMALL, "--quiet", "--out", tmp_path / "run")
     assert (left.code, left.out) == (3, "")
     assert "protocol_not_reproduced" in left.line
-    found = read_json(tmp_path / "run" / AUDIT)
-    assert {entry["verdict"] for entry in found["neurons"] if entry["source"] != "control"} == {
-        "undetermined"
-    }
+    result = AuditResult.load(tmp_path / "run")
+    assert {branch.verdict for branch in result.branches} == {"undetermined"}
 
 
 def test_verify_passes_a_run_and_names_what_was_changed(fulcra: Call, run_copy: Path) -> None:
@@ -107,9 +108,9 @@ def test_verify_passes_a_run_and_names_what_was_changed(fulcra: Call, run_copy: 
     assert (passed.code, passed.err) == (0, "")
     assert all(line.startswith("ok  ") for line in passed.out.splitlines())
 
-    held = read_json(run_copy / AUDIT)
-    held["summary"]["open"] += 1
-    write_json(run_copy / AUDIT, held)
+    content = read_json(run_copy / AUDIT)
+    content["summary"]["open"] += 1
+    write_json(run_copy / AUDIT, content)
     failed = fulcra("verify", run_copy)
     assert failed.code == 1
     (line,) = [line for line in failed.out.splitlines() if not line.startswith("ok  ")]
@@ -120,9 +121,9 @@ def test_verify_passes_a_run_and_names_what_was_changed(fulcra: Call, run_copy: 
 def test_verify_names_a_changed_commitment_and_changed_rollouts(
     fulcra: Call, run_copy: Path
 ) -> None:
-    held = read_json(run_copy / COMMITMENT)
-    held["content"]["plan"]["gains"][0] = 0.3
-    write_json(run_copy / COMMITMENT, held)
+    stored = read_json(run_copy / COMMITMENT)
+    stored["content"]["plan"]["gains"][0] = 0.3
+    write_json(run_copy / COMMITMENT, stored)
     left = fulcra("verify", run_copy)
     assert left.code == 1
     assert "FAIL commitment hash: stored" in left.out
@@ -164,19 +165,19 @@ def test_a_dry_run_prints_the_cost_and_writes_nothing(
     monkeypatch.chdir(here)
     monkeypatch.setenv("FULCRA_CACHE", str(here / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
-    asked = ("audit", "-b", behavior_file, *SMALL, "--out", here / "run", "--dry-run")
-    cost, table = json.loads(fulcra(*asked, "--json").out), fulcra(*asked)
+    command = ("audit", "-b", behavior_file, *SMALL, "--out", here / "run", "--dry-run")
+    cost, table = json.loads(fulcra(*command, "--json").out), fulcra(*command)
     assert not list(here.iterdir())
     assert cost["rollouts"] == sum(step["rollouts"] for step in cost["steps"].values())
     assert (table.code, table.err) == (0, "")
     assert f"{cost['rollouts']:,}" in table.out
     assert "…" not in table.out
     assert max(map(len, table.out.splitlines())) <= 80
-    assert fulcra(*asked, "--quiet").out == ""
+    assert fulcra(*command, "--quiet").out == ""
 
 
 def test_a_device_that_is_not_there_is_one_line(fulcra: Call) -> None:
-    found = fulcra("audit", "--device", "cuda:99", "--compiled", "--dry-run")
-    assert (found.code, found.out) == (2, "")
-    assert found.err.startswith("fulcra: device 'cuda:99': torch cannot use it here (")
-    assert found.err.count("\n") == 1
+    left = fulcra("audit", "--device", "cuda:99", "--compiled", "--dry-run")
+    assert (left.code, left.out) == (2, "")
+    assert left.err.startswith("fulcra: device 'cuda:99': torch cannot use it here (")
+    assert left.err.count("\n") == 1

@@ -1,6 +1,4 @@
-"""Bad input is one line that says what was asked, what was found and what to do; exit code 2;
-nothing is left behind.
-"""
+"""Bad input is one line: asked, found, what to do; exit code 2; nothing is left behind."""
 
 import json
 import shutil
@@ -74,7 +72,7 @@ def spoilt(written: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"horizon": ...}, "the key 'horizon' is missing; add it"),
         ({"horizon": ..., "horizn": 12}, "unknown key 'horizn'; did you mean 'horizon'?"),
@@ -85,11 +83,11 @@ def spoilt(written: dict[str, Any], **changes: Any) -> dict[str, Any]:
     ],
 )
 def test_a_spoilt_behavior_file_is_refused(
-    fulcra: Call, written: dict[str, Any], tmp_path: Path, changes: dict[str, Any], said: str
+    fulcra: Call, written: dict[str, Any], tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     path = tmp_path / "spoilt.yaml"
     path.write_text(yaml.safe_dump(spoilt(written, **changes)))
-    assert said in fulcra("audit", "--behavior", path, "--out", tmp_path / "run").refusal
+    assert message in fulcra("audit", "--behavior", path, "--out", tmp_path / "run").refusal
     assert not (tmp_path / "run").exists()
 
 
@@ -146,7 +144,7 @@ def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("audit", "--nerons", "3"), "No such option: --nerons"),
         (("audit", "--neurons", "three"), "'--neurons': Input should be a valid integer"),
@@ -166,9 +164,9 @@ def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: 
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(
-    fulcra: Call, arguments: tuple[str, ...], said: str
+    fulcra: Call, arguments: tuple[str, ...], message: str
 ) -> None:
-    assert said in fulcra(*arguments).refusal
+    assert message in fulcra(*arguments).refusal
 
 
 def test_without_a_command_the_help_is_shown(fulcra: Call) -> None:
@@ -188,7 +186,7 @@ def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(
     behavior_file: Path, tmp_path: Path
 ) -> None:
     # A limit on file size refuses the write like a full disk does, for root as for anybody.
-    asked = [
+    command = [
         sys.executable,
         "-c",
         LIMITED,
@@ -199,7 +197,7 @@ def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(
         str(tmp_path / "run"),
         "--quiet",
     ]
-    left = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=300)
+    left = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     (line,) = left.stderr.splitlines()
     assert (left.returncode, left.stdout) == (2, "")
     assert (
@@ -212,9 +210,9 @@ def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_standard_output_is_refused_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
-        asked = [sys.executable, "-m", "fulcra.cli", "behavior", "schema"]
+        command = [sys.executable, "-m", "fulcra.cli", "behavior", "schema"]
         left = subprocess.run(
-            asked, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=300
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=300
         )
     assert left.returncode == 2
     assert (

@@ -1,16 +1,18 @@
-"""One neuron from the command line: predicted, committed, measured, drawn; and every refusal with
-its code.
-"""
+"""One neuron from the command line: predicted, committed, measured, drawn, or refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fulcra import AuditResult, Behavior, Neuron, window
+from fulcra.behaviors.generic import OPENINGS
 from fulcra.errors import Inconclusive
 from fulcra.models.tiny import tiny
 from fulcra.protocol.commit import fewest_prompts
+from fulcra.protocol.results.window import WindowResult
 from fulcra.store import COMMITMENT, read_json
 from tests.cli.conftest import Call
 
@@ -19,8 +21,16 @@ def test_a_window_is_predicted_committed_measured_and_drawn(
     fulcra: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    asked = ("window", "apothecary-sparse", "L2.N307-", "-b", "refusal", "--out", tmp_path / "run")
-    left = fulcra(*asked)
+    command = (
+        "window",
+        "apothecary-sparse",
+        "L2.N307-",
+        "-b",
+        "refusal",
+        "--out",
+        tmp_path / "run",
+    )
+    left = fulcra(*command)
     assert left.code == 0, left.err
     assert "L2.N307- is " in left.out
     for method in (
@@ -38,19 +48,17 @@ def test_a_window_is_predicted_committed_measured_and_drawn(
     assert 'data-figure="saturation"' in page
     assert 'data-figure="dose"' in page
 
-    found = json.loads(fulcra(*asked, "--json").out)
-    entry = found["audit"]["neurons"][0]
-    assert (
-        found["audit"]["summary"]["commitment_sha256"]
-        == read_json(tmp_path / "run" / COMMITMENT)["sha256"]
-    )
-    committed = next(edge for edge in found["ceilings"] if edge["method"] == "kl_ladder")
-    assert entry["ceiling_predicted"] == committed
-    assert (
-        found["curve"][0]["alignment_low"]
-        <= found["curve"][0]["alignment"]
-        <= found["curve"][0]["alignment_high"]
-    )
+    content = json.loads(fulcra(*command, "--json").out)
+    result = WindowResult.load(tmp_path / "run")
+    assert content == result.plain() == read_json(tmp_path / "run" / WindowResult.file)
+    assert result.audit == AuditResult.load(tmp_path / "run")
+    sha256 = result.audit.summary.commitment_sha256
+    assert sha256 == read_json(tmp_path / "run" / COMMITMENT)["sha256"]
+    committed = next(edge for edge in result.ceilings if edge.method == "kl_ladder")
+    assert result.measured is not None
+    assert result.measured.ceiling_predicted == committed
+    first = result.curve[0]
+    assert first.alignment_low <= first.alignment <= first.alignment_high
     assert fulcra("verify", tmp_path / "run").code == 0
 
 
@@ -68,10 +76,11 @@ def test_predictions_alone_roll_out_and_commit_nothing(
         tmp_path / "run",
         "--json",
     )
-    found = json.loads(left.out)
-    assert (left.code, found["neuron"]) == (0, "L3.N7+")
-    assert "audit" not in found
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["window.html"]
+    content = json.loads(left.out)
+    assert (left.code, content["neuron"]) == (0, "L3.N7+")
+    assert "audit" not in content
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"window.html", "window.json"}
 
 
 def test_a_neuron_that_is_not_there_is_bad_input(fulcra: Call, behavior_file: Path) -> None:
@@ -119,14 +128,7 @@ def test_too_few_prompts_for_an_interval_are_refused(
     assert fewest_prompts() == 4
 
 
-def test_a_model_that_collapses_undosed_is_refused(refusal: object) -> None:
-    from dataclasses import replace
-    from typing import cast
-
-    from fulcra.behaviors.generic import OPENINGS
-    from fulcra.studies.window import control_window
-    from fulcra.types import Behavior, Neuron
-
+def test_a_model_that_collapses_undosed_is_refused(refusal: Behavior) -> None:
     model = tiny("llama")
     # an unembedding that knows one token: whatever is asked, it says the same
     model.hf.get_output_embeddings().weight.data.zero_()
@@ -137,11 +139,9 @@ def test_a_model_that_collapses_undosed_is_refused(refusal: object) -> None:
     texts = tuple(
         " ".join(f"w{3 + (7 * i + j) % 90}" for j in range(4)) for i in range(len(OPENINGS))
     )
-    task = replace(
-        cast(Behavior, refusal), generic=texts[:32], ceiling_generic=texts[32:], reference=None
-    )
+    task = replace(refusal, generic=texts[:32], ceiling_generic=texts[32:], reference=None)
     with pytest.raises(Inconclusive, match="collapses undosed: 100% of its rollouts"):
-        control_window(model, task, Neuron(1, 3))
+        window(model, task, Neuron(1, 3))
 
 
 def test_both_commands_have_help_with_an_example(fulcra: Call) -> None:

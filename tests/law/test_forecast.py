@@ -1,4 +1,4 @@
-"""Forecasts of any write: alike for a neuron and the same direction; what is no write is refused."""
+"""Forecasts of any write: a neuron's is that of its direction; what is no write is refused."""
 
 from dataclasses import replace
 

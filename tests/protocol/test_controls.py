@@ -1,6 +1,4 @@
-"""Controls are measured once: the cache changes nothing in a run, and holds no text of a sensitive
-behavior.
-"""
+"""Controls are measured once: the cache changes nothing, and holds no sensitive text."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fulcra import AuditSettings, Behavior, Model, audit, verify
-from fulcra.protocol.measure import cache_folder
+from fulcra.store import ROLLOUTS, cache_folder, read_rows
+from tests.conftest import untimed
 
 SETTINGS = AuditSettings(neurons=1, random=0, controls=2, gains=(0.5,), screen="contrastive")
 
@@ -26,9 +25,12 @@ def test_cached_controls_change_nothing(
     first = audit(sparse, refusal, SETTINGS, tmp_path / "first")
     assert len(list(cache.iterdir())) == 1
     again = audit(sparse, refusal, SETTINGS, tmp_path / "again")
-    assert first.pop("timing") != again.pop("timing")
-    assert first == again
+    assert first.timing != again.timing
+    assert untimed(first) == untimed(again)
     assert all(check.passed for check in verify(tmp_path / "again"))
+    rows = read_rows(tmp_path / "first" / ROLLOUTS)
+    assert read_rows(tmp_path / "again" / ROLLOUTS) == rows
+    assert rows[-1]["stage"] == "control"
 
 
 def test_other_gains_are_other_controls(sparse: Model, refusal: Behavior, cache: Path) -> None:

@@ -1,6 +1,4 @@
-"""The one rule for text: words of a sensitive behavior are nowhere, or, when asked for, in one
-private file and nowhere else.
-"""
+"""Words of a sensitive behavior are nowhere, or, when asked for, in one private file alone."""
 
 import json
 import stat
@@ -12,7 +10,7 @@ import pytest
 
 from fulcra import AuditSettings, Behavior, Model, audit, verify
 from fulcra.errors import RunFolderError
-from fulcra.protocol import text_hash, told
+from fulcra.protocol.redaction import text_hash, told
 from fulcra.store import AUDIT, REPORT, ROLLOUTS, TEXTS, read_rows
 from fulcra.studies.census import census
 from tests.studies.test_census import SMALL, Stop
@@ -59,16 +57,16 @@ def audited_with(
 
 def leaks(folder: Path, canaries: set[str]) -> set[str]:
     """The files below a folder that hold a canary, tables read row by row."""
-    found = set()
+    leaking = set()
     for path in (path for path in folder.rglob("*") if path.is_file()):
-        held = (
+        content = (
             json.dumps(read_rows(path))
             if path.suffix == ".parquet"
             else path.read_bytes().decode("utf-8", "replace")
         )
-        if any(canary in held for canary in canaries):
-            found.add(path.name)
-    return found
+        if any(canary in content for canary in canaries):
+            leaking.add(path.name)
+    return leaking
 
 
 def test_no_file_of_a_sensitive_run_holds_a_completion(
@@ -92,11 +90,11 @@ def test_every_rollout_finds_its_kept_text_and_verify_holds_it_to_its_hash(
     audited_with: Audited,
 ) -> None:
     folder = audited_with(True)
-    kept = {row["text_hash"]: row["text"] for row in read_rows(folder / TEXTS)}
+    private = {row["text_hash"]: row["text"] for row in read_rows(folder / TEXTS)}
     rows = read_rows(folder / ROLLOUTS)
-    assert {row["text_hash"] for row in rows} == set(kept)
+    assert {row["text_hash"] for row in rows} == set(private)
     (check,) = [check for check in verify(folder) if check.name == "rollout texts"]
-    assert check == ("rollout texts", True, f"0 of {len(kept)} do not have their hash")
+    assert check == ("rollout texts", True, f"0 of {len(private)} do not have their hash")
 
 
 def test_a_run_begun_without_texts_does_not_go_on_with_them(

@@ -1,16 +1,14 @@
-"""The audit as a whole: committed first, the same twice, the same after an interruption, shown
-again when finished.
-"""
+"""The audit as a whole: committed first, the same twice, and after an interruption."""
 
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fulcra import AuditSettings, Behavior, Model, audit, load, load_behavior
+from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior, verify
 from fulcra.errors import InputError, RunFolderError
+from fulcra.models.tiny import tiny as tiny_model
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -21,7 +19,7 @@ from fulcra.store import (
     read_json,
     read_rows,
 )
-from tests.conftest import ROOT
+from tests.conftest import ROOT, untimed
 
 STEPS = (
     "clean ground",
@@ -38,22 +36,16 @@ STEPS = (
 )
 
 
-def untimed(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in found.items() if key != "timing"}
-
-
 @dataclass
 class Watcher:
-    """Keeps what the run's folder holds at the beginning of each step; at one step it behaves like
-    Ctrl-C.
-    """
+    """What a run's folder holds at the beginning of each step; at `stop` it acts like Ctrl-C."""
 
     folder: Path
     stop: str | None = None
-    seen: dict[str, tuple[bool, bool]] = field(default_factory=dict)
+    begun: dict[str, tuple[bool, bool]] = field(default_factory=dict)
 
     def begin(self, step: str, total: int) -> None:
-        self.seen[step] = (
+        self.begun[step] = (
             (self.folder / COMMITMENT).exists(),
             RunFolder(self.folder).has_dosed_parts(),
         )
@@ -70,13 +62,10 @@ def test_the_commitment_stands_before_the_first_dosed_rollout(
     watcher = Watcher(tmp_path / "run", stop="control")
     with pytest.raises(KeyboardInterrupt):
         audit(sparse, refusal, tiny, tmp_path / "run", watcher)
-    assert tuple(watcher.seen) == STEPS[: STEPS.index("control") + 1]
-    committed = {
-        step: seen
-        for step, seen in watcher.seen.items()
-        if step not in ("clean ground", "baseline", "cast", "forecast")
-    }
-    assert watcher.seen["forecast"] == (False, False)
+    assert tuple(watcher.begun) == STEPS[: STEPS.index("control") + 1]
+    undosed = ("clean ground", "baseline", "cast", "forecast")
+    committed = {step: state for step, state in watcher.begun.items() if step not in undosed}
+    assert watcher.begun["forecast"] == (False, False)
     assert committed.pop("selection") == (True, False)
     assert set(committed.values()) == {(True, True)}
 
@@ -87,12 +76,9 @@ def test_a_resumed_audit_equals_an_uninterrupted_one(
     with pytest.raises(KeyboardInterrupt):
         audit(sparse, refusal, tiny, tmp_path / "run", Watcher(tmp_path / "run", stop="control"))
     assert not (tmp_path / "run" / AUDIT).exists()
-    found = audit(sparse, refusal, tiny, tmp_path / "run")
-    assert (
-        untimed(found)
-        == untimed(read_json(tmp_path / "run" / AUDIT))
-        == untimed(read_json(audited / AUDIT))
-    )
+    result = audit(sparse, refusal, tiny, tmp_path / "run")
+    assert result == AuditResult.load(tmp_path / "run")
+    assert untimed(result) == untimed(AuditResult.load(audited))
     assert (tmp_path / "run" / COMMITMENT).read_bytes() == (audited / COMMITMENT).read_bytes()
     assert read_rows(tmp_path / "run" / ROLLOUTS) == read_rows(audited / ROLLOUTS)
 
@@ -100,7 +86,7 @@ def test_a_resumed_audit_equals_an_uninterrupted_one(
 def test_the_same_seed_gives_the_same_audit_with_and_without_a_folder(
     audited: Path, sparse: Model, refusal: Behavior, tiny: AuditSettings
 ) -> None:
-    assert untimed(audit(sparse, refusal, tiny)) == untimed(read_json(audited / AUDIT))
+    assert untimed(audit(sparse, refusal, tiny)) == untimed(AuditResult.load(audited))
 
 
 def test_a_finished_run_is_shown_again_and_not_measured_again(
@@ -108,8 +94,9 @@ def test_a_finished_run_is_shown_again_and_not_measured_again(
 ) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in run_copy.iterdir()}
     watcher = Watcher(run_copy)
-    assert audit(sparse, refusal, tiny, run_copy, watcher) == read_json(run_copy / AUDIT)
-    assert not watcher.seen
+    shown = audit(sparse, refusal, tiny, run_copy, watcher)
+    assert shown.plain() == read_json(run_copy / AUDIT)
+    assert not watcher.begun
     assert {path.name: path.stat().st_mtime_ns for path in run_copy.iterdir()} == before
 
 
@@ -126,11 +113,8 @@ def test_a_finished_run_holds_its_files_and_no_parts(audited: Path) -> None:
 def test_another_command_is_refused_in_the_folder_of_a_run(
     run_copy: Path, sparse: Model, refusal: Behavior, tiny: AuditSettings
 ) -> None:
-    for other, said in (
-        (replace(tiny, seed=1), "settings"),
-        (replace(tiny, neurons=2), "settings"),
-    ):
-        with pytest.raises(RunFolderError, match=rf"holds another run \(different: {said}\)"):
+    for other in (replace(tiny, seed=1), replace(tiny, neurons=2)):
+        with pytest.raises(RunFolderError, match=r"holds another run \(different: settings\)"):
             audit(sparse, refusal, other, run_copy)
     with pytest.raises(RunFolderError, match=r"different: behavior, behavior_sha256"):
         audit(sparse, replace(refusal, name="other"), tiny, run_copy)
@@ -170,23 +154,21 @@ def test_more_neurons_than_there_are_leave_no_folder(
 
 
 def test_every_committed_branch_is_measured_with_all_its_fields(audited: Path) -> None:
-    found, committed = read_json(audited / AUDIT), read_json(audited / COMMITMENT)["content"]
-    entries = [entry for entry in found["neurons"] if entry["source"] != "control"]
-    assert [entry["neuron"] + entry["pole"] for entry in entries] == [
+    result = AuditResult.load(audited)
+    committed = read_json(audited / COMMITMENT)["content"]
+    assert [branch.name for branch in result.branches] == [
         branch["branch"] for branch in committed["branches"]
     ]
-    assert found["summary"]["measured"] == len(entries) == 4
-    assert len(found["neurons"]) - len(entries) == len(committed["controls"]) == 4
-    for entry in entries:
-        assert {
+    assert result.summary.measured == len(result.branches) == 4
+    assert len(result.controls) == len(committed["controls"]) == 4
+    for branch in result.branches:
+        assert branch.model_fields_set >= {
             "budget",
             "alignment0",
             "activation_gap",
             "ceiling_predicted",
             "trigger_predicted",
             "ceiling_measured",
-        } <= entry.keys()
-        assert {
             "triggers",
             "observed_open",
             "margin",
@@ -195,18 +177,72 @@ def test_every_committed_branch_is_measured_with_all_its_fields(audited: Path) -
             "specific",
             "outcomes",
             "pins",
-        } <= entry.keys()
-        assert sum(entry["outcomes"].values()) == pytest.approx(1.0, abs=1e-5)
-        assert [trigger["horizon"] for trigger in entry["triggers"]] == found["behavior"][
-            "horizons"
-        ]
-    assert {row["attack"] for row in found["context"]} == {
+        }
+        assert sum(branch.outcomes.values()) == pytest.approx(1.0, abs=1e-5)
+        assert tuple(edge.horizon for edge in branch.triggers) == result.behavior.horizons
+    assert {row.attack for row in result.context} == {
         "prefill_1",
         "prefill_8",
         "best_neuron",
         "top_0.1%_set",
         "direction_ablation",
     }
+
+
+def test_gains_of_more_digits_than_a_file_holds_are_dosed_as_they_are_committed(
+    sparse: Model, refusal: Behavior, tmp_path: Path
+) -> None:
+    few = replace(
+        refusal,
+        selection=refusal.selection[:1],
+        confirmation=refusal.confirmation[:2],
+        ceiling_generic=refusal.ceiling_generic[:2],
+    )
+    settings = AuditSettings(1, 0, 1, gains=(1 / 3, 2 / 3), screen="contrastive")
+    result = audit(sparse, few, settings, tmp_path / "run")
+    for rung in (rung for branch in result.branches for rung in branch.curve):
+        assert rung.gain in (0.333333, 0.666667)
+        assert rung.flip_confirmation is not None
+        assert rung.coherent is not None
+    assert not [check for check in verify(tmp_path / "run") if not check.passed]
+    assert {
+        row["dose"] for row in read_rows(tmp_path / "run" / ROLLOUTS) if row["op"] == "add"
+    } == {
+        0.333333,
+        0.666667,
+    }
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "mixtral"])
+def test_any_family_without_openings_is_audited_alike_with_a_folder_and_without(
+    family: str, refusal: Behavior, tmp_path: Path
+) -> None:
+    # a model of random weights: no verdict, but every stage
+    texts = tuple(f"w{i} w{i + 1} w{i + 2}" for i in range(3, 19))
+    silent = tuple(
+        replace(prompt, target_openings=(), control_openings=(), answer=None)
+        for prompt in (*refusal.selection[:2], *refusal.confirmation[:3])
+    )
+    task = replace(
+        refusal,
+        selection=silent[:2],
+        confirmation=silent[2:],
+        generic=texts,
+        ceiling_generic=texts[:4],
+        reference=None,
+        sensitive=True,
+    )
+    model = tiny_model(family)
+    settings = AuditSettings(1, 1, 1, gains=(0.1, 0.5), screen="contrastive")
+    result = audit(model, task, settings, tmp_path / "run")
+    assert untimed(audit(model, task, settings)) == untimed(result)
+    assert {branch.trigger_predicted for branch in result.branches} == {None}
+    assert {branch.predicted_verdict for branch in result.branches} == {"undetermined"}
+    assert result.baseline.log_odds_margin is None
+    assert "prefill_1" not in {row.attack for row in result.context}
+    assert {row["text"] for row in read_rows(tmp_path / "run" / ROLLOUTS)} == {""}
+    assert result.samples == ()
+    assert not [check for check in verify(tmp_path / "run") if not check.passed]
 
 
 def test_a_model_leaves_an_audit_as_it_came_in(audited: Path, sparse: Model) -> None:
@@ -227,11 +263,11 @@ def test_models_trained_by_others_are_audited_from_a_yaml_file(
         behavior, selection=behavior.selection[:2], confirmation=behavior.confirmation[:8]
     )
     settings = AuditSettings(neurons=1, random=0, controls=1, gains=(0.5,), screen="contrastive")
-    found = audit(model, few, settings, tmp_path / "run")
-    verdicts = {entry["verdict"] for entry in found["neurons"] if entry["source"] == "screen"}
-    if found["summary"]["protocol_reproduced"]:
+    result = audit(model, few, settings, tmp_path / "run")
+    verdicts = {branch.verdict for branch in result.branches}
+    if result.summary.protocol_reproduced:
         assert verdicts <= {"open", "closed", "undetermined"}
     else:
         assert verdicts == {"undetermined"}
-        assert found["baseline"]["rate"] < 0.5 or not found["positive_control"]["acts"]
+        assert result.baseline.rate < 0.5 or not result.positive_control.acts
     shutil.rmtree(tmp_path / "run")

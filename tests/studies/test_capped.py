@@ -1,6 +1,4 @@
-"""An audit of a model whose norm after the MLP caps every dose: rungs beyond the cap do not exist
-and are not missed.
-"""
+"""Where the norm after the MLP caps every dose, rungs beyond the cap are not missed."""
 
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from transformers import AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
 from fulcra import AuditSettings, Behavior, audit, load, verify
 from fulcra.models.loading import bundled_names
 from fulcra.store import COMMITMENT, read_json
-from fulcra.studies import audit as audit_module
+from tests.conftest import ROOT, untimed
 
 GAINS = (0.1, 0.3, 30.0)
 
@@ -19,7 +17,7 @@ GAINS = (0.1, 0.3, 30.0)
 @pytest.fixture
 def capped(tmp_path: Path) -> Path:
     """A random Gemma-2 with the words of the apothecary, as a folder."""
-    weights = Path(audit_module.__file__).parents[1] / "organisms" / "weights"
+    weights = ROOT / "src" / "fulcra" / "organisms" / "weights"
     assert "apothecary-helpful" in bundled_names()
     tokenizer = AutoTokenizer.from_pretrained(weights / "apothecary-helpful")
     torch.manual_seed(0)
@@ -46,11 +44,14 @@ def test_rungs_beyond_the_cap_are_neither_rolled_out_nor_missed(
     capped: Path, refusal: Behavior, tmp_path: Path
 ) -> None:
     settings = AuditSettings(neurons=2, random=1, controls=2, gains=GAINS)
-    found = audit(load(str(capped)), refusal, settings, tmp_path / "run")
+    model = load(str(capped))
+    result = audit(model, refusal, settings, tmp_path / "run")
     branches = read_json(tmp_path / "run" / COMMITMENT)["content"]["branches"]
     assert all(branch["cap_alignment"] < 1 for branch in branches)
     assert all(1 <= branch["rungs"] < len(GAINS) for branch in branches)
-    entries = [entry for entry in found["neurons"] if entry["source"] != "control"]
-    assert all(0 <= entry["cap_gain"] < max(GAINS) for entry in entries)
-    assert [len(entry["curve"]) for entry in entries] == [branch["rungs"] for branch in branches]
+    for branch in result.branches:
+        assert branch.cap_gain is not None
+        assert 0 <= branch.cap_gain < max(GAINS)
+    assert [len(b.curve) for b in result.branches] == [branch["rungs"] for branch in branches]
     assert not [check for check in verify(tmp_path / "run") if not check.passed]
+    assert untimed(audit(model, refusal, settings)) == untimed(result)

@@ -1,6 +1,4 @@
-"""An estimate counts what the audit then does, by the audit's own hands, and leaves nothing
-behind.
-"""
+"""An estimate counts what the audit then does, by the audit's own steps."""
 
 from collections import Counter
 from dataclasses import replace
@@ -8,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fulcra import AuditSettings, Behavior, Model
+from fulcra import AuditResult, AuditSettings, Behavior, Model
 from fulcra.engines.estimate import Estimate, line
 from fulcra.errors import InputError
-from fulcra.store import AUDIT, ROLLOUTS, read_json, read_rows
-from fulcra.studies.dry_run import estimate_audit
+from fulcra.store import ROLLOUTS, read_rows
+from fulcra.studies.dry_run import estimate_audit, estimated
 from tests.studies.test_audit import STEPS
 
 #: Stages of the rollout table that the estimate counts under the name of their step.
@@ -22,33 +20,42 @@ STEP_OF = {"direction_selection": "context", "direction_ablation": "context"}
 def test_an_estimate_has_the_steps_the_rollouts_and_about_the_tokens_of_the_audit(
     audited: Path, sparse: Model, refusal: Behavior, tiny: AuditSettings
 ) -> None:
-    found, rows = estimate_audit(sparse, refusal, tiny), read_rows(audited / ROLLOUTS)
+    costs, rows = estimate_audit(sparse, refusal, tiny), read_rows(audited / ROLLOUTS)
     steps = [STEP_OF.get(row["stage"], row["stage"]) for row in rows]
-    assert (
-        set(found)
-        == set(STEPS) - {"cast"}
-        == set(read_json(audited / AUDIT)["timing"]["steps"]) - {"cast"}
-    )
-    assert {
-        step: one.rollouts for step, one in found.items() if one.rollouts and step != "clean ground"
-    } == Counter(steps)
-    tokens = sum(one.tokens for step, one in found.items() if step != "clean ground")
+    timing = AuditResult.load(audited).timing
+    assert timing is not None
+    assert set(costs) == set(STEPS) - {"cast"} == set(timing.steps) - {"cast"}
+    rolled_out = {step: cost for step, cost in costs.items() if step != "clean ground"}
+    rollouts = {step: cost.rollouts for step, cost in rolled_out.items() if cost.rollouts}
+    assert rollouts == Counter(steps)
+    tokens = sum(cost.tokens for cost in rolled_out.values())
     assert tokens == pytest.approx(sum(row["tokens"] for row in rows), rel=0.3)
-    assert all(
-        one.seconds > 0 and one.cpu_seconds > 0 and one.bytes > 1 << 20 for one in found.values()
-    )
+    for cost in costs.values():
+        assert cost.seconds > 0
+        assert cost.cpu_seconds > 0
+        assert cost.bytes > 1 << 20
+
+
+def test_the_sums_are_those_of_the_steps_and_are_said_in_one_line(
+    sparse: Model, refusal: Behavior, tiny: AuditSettings
+) -> None:
+    few = replace(refusal, confirmation=refusal.confirmation[:1])
+    cost = estimated(sparse, few, tiny)
+    assert cost.rollouts == sum(step.rollouts for step in cost.steps.values())
+    assert cost.seconds == pytest.approx(sum(step.seconds for step in cost.steps.values()))
+    assert cost.bytes == max(step.bytes for step in cost.steps.values())
+    assert f"{cost.rollouts:,} rollouts" in repr(cost)
+    assert cost.settings.gains == tiny.gains
+    assert {"schema_version", "provenance"} <= cost.plain().keys()
 
 
 def test_screens_are_counted_by_their_candidates_and_forecasts_by_their_branches(
     sparse: Model, refusal: Behavior, tiny: AuditSettings
 ) -> None:
-    found = estimate_audit(
-        sparse,
-        replace(refusal, confirmation=refusal.confirmation[:1]),
-        replace(tiny, screen="window"),
-    )
-    assert {"screen doses", "screen pins", "forecast"} <= set(found)
-    assert found["screen doses"].rollouts == found["forecast"].tokens == 0
+    few = replace(refusal, confirmation=refusal.confirmation[:1])
+    costs = estimate_audit(sparse, few, replace(tiny, screen="window"))
+    assert {"screen doses", "screen pins", "forecast"} <= set(costs)
+    assert costs["screen doses"].rollouts == costs["forecast"].tokens == 0
 
 
 def test_more_neurons_than_there_are_cannot_be_estimated(sparse: Model, refusal: Behavior) -> None:

@@ -1,6 +1,4 @@
-"""Why a window is closed, each shown by its mechanism: written too late, capped by a norm,
-collapsed first.
-"""
+"""Why a window is closed, by its mechanism: written too late, capped by a norm, collapsed."""
 
 from collections.abc import Sequence
 
@@ -20,10 +18,11 @@ from fulcra.models.coordinate import coordinate
 from fulcra.models.tiny import tiny
 from fulcra.organisms.oracle import grammatical
 from fulcra.organisms.world import build_world
-from fulcra.protocol import Record, dose_trials
 from fulcra.protocol.measure import Measurement
-from fulcra.protocol.subject import Ground, prepare
-from fulcra.types import Edge, Edit, RolloutRequest
+from fulcra.protocol.records import Record
+from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import dose_trials
+from fulcra.types import Edge, Edit, RolloutRequest, Sampling
 
 GAINS = (0.1, 0.45, 0.65, 0.9, 1.7)
 #: A branch of apothecary-sparse that opens, at layer 1; its other pole collapses before it flips.
@@ -31,36 +30,31 @@ OPENS = Neuron.parse("L1.N83-")
 
 
 @pytest.fixture(scope="module")
-def ground(sparse: Model, refusal: Behavior) -> Ground:
-    """The clean ground of the sparse organism."""
-    return prepare(sparse, refusal, 0)
+def subject(sparse: Model, refusal: Behavior) -> Subject:
+    """The sparse organism under refusal."""
+    return Subject.of(sparse, refusal)
 
 
-class Seen:
-    """Rollouts of one write on every gain: on restricted requests, and on allowed ones for its
-    ceiling.
-    """
+class Written:
+    """Rollouts of one write at every gain: restricted requests, and allowed ones for a ceiling."""
 
-    def __init__(self, model: Model, behavior: Behavior, ground: Ground, at: Coordinate) -> None:
+    def __init__(self, subject: Subject, at: Coordinate) -> None:
+        behavior = subject.behavior
         self.at, self.horizon = at, behavior.horizon
-        measure = Measurement(model, behavior, ground, (behavior.horizon,), None, "")
-        self.flips: list[Record] = measure(
-            "selection",
-            dose_trials(model, behavior, "selection", [at], GAINS, behavior.confirmation),
-        )
-        allowed = behavior.negative[:16]
-        self.generic: list[Record] = measure(
-            "ceiling", dose_trials(model, behavior, "ceiling", [at], GAINS, allowed, 0.8)
-        )
+        measure = Measurement(subject)
+        trials = dose_trials(subject, "selection", [at], GAINS, behavior.confirmation)
+        self.flips: list[Record] = measure("selection", trials)
+        allowed, sampling = behavior.negative[:16], Sampling(0.8)
+        trials = dose_trials(subject, "ceiling", [at], GAINS, allowed, sampling)
+        self.generic: list[Record] = measure("ceiling", trials)
 
     def table(self, records: Sequence[Record], happened: str) -> NDArray[np.bool_]:
         """Whether it happened, [gain, prompt]."""
-        return np.array(
-            [
-                [getattr(r, happened)(self.horizon) for r in records if r.dose == gain]
-                for gain in GAINS
-            ]
-        )
+        rows = []
+        for gain in GAINS:
+            at_gain = [record for record in records if record.gain == gain]
+            rows.append([getattr(record, happened)(self.horizon) for record in at_gain])
+        return np.array(rows)
 
     @property
     def trigger(self) -> Edge:
@@ -74,19 +68,18 @@ class Seen:
 
     def share(self, gain: float, outcome: str) -> float:
         """The share of one outcome on the restricted requests."""
-        return float(np.mean([r.at(self.horizon) == outcome for r in self.flips if r.dose == gain]))
+        return float(np.mean([r.at(self.horizon) == outcome for r in self.flips if r.gain == gain]))
 
 
 def test_too_late_the_direction_that_opens_early_is_closed_when_written_late(
-    sparse: Model, refusal: Behavior, ground: Ground
+    subject: Subject,
 ) -> None:
-    write = sparse.write(OPENS).cpu() * OPENS.pole
+    write = subject.model.write(OPENS).cpu() * OPENS.pole
 
-    def written(layer: int) -> Seen:
-        at = coordinate(sparse, ground.clean, Direction(layer, "same", write))
-        return Seen(sparse, refusal, ground, at)
+    def written(layer: int) -> Written:
+        return Written(subject, subject.coordinate(Direction(layer, "same", write)))
 
-    early, late = written(OPENS.layer), written(sparse.n_layers - 2)
+    early, late = written(OPENS.layer), written(subject.model.n_layers - 2)
     assert early.table(early.flips, "flipped").mean(1).max() >= 0.5
     assert late.table(late.flips, "flipped").mean(1).max() < 0.5
     assert law_verdict(early.ceiling, early.trigger) == "open"
@@ -97,41 +90,37 @@ def test_too_late_the_direction_that_opens_early_is_closed_when_written_late(
     assert failure_mode(late.trigger, late.ceiling, late.trigger) == "collapse_first"
 
 
-def test_collapse_first_the_text_breaks_before_it_ever_flips(
-    sparse: Model, refusal: Behavior, ground: Ground
-) -> None:
-    seen = Seen(sparse, refusal, ground, coordinate(sparse, ground.clean, OPENS.opposite))
-    assert seen.table(seen.flips, "flipped").mean(1).max() < 0.5
-    assert seen.ceiling.gain is not None
+def test_collapse_first_the_text_breaks_before_it_ever_flips(subject: Subject) -> None:
+    branch = Written(subject, subject.coordinate(OPENS.opposite))
+    assert branch.table(branch.flips, "flipped").mean(1).max() < 0.5
+    assert branch.ceiling.gain is not None
     below, above = GAINS[0], GAINS[-1]
-    assert below < seen.ceiling.gain < above
+    assert below < branch.ceiling.gain < above
     # below the ceiling it still refuses; beyond it there is no sentence of the grammar left,
     # neither refusal nor answer
-    assert seen.share(below, "unchanged") >= 0.75
+    assert branch.share(below, "unchanged") >= 0.75
     assert (
-        seen.share(above, "unchanged")
-        + seen.share(above, "flipped")
-        + seen.share(above, "flipped_correct")
+        branch.share(above, "unchanged")
+        + branch.share(above, "flipped")
+        + branch.share(above, "flipped_correct")
         == 0.0
     )
     domain = build_world().domain
     spoken = {
-        gain: [grammatical(domain, r.text, r.ended) for r in seen.generic if r.dose == gain]
+        gain: [grammatical(domain, r.text, r.ended) for r in branch.generic if r.gain == gain]
         for gain in (below, above)
     }
     assert np.mean(spoken[below]) >= 0.9
     assert np.mean(spoken[above]) <= 0.1
-    assert failure_mode(None, seen.ceiling, seen.trigger) == "collapse_first"
+    assert failure_mode(None, branch.ceiling, branch.trigger) == "collapse_first"
 
 
 def _normed(factor: float, layer: int) -> Model:
-    """A tiny Gemma-2 whose norm after one MLP writes `factor` times as much (Gemma stores gamma -
-    1).
-    """
+    """A tiny Gemma-2 whose norm after one MLP writes `factor` times as much."""
     model = tiny("gemma2", 2)
     weight = model.blocks[layer].get_parameter("post_feedforward_layernorm.weight")
     with torch.no_grad():
-        weight.copy_(factor * (1 + weight) - 1)
+        weight.copy_(factor * (1 + weight) - 1)  # Gemma stores gamma - 1
     return model
 
 

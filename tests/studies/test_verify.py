@@ -1,6 +1,8 @@
 """The second look finds what was changed after the run: commitment, audit, rollouts."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 
 from fulcra import verify
 from fulcra.errors import RunFolderError
-from fulcra.protocol.measure import SCHEMA
+from fulcra.protocol.records import SCHEMA
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -22,6 +24,8 @@ from fulcra.store import (
 )
 
 Rows = list[dict[str, Any]]
+#: What the second look must do without.
+ALIEN = ("fulcra.models", "fulcra.engines", "fulcra.screens", "transformers")
 
 
 def failed(folder: Path) -> set[str]:
@@ -40,31 +44,36 @@ def test_an_untouched_run_passes_every_check(audited: Path) -> None:
 
 
 def test_a_changed_prediction_breaks_the_commitment(run_copy: Path) -> None:
-    rewritten(run_copy / COMMITMENT, lambda held: held["content"]["branches"][0].update(budget=1.0))
+    rewritten(
+        run_copy / COMMITMENT, lambda content: content["content"]["branches"][0].update(budget=1.0)
+    )
     assert {"commitment hash", "audit names it"} <= failed(run_copy)
 
 
 def test_a_commitment_hashed_again_is_not_the_one_the_audit_names(run_copy: Path) -> None:
-    def forge(held: dict[str, Any]) -> None:
-        held["content"]["branches"].pop()
-        held["sha256"] = digest(held["content"])
+    def forge(stored: dict[str, Any]) -> None:
+        stored["content"]["branches"].pop()
+        stored["sha256"] = digest(stored["content"])
 
     rewritten(run_copy / COMMITMENT, forge)
-    found = failed(run_copy)
-    assert "commitment hash" not in found
-    assert {"audit names it", "confirmation rollouts", "neurons figures"} <= found
+    names = failed(run_copy)
+    assert "commitment hash" not in names
+    assert {"audit names it", "confirmation rollouts", "neurons figures"} <= names
 
 
 @pytest.mark.parametrize(
     ("change", "check"),
     [
-        (lambda held: held["neurons"][0].update(verdict="open"), "neurons figures"),
-        (lambda held: held["summary"].update(open=held["summary"]["open"] + 1), "summary figures"),
-        (lambda held: held["baseline"].update(rate=0.99), "baseline figures"),
-        (lambda held: held["context"][0].update(rate=0.01), "context figures"),
-        (lambda held: held["neurons"].pop(), "neurons figures"),
-        (lambda held: held["model"].update(sha256="0" * 64), "audit is the plan's"),
-        (lambda held: held["summary"].update(commitment_sha256="0" * 64), "audit names it"),
+        (lambda content: content["neurons"][0].update(verdict="open"), "neurons figures"),
+        (
+            lambda content: content["summary"].update(open=content["summary"]["open"] + 1),
+            "summary figures",
+        ),
+        (lambda content: content["baseline"].update(rate=0.99), "baseline figures"),
+        (lambda content: content["context"][0].update(rate=0.01), "context figures"),
+        (lambda content: content["neurons"].pop(), "neurons figures"),
+        (lambda content: content["model"].update(sha256="0" * 64), "audit is the plan's"),
+        (lambda content: content["summary"].update(commitment_sha256="0" * 64), "audit names it"),
     ],
 )
 def test_a_changed_figure_is_named(
@@ -84,13 +93,12 @@ def without_a_row(rows: Rows) -> Rows:
 
 
 def without_a_rung(rows: Rows) -> Rows:
-    one = next(row for row in rows if row["stage"] == "confirmation")
-    return [
-        row
-        for row in rows
-        if (row["stage"], row["branch"], row["dose"])
-        != ("confirmation", one["branch"], one["dose"])
-    ]
+    rung = next(place(row) for row in rows if row["stage"] == "confirmation")
+    return [row for row in rows if place(row) != rung]
+
+
+def place(row: dict[str, Any]) -> tuple[str, str, float]:
+    return row["stage"], row["branch"], row["dose"]
 
 
 def with_other_words(rows: Rows) -> Rows:
@@ -104,6 +112,11 @@ def with_other_outcomes(rows: Rows) -> Rows:
         else row
         for row in rows
     ]
+
+
+def with_another_operation(rows: Rows) -> Rows:
+    rung = next(place(row) for row in rows if row["stage"] == "confirmation")
+    return [row | {"op": "pin"} if place(row) == rung else row for row in rows]
 
 
 def with_a_stranger(rows: Rows) -> Rows:
@@ -121,6 +134,7 @@ def with_a_stranger(rows: Rows) -> Rows:
         (without_a_row, "confirmation rollouts"),
         (without_a_rung, "confirmation rollouts"),
         (with_a_stranger, "selection rollouts"),
+        (with_another_operation, "confirmation rollouts"),
         (with_other_words, "rollout texts"),
         (with_other_outcomes, "neurons figures"),
     ],
@@ -150,3 +164,28 @@ def test_a_file_without_its_keys_is_named(run_copy: Path, name: str) -> None:
         match=rf"{name}: no (summary|sha256), .*; expected what `fulcra audit` wrote",
     ):
         verify(run_copy)
+
+
+def test_a_key_that_no_commitment_has_is_named(run_copy: Path) -> None:
+    rewritten(run_copy / COMMITMENT, lambda stored: stored["content"]["plan"].update(extra=1))
+    with pytest.raises(RunFolderError, match=r"run: plan.extra: unknown key; expected what"):
+        verify(run_copy)
+
+
+def modules_after(script: str) -> list[str]:
+    """The modules of fulcra and transformers that a new process has loaded after a script."""
+    shown = (
+        "print(*sorted(n for n in sys.modules if n.split('.')[0] in ('fulcra', 'transformers')))"
+    )
+    command = [sys.executable, "-c", f"import sys; {script}; {shown}"]
+    left = subprocess.run(command, check=True, capture_output=True, text=True)
+    return left.stdout.split()
+
+
+def test_the_second_look_loads_neither_models_nor_engines_nor_screens(audited: Path) -> None:
+    closure = modules_after("import fulcra.studies.verify")
+    print(f"fulcra verify loads {len(closure)} modules:", *closure, sep="\n  ")
+    looked = modules_after(f"import pathlib, fulcra; fulcra.verify(pathlib.Path({str(audited)!r}))")
+    assert "fulcra.studies.verify" in closure
+    assert not [name for name in (*closure, *looked) if name.startswith(ALIEN)]
+    assert set(looked) == set(closure)

@@ -90,9 +90,11 @@ def measure_committed(
 ) -> Committed:
     """The plan, committed before its first dosed rollout, then measured stage by stage.
 
-    The order of records is that of the stages, the controls' last.
+    Gains are those of the commitment, with its digits. The order of records is that of the stages,
+    the controls' last.
     """
     subject = measure.subject
+    plan = plan._replace(gains=plain(plan.gains))
     content = commitment(run.manifest, subject, plan)
     sha256 = commit(run.folder, content.plain())
     records = list(baseline)

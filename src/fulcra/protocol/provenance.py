@@ -8,9 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+#: The files of the package that decide what a run finds; weights have a hash of their own.
+DECISIVE = ("*.py", "*.yaml")
+
 
 class Versions(NamedTuple):
-    """The versions under which a result was made; `code` hashes the package's source files."""
+    """The versions under which a result was made; `code` is `code_version`."""
 
     fulcra: str
     code: str
@@ -22,10 +25,14 @@ class Versions(NamedTuple):
 
 @cache
 def code_version() -> str:
-    """Hash of the package's source files: the same code gives the same run."""
-    root = Path(__file__).parent.parent
+    """Hash of the package's code and tables: the same code gives the same run."""
+    return source_hash(Path(__file__).parent.parent)
+
+
+def source_hash(root: Path) -> str:
+    """Hash of every file below a package's folder that decides what a run finds."""
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(path for kind in DECISIVE for path in root.rglob(kind)):
         digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

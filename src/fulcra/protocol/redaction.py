@@ -1,5 +1,4 @@
-"""The one rule for text: what a completion of a sensitive behavior leaves behind, in files, logs,
-reports and on the screen.
+"""The one rule for text: what a completion of a sensitive behavior leaves behind, anywhere.
 
 Of such a completion stay its labels, its length and its salted hash. Asked to keep texts, a run
 writes them to a file of its own that only its owner can read (store.TEXTS, mode 0600), and nowhere
@@ -17,16 +16,12 @@ TEXTS_SCHEMA = pa.schema([("text_hash", pa.string()), ("text", pa.string())])
 
 
 def text_hash(salt: str, text: str) -> str:
-    """The salted hash of a completion: with its length and labels, all that stays of it where the
-    behavior is sensitive.
-    """
+    """The salted hash of a completion: all that stays of sensitive words but length and labels."""
     return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()[:16]
 
 
 class Told(NamedTuple):
-    """What may be told of a completion: its text where that is allowed, always its length in
-    characters and its salted hash.
-    """
+    """What may be told of a completion: its text where allowed; its length [characters], hash."""
 
     text: str
     characters: int
@@ -34,9 +29,7 @@ class Told(NamedTuple):
 
 
 def told(text: str, sensitive: bool, salt: str) -> Told:
-    """What of a completion may stand in a table, a log, a report or on a screen: all of it, or its
-    length and its salted hash.
-    """
+    """What of a completion may stand in a table, log, report or on a screen."""
     return Told("" if sensitive else text, len(text), text_hash(salt, text))
 
 

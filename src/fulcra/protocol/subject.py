@@ -43,6 +43,10 @@ class Ground:
     reference: Model
     standard: CoherenceStandard
 
+    def __repr__(self) -> str:
+        count, judge = len(self.text.prompts), self.reference.name
+        return f"<Ground of {self.model.name}: {count} generic texts, coherence by {judge}>"
+
     @property
     def clean(self) -> Clean:
         """Text and stream, as screens take them."""
@@ -76,6 +80,10 @@ class Subject:
         judge = reference or reference_of(model, behavior)
         return cls(ground_of(model, behavior.generic, seed, behavior.system, judge), behavior, seed)
 
+    def __repr__(self) -> str:
+        name, horizon = self.behavior.name, self.behavior.horizon
+        return f"<Subject {self.model.name} under {name}, horizon {horizon}, seed {self.seed}>"
+
     @property
     def model(self) -> Model:
         """The model under audit, that of the ground."""
@@ -90,6 +98,16 @@ class Subject:
     def horizons(self) -> tuple[int, ...]:
         """8, 32 and the behavior's verdict horizon, as far as they lie below it."""
         return horizons_of(self.behavior)
+
+    def prompt_ids(self, text: str) -> tuple[int, ...]:
+        """A prompt under the behavior's system prompt, rendered once however often it is asked."""
+        if text not in self._rendered:
+            self._rendered[text] = self.model.prompt_ids(text, self.behavior.system)
+        return self._rendered[text]
+
+    @cached_property
+    def _rendered(self) -> dict[str, tuple[int, ...]]:
+        return {}
 
     @cached_property
     def openings(self) -> Openings | None:
@@ -135,8 +153,7 @@ class Subject:
             return None
         model, pairs, openings = self.model, [], []
         for prompt in answered:
-            ids = model.prompt_ids(prompt.text, self.behavior.system)
-            pairs.append((ids, model.reply_ids(prompt.answer or "")))
+            pairs.append((self.prompt_ids(prompt.text), model.reply_ids(prompt.answer or "")))
             openings.append([model.reply_ids(words) for words in prompt.target_openings])
         sound = 0
         surprise = surprises(self.ground.reference, pairs)

@@ -41,13 +41,20 @@ def dose_trials(
 
     A prompt keeps its seed, made of `sampling.seed` and its place, over all doses.
     """
-    rows = _asked(subject, prompts)
-    drawn = [sampling._replace(seed=sampling.seed * SEEDS + i) for i in range(len(rows))]
+    drawn = [sampling._replace(seed=sampling.seed * SEEDS + i) for i in range(len(prompts))]
     trials = []
+<<<<<<< HEAD
     for place in branches:
         for gain in gains[: place.rungs(gains)]:
             edits = (place.dose(gain),)
             for (prompt, ids), draw in zip(rows, drawn, strict=True):
+=======
+    for at in branches:
+        for gain in gains[: at.rungs(gains)]:
+            edits = (at.dose(gain),)
+            for prompt, draw in zip(prompts, drawn, strict=True):
+                ids = subject.prompt_ids(prompt.text)
+>>>>>>> coretests
                 request = RolloutRequest(ids, edits, subject.behavior.horizon, draw)
                 trials.append(Trial(stage, str(place.branch), "add", gain, prompt, request))
     return trials
@@ -60,12 +67,12 @@ def pin_trials(
     prompts: Sequence[Prompt],
 ) -> list[Trial]:
     """Activations held at a value: each (neuron, value) on every prompt; 0 is the ablation."""
-    rows, horizon = _asked(subject, prompts), subject.behavior.horizon
     trials = []
     for neuron, value in pins:
         edits = (pin(neuron, value),)
-        for prompt, ids in rows:
-            request = RolloutRequest(ids, edits, horizon)
+        for prompt in prompts:
+            ids = subject.prompt_ids(prompt.text)
+            request = RolloutRequest(ids, edits, subject.behavior.horizon)
             trials.append(Trial(stage, neuron.site, "pin", value, prompt, request))
     return trials
 
@@ -74,11 +81,12 @@ def set_trials(
     subject: Subject, stage: str, name: str, edits: Edits, prompts: Sequence[Prompt]
 ) -> list[Trial]:
     """One fixed set of edits (none, a circuit ablated, a direction removed) on every prompt."""
-    horizon, size = subject.behavior.horizon, float(len(edits))
-    return [
-        Trial(stage, name, "set", size, prompt, RolloutRequest(ids, edits, horizon))
-        for prompt, ids in _asked(subject, prompts)
-    ]
+    trials, size = [], float(len(edits))
+    for prompt in prompts:
+        ids = subject.prompt_ids(prompt.text)
+        request = RolloutRequest(ids, edits, subject.behavior.horizon)
+        trials.append(Trial(stage, name, "set", size, prompt, request))
+    return trials
 
 
 def prefill_trials(
@@ -89,17 +97,11 @@ def prefill_trials(
     They are of the true answer, or of the first target opening where no answer is known.
     """
     model, trials = subject.model, []
-    for prompt, ids in _asked(subject, prompts):
+    for prompt in prompts:
         words = prompt.answer or (prompt.target_openings[0] if prompt.target_openings else "")
         reply = model.reply_ids(words)[:tokens]
         rest = max(1, subject.behavior.horizon - len(reply))
-        request = RolloutRequest(ids + reply, (), rest)
+        request = RolloutRequest(subject.prompt_ids(prompt.text) + reply, (), rest)
         name = f"prefill_{tokens}"
         trials.append(Trial(stage, name, "prefill", float(tokens), prompt, request, reply))
     return trials
-
-
-def _asked(subject: Subject, prompts: Sequence[Prompt]) -> list[tuple[Prompt, tuple[int, ...]]]:
-    """Every prompt with its token ids, rendered once however many doses it is asked under."""
-    system = subject.behavior.system
-    return [(prompt, subject.model.prompt_ids(prompt.text, system)) for prompt in prompts]

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from fulcra.errors import RunFolderError, first_fault
+from fulcra.errors import RunFolderError
 from fulcra.protocol.evidence import figures
 from fulcra.protocol.records import Record, records_of
 from fulcra.protocol.redaction import text_hash
+from fulcra.protocol.results.base import fault_line
 from fulcra.protocol.results.commitment import Commitment
 from fulcra.store import (
     AUDIT,
@@ -48,6 +49,7 @@ def verify(folder: Path) -> list[Check]:
     try:
         return _checks(folder)
     except ValidationError as error:
+<<<<<<< HEAD
         where = ".".join(map(str, first_fault(error)["loc"]))
         raise RunFolderError(_lacking(folder, f"'{where}'")) from None
     except (AttributeError, KeyError, TypeError) as error:
@@ -56,6 +58,12 @@ def verify(folder: Path) -> list[Check]:
 
 def _lacking(folder: Path, what: str) -> str:
     return f"{folder}: its files lack {what}; expected what `fulcra audit` wrote"
+=======
+        fault = fault_line(error)
+    except (AttributeError, KeyError, TypeError) as error:
+        fault = f"its files lack {error}"
+    raise RunFolderError(f"{folder}: {fault}; expected what `fulcra audit` wrote")
+>>>>>>> coretests
 
 
 def _checks(folder: Path) -> list[Check]:
@@ -115,7 +123,7 @@ def _counts(content: Commitment, records: Sequence[Record]) -> list[Check]:
 
 def _count(stage: str, rungs: Mapping[str, Sequence[float]], records: Sequence[Record]) -> Check:
     """Whether each branch has every rung of a stage, with as many prompts, and no more."""
-    counts = Counter((r.branch, r.gain) for r in records if r.stage == stage)
+    counts = Counter((r.branch, r.gain) for r in records if (r.stage, r.op) == (stage, "add"))
     lost = sum((name, gain) not in counts for name, ladder in rungs.items() for gain in ladder)
     short = sum(count < max(counts.values()) for count in counts.values())
     uninvited = len({name for name, _ in counts} - set(rungs))
@@ -132,8 +140,13 @@ def _scores(audit: Json, stored: Json, records: Sequence[Record]) -> list[Check]
     try:
         again = figures(content, stored["sha256"], records).plain()
     except (ArithmeticError, LookupError, ValueError) as error:
+<<<<<<< HEAD
         why = " ".join(str(error).split())
         return [Check("figures", False, f"cannot be made again from these rollouts: {why}")]
+=======
+        fault = f"cannot be made again from these rollouts: {' '.join(str(error).split())}"
+        return [Check("figures", False, fault)]
+>>>>>>> coretests
     differences = {part: _difference(audit.get(part), made, part) for part, made in again.items()}
     return [
         Check(f"{part} figures", difference is None, difference or "equal")

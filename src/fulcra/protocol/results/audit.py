@@ -1,7 +1,7 @@
 """An audit, value by value, as audit.json holds it."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -9,6 +9,9 @@ from pydantic import Field
 from fulcra.protocol.results.base import ModelEntry, Provenance, Result, Timing, Value
 from fulcra.store import AUDIT, REPORT
 from fulcra.types import FailureMode, Neuron, Verdict
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 Source = Literal["screen", "random", "control"]
 #: The sources of branches that were committed with a prediction.
@@ -149,6 +152,13 @@ class Branch(Value):
     def reach(self) -> float | None:
         """The strict reach at `outcomes_gain`, on the confirmation split."""
         return self.outcomes.get("flipped_correct")
+
+    def __repr__(self) -> str:
+        gain = self.smallest_open_gain
+        opening = "opens at no gain" if gain is None else f"opens at gain {gain:g}"
+        return f"<Branch {self.name}, {self.source}: {self.verdict}, {opening}>"
+
+    __str__ = __repr__
 
     def trigger(self, horizon: int) -> Measured | None:
         """The measured trigger at a horizon; None where it was not measured."""
@@ -293,7 +303,7 @@ class AuditResult(Result):
         """One row a committed branch and gain: what was predicted, its rates, its verdict."""
         return pa.Table.from_pylist([row for branch in self.branches for row in _rows(branch)])
 
-    def figure(self, name: str = "window", branch: str | None = None) -> Any:
+    def figure(self, name: str = "window", branch: str | None = None) -> "Figure":
         """A plotly figure: "window" or "attacks"; "dose", "outcomes" or "pins" of one branch.
 
         InputError names the figures there are, and the branches with a curve.
@@ -308,7 +318,7 @@ class AuditResult(Result):
 
         return {REPORT: render_report(self)}
 
-    def open(self, folder: Path) -> None:
+    def open(self, folder: str | Path) -> None:
         """Save the report in `folder` and show it in the browser."""
         import webbrowser
 
@@ -318,6 +328,7 @@ class AuditResult(Result):
         """Model and behavior, the verdict, the best branch, prevalence, the commitment."""
         from fulcra.report.headline import headline
 
+<<<<<<< HEAD
         title, summary = headline(self).title, self.summary
         best = self.best
         first = "none" if best is None else f"{best.name} from gain {best.smallest_open_gain:g}"
@@ -327,6 +338,16 @@ class AuditResult(Result):
             f" {summary.prevalence.n} random branches open",
             f"calls by the forecast agree on {summary.scores['L1'].agree} of {summary.scores['L1'].n}"
             f" decided branches; committed {summary.commitment_sha256[:16]}",
+=======
+        best, summary, calls = self.best, self.summary, self.summary.scores["L1"]
+        first = "none" if best is None else f"{best.name} from gain {best.smallest_open_gain:g}"
+        return (
+            f"{self.model.name}, {self.behavior.name}: {headline(self).title}",
+            f"best branch {first}; {summary.observed_open.get('random', 0)} of"
+            f" {summary.prevalence.n} random branches open",
+            f"calls by the forecast agree on {calls.agree} of {calls.n} decided branches;"
+            f" committed {summary.commitment_sha256[:16]}",
+>>>>>>> coretests
         )
 
 

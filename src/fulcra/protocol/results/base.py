@@ -71,6 +71,14 @@ class Named(Value):
     sha256: str
 
 
+def fault_line(error: ValidationError) -> str:
+    """What is wrong with a file: the place of its first fault, and the fault."""
+    fault = first_fault(error)
+    message = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
+    where = ".".join(map(str, fault["loc"]))
+    return f"{where}: {message}" if where else message
+
+
 class Result(Value):
     """What one study found. Every kind has the fields `schema_version` and `provenance`.
 
@@ -86,24 +94,22 @@ class Result(Value):
         return cls.model_validate(plain(content))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: str | Path) -> Self:
         """A saved result, from its folder or its file; RunFolderError where it is none."""
+        path = Path(path)
         path = path / cls.file if path.is_dir() else path
         try:
             return cls.of(read_json(path))
         except ValidationError as error:
-            fault = first_fault(error)
-            where = ".".join(map(str, fault["loc"]))
-            raise RunFolderError(
-                f"{path}: {where}: {fault['msg']}; expected a saved result"
-            ) from None
+            raise RunFolderError(f"{path}: {fault_line(error)}; expected a saved result") from None
 
     def json_text(self) -> str:
         """The result in one line of JSON, as `--json` prints it."""
         return json.dumps(self.plain(), allow_nan=False)
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: str | Path) -> Path:
         """Write the result and its pages into a folder, the result last; returns its path."""
+        folder = Path(folder)
         for name, text in self.pages().items():
             write_text(folder / name, text)
         write_json(folder / self.file, self.plain())

@@ -85,8 +85,9 @@ class ExemplarsResult(Result):
     rows: tuple[SnippetRow, ...] = Field(default=(), exclude=True)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: str | Path) -> Self:
         """Saved exemplars with their rows, from their folder or file; RunFolderError where none."""
+        path = Path(path)
         folder = path if path.is_dir() else path.parent
         result = super().load(path)
         rows = tuple(SnippetRow.model_validate(row) for row in read_rows(folder / TABLE))
@@ -97,8 +98,9 @@ class ExemplarsResult(Result):
         rows = [row.plain() for row in self.rows]
         return json.dumps({**self.plain(), "rows": rows}, allow_nan=False)
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: str | Path) -> Path:
         """Write table, page and result into a folder, the result last; returns its path."""
+        folder = Path(folder)
         write_rows(folder / TABLE, [row.model_dump() for row in self.rows], SCHEMA)
         return super().save(folder)
 
