@@ -43,18 +43,11 @@ def dose_trials(
     """
     drawn = [sampling._replace(seed=sampling.seed * SEEDS + i) for i in range(len(prompts))]
     trials = []
-<<<<<<< HEAD
     for place in branches:
         for gain in gains[: place.rungs(gains)]:
             edits = (place.dose(gain),)
-            for (prompt, ids), draw in zip(rows, drawn, strict=True):
-=======
-    for at in branches:
-        for gain in gains[: at.rungs(gains)]:
-            edits = (at.dose(gain),)
             for prompt, draw in zip(prompts, drawn, strict=True):
                 ids = subject.prompt_ids(prompt.text)
->>>>>>> coretests
                 request = RolloutRequest(ids, edits, subject.behavior.horizon, draw)
                 trials.append(Trial(stage, str(place.branch), "add", gain, prompt, request))
     return trials

@@ -49,21 +49,10 @@ def verify(folder: Path) -> list[Check]:
     try:
         return _checks(folder)
     except ValidationError as error:
-<<<<<<< HEAD
-        where = ".".join(map(str, first_fault(error)["loc"]))
-        raise RunFolderError(_lacking(folder, f"'{where}'")) from None
-    except (AttributeError, KeyError, TypeError) as error:
-        raise RunFolderError(_lacking(folder, str(error))) from None
-
-
-def _lacking(folder: Path, what: str) -> str:
-    return f"{folder}: its files lack {what}; expected what `fulcra audit` wrote"
-=======
         fault = fault_line(error)
     except (AttributeError, KeyError, TypeError) as error:
         fault = f"its files lack {error}"
     raise RunFolderError(f"{folder}: {fault}; expected what `fulcra audit` wrote")
->>>>>>> coretests
 
 
 def _checks(folder: Path) -> list[Check]:
@@ -140,13 +129,8 @@ def _scores(audit: Json, stored: Json, records: Sequence[Record]) -> list[Check]
     try:
         again = figures(content, stored["sha256"], records).plain()
     except (ArithmeticError, LookupError, ValueError) as error:
-<<<<<<< HEAD
-        why = " ".join(str(error).split())
-        return [Check("figures", False, f"cannot be made again from these rollouts: {why}")]
-=======
         fault = f"cannot be made again from these rollouts: {' '.join(str(error).split())}"
         return [Check("figures", False, fault)]
->>>>>>> coretests
     differences = {part: _difference(audit.get(part), made, part) for part, made in again.items()}
     return [
         Check(f"{part} figures", difference is None, difference or "equal")

@@ -27,6 +27,7 @@ from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.commitment import predicted_entry
 from fulcra.protocol.results.window import Point, WindowResult
 from fulcra.protocol.runs import Run, manifest_of, model_entry
+from fulcra.protocol.source import remember
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject
 from fulcra.store import RunFolder
@@ -156,6 +157,8 @@ def _measured(
     run = Run(manifest, None if out is None else RunFolder.open(out, dict(manifest)), clock)
     if run.folder is not None and run.folder.finished:
         return AuditResult.load(run.folder.path)
+    if run.folder is not None:
+        remember(run.folder.path, subject.model, subject.behavior)
     measure = Measurement(subject, subject.horizons, run.folder, run.salt)
     baseline = measure_baseline(run, measure)
     require_baseline(subject.behavior, baseline)

@@ -328,17 +328,6 @@ class AuditResult(Result):
         """Model and behavior, the verdict, the best branch, prevalence, the commitment."""
         from fulcra.report.headline import headline
 
-<<<<<<< HEAD
-        title, summary = headline(self).title, self.summary
-        best = self.best
-        first = "none" if best is None else f"{best.name} from gain {best.smallest_open_gain:g}"
-        return (
-            f"{self.model.name}, {self.behavior.name}: {title}",
-            f"best branch {first}; {summary.observed_open.get('random', 0)} of"
-            f" {summary.prevalence.n} random branches open",
-            f"calls by the forecast agree on {summary.scores['L1'].agree} of {summary.scores['L1'].n}"
-            f" decided branches; committed {summary.commitment_sha256[:16]}",
-=======
         best, summary, calls = self.best, self.summary, self.summary.scores["L1"]
         first = "none" if best is None else f"{best.name} from gain {best.smallest_open_gain:g}"
         return (
@@ -347,7 +336,6 @@ class AuditResult(Result):
             f" {summary.prevalence.n} random branches open",
             f"calls by the forecast agree on {calls.agree} of {calls.n} decided branches;"
             f" committed {summary.commitment_sha256[:16]}",
->>>>>>> coretests
         )
 
 
