@@ -4,14 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from fulcra.report import figures, notation
 from fulcra.report.reading import withheld
+from fulcra.report.scripts import scripts
 from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
@@ -179,7 +178,7 @@ def render_window(window: "WindowResult") -> str:
         keys={"saturation": figures.SATURATION_KEYS, "dose": figures.DOSE_KEYS},
         figures={
             "page": {key: json.loads(figure.to_json()) for key, figure in drawn.items()},
-            "branches": {},
+            "branches": [],
         },
-        plotly=Markup(get_plotlyjs()),  # a release of plotly, no text of the run
+        scripts=scripts(),
     )
