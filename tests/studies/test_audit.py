@@ -9,6 +9,7 @@ import pytest
 from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior, verify
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.tiny import tiny as tiny_model
+from fulcra.protocol.source import SOURCE
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -107,6 +108,7 @@ def test_a_finished_run_holds_its_files_and_no_parts(audited: Path) -> None:
         COMMITMENT,
         ROLLOUTS,
         REPORT,
+        SOURCE,
     }
 
 
