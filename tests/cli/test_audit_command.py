@@ -153,7 +153,7 @@ def test_the_schema_and_the_list_of_behaviors_are_json(fulcra: Call) -> None:
     assert {"name", "flip", "horizon"} <= set(
         json.loads(fulcra("behavior", "schema").out)["required"]
     )
-    assert "refusal" in json.loads(fulcra("behavior", "list", "--json").out)
+    assert "refusal" in json.loads(fulcra("behavior", "list", "--json").out)["behaviors"]
     assert "refusal" in fulcra("behavior", "list").out
 
 

@@ -160,7 +160,7 @@ def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: 
         ),
         (("audit", "one", "two"), "unexpected extra argument"),
         (("adit",), "No such command 'adit'"),
-        (("verify",), "Missing argument 'folder'"),
+        (("verify",), "Missing argument 'RUN'"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(
