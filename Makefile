@@ -25,7 +25,10 @@ shape: .venv/developed
 	$(BIN)/python -m tools.shape $(ARGS)
 
 effects: .venv/installed
-	$(BIN)/fulcra interventions docs/evidence/audit-sparse docs/evidence/audit-dense --out docs/evidence/effects.json --page docs/effects.md --quiet
+	rm -rf .cache/interventions
+	$(BIN)/fulcra interventions docs/evidence/audit-sparse docs/evidence/audit-dense --out .cache/interventions --quiet
+	cp .cache/interventions/interventions.json docs/evidence/effects.json
+	cp .cache/interventions/interventions.md docs/effects.md
 
 # the law's full back-test: trains what is missing with `make organisms ORGANISMS=...` first; an interrupted study goes on
 validate: .venv/installed

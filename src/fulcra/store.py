@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, final
 
 from fulcra.errors import RunFolderError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FLOAT_DIGITS = 6
 MANIFEST, AUDIT, COMMITMENT, ROLLOUTS, REPORT = (
@@ -67,11 +67,10 @@ def _atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:
-        said = (
+        raise RunFolderError(
             f"writing {path}: {error.strerror or error}; nothing was left under that name, free"
             " space or choose another --out"
-        )
-        raise RunFolderError(said) from None
+        ) from None
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
@@ -83,7 +82,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A UTF-8 file."""
+    """Write a text as UTF-8, all of it or nothing."""
     _atomic(path, text.encode())
 
 
@@ -98,20 +97,25 @@ def read_json(path: Path) -> Any:
 
 
 def write_rows(
-    path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, mode: int = 0o644
+    path: Path, rows: Sequence[Mapping[str, Any]], schema: "pa.Schema", mode: int = 0o644
 ) -> None:
     """A parquet file of `rows`; with mode PRIVATE no one but its owner can ever read it."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        pa.Table.from_pylist([dict(row) for row in rows], schema=schema), sink, compression="zstd"
-    )
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    parquet.write_table(table, sink, compression="zstd")
     _atomic(path, sink.getvalue().to_pybytes(), mode)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a parquet file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
     try:
-        return list(pq.read_table(path).to_pylist())
+        return list(parquet.read_table(path).to_pylist())
     except (OSError, pa.ArrowInvalid) as error:
         raise RunFolderError(
             f"reading {path}: {str(error).splitlines()[0]}; expected a table written by fulcra"
@@ -140,10 +144,9 @@ class RunFolder:
                     f"--out {path}: the folder is not empty and holds no run of fulcra; choose a"
                     " new one"
                 )
-            found, asked = read_json(path / MANIFEST), plain(manifest)
-            changed = [key for key in asked if found.get(key) != asked[key]] + [
-                key for key in found if key not in asked
-            ]
+            stored, wanted = read_json(path / MANIFEST), plain(manifest)
+            names = {*stored, *wanted}
+            changed = [name for name in names if stored.get(name) != wanted.get(name)]
             if changed:
                 raise RunFolderError(
                     f"--out {path}: holds another run (different: {', '.join(sorted(changed))});"
@@ -209,8 +212,9 @@ def append_line(path: Path, value: Any) -> None:
 
 
 def read_lines(path: Path) -> Iterator[Any]:
-    """The values of a file of JSON lines; a line that an interruption left broken is passed over, a
-    missing file is empty.
+    """The values of a file of JSON lines; none where it is missing.
+
+    A line that an interruption left broken is passed over.
     """
     for line in path.read_bytes().splitlines() if path.exists() else ():
         with suppress(ValueError):
@@ -228,6 +232,6 @@ def fresh_folder(root: Path, name: str) -> Path:
 def empty_folder(path: Path) -> Path:
     """The path itself, which must be free or an empty folder; RunFolderError where it is not."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        found = "the folder is not empty" if path.is_dir() else "found a file, expected a folder"
-        raise RunFolderError(f"--out {path}: {found}; choose a new one")
+        fault = "the folder is not empty" if path.is_dir() else "found a file, expected a folder"
+        raise RunFolderError(f"--out {path}: {fault}; choose a new one")
     return path

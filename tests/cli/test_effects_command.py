@@ -35,7 +35,7 @@ def test_effects_are_a_table_and_a_file(
         "-r",
         written(sparse, refusal, tmp_path),
         "--out",
-        tmp_path / "e.json",
+        tmp_path / "run",
     )
     assert left.code == 0
     for name in (
@@ -47,7 +47,7 @@ def test_effects_are_a_table_and_a_file(
         "KL on generic text",
     ):
         assert name in left.out
-    result = read_json(tmp_path / "e.json")
+    result = read_json(tmp_path / "run" / "effects.json")
     assert result["sets"][0]["figures"]["behavior_rate"]["n"] == len(refusal.confirmation)
     assert result["provenance"]["seed"] == 0
 

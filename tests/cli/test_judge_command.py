@@ -14,6 +14,7 @@ import yaml
 
 from fulcra import AuditSettings, Model, audit, load_behavior
 from fulcra.protocol.records import SCHEMA
+from fulcra.protocol.results.judging import JudgingResult
 from fulcra.store import ROLLOUTS, TEXTS, read_json, read_rows, write_rows
 from tests.cli.conftest import Call
 from tests.judges.servers import Reply, completion, grades, serving
@@ -55,6 +56,7 @@ def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
     (result,) = json.loads(left.out)["runs"]
     assert result.pop("run") == str(run_copy)
     assert result == read_json(run_copy / "judgements.json")
+    assert JudgingResult.load(run_copy).plain() == result
     _, oracle, phrases = result["judges"]
     assert oracle["scored"] == phrases["scored"] == result["completions"] > 0
     assert result["horizons"] == [8, 32, 33]

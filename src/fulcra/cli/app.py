@@ -124,6 +124,13 @@ def new_folder(out: Path | None, name: str) -> Path:
     return out or fresh_folder(Path("runs"), name)
 
 
+def free(out: Path | None) -> Path | None:
+    """The folder that was asked for, which must be empty or not there; refused before any work."""
+    from fulcra.store import empty_folder
+
+    return None if out is None else empty_folder(out)
+
+
 def emit(
     result: "Result", as_json: bool, quiet: bool, *shown: "Callable[[], RenderableType]"
 ) -> None:
@@ -133,7 +140,7 @@ def emit(
     elif not quiet:
         from rich.console import Console
 
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False)
         for draw in shown:
             drawn = draw()
             console.print(drawn, soft_wrap=isinstance(drawn, str))

@@ -15,6 +15,7 @@ from fulcra.cli.app import (
     Seed,
     command,
     emit,
+    free,
     opened,
     task_of,
 )
@@ -55,12 +56,11 @@ def card_command(
 ) -> None:
     """Show everything there is on one neuron: geometry, windows, ranks, words, exemplars."""
     from fulcra.report.card import card_table
-    from fulcra.store import empty_folder
     from fulcra.studies.card import card
     from fulcra.types import Neuron
 
     site, task = Neuron.parse(neuron), task_of(behavior, model) if behavior else None
-    folder = None if out is None else empty_folder(out)
+    folder = free(out)
     result = card(opened(model, dtype), site, task, run, exemplars, seed)
     if folder is not None:
         result.save(folder)

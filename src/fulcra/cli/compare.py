@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Dtype, Json, Out, Quiet, Seed, command, emit, opened
+from fulcra.cli.app import Dtype, Json, Out, Quiet, Seed, command, emit, free, opened
 from fulcra.cli.bars import bars
 from fulcra.errors import InputError
 
@@ -58,11 +58,10 @@ def compare_command(
     from rich.markdown import Markdown
 
     from fulcra.report.comparison import comparison_markdown
-    from fulcra.store import empty_folder
     from fulcra.studies.comparison import CompareSettings, compare
 
     behaviors = [_behavior_in_world(name, models) for name in behavior or ["refusal"]]
-    folder = None if out is None else empty_folder(out)
+    folder = free(out)
     settings = CompareSettings(top_k, seed, ablate, keep_universal)
     with bars(quiet or as_json) as progress:
         result = compare([opened(name, dtype) for name in models], behaviors, settings, progress)

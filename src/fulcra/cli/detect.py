@@ -11,10 +11,12 @@ from fulcra.cli.app import (
     Json,
     ModelName,
     NeuronName,
+    Out,
     Quiet,
     Seed,
     command,
     emit,
+    free,
     opened,
     task_of,
 )
@@ -43,6 +45,7 @@ def detect_command(
             help="A classifier or generative guard to compare with; repeat for more.",
         ),
     ] = None,
+    out: Out = None,
     guard_words: Annotated[
         str,
         typer.Option(
@@ -77,5 +80,8 @@ def detect_command(
         fit, score = whole(task), read_labelled(prompts)
     sets = FitAndScore(fit, score, task.system)
     guards = Guards(tuple(guard or ()), (words[0], words[1]), dtype)
+    folder = free(out)
     result = detector(opened(model, dtype), site, sets, guards, seed)
+    if folder is not None:
+        result.save(folder)
     emit(result, as_json, quiet, lambda: detector_table(result))

@@ -24,7 +24,7 @@ def families_command(
         return
     reports = families_table()
     if as_json:
-        emit_json(families=[{**asdict(one), "passed": one.passed} for one in reports])
+        emit_json(families=[{**asdict(report), "passed": report.passed} for report in reports])
     elif not quiet:
         from rich.console import Console
 

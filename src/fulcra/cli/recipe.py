@@ -13,20 +13,26 @@ if TYPE_CHECKING:
     from fulcra.studies.recipe import Recipe
     from fulcra.types import Behavior, Edit, Neuron
 
-RecipePath = Annotated[Path, typer.Option("--recipe", "-r", help="A recipe file (fulcra recipe).")]
+RecipePath = Annotated[
+    Path,
+    typer.Option("--recipe", "-r", metavar="RECIPE", help="A recipe, by its file or folder."),
+]
 
 
 @command(
     "recipe",
     "Use it",
-    "recipe runs/apothecary-sparse-refusal-1 --branch L1.N83- --out lantern.json",
+    "recipe runs/apothecary-sparse-refusal-1 --branch L1.N83- --out runs/lantern",
 )
 def recipe_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished audit.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished audit.")],
     branch: Annotated[
         str, typer.Option(help="A neuron that the run measured, with its pole, like L1.N83-.")
     ],
-    out: Annotated[Path, typer.Option(help="The file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", file_okay=False, help="Folder for the recipe, as recipe.json."),
+    ] = Path(),
     gain: Annotated[
         float | None, typer.Option(help="Additive dose in budgets; default: the run's best.")
     ] = None,
@@ -51,12 +57,12 @@ def recipe_command(
 
     neuron = Neuron.parse(branch)
     made = recipe_of_run(run, branch, gain, _edit(neuron, gain, alpha, factor, value))
-    made.save(out)
+    path = made.save(out)
     if as_json:
         typer.echo(json.dumps(made.plain()))
     elif not quiet:
         target = made.behavior.name if made.behavior else None
-        typer.echo(f"{made.edits[0]} of {made.model.name}, for {target}: {out}")
+        typer.echo(f"{made.edits[0]} of {made.model.name}, for {target}: {path}")
 
 
 def _edit(

@@ -1,31 +1,30 @@
-"""`fulcra screens`, `fulcra census` and `fulcra multiply`."""
+"""`fulcra research screens`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from fulcra.behaviors import load_behavior
-from fulcra.cli.app import BehaviorName, Dtype, Json, ModelName, Quiet, Seed, app
+from fulcra.cli.app import (
+    BehaviorName,
+    Dtype,
+    Json,
+    ModelName,
+    Out,
+    Quiet,
+    Seed,
+    emit,
+    new_folder,
+    opened,
+    research_command,
+    task_of,
+)
 from fulcra.cli.bars import bars
-from fulcra.models import load, world_of
-from fulcra.protocol.results.census import CensusSettings
-from fulcra.protocol.results.screens import PAGE
-from fulcra.report.screens_table import multiply_sheet, screens_sheet
-from fulcra.screens.registry import ENTRANTS, own_screen
-from fulcra.store import fresh_folder, write_json
-from fulcra.studies.census import census
-from fulcra.studies.multipliers import multiplier_sweep
-from fulcra.studies.tournament import TournamentSettings, tournament
 
 
-@app.command(
+@research_command(
     "screens",
-    epilog=(
-        "Example: fulcra screens apothecary-sparse --behavior refusal --census"
-        " docs/evidence/census-sparse"
-    ),
+    "screens apothecary-sparse --behavior refusal --census docs/evidence/census-sparse",
 )
 def screens_command(
     model: ModelName,
@@ -34,6 +33,7 @@ def screens_command(
         Path | None,
         typer.Option(
             "--census",
+            metavar="DIR",
             help=(
                 "A finished census of this model and behavior; else a weighted sample is measured."
             ),
@@ -41,7 +41,10 @@ def screens_command(
     ] = None,
     screen: Annotated[
         list[str] | None,
-        typer.Option(help="A screen of your own, my.py:function; may be given more than once."),
+        typer.Option(
+            metavar="FILE:FUNCTION",
+            help="A screen of your own, my.py:function, whose code is run; may be given again.",
+        ),
     ] = None,
     sample: Annotated[
         int,
@@ -53,31 +56,28 @@ def screens_command(
             "--all-stability", help="Rerun the sweeping screens on resampled prompts too."
         ),
     ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of screens.json and screens.md. Default: a new one under runs/."),
-    ] = None,
+    out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Which screen finds the neurons that open? Every screen judged by a census, or by a weighted
-    sample.
-    """
+    """Judge every screen by what opens: by a census, or by a weighted sample."""
+    from fulcra.protocol.results.screens import PAGE
+    from fulcra.report.screens_table import screens_sheet
+    from fulcra.screens.registry import ENTRANTS, own_screen
+    from fulcra.studies.tournament import TournamentSettings, tournament
+
     own = [own_screen(text) for text in screen or []]
-    task = load_behavior(behavior, world_of(model))
+    task = task_of(behavior, model)
     settings = TournamentSettings(sample, seed, all_stability, (*ENTRANTS, *own))
     warn = _silent if quiet else _warn
     with bars(quiet or as_json) as progress:
-        result = tournament(load(model, dtype), task, settings, census_folder, progress, warn)
-    folder = out or fresh_folder(Path("runs"), f"screens-{Path(model).name}-{task.name}")
+        result = tournament(opened(model, dtype), task, settings, census_folder, progress, warn)
+    folder = new_folder(out, f"screens-{Path(model).name}-{task.name}")
     result.save(folder)
-    if as_json:
-        typer.echo(result.json_text())
-    elif not quiet:
-        Console().print(screens_sheet(result).rich())
-        typer.echo(f"page   {folder / PAGE}")
+    page = f"page   {folder / PAGE}"
+    emit(result, as_json, quiet, lambda: screens_sheet(result).rich(), lambda: page)
 
 
 def _warn(warning: str) -> None:
@@ -85,70 +85,4 @@ def _warn(warning: str) -> None:
 
 
 def _silent(warning: str) -> None:
-    """No warning, as --quiet asks."""
-
-
-@app.command(
-    "census",
-    epilog="Example: fulcra census apothecary-sparse --behavior refusal --out runs/census-sparse",
-)
-def census_command(
-    model: ModelName,
-    behavior: BehaviorName = "refusal",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder; an interrupted census goes on in it. Default: a new one under runs/."
-        ),
-    ] = None,
-    neurons: Annotated[
-        int | None, typer.Option(help="A random slice of that many neurons instead of all.", min=1)
-    ] = None,
-    seed: Seed = 0,
-    dtype: Dtype = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Which branches open, of all there are: both ladders of every neuron, then rollouts where they
-    may; for small models.
-    """
-    task = load_behavior(behavior, world_of(model))
-    folder = out or fresh_folder(Path("runs"), f"census-{Path(model).name}-{task.name}")
-    settings = CensusSettings(neurons=neurons, seed=seed)
-    with bars(quiet or as_json) as progress:
-        result = census(load(model, dtype), task, settings, folder, progress)
-    if as_json:
-        typer.echo(result.json_text())
-    elif not quiet:
-        typer.echo("\n".join((*result.lines(), f"census {folder}")))
-
-
-@app.command(
-    "multiply", epilog="Example: fulcra multiply apothecary-sparse --behavior refusal --json"
-)
-def multiply_command(
-    model: ModelName,
-    behavior: BehaviorName = "refusal",
-    random_sets: Annotated[
-        int, typer.Option(help="Random sets with the same layers, per set.", min=1)
-    ] = 3,
-    out: Annotated[Path | None, typer.Option(help="A JSON file for the result.")] = None,
-    seed: Seed = 0,
-    dtype: Dtype = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """The neurons of paper B's contrast, multiplied together from 0 to 4, against random sets of
-    the same layers.
-    """
-    task = load_behavior(behavior, world_of(model))
-    with bars(quiet or as_json) as progress:
-        result = multiplier_sweep(
-            load(model, dtype), task, random_sets=random_sets, seed=seed, progress=progress
-        )
-    if out is not None:
-        write_json(out, result.plain())
-    if as_json:
-        typer.echo(result.json_text())
-    elif not quiet:
-        Console().print(multiply_sheet(result).rich())
+    """Show no warning, as --quiet asks."""

@@ -26,33 +26,38 @@ class GainEdge(NamedTuple):
 
 
 def gain_edge(gains: Sequence[float], happened: NDArray[np.bool_], seed: int = 0) -> GainEdge:
-    """The first gain at which at least half of the prompts `happened` [gain, prompt],
-    log-interpolated between rungs.
+    """The first gain at which half of the prompts `happened` [gain, prompt].
+
+    Log-interpolated between rungs.
     """
     if happened.shape[1] == 0:
         return GainEdge(None, None, None)
     gain = crossing(gains, happened.mean(1).tolist(), HALF)
     rng = np.random.default_rng(seed)
     drawn = rng.integers(happened.shape[1], size=(RESAMPLES, happened.shape[1]))
-    found = [crossing(gains, happened[:, prompts].mean(1).tolist(), HALF) for prompts in drawn]
-    reached = np.sort([np.inf if edge is None else edge for edge in found])
+    edges = [crossing(gains, happened[:, prompts].mean(1).tolist(), HALF) for prompts in drawn]
+    reached = np.sort([np.inf if edge is None else edge for edge in edges])
     low, high = reached[int(0.05 * RESAMPLES)], reached[int(0.95 * RESAMPLES)]
     return GainEdge(
         gain, float(low) if np.isfinite(low) else None, float(high) if np.isfinite(high) else None
     )
 
 
-def measured_trigger(at: Coordinate, gains: Sequence[float], flipped: NDArray[np.bool_]) -> Edge:
-    """The gain at which half of the prompts flip; `flipped` is [gain, prompt], prompts that leak
-    undosed left out.
+def measured_trigger(place: Coordinate, gains: Sequence[float], flipped: NDArray[np.bool_]) -> Edge:
+    """The gain at which half of the prompts flip.
+
+    `flipped` is [gain, prompt], prompts that leak undosed left out.
     """
     gain, low, high = gain_edge(gains, flipped)
-    return at.edge(gain, "measured", 4, low, high)
+    return place.edge(gain, "measured", 4, low, high)
 
 
-def measured_ceiling(at: Coordinate, gains: Sequence[float], coherent: NDArray[np.bool_]) -> Edge:
-    """The gain at which half of the rollouts have lost coherence; `coherent` is [gain, prompt], 16
-    prompts or more.
+def measured_ceiling(
+    place: Coordinate, gains: Sequence[float], coherent: NDArray[np.bool_]
+) -> Edge:
+    """The gain at which half of the rollouts have lost coherence.
+
+    `coherent` is [gain, prompt], 16 prompts or more.
     """
     gain, low, high = gain_edge(gains, ~coherent)
-    return at.edge(gain, "measured", 4, low, high)
+    return place.edge(gain, "measured", 4, low, high)

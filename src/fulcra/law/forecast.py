@@ -22,8 +22,8 @@ def predict_ceiling(
     Cost: one rollout an opening, one clean pass, 13 dosed passes over 16 texts.
     """
     text = continue_openings(model, openings, seed)
-    at = coordinate(model, stream(model, text.prompts, text.replies), branch)
-    return kl_ladder(model, [at], text)[0]
+    place = coordinate(model, stream(model, text.prompts, text.replies), branch)
+    return kl_ladder(model, [place], text)[0]
 
 
 def predict_trigger(model: Model, behavior: Behavior, branch: Branch, seed: int = 0) -> Edge:

@@ -61,7 +61,7 @@ def world_of(name: str) -> str | None:
 
 
 class LoadOptions(TypedDict, total=False):
-    """What else `load` takes."""
+    """The options of `load` beside name, dtype and device."""
 
     bits: int | None
     memory: dict[int | str, int | str] | None
@@ -92,8 +92,8 @@ def load(
         check: False skips the validation.
     """
     if unknown := sorted(set(options).difference(LoadOptions.__annotations__)):
-        known = ", ".join(sorted(LoadOptions.__annotations__))
-        raise InputError(f"load(): no option {unknown[0]!r}; options are {known}")
+        options_there = ", ".join(sorted(LoadOptions.__annotations__))
+        raise InputError(f"load(): no option {unknown[0]!r}; options are {options_there}")
     bits, revision = options.get("bits"), options.get("revision")
     placed: dict[str, Any] = {
         "dtype": dtype_of(dtype, device),

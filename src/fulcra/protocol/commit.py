@@ -74,7 +74,7 @@ class Plan(NamedTuple):
 
     @property
     def branches(self) -> list[Coordinate]:
-        """The branches with predictions."""
+        """The branches with predictions, in the order they are committed."""
         return [forecast.at for forecast in self.forecasts]
 
 
@@ -152,26 +152,26 @@ def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
     content = Commitment(
         plan=plan_entry(manifest, subject, gains),
         branches=tuple(branch_entry(forecast, gains) for forecast in plan.forecasts),
-        controls=tuple(str(at.branch) for at in plan.controls),
-        control_rungs={str(at.branch): at.rungs(gains) for at in plan.controls},
+        controls=tuple(str(place.branch) for place in plan.controls),
+        control_rungs={str(place.branch): place.rungs(gains) for place in plan.controls},
     )
     return Commitment.model_validate(content.plain())
 
 
 def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
     """The prediction for one branch; without a forecast trigger no verdict is predicted."""
-    at, ceiling, trigger = forecast.at, forecast.ceiling, forecast.trigger
+    place, ceiling, trigger = forecast.at, forecast.ceiling, forecast.trigger
     return BranchEntry(
-        branch=str(at.branch),
+        branch=str(place.branch),
         source=forecast.source,
-        budget=at.budget,
-        alignment0=at.alignment0,
-        cap_alignment=at.cap_alignment,
+        budget=place.budget,
+        alignment0=place.alignment0,
+        cap_alignment=place.cap_alignment,
         activation_gap=forecast.gap,
         ceiling_predicted=predicted_entry(ceiling),
         trigger_predicted=None if trigger is None else predicted_entry(trigger),
         predicted_verdict="undetermined" if trigger is None else law_verdict(ceiling, trigger),
-        rungs=at.rungs(gains),
+        rungs=place.rungs(gains),
     )
 
 

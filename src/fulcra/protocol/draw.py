@@ -65,7 +65,7 @@ def draw(
     _require(ground.model, sizes, Sizes(len(screened), len(sample), len(matched)))
     controls: list[Branch] = [n if rng.random() < 0.5 else n.opposite for n in matched]
     places = [layers[i % len(layers)] for i in range(sizes.controls)]
-    controls += [random_direction(ground.model, at, i, seed) for i, at in enumerate(places)]
+    controls += [random_direction(ground.model, place, i, seed) for i, place in enumerate(places)]
     return Draw(
         tuple(both_poles(ground, screened)),
         tuple(both_poles(ground, sample)),
@@ -101,7 +101,7 @@ def movers(
 
 
 def _reaches(ground: Ground, neuron: Neuron, gain: float) -> bool:
-    return all(at.reaches(gain) for at in both_poles(ground, [neuron]))
+    return all(place.reaches(gain) for place in both_poles(ground, [neuron]))
 
 
 def both_poles(ground: Ground, neurons: Iterable[Neuron]) -> list[Coordinate]:

@@ -112,17 +112,17 @@ def _branch(
     entry: BranchEntry, content: Commitment, evidence: Evidence, controls: Sequence[float | None]
 ) -> Branch:
     """Everything measured about one committed branch beside what was predicted."""
-    at, name, gains = entry.coordinate, entry.branch, content.gains_of(entry)
+    place, name, gains = entry.coordinate, entry.branch, content.gains_of(entry)
     horizon = evidence.verdict_horizon
-    ceiling = measured_ceiling(at, gains, evidence.coherence(name, gains))
-    triggers = _triggers(evidence, at, gains)
+    ceiling = measured_ceiling(place, gains, evidence.coherence(name, gains))
+    triggers = _triggers(evidence, place, gains)
     observed = observe(gains, evidence.flips("confirmation", name, gains, horizon))
-    curve = _curve(evidence, at, gains)
+    curve = _curve(evidence, place, gains)
     best = _outcomes_gain(curve, ceiling)
     why = None
     if observed.verdict == "closed":
-        why = _failure_mode(evidence, at, content.plan.gains, ceiling, triggers[-1])
-    cap = {} if at.cap_gain is None else {"cap_gain": at.cap_gain}
+        why = _failure_mode(evidence, place, content.plan.gains, ceiling, triggers[-1])
+    cap = {} if place.cap_gain is None else {"cap_gain": place.cap_gain}
     neuron = Neuron.parse(name)
     return Branch(
         neuron=neuron.site,
@@ -152,21 +152,21 @@ def _branch(
     )
 
 
-def _triggers(evidence: Evidence, at: Coordinate, gains: Sequence[float]) -> list[Edge]:
+def _triggers(evidence: Evidence, place: Coordinate, gains: Sequence[float]) -> list[Edge]:
     """The trigger measured on the selection prompts, at every horizon."""
-    name, edges = str(at.branch), []
+    name, edges = str(place.branch), []
     for horizon in evidence.horizons:
         flips = evidence.flips("selection", name, gains, horizon)
-        edges.append(measured_trigger(at, gains, flips))
+        edges.append(measured_trigger(place, gains, flips))
     return edges
 
 
 def _failure_mode(
-    evidence: Evidence, at: Coordinate, gains: Sequence[float], ceiling: Edge, trigger: Edge
+    evidence: Evidence, place: Coordinate, gains: Sequence[float], ceiling: Edge, trigger: Edge
 ) -> FailureMode:
-    flips = evidence.flips(EARLIER, str(at.branch), gains, evidence.verdict_horizon)
-    earlier = measured_trigger(at, gains, flips)
-    return failure_mode(earlier, ceiling, trigger, at.cap_alignment)
+    flips = evidence.flips(EARLIER, str(place.branch), gains, evidence.verdict_horizon)
+    earlier = measured_trigger(place, gains, flips)
+    return failure_mode(earlier, ceiling, trigger, place.cap_alignment)
 
 
 def _measured(edge: Edge, horizon: int | None = None) -> Measured:
@@ -182,9 +182,9 @@ def _measured(edge: Edge, horizon: int | None = None) -> Measured:
     )
 
 
-def _curve(evidence: Evidence, at: Coordinate, gains: Sequence[float]) -> list[Rung]:
+def _curve(evidence: Evidence, place: Coordinate, gains: Sequence[float]) -> list[Rung]:
     """The rates of one branch at every gain."""
-    name, tau, rungs = str(at.branch), evidence.verdict_horizon, []
+    name, tau, rungs = str(place.branch), evidence.verdict_horizon, []
     for gain in gains:
         generic = [r for r in evidence.of(CEILING, name) if r.gain == gain]
         selection = [r for r in evidence.sealed("selection", name) if r.gain == gain]
@@ -193,7 +193,7 @@ def _curve(evidence: Evidence, at: Coordinate, gains: Sequence[float]) -> list[R
         rungs.append(
             Rung(
                 gain=gain,
-                alignment=at.alignment(gain),
+                alignment=place.alignment(gain),
                 coherent=_share([r.coherent(tau) for r in generic]),
                 flip_selection=_share([r.flipped(tau) for r in selection]),
                 flip_confirmation=_share([r.flipped(tau) for r in confirmation]),

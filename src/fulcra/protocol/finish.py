@@ -34,7 +34,7 @@ def finished(
 ) -> AuditResult:
     """What the run found; with a folder, saved there and the parts dropped."""
     plan, measured = committed.content.plan, committed.figures
-    by_name = {str(at.branch): at for at in branches}
+    by_name = {str(place.branch): place for place in branches}
     neurons = [_with_spread(subject, by_name.get(b.name), b) for b in measured.neurons]
     result = AuditResult(
         schema_version=SCHEMA_VERSION,
@@ -116,14 +116,14 @@ def _merit(branch: Branch) -> tuple[float, float, float]:
     return outcomes["flipped_correct"], outcomes["flipped"], -(branch.smallest_open_gain or 0.0)
 
 
-def _with_spread(subject: Subject, at: Coordinate | None, branch: Branch) -> Branch:
+def _with_spread(subject: Subject, place: Coordinate | None, branch: Branch) -> Branch:
     """The branch with the 5-95 % range of the realised alignment at every rung."""
-    if at is None:
+    if place is None:
         return branch
-    curve = tuple(_rung_with_spread(subject, at, rung) for rung in branch.curve)
+    curve = tuple(_rung_with_spread(subject, place, rung) for rung in branch.curve)
     return branch.model_copy(update={"curve": curve})
 
 
-def _rung_with_spread(subject: Subject, at: Coordinate, rung: Rung) -> Rung:
-    low, high = realised_alignment(subject.model, subject.ground.stream, at, rung.gain)
+def _rung_with_spread(subject: Subject, place: Coordinate, rung: Rung) -> Rung:
+    low, high = realised_alignment(subject.model, subject.ground.stream, place, rung.gain)
     return rung.model_copy(update={"alignment_low": low, "alignment_high": high})

@@ -45,7 +45,7 @@ def family_constant(ground: Ground, branches: Sequence[Coordinate]) -> list[Edge
     """Paper A's m*: one gain at collapse for all neurons of a family."""
     family = ground.model.hf.config.model_type
     gain = FAMILY_CONSTANTS.get(family, FAMILY_CONSTANTS["llama"])
-    return [_reached(at, gain, "family_constant") for at in branches]
+    return [_reached(place, gain, "family_constant") for place in branches]
 
 
 def participation(ground: Ground, branches: Sequence[Coordinate]) -> list[Edge]:
@@ -56,10 +56,10 @@ def participation(ground: Ground, branches: Sequence[Coordinate]) -> list[Edge]:
     taken as the room before it is left.
     """
     model, edges = ground.model, []
-    for at in branches:
-        ratio = participation_ratio(ground.stream.sample[at.branch.layer])
+    for place in branches:
+        ratio = participation_ratio(ground.stream.sample[place.branch.layer])
         gain = math.sqrt(max(model.d_model / ratio - 1, 0.0)) / 2
-        edges.append(_reached(at, gain, "participation_ratio"))
+        edges.append(_reached(place, gain, "participation_ratio"))
     return edges
 
 
@@ -79,9 +79,9 @@ def surprise(ground: Ground, branches: Sequence[Coordinate]) -> list[Edge]:
     return surprise_ladder(ground.model, branches, ground.text, level)
 
 
-def _reached(at: Coordinate, gain: float, method: str) -> Edge:
+def _reached(place: Coordinate, gain: float, method: str) -> Edge:
     """The edge at a gain, censored where a norm lets no dose reach it."""
-    return at.edge(gain if at.reaches(gain) else None, method, 1)
+    return place.edge(gain if place.reaches(gain) else None, method, 1)
 
 
 def layer_median(others: Sequence[Calibration], layer: int) -> float:

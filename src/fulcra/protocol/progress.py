@@ -19,7 +19,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """No progress at all."""
+    """Progress that nobody watches: every step passes in silence."""
 
     def begin(self, step: str, total: int) -> None:
         """Show nothing of a step that begins."""

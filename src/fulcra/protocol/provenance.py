@@ -38,7 +38,7 @@ def source_hash(root: Path) -> str:
 
 
 def versions() -> Versions:
-    """The versions installed now."""
+    """The versions that are installed now, of fulcra and what it rests on."""
     return Versions(
         version("fulcra"),
         code_version(),

@@ -143,7 +143,9 @@ def pinned(subject: Subject, branches: Sequence[Coordinate]) -> list[tuple[Neuro
 
     A neuron that is never active on the prompts is only ablated.
     """
-    neurons = (replace(at.branch, pole=1) for at in branches if isinstance(at.branch, Neuron))
+    neurons = (
+        replace(place.branch, pole=1) for place in branches if isinstance(place.branch, Neuron)
+    )
     values: list[tuple[Neuron, float]] = []
     for neuron in dict.fromkeys(neurons):
         size = float(subject.extent[neuron.layer, subject.model.slot(neuron)])
@@ -157,11 +159,11 @@ def earlier_trials(
 ) -> list[Trial]:
     """The same writes a quarter of the way up, for the branches above it, under their names."""
     model, early, trials = subject.model, subject.model.n_layers // 4, []
-    for at in branches:
-        if isinstance(at.branch, Neuron) and at.branch.layer > early:
-            write = model.write(at.branch).cpu() * at.branch.pole
+    for place in branches:
+        if isinstance(place.branch, Neuron) and place.branch.layer > early:
+            write = model.write(place.branch).cpu() * place.branch.pole
             budget = float(subject.ground.stream.norm[early] / write.norm())
-            moved = Coordinate(Direction(early, str(at.branch), write), budget, 0.0)
+            moved = Coordinate(Direction(early, str(place.branch), write), budget, 0.0)
             dosed = dose_trials(subject, EARLIER, [moved], gains, subject.behavior.selection)
-            trials += [replace(trial, branch=str(at.branch)) for trial in dosed]
+            trials += [replace(trial, branch=str(place.branch)) for trial in dosed]
     return trials

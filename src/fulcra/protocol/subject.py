@@ -86,7 +86,7 @@ class Subject:
 
     @property
     def model(self) -> Model:
-        """The model under audit."""
+        """The model under audit, that of the ground."""
         return self.ground.model
 
     @property

@@ -43,13 +43,13 @@ def dose_trials(
     """
     drawn = [sampling._replace(seed=sampling.seed * SEEDS + i) for i in range(len(prompts))]
     trials = []
-    for at in branches:
-        for gain in gains[: at.rungs(gains)]:
-            edits = (at.dose(gain),)
+    for place in branches:
+        for gain in gains[: place.rungs(gains)]:
+            edits = (place.dose(gain),)
             for prompt, draw in zip(prompts, drawn, strict=True):
                 ids = subject.prompt_ids(prompt.text)
                 request = RolloutRequest(ids, edits, subject.behavior.horizon, draw)
-                trials.append(Trial(stage, str(at.branch), "add", gain, prompt, request))
+                trials.append(Trial(stage, str(place.branch), "add", gain, prompt, request))
     return trials
 
 

@@ -96,12 +96,11 @@ def _held(audit: "AuditResult") -> str:
 
 
 def _specific(entry: "Branch") -> str:
-    known: bool | None = entry.specific
     sentences = {
         True: "At least 95% of the matched random controls do not open that early.",
         False: "It is not specific: more than 5% of the matched random controls open as early.",
     }
-    return "" if known is None else sentences[known]
+    return "" if entry.specific is None else sentences[entry.specific]
 
 
 def _not_open(audit: "AuditResult") -> Headline:

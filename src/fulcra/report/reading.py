@@ -45,7 +45,7 @@ def best_first(audit: "AuditResult") -> list["Branch"]:
 
 
 def selected(audit: "AuditResult") -> "Branch | None":
-    """The branch the page opens with: the smallest open gain's, the first open, the best margin's."""
+    """The branch the page opens with: smallest open gain, else first open, else best margin."""
     entries = measured(audit)
     wanted = audit.summary.search.neuron
     named = [entry for entry in entries if entry.name == wanted]

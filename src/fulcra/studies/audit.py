@@ -12,6 +12,7 @@ from fulcra.protocol.measure import Measurement, Texts
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.runs import Run, manifest_of
+from fulcra.protocol.source import remember
 from fulcra.protocol.stages import (
     AuditSettings,
     Forecast,
@@ -43,6 +44,8 @@ def audit(
     run = Run.open(manifest_of("audit", model, behavior, asdict(settings)), out, progress)
     if run.folder is not None and run.folder.finished:
         return AuditResult.load(run.folder.path)
+    if run.folder is not None:
+        remember(run.folder.path, model, behavior)
     with run.clock.step("clean ground", 0):
         subject = Subject.of(model, behavior, settings.seed)
     texts: Texts = "private" if settings.keep_text else "redacted"

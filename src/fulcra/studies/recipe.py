@@ -35,6 +35,10 @@ class PredictedWindow(Value):
     trigger: Predicted | None = None
 
 
+#: The name of a recipe in its folder.
+FILE = "recipe.json"
+
+
 class RecipeModel(Value):
     """The model a recipe is for."""
 
@@ -66,11 +70,12 @@ class Recipe(Value):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The recipe of a JSON file; InputError in one line where it cannot be one."""
+        """The recipe of a file or its folder; InputError in one line where it cannot be one."""
+        path = path / FILE if path.is_dir() else path
         if not path.is_file():
             raise InputError(
                 f"recipe {path}: no such file; make one with `fulcra recipe RUN --branch NAME --out"
-                " FILE`"
+                " DIR`"
             )
         try:
             return cls.of(read_json(path))
@@ -91,9 +96,10 @@ class Recipe(Value):
         except ValidationError as error:
             raise InputError(_fault(error)) from None
 
-    def save(self, path: Path) -> None:
-        """Write the recipe as a JSON file."""
-        write_json(path, self.plain())
+    def save(self, folder: Path) -> Path:
+        """Write the recipe into a folder, as recipe.json; returns its path."""
+        write_json(folder / FILE, self.plain())
+        return folder / FILE
 
     def plain(self) -> dict[str, object]:
         """The recipe as its file holds it, every key of it."""

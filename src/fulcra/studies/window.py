@@ -27,6 +27,7 @@ from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.commitment import predicted_entry
 from fulcra.protocol.results.window import Point, WindowResult
 from fulcra.protocol.runs import Run, manifest_of, model_entry
+from fulcra.protocol.source import remember
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject
 from fulcra.store import RunFolder
@@ -69,23 +70,23 @@ def window(
     with clock.step("clean ground", 0):
         subject = Subject.of(model, behavior, settings.seed)
         require_coherent(subject)
-    at = subject.coordinate(neuron)
+    place = subject.coordinate(neuron)
     with clock.step("forecast", 0):
-        ceilings = [predictor.edges(subject.ground, [at])[0] for predictor in CEILINGS]
-        trigger = predicted_trigger(subject, at)
-    result = described(subject, at, ceilings, trigger, settings.gains)
+        ceilings = [predictor.edges(subject.ground, [place])[0] for predictor in CEILINGS]
+        trigger = predicted_trigger(subject, place)
+    result = described(subject, place, ceilings, trigger, settings.gains)
     if not settings.predict_only:
-        forecast = Forecast(at, _named(ceilings, CEILING), trigger)
+        forecast = Forecast(place, _named(ceilings, CEILING), trigger)
         audit = _measured(subject, forecast, settings, out, clock)
         result = result.model_copy(update={"audit": audit})
     return result
 
 
-def predicted_trigger(subject: Subject, at: Coordinate) -> Edge | None:
+def predicted_trigger(subject: Subject, place: Coordinate) -> Edge | None:
     """The trigger by `trigger_ladder`; None where the behavior declares no openings."""
     if subject.openings is None:
         return None
-    return trigger_ladder(subject.model, [at], subject.openings)[0]
+    return trigger_ladder(subject.model, [place], subject.openings)[0]
 
 
 def require_coherent(subject: Subject) -> None:
@@ -110,7 +111,7 @@ def _named(edges: Sequence[Edge], method: str) -> Edge:
 
 def described(
     subject: Subject,
-    at: Coordinate,
+    place: Coordinate,
     ceilings: Sequence[Edge],
     trigger: Edge | None,
     gains: Sequence[float],
@@ -121,13 +122,13 @@ def described(
         schema_version=SCHEMA_VERSION,
         provenance=Provenance.now(),
         model=model_entry(subject.model),
-        neuron=str(at.branch),
+        neuron=str(place.branch),
         behavior=subject.behavior.name,
-        budget=at.budget,
-        residual_norm=float(subject.ground.stream.norm[at.branch.layer]),
-        alignment0=at.alignment0,
-        cap_alignment=at.cap_alignment,
-        curve=tuple(_point(subject, at, gain) for gain in gains[: at.rungs(gains)]),
+        budget=place.budget,
+        residual_norm=float(subject.ground.stream.norm[place.branch.layer]),
+        alignment0=place.alignment0,
+        cap_alignment=place.cap_alignment,
+        curve=tuple(_point(subject, place, gain) for gain in gains[: place.rungs(gains)]),
         ceilings=tuple(map(predicted_entry, ceilings)),
         triggers=() if trigger is None else (predicted_entry(trigger),),
         predicted_margin=margin(ceiling, trigger) if trigger else None,
@@ -136,9 +137,9 @@ def described(
     return WindowResult.of(result.plain())
 
 
-def _point(subject: Subject, at: Coordinate, gain: float) -> Point:
-    low, high = realised_alignment(subject.model, subject.ground.stream, at, gain)
-    alignment = at.alignment(gain)
+def _point(subject: Subject, place: Coordinate, gain: float) -> Point:
+    low, high = realised_alignment(subject.model, subject.ground.stream, place, gain)
+    alignment = place.alignment(gain)
     return Point(gain=gain, alignment=alignment, alignment_low=low, alignment_high=high)
 
 
@@ -156,6 +157,8 @@ def _measured(
     run = Run(manifest, None if out is None else RunFolder.open(out, dict(manifest)), clock)
     if run.folder is not None and run.folder.finished:
         return AuditResult.load(run.folder.path)
+    if run.folder is not None:
+        remember(run.folder.path, subject.model, subject.behavior)
     measure = Measurement(subject, subject.horizons, run.folder, run.salt)
     baseline = measure_baseline(run, measure)
     require_baseline(subject.behavior, baseline)

@@ -290,7 +290,7 @@ class AuditResult(Result):
 
     @property
     def controls(self) -> tuple[Branch, ...]:
-        """The random controls."""
+        """The random controls: neurons on one pole, and directions."""
         return tuple(branch for branch in self.neurons if branch.source == "control")
 
     @property
@@ -313,7 +313,7 @@ class AuditResult(Result):
         return named_figure(self, name, branch)
 
     def pages(self) -> dict[str, str]:
-        """The report."""
+        """The report, by its file name."""
         from fulcra.report.page import render_report
 
         return {REPORT: render_report(self)}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def attack_cost(audit: "AuditResult") -> go.Figure:
-    """Horizontal bars: the flip rate with its interval above the strict reach, first attack on top."""
+    """Horizontal bars, first attack on top: flip rate with its interval, then strict reach."""
     context = audit.context
     names = [words(attack(row.attack)) for row in context]
     rates, reached = [row.rate for row in context], [row.reach for row in context]

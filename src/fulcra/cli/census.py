@@ -1,0 +1,47 @@
+"""`fulcra research census`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fulcra.cli.app import (
+    BehaviorName,
+    Dtype,
+    Json,
+    ModelName,
+    Quiet,
+    RunOut,
+    Seed,
+    emit,
+    new_folder,
+    opened,
+    research_command,
+    task_of,
+)
+from fulcra.cli.bars import bars
+
+
+@research_command("census", "census apothecary-sparse --behavior refusal --out runs/census-sparse")
+def census_command(
+    model: ModelName,
+    behavior: BehaviorName = "refusal",
+    out: RunOut = None,
+    neurons: Annotated[
+        int | None, typer.Option(help="A random slice of that many neurons instead of all.", min=1)
+    ] = None,
+    seed: Seed = 0,
+    dtype: Dtype = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure every branch of a small model: both ladders, then rollouts where it may open."""
+    from fulcra.protocol.results.census import CensusSettings
+    from fulcra.studies.census import census
+
+    task = task_of(behavior, model)
+    folder = new_folder(out, f"census-{Path(model).name}-{task.name}")
+    settings = CensusSettings(neurons=neurons, seed=seed)
+    with bars(quiet or as_json) as progress:
+        result = census(opened(model, dtype), task, settings, folder, progress)
+    emit(result, as_json, quiet, lambda: "\n".join((*result.lines(), f"census {folder}")))
