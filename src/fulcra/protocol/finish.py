@@ -18,7 +18,6 @@ from fulcra.protocol.results.audit import (
 )
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.runs import Run, model_entry
-from fulcra.protocol.source import remember
 from fulcra.protocol.subject import Subject
 from fulcra.store import PRIVATE, ROLLOUTS, TEXTS, RunFolder, read_rows, write_rows
 
@@ -56,7 +55,6 @@ def finished(
     )
     result = AuditResult.of(result.plain())
     if run.folder is not None:
-        remember(run.folder.path, subject.model, subject.behavior)
         save(run.folder, result, committed.records)
     return result
 
