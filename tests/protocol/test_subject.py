@@ -96,8 +96,8 @@ def test_two_behaviors_share_a_ground(subject: Subject) -> None:
     assert shared.ground.text.replies == alone.ground.text.replies
     assert (shared.gaps == alone.gaps).all()
     assert not (shared.gaps == subject.gaps).all()
-    at = Neuron(3, 7, -1)
-    assert shared.coordinate(at) == subject.coordinate(at) == alone.coordinate(at)
+    branch = Neuron(3, 7, -1)
+    assert shared.coordinate(branch) == subject.coordinate(branch) == alone.coordinate(branch)
 
 
 def test_without_openings_there_is_none_to_forecast_with(subject: Subject) -> None:
