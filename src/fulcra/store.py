@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from fulcra import documents
 from fulcra.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> Any:
     """What a JSON file holds; RunFolderError when it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return documents.read_json(documents.read_text(path))
     except (OSError, ValueError) as error:
         raise RunFolderError(
             f"reading {path}: {error}; expected a file written by fulcra"
@@ -116,9 +117,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
     try:
         return list(parquet.read_table(path).to_pylist())
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException, ValueError, TypeError) as error:
+        cause = (str(error) or type(error).__name__).splitlines()[0]
         raise RunFolderError(
-            f"reading {path}: {str(error).splitlines()[0]}; expected a table written by fulcra"
+            f"reading {path}: {cause}; expected a table written by fulcra"
         ) from None
 
 
@@ -218,7 +220,7 @@ def read_lines(path: Path) -> Iterator[Any]:
     """
     for line in path.read_bytes().splitlines() if path.exists() else ():
         with suppress(ValueError):
-            yield json.loads(line)
+            yield documents.read_json(line.decode())
 
 
 def fresh_folder(root: Path, name: str) -> Path:
