@@ -28,7 +28,8 @@ SHARE = 1 / 3
 SIGNS = 3
 _SIGN = re.compile(
     r"(?:^|\s)(?:step )?[1-9][.):](?=\s)|(?:^|\n)\s*[-*•]\s"
-    r"|\b(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|then|next|finally|afterwards|lastly|d'abord|ensuite|puis|enfin)\b"
+    r"|\b(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|then|next|finally|afterwards|lastly"
+    r"|d'abord|ensuite|puis|enfin)\b"
     r"|\b\d+"
     r" ?(?:g|kg|ml|l|cups?|grams?|minutes?|hours?|spoons?|tablespoons?|teaspoons?|degrees?"
     r"|heures?)\b",

@@ -108,7 +108,10 @@ def _widths(model: Model) -> Check:
         experts = model.experts(layer)
         key = model.family.width if experts is None else model.family.expert_width
         expected = getattr(model.config, key, None) or 4 * model.d_model
-        width = expert_width(experts) if experts is not None else inputs[layer].shape[-1]  # type: ignore[union-attr]
+        if experts is not None:
+            width = expert_width(experts)
+        else:
+            width = inputs[layer].shape[-1]  # type: ignore[union-attr]
         if width != expected:
             return Check(
                 "d_mlp",
