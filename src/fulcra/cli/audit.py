@@ -16,6 +16,7 @@ from fulcra.cli.app import (
     Quiet,
     RunOut,
     Seed,
+    TrustRemoteCode,
     command,
     emit,
     new_folder,
@@ -73,11 +74,13 @@ def audit_command(
     dtype: Dtype = None,
     device: Device = "cpu",
     compiled: Compiled = False,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Audit a model: which neuron flips a behavior, from what dose to what dose."""
     from fulcra.models import load
+    from fulcra.models.loading import LoadOptions
     from fulcra.protocol.stages import AuditSettings
     from fulcra.studies.audit import audit
     from fulcra.studies.dry_run import estimated
@@ -86,9 +89,10 @@ def audit_command(
     settings = AuditSettings(
         neurons, random, controls, seed, screen=screen.value, keep_text=keep_text
     )
+    options = LoadOptions(compiled=compiled, trust_remote_code=trust_remote_code)
     if dry_run:
         with bars(quiet or as_json) as progress:
-            loaded = load(model, dtype, device, compiled=compiled)
+            loaded = load(model, dtype, device, **options)
             cost = estimated(loaded, task, settings, progress)
         from fulcra.report.cost import cost_table
 
@@ -97,7 +101,7 @@ def audit_command(
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
     try:
         with bars(quiet or as_json) as progress:
-            loaded = load(model, dtype, device, compiled=compiled)
+            loaded = load(model, dtype, device, **options)
             result = audit(loaded, task, settings, folder, progress)
     except KeyboardInterrupt:
         if out is None:

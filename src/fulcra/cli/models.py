@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Device, Dtype, Json, ModelName, Quiet, command, emit_json
+from fulcra.cli.app import (
+    Device,
+    Dtype,
+    Json,
+    ModelName,
+    Quiet,
+    TrustRemoteCode,
+    command,
+    emit_json,
+)
 
 
 @command("families", "Set up", "families --json")
@@ -41,13 +50,15 @@ def check_command(
     dtype: Dtype = None,
     device: Device = "cpu",
     bits: Annotated[int | None, typer.Option(help="8 or 4 for quantized weights.")] = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Check a model: the load-time validation with its numbers; exit code 1 if one fails."""
     from fulcra.models import check, load
 
-    checks = check(load(model, dtype, device, bits=bits, check=False))
+    trusted = trust_remote_code
+    checks = check(load(model, dtype, device, bits=bits, check=False, trust_remote_code=trusted))
     passed = all(outcome.passed is not False for outcome in checks)
     if as_json:
         emit_json(model=model, passed=passed, checks=[asdict(outcome) for outcome in checks])
