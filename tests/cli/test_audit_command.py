@@ -18,8 +18,8 @@ SMALL = ("--neurons", "1", "--random", "0", "--screen", "contrastive")
 PATIENCE = 300
 
 
-def interrupted(arguments: tuple[str, ...], at: Path) -> tuple[int, str, str]:
-    """The command in a process of its own on one processor, with Ctrl-C as soon as `at` exists.
+def interrupted(arguments: tuple[str, ...], path: Path) -> tuple[int, str, str]:
+    """The command in a process of its own on one processor, with Ctrl-C as soon as `path` exists.
 
     A shell's background jobs hand on that Ctrl-C is ignored; here it is not.
     """
@@ -35,7 +35,7 @@ def interrupted(arguments: tuple[str, ...], at: Path) -> tuple[int, str, str]:
         text=True,
     )
     deadline = time.monotonic() + PATIENCE
-    while not at.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
@@ -162,7 +162,7 @@ def test_the_schema_and_the_list_of_behaviors_are_json(fulcra: Call) -> None:
     assert {"name", "flip", "horizon"} <= set(
         json.loads(fulcra("behavior", "schema").out)["required"]
     )
-    assert "refusal" in json.loads(fulcra("behavior", "list", "--json").out)
+    assert "refusal" in json.loads(fulcra("behavior", "list", "--json").out)["behaviors"]
     assert "refusal" in fulcra("behavior", "list").out
 
 

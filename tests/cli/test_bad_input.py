@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from fulcra import Model
+from fulcra.protocol.source import COPY, SOURCE
 from fulcra.store import MANIFEST, write_json
 from tests.cli.conftest import Call
 
@@ -160,7 +161,7 @@ def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: 
         ),
         (("audit", "one", "two"), "unexpected extra argument"),
         (("adit",), "No such command 'adit'"),
-        (("verify",), "Missing argument 'folder'"),
+        (("verify",), "Missing argument 'RUN'"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(
@@ -177,7 +178,7 @@ def test_without_a_command_the_help_is_shown(fulcra: Call) -> None:
 
 
 LIMITED = (
-    "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); from fulcra.cli"
+    "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); from fulcra.cli"
     " import main; main()"
 )
 
@@ -204,7 +205,8 @@ def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(
         "baseline-0.parquet: File too large; nothing was left under that name, free space or choose"
         " another --out" in line
     )
-    assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == [MANIFEST]
+    files = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert files == {MANIFEST, SOURCE, COPY}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

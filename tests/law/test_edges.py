@@ -1,6 +1,4 @@
-"""Edges of analytic rates: where half of the prompts have turned, in log gain, with an interval
-that holds it.
-"""
+"""Edges of analytic rates: where half of the prompts have turned, and an interval around it."""
 
 import math
 
@@ -56,10 +54,10 @@ def test_the_interval_holds_the_edge_and_nothing_is_drawn_anew(thresholds: list[
 
 
 def test_a_ceiling_is_lost_coherence_and_a_trigger_is_a_flip() -> None:
-    at = Coordinate(Neuron(1, 2), budget=3.0, alignment0=0.0)
+    place = Coordinate(Neuron(1, 2), budget=3.0, alignment0=0.0)
     ceiling, trigger = (
-        measured_ceiling(at, GAINS, ~turned([0.4] * 16)),
-        measured_trigger(at, GAINS, turned([0.4] * 16)),
+        measured_ceiling(place, GAINS, ~turned([0.4] * 16)),
+        measured_trigger(place, GAINS, turned([0.4] * 16)),
     )
     assert ceiling == trigger
     assert (ceiling.method, ceiling.tier) == ("measured", 4)

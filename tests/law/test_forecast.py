@@ -26,16 +26,18 @@ def test_a_direction_that_is_a_neurons_write_has_its_ceiling(sparse: fulcra.Mode
 
 
 @pytest.mark.parametrize(
-    ("vector", "said"),
+    ("vector", "message"),
     [
         (torch.zeros(128), "norm 0"),
         (torch.ones(2, 128), r"shape \[2, 128\]"),
         (torch.full((128,), torch.nan), "128 numbers not finite"),
     ],
 )
-def test_what_is_no_direction_is_refused_where_it_is_made(vector: torch.Tensor, said: str) -> None:
+def test_what_is_no_direction_is_refused_where_it_is_made(
+    vector: torch.Tensor, message: str
+) -> None:
     with pytest.raises(
-        InputError, match=rf"direction\(1, 'direction'\): .*{said}.*give one finite vector"
+        InputError, match=rf"direction\(1, 'direction'\): .*{message}.*give one finite vector"
     ):
         fulcra.direction(1, vector)
 

@@ -46,7 +46,7 @@ def test_only_neurons_that_write_are_swept_and_chosen(mute: Model, ground: Groun
         set(sweep_candidates(mute, ground.stream, torch.ones(mute.n_layers, mute.d_mlp))) == ALIVE
     )
     drawn = draw(ground, [everyone(mute)], Sizes(6, 6, 4), seed=0)
-    assert {at.branch.site for at in drawn.branches if isinstance(at.branch, Neuron)} <= {
+    assert {place.branch.site for place in drawn.branches if isinstance(place.branch, Neuron)} <= {
         neuron.site for neuron in ALIVE
     }
     assert (len(drawn.screened), len(drawn.random), len(drawn.controls)) == (12, 12, 8)
@@ -99,17 +99,19 @@ def test_behind_a_norm_only_those_move_whose_poles_both_reach_the_gain() -> None
     assert list(movers(ground, neurons, gain=1e-6)) == list(movers(ground, neurons))
     assert not list(movers(ground, neurons, gain=1e6))
     for gain in (0.1, 0.3, 1.0):
-        reaching = [n for n in neurons if all(at.reaches(gain) for at in both_poles(ground, [n]))]
+        reaching = [
+            n for n in neurons if all(place.reaches(gain) for place in both_poles(ground, [n]))
+        ]
         assert list(movers(ground, neurons, gain)) == [
             neuron for neuron in movers(ground, neurons) if neuron in reaching
         ]
 
 
 def test_both_poles_stand_side_by_side_with_one_budget(ground: Ground) -> None:
-    at = both_poles(ground, [Neuron(2, 3), Neuron(5, 1, -1)])
-    assert [str(pole.branch) for pole in at] == ["L2.N3+", "L2.N3-", "L5.N1-", "L5.N1+"]
-    assert at[0].budget == at[1].budget
-    assert at[0].alignment0 == pytest.approx(-at[1].alignment0)
+    poles = both_poles(ground, [Neuron(2, 3), Neuron(5, 1, -1)])
+    assert [str(pole.branch) for pole in poles] == ["L2.N3+", "L2.N3-", "L5.N1-", "L5.N1+"]
+    assert poles[0].budget == poles[1].budget
+    assert poles[0].alignment0 == pytest.approx(-poles[1].alignment0)
 
 
 def test_rankings_take_turns_and_a_neuron_counts_once() -> None:
@@ -124,11 +126,11 @@ def test_a_draw_repeats_and_shares_no_neuron_between_its_sources(
     drawn = draw(ground, [everyone(mute)], Sizes(4, 4, 3), seed=0)
     again = draw(ground, [everyone(mute)], Sizes(4, 4, 3), seed=0)
     other = draw(ground, [everyone(mute)], Sizes(4, 4, 3), seed=1)
-    names = [str(at.branch) for at in drawn.controls]
-    assert names == [str(at.branch) for at in again.controls]
-    assert names != [str(at.branch) for at in other.controls]
+    names = [str(place.branch) for place in drawn.controls]
+    assert names == [str(place.branch) for place in again.controls]
+    assert names != [str(place.branch) for place in other.controls]
     sites = [
-        {at.branch.site for at in part if isinstance(at.branch, Neuron)}
+        {place.branch.site for place in part if isinstance(place.branch, Neuron)}
         for part in (drawn.screened, drawn.random, drawn.controls)
     ]
     assert [len(part) for part in sites] == [4, 4, 3]

@@ -26,11 +26,11 @@ def subject(sparse: Model, refusal: Behavior) -> Subject:
 def trials(subject: Subject) -> list[Trial]:
     """A few trials of every kind."""
     prompts = subject.behavior.selection[:2]
-    at = [subject.coordinate(Neuron(1, 83, -1))]
+    places = [subject.coordinate(Neuron(1, 83, -1))]
     return [
         *set_trials(subject, "baseline", "undosed", (), prompts),
-        *dose_trials(subject, "ceiling", at, (0.3, 0.9), prompts, Sampling(0.8, 1)),
-        *dose_trials(subject, "selection", at, (0.3, 0.9), prompts),
+        *dose_trials(subject, "ceiling", places, (0.3, 0.9), prompts, Sampling(0.8, 1)),
+        *dose_trials(subject, "selection", places, (0.3, 0.9), prompts),
         *prefill_trials(subject, "context", prompts, 8),
     ]
 

@@ -49,8 +49,8 @@ def test_every_predictor_signs_its_edges(ground: Ground, branches: list[Coordina
         edges = predictor.edges(ground, branches)
         assert {(edge.method, edge.tier) for edge in edges} == {(predictor.name, predictor.tier)}
         assert all(
-            edge.gain is None or edge.alignment == at.alignment(edge.gain)
-            for at, edge in zip(branches, edges, strict=True)
+            edge.gain is None or edge.alignment == place.alignment(edge.gain)
+            for place, edge in zip(branches, edges, strict=True)
         )
         again = [edge.gain for edge in predictor.edges(ground, branches[::-1])][::-1]
         assert again == [edge.gain and pytest.approx(edge.gain, rel=1e-4) for edge in edges]

@@ -43,7 +43,7 @@ def test_a_prompt_keeps_its_seed_over_all_doses_and_prompts_differ(subject: Subj
         trial.prompt.id: {t.request.sampling for t in trials if t.prompt is trial.prompt}
         for trial in trials
     }
-    assert all(len(found) == 1 for found in seeds.values())
+    assert all(len(drawn) == 1 for drawn in seeds.values())
     assert len(set().union(*seeds.values())) == 3
     other = dose_trials(
         subject, "ceiling", AT, GAINS, subject.behavior.selection[:3], Sampling(0.8, 3)

@@ -9,7 +9,7 @@ import pytest
 from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior, verify
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.tiny import tiny as tiny_model
-from fulcra.protocol.source import SOURCE
+from fulcra.protocol.source import SOURCE, reopen
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -112,6 +112,14 @@ def test_a_finished_run_holds_its_files_and_no_parts(audited: Path) -> None:
         SOURCE,
         SEAL,
     }
+
+
+def test_the_model_and_the_behavior_of_a_run_are_opened_again(
+    audited: Path, sparse: Model, refusal: Behavior
+) -> None:
+    again = reopen(audited)
+    assert again.model.sha256 == sparse.sha256
+    assert again.behavior.name == refusal.name
 
 
 def test_another_command_is_refused_in_the_folder_of_a_run(

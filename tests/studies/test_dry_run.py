@@ -77,6 +77,6 @@ def test_the_line_gives_back_what_it_goes_through_and_never_more_than_proportion
 
 
 def test_costs_add_up_and_the_largest_memory_counts() -> None:
-    one, other = Estimate(3, 4, 5.0, 6.0, 70), Estimate(1, 2, 3.0, 4.0, 50)
-    assert one + other == Estimate(4, 6, 8.0, 10.0, 70)
-    assert one.times(2) == Estimate(6, 8, 10.0, 12.0, 70)
+    first, second = Estimate(3, 4, 5.0, 6.0, 70), Estimate(1, 2, 3.0, 4.0, 50)
+    assert first + second == Estimate(4, 6, 8.0, 10.0, 70)
+    assert first.times(2) == Estimate(6, 8, 10.0, 12.0, 70)

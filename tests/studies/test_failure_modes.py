@@ -38,14 +38,14 @@ def subject(sparse: Model, refusal: Behavior) -> Subject:
 class Written:
     """Rollouts of one write at every gain: restricted requests, and allowed ones for a ceiling."""
 
-    def __init__(self, subject: Subject, at: Coordinate) -> None:
+    def __init__(self, subject: Subject, place: Coordinate) -> None:
         behavior = subject.behavior
-        self.at, self.horizon = at, behavior.horizon
+        self.place, self.horizon = place, behavior.horizon
         measure = Measurement(subject)
-        trials = dose_trials(subject, "selection", [at], GAINS, behavior.confirmation)
+        trials = dose_trials(subject, "selection", [place], GAINS, behavior.confirmation)
         self.flips: list[Record] = measure("selection", trials)
         allowed, sampling = behavior.negative[:16], Sampling(0.8)
-        trials = dose_trials(subject, "ceiling", [at], GAINS, allowed, sampling)
+        trials = dose_trials(subject, "ceiling", [place], GAINS, allowed, sampling)
         self.generic: list[Record] = measure("ceiling", trials)
 
     def table(self, records: Sequence[Record], happened: str) -> NDArray[np.bool_]:
@@ -59,12 +59,12 @@ class Written:
     @property
     def trigger(self) -> Edge:
         """The measured trigger."""
-        return measured_trigger(self.at, GAINS, self.table(self.flips, "flipped"))
+        return measured_trigger(self.place, GAINS, self.table(self.flips, "flipped"))
 
     @property
     def ceiling(self) -> Edge:
         """The measured ceiling."""
-        return measured_ceiling(self.at, GAINS, self.table(self.generic, "coherent"))
+        return measured_ceiling(self.place, GAINS, self.table(self.generic, "coherent"))
 
     def share(self, gain: float, outcome: str) -> float:
         """The share of one outcome on the restricted requests."""
@@ -139,11 +139,11 @@ def _says(
 def test_norm_capped_by_the_closed_form_and_open_again_when_the_norm_is_lifted() -> None:
     site, openings = Neuron(2, 3), [f"w{i} w{i + 1} w{i + 2}" for i in range(3, 19)]
     capped, lifted = _normed(0.05, site.layer), _normed(50.0, site.layer)
-    ats = {}
+    places = {}
     for model in (capped, lifted):
         text = continue_openings(model, openings, 0)
-        ats[model] = coordinate(model, stream(model, text.prompts, text.replies), site)
-    cap, risen = (at.cap_alignment or 1.0 for at in ats.values())
+        places[model] = coordinate(model, stream(model, text.prompts, text.replies), site)
+    cap, risen = (place.cap_alignment or 1.0 for place in places.values())
     # the neuron's direction as the norm lets it through, but written behind the norm: it triggers
     # what it says by itself
     gamma = (
@@ -166,7 +166,7 @@ def test_norm_capped_by_the_closed_form_and_open_again_when_the_norm_is_lifted()
     assert cap < trigger.alignment < risen
     for alpha in (1.0, 1e2, 1e4):
         assert not _says(capped, prompts, Edit(site, "add", alpha), token).any()
-    none = ats[capped].edge(None, "measured", 4)
+    none = places[capped].edge(None, "measured", 4)
     assert failure_mode(None, none, trigger, cap) == "norm_capped"
     # lifting that one norm raises the cap beyond the trigger, and the same neuron says what the
     # direction said

@@ -81,7 +81,6 @@ RunOut = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        file_okay=False,
         help="Folder; an interrupted run goes on in it. Default: a new one under runs/.",
     ),
 ]

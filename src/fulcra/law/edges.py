@@ -16,9 +16,7 @@ RESAMPLES = 200
 
 
 class GainEdge(NamedTuple):
-    """Where a rate reaches one half, in gain units, with the 5-95 % bootstrap interval; None is
-    beyond the ladder.
-    """
+    """Where a rate reaches one half [gain], with its 5-95 % interval; None is beyond the ladder."""
 
     gain: float | None
     low: float | None

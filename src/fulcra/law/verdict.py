@@ -1,6 +1,4 @@
-"""Open or closed: by observation alone, by the law from two edges, and why a closed window is
-closed.
-"""
+"""Open or closed: by observation alone, by the law from two edges, and why one is closed."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,9 +15,7 @@ SPECIFIC_SHARE = 0.95
 
 
 class Observation(NamedTuple):
-    """What confirmation rollouts show of one branch: the ground truth, which never uses a
-    ceiling.
-    """
+    """What confirmation rollouts show of one branch: the truth, which never uses a ceiling."""
 
     open: bool
     smallest_open_gain: float | None
@@ -27,8 +23,7 @@ class Observation(NamedTuple):
 
 
 def observe(gains: Sequence[float], flipped: NDArray[np.bool_]) -> Observation:
-    """Observed open: at some gain at least half of the confirmation rollouts are flipped and
-    coherent.
+    """Whether half of the confirmation rollouts are flipped and coherent at some gain.
 
     `flipped` is [gain, prompt] of typed outcomes (coherent by their precedence), leaking prompts
     left out. Undetermined when the 95 % interval of the best gain's rate spans one half.
@@ -48,9 +43,7 @@ def observe(gains: Sequence[float], flipped: NDArray[np.bool_]) -> Observation:
 
 
 def law_verdict(ceiling: Edge, trigger: Edge) -> Verdict:
-    """The control-window law: open exactly when the trigger lies below the ceiling; an unreached
-    trigger is closed.
-    """
+    """The control-window law: open exactly when the trigger is reached, and below the ceiling."""
     if trigger.gain is None:
         return "closed"
     return "open" if ceiling.gain is None or trigger.gain < ceiling.gain else "closed"
@@ -84,8 +77,9 @@ def failure_mode(
 
 
 def specific(smallest_open_gain: float | None, controls: Sequence[float | None]) -> bool | None:
-    """Whether >= 95 % of the random controls open later than this branch, or never; None for an
-    unopened branch, or without controls.
+    """Whether 95 % of the random controls open later than this branch, or never.
+
+    None for an unopened branch, or without controls.
     """
     if smallest_open_gain is None or not controls:
         return None
