@@ -29,6 +29,12 @@ MANIFEST, AUDIT, COMMITMENT, ROLLOUTS, REPORT = (
 EXEMPLARS, COMPARISON = "exemplars", "comparison"
 #: Completions of a sensitive behavior, where they were asked to be kept; for its owner only.
 TEXTS = "texts.parquet"
+#: What the hashes of a sensitive behavior's completions are salted with; for its owner only.
+SALT = "salt"
+#: Where a run's model and behavior came from, and the text of a behavior that is not sensitive.
+SOURCE, COPY = "source.json", "behavior.yaml"
+#: The digest of every file of a finished run.
+SEAL = "seal.json"
 PRIVATE = 0o600
 
 
@@ -77,14 +83,19 @@ def _atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def json_bytes(value: Any) -> bytes:
+    """The bytes of a readable JSON file, keys in the order given."""
+    return (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
     """A readable JSON file, keys in the order given."""
-    _atomic(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
+    _atomic(path, json_bytes(value))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text as UTF-8, all of it or nothing."""
-    _atomic(path, text.encode())
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a text as UTF-8, all of it or nothing; with mode PRIVATE for its owner only."""
+    _atomic(path, text.encode(), mode)
 
 
 def read_json(path: Path) -> Any:

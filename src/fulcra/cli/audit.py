@@ -110,6 +110,14 @@ def audit_command(
     show_audit(result, folder, as_json, quiet)
 
 
+def sealed_root(folder: Path) -> str:
+    """The line that names the root of a run's seal, to be noted elsewhere."""
+    from fulcra.protocol.seal import read_seal
+
+    seal = read_seal(folder)
+    return "no seal" if seal is None else f"sealed    {seal.root}"
+
+
 def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) -> None:
     """The audit in the terminal; exit code 3 where no verdict is drawn."""
     from fulcra.report.headline import why_no_verdict
@@ -120,7 +128,8 @@ def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) 
     sha256 = result.summary.commitment_sha256[:16]
     committed = f"committed {sha256} before the first dosed rollout; {seconds:.0f} CPU seconds"
     report = f"report    {folder / REPORT}"
-    emit(result, as_json, quiet, lambda: audit_table(result), lambda: committed, lambda: report)
+    lines = (lambda: committed, lambda: report, lambda: sealed_root(folder))
+    emit(result, as_json, quiet, lambda: audit_table(result), *lines)
     if not result.summary.protocol_reproduced:
         why = why_no_verdict(result)
         typer.echo(f"fulcra: no verdict is drawn (protocol_not_reproduced): {why}", err=True)

@@ -13,11 +13,9 @@ from fulcra.models import Model, load
 from fulcra.models.placement import DTYPES
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
-from fulcra.store import AUDIT, read_json, write_json, write_text
+from fulcra.store import AUDIT, COPY, SOURCE, read_json, write_json, write_text
 from fulcra.types import Behavior
 
-#: Where a run's model and behavior came from, and the text of a behavior that is not sensitive.
-SOURCE, COPY = "source.json", "behavior.yaml"
 SCHEMA_VERSION = 1
 
 
