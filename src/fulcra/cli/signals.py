@@ -23,7 +23,7 @@ class Stop:
 
     @property
     def line(self) -> str:
-        """What the user sees."""
+        """What the user sees: which signal came, and how to go on."""
         how = "interrupted" if self.number == signal.SIGINT else f"stopped by {self.number.name}"
         return (
             f"fulcra: {how}; the same command, with the same --out, goes on where this one stopped"
