@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def test_it_is_the_behavior_of_a_file_that_says_the_same(tmp_path: Path, reach: 
     path = tmp_path / "tea.yaml"
     path.write_text(yaml.safe_dump(written | ({"reach": reach} if reach else {})), encoding="utf-8")
     filed = load_behavior(path)
-    assert own == filed
+    assert filed.source == {"file": str(path)}
+    assert own == replace(filed, source={})
     assert behavior_sha256(own) == behavior_sha256(filed)
     for text in TEXTS:
         assert own.oracle(PROMPT, text, True) == filed.oracle(PROMPT, text, True)

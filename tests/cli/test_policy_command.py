@@ -15,9 +15,10 @@ from fulcra.behaviors.splits import prompt_sets
 from fulcra.engines.generic import continue_openings
 from fulcra.errors import Inconclusive
 from fulcra.models.tiny import tiny
-from fulcra.protocol import Record
 from fulcra.protocol.commit import require_baseline
+from fulcra.protocol.records import Record
 from fulcra.protocol.stages import baseline_trials
+from fulcra.protocol.subject import Subject
 from fulcra.report.headline import why_no_verdict
 from tests.cli.conftest import Call
 
@@ -74,7 +75,7 @@ def test_the_rule_stands_before_every_prompt_and_every_generic_opening(
     model: Model, policy: Behavior
 ) -> None:
     rule = f"<system> {policy.system} <user>"
-    trials = baseline_trials(model, policy)
+    trials = baseline_trials(Subject.of(model, policy))
     asked = [trial.request.prompt for trial in trials] + list(
         continue_openings(model, policy.generic[:4], 0, policy.system).prompts
     )
@@ -90,13 +91,11 @@ def test_the_rule_stands_before_every_prompt_and_every_generic_opening(
 def test_a_model_that_does_not_keep_the_rule_draws_no_verdict(
     model: Model, policy: Behavior
 ) -> None:
-    found = audit(model, policy, SMALL)
-    assert found["baseline"]["rate"] < 0.5
-    assert not found["summary"]["protocol_reproduced"]
-    assert {entry["verdict"] for entry in found["neurons"] if entry["source"] != "control"} == {
-        "undetermined"
-    }
-    assert why_no_verdict(found).startswith(
+    result = audit(model, policy, SMALL)
+    assert result.baseline.rate < 0.5
+    assert not result.summary.protocol_reproduced
+    assert {branch.verdict for branch in result.branches} == {"undetermined"}
+    assert why_no_verdict(result).startswith(
         "without a dose the behavior shows on 0% of the prompts"
     )
 

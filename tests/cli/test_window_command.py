@@ -161,16 +161,7 @@ def test_a_study_of_missing_models_is_refused_and_a_reduced_one_without_verdicts
     assert (left.code, left.out) == (3, "")
     assert left.err.startswith("split ")
     assert "neither bundled nor in any folder: nowhere; train them" in left.err
-    reduced = fulcra(
-        "validate",
-        "--split",
-        path,
-        "--out",
-        tmp_path / "run",
-        "--quiet",
-        "--reduced",
-        "--page",
-        tmp_path / "page.md",
-    )
-    assert reduced.code == 3
-    assert "Missing and not measured: nowhere" in (tmp_path / "page.md").read_text()
+    command = ("validate", "--split", path, "--out", tmp_path / "run", "--quiet", "--reduced")
+    assert fulcra(*command).code == 3
+    (page,) = (tmp_path / "run").glob("*.md")
+    assert "Missing and not measured: nowhere" in page.read_text()

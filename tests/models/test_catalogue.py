@@ -35,7 +35,7 @@ def test_families_are_printed_as_a_table_and_as_json() -> None:
     assert (table.exit_code, data.exit_code) == (0, 0)
     assert "gemma2" in table.output
     assert {
-        entry["model_type"]: entry["passed"] for entry in json.loads(data.output)
+        entry["model_type"]: entry["passed"] for entry in json.loads(data.output)["families"]
     } == dict.fromkeys(FAMILIES, True)
 
 

@@ -9,7 +9,8 @@ from batches import plain_text
 from folder import vocabulary
 
 from fulcra.behaviors import behavior_sha256
-from fulcra.behaviors.builtin import BUILDERS, generic_openings
+from fulcra.behaviors.builtin import BUILDERS
+from fulcra.behaviors.world_behavior import generic_openings
 from fulcra.errors import BehaviorError
 from fulcra.organisms.domains import DOMAINS
 from fulcra.organisms.grammar import TASKS, answers, draw, draw_nonsense, question
