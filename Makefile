@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test fuzz audit effects validate organisms bench bench-gpu pins clean
+.PHONY: setup check shape test fuzz chaos audit effects validate organisms bench bench-gpu pins clean
 
 setup: .venv/developed
 
@@ -27,6 +27,10 @@ check: .venv/developed
 # how the source is built, beside the limits that tests/shape holds; ARGS='--where "functions returning Any"' lists places
 shape: .venv/developed
 	$(BIN)/python -m tools.shape $(ARGS)
+
+# stops audits in every way a machine can, goes on with them, and writes docs/reliability.md; about five minutes
+chaos: .venv/developed
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.chaos.page $(ARGS)
 
 effects: .venv/installed
 	rm -rf .cache/interventions

@@ -1,17 +1,17 @@
-"""The only writer of files: canonical bytes, atomic writes, and the folder of a run."""
+"""The only writer of files: canonical bytes, tables, and the folder of a run."""
 
 import hashlib
 import json
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from fulcra import documents
+from fulcra.disk import LOCK, Hold, append_whole, occupied, write_whole
 from fulcra.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -61,28 +61,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def _atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write all of `data` or nothing: under another name first, synced, then renamed."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RunFolderError(
-            f"writing {path}: {error.strerror or error}; nothing was left under that name, free"
-            " space or choose another --out"
-        ) from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
 def json_bytes(value: Any) -> bytes:
     """The bytes of a readable JSON file, keys in the order given."""
     return (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode()
@@ -90,12 +68,12 @@ def json_bytes(value: Any) -> bytes:
 
 def write_json(path: Path, value: Any) -> None:
     """A readable JSON file, keys in the order given."""
-    _atomic(path, json_bytes(value))
+    write_whole(path, json_bytes(value))
 
 
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a text as UTF-8, all of it or nothing; with mode PRIVATE for its owner only."""
-    _atomic(path, text.encode(), mode)
+    write_whole(path, text.encode(), mode)
 
 
 def read_json(path: Path) -> Any:
@@ -118,7 +96,7 @@ def write_rows(
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
     parquet.write_table(table, sink, compression="zstd")
-    _atomic(path, sink.getvalue().to_pybytes(), mode)
+    write_whole(path, sink.getvalue().to_pybytes(), mode)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -135,6 +113,27 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         ) from None
 
 
+def _require_run(path: Path) -> None:
+    """RunFolderError where a path is neither free nor an empty folder nor that of a run."""
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"--out {path}: found a file, expected a folder; choose another")
+    if not (path / MANIFEST).is_file() and occupied(path):
+        raise RunFolderError(
+            f"--out {path}: the folder is not empty and holds no run of fulcra; choose a new one"
+        )
+
+
+def _require_same(path: Path, manifest: Mapping[str, Any]) -> None:
+    """RunFolderError where a folder holds a run of another manifest."""
+    stored, wanted = read_json(path / MANIFEST), plain(manifest)
+    changed = [name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name)]
+    if changed:
+        raise RunFolderError(
+            f"--out {path}: holds another run (different: {', '.join(sorted(changed))});"
+            " choose a new folder"
+        )
+
+
 @final
 class RunFolder:
     """The folder of one run: a manifest says whose it is; an interrupted run of the same manifest
@@ -143,31 +142,33 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._hold: Hold | None = None
 
     @classmethod
     def open(cls, path: Path, manifest: Mapping[str, Any]) -> "RunFolder":
-        """The folder for this manifest; RunFolderError when it belongs to another run or holds
-        something else.
+        """The folder for this manifest, held by this process until it is dropped or has ended.
+
+        What a killed run left half-written is removed. RunFolderError when the folder belongs to
+        another run, holds something else, or another process writes there.
         """
-        if path.exists() and not path.is_dir():
-            raise RunFolderError(f"--out {path}: found a file, expected a folder; choose another")
-        if path.is_dir() and any(path.iterdir()):
-            if not (path / MANIFEST).is_file():
-                raise RunFolderError(
-                    f"--out {path}: the folder is not empty and holds no run of fulcra; choose a"
-                    " new one"
-                )
-            stored, wanted = read_json(path / MANIFEST), plain(manifest)
-            names = {*stored, *wanted}
-            changed = [name for name in names if stored.get(name) != wanted.get(name)]
-            if changed:
-                raise RunFolderError(
-                    f"--out {path}: holds another run (different: {', '.join(sorted(changed))});"
-                    " choose a new folder"
-                )
+        _require_run(path)
+        folder = cls(path)
+        if not folder.finished:
+            folder._hold = Hold.of(path)
+        if (path / MANIFEST).is_file():
+            _require_same(path, manifest)
         else:
             write_json(path / MANIFEST, manifest)
-        return cls(path)
+        if folder.finished:
+            folder._tidy()
+        return folder
+
+    def _tidy(self) -> None:
+        """Remove what a run that was killed in its last steps left beside its results."""
+        if (self.path / LOCK).exists() or (self.path / "parts").exists():
+            with suppress(RunFolderError):
+                self._hold = Hold.of(self.path)
+                self.drop_parts()
 
     @property
     def finished(self) -> bool:
@@ -197,8 +198,10 @@ class RunFolder:
         )
 
     def drop_parts(self) -> None:
-        """Remove the parts, once their rows stand in the final table."""
+        """Remove the parts, once their rows stand in the final table, and let the folder go."""
         shutil.rmtree(self.path / "parts", ignore_errors=True)
+        if self._hold is not None:
+            self._hold.release()
 
 
 def cache_folder() -> Path:
@@ -211,17 +214,19 @@ def cache_folder() -> Path:
 
 def append_line(path: Path, value: Any) -> None:
     """One more JSON line at the end of a private file; a line is written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE)
+    line = canonical(value) + b"\n"
     try:
-        os.write(handle, canonical(value) + b"\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE)
+        try:
+            append_whole(handle, line)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise RunFolderError(
             f"writing {path}: {error.strerror or error}; free space or set FULCRA_CACHE to another"
             " folder"
         ) from None
-    finally:
-        os.close(handle)
 
 
 def read_lines(path: Path) -> Iterator[Any]:
@@ -244,7 +249,7 @@ def fresh_folder(root: Path, name: str) -> Path:
 
 def empty_folder(path: Path) -> Path:
     """The path itself, which must be free or an empty folder; RunFolderError where it is not."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or occupied(path)):
         fault = "the folder is not empty" if path.is_dir() else "found a file, expected a folder"
         raise RunFolderError(f"--out {path}: {fault}; choose a new one")
     return path

@@ -1,23 +1,35 @@
 """One byte form for a value, whole files or none, and a folder that belongs to one run."""
 
+import errno
+import fcntl
+import gc
 import json
 import math
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fulcra.disk import LOCK
 from fulcra.errors import RunFolderError
 from fulcra.store import (
     MANIFEST,
     RunFolder,
+    append_line,
     canonical,
     digest,
+    empty_folder,
     fresh_folder,
     plain,
     read_json,
+    read_lines,
     read_rows,
     write_json,
     write_rows,
@@ -140,3 +152,116 @@ def test_a_fresh_folder_is_the_first_free_number(tmp_path: Path) -> None:
     (tmp_path / "a-2").write_text("")
     assert fresh_folder(tmp_path, "a") == tmp_path / "a-3"
     assert fresh_folder(tmp_path / "none", "a") == tmp_path / "none" / "a-1"
+
+
+HOLDER = "import sys; from pathlib import Path; from fulcra.store import RunFolder; "
+
+
+def holder_of(folder: Path) -> "subprocess.Popen[str]":
+    """A process that holds the run folder until it is killed."""
+    code = f"{HOLDER}run = RunFolder.open(Path(sys.argv[1]), {{}}); print(1, flush=True); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_a_second_process_is_told_who_has_the_folder_until_that_one_dies(tmp_path: Path) -> None:
+    with holder_of(tmp_path / "run") as process:
+        with pytest.raises(RunFolderError) as refused:
+            RunFolder.open(tmp_path / "run", {})
+        process.kill()
+    assert str(refused.value) == (
+        f"--out {tmp_path / 'run'}: process {process.pid} on {socket.gethostname()} is writing"
+        " there; wait until it ends, or choose another folder"
+    )
+    RunFolder.open(tmp_path / "run", {}).drop_parts()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [MANIFEST]
+
+
+def test_a_folder_that_is_dropped_is_let_go(tmp_path: Path) -> None:
+    folder = RunFolder.open(tmp_path / "run", {})
+    assert (tmp_path / "run" / LOCK).exists()
+    assert RunFolder.open(tmp_path / "run", {}).path == folder.path  # the same process
+    del folder
+    gc.collect()
+    assert not (tmp_path / "run" / LOCK).exists()
+
+
+def test_what_a_dead_writer_left_is_removed_and_what_is_not_ours_is_not(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    RunFolder.open(run, {}).drop_parts()
+    (run / ".audit.json.abcd_123.tmp").write_text("half")
+    (run / ".notes.tmp").write_text("mine")
+    RunFolder.open(run, {}).drop_parts()
+    assert {path.name for path in run.iterdir()} == {MANIFEST, ".notes.tmp"}
+
+
+def test_a_file_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / ".a.json.abcd_123.tmp"
+    path.write_text("half")
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_json(tmp_path / "a.json", {})
+        assert path.exists()
+    write_json(tmp_path / "a.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_run_that_died_at_its_first_write_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_text("process 1 on nowhere\n")
+    (tmp_path / f".{MANIFEST}.abcd_123.tmp").write_text("{")
+    assert empty_folder(tmp_path) == tmp_path
+    RunFolder.open(tmp_path, {"seed": 0}).drop_parts()
+    assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("operation", ["open", "fsync", "fchmod", "replace"])
+def test_a_disk_that_fails_at_any_operation_leaves_the_old_file_and_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, error: int
+) -> None:
+    write_json(tmp_path / "a.json", {"old": 1})
+
+    def fail(*arguments: object, **options: object) -> NoReturn:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, operation, fail)
+        with pytest.raises(RunFolderError) as refused:
+            write_json(tmp_path / "a.json", {"new": 1})
+    assert str(refused.value) == (
+        f"writing {tmp_path / 'a.json'}: {os.strerror(error)}; nothing was left under that name,"
+        " free space or choose another --out"
+    )
+    assert read_json(tmp_path / "a.json") == {"old": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_line_that_did_not_fit_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write = tmp_path / "lines", os.write
+    append_line(path, {"a": 1})
+
+    def full(handle: int, line: bytes) -> int:
+        if len(line) < 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(handle, line[:4])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(RunFolderError, match="lines: No space left on device; free space"):
+            append_line(path, {"b": 2})
+    assert path.read_bytes() == b'{"a":1}\n'
+
+
+def test_a_line_left_broken_spoils_no_other(tmp_path: Path) -> None:
+    (tmp_path / "lines").write_bytes(b'{"a":1}\n{"b"')
+    append_line(tmp_path / "lines", {"c": 3})
+    assert list(read_lines(tmp_path / "lines")) == [{"a": 1}, {"c": 3}]

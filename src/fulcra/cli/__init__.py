@@ -29,16 +29,29 @@ from fulcra.cli import (  # noqa: F401
     window,
 )
 from fulcra.cli.app import app
+from fulcra.cli.signals import stopping
 from fulcra.errors import FulcraError
 
 INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; a refusal is one line on stderr and its exit code, Ctrl-C is 130."""
+    """Run the command line; a refusal is one line on stderr and its exit code, Ctrl-C is 130.
+
+    SIGTERM is 143 and SIGHUP 129, with the same line.
+    """
     if hasattr(os, "sched_getaffinity"):
         # read by torch when it is imported: as many threads as this process may run on
         os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    with stopping() as stop:
+        code = _run()
+    if code == INTERRUPTED:
+        _leave(stop.line, stop.exit_code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the command that was asked for; a refusal leaves at once, in one line."""
     try:
         code = int(app(prog_name="fulcra", standalone_mode=False) or 0)
         sys.stdout.flush()
@@ -54,14 +67,8 @@ def main() -> None:
             2,
         )
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        _leave(
-            "fulcra: interrupted; the same command, with the same --out, goes on where this one"
-            " stopped",
-            code,
-        )
-    sys.exit(code)
+        return INTERRUPTED
+    return code
 
 
 def _usage(error: TyperException) -> str:

@@ -72,6 +72,7 @@ def census(
     behavior = in_tokens_of(model, behavior)
     run = Run.open(manifest_of("census", model, behavior, asdict(settings)), out, progress)
     if run.folder is not None and (run.folder.path / CensusResult.file).is_file():
+        run.folder.drop_parts()
         return CensusResult.load(run.folder.path)
     subject = Subject.of(model, behavior, settings.seed)
     branches = both_poles(subject.ground, _neurons(subject.ground, settings))
