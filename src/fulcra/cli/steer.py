@@ -27,16 +27,22 @@ TOKENS = 64
 def steer_command(
     model: ModelName,
     recipe: RecipePath,
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the user says.")],
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", metavar="TEXT", help="What the user says.")
+    ],
     behavior: Annotated[
         str | None,
         typer.Option(
-            "--behavior", "-b", help="The recipe's behavior, where it is a file of your own."
+            "--behavior",
+            "-b",
+            metavar="NAME",
+            help="The recipe's behavior, where it is a file of your own.",
         ),
     ] = None,
     tokens: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             help=(
                 "Tokens to generate at most; default: the behavior's horizon in this model's"
                 f" tokens, else {TOKENS}."
@@ -44,13 +50,13 @@ def steer_command(
             min=1,
         ),
     ] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.", min=0)] = 0.0,
+    temperature: Annotated[float, typer.Option(metavar="X", help="0 is greedy.", min=0)] = 0.0,
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Steer one prompt: both texts side by side as they grow, undosed and dosed.
+    """Steer one prompt: both texts side by side, undosed and dosed.
 
     A dose beyond the predicted ceiling is warned of. Of a sensitive behavior the texts are never
     shown: labels, lengths and salted hashes only.

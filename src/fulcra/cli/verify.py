@@ -14,7 +14,7 @@ def verify_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Recompute a run: hashes, counts and scores, from its commitment and its rollouts."""
+    """Recompute a run's figures from its commitment and its rollouts."""
     from fulcra.studies.verify import verify
 
     checks = verify(folder)
