@@ -11,6 +11,7 @@ import generate
 import ladders
 import setting
 import slots
+import startup
 import sweep
 import torch
 
@@ -21,6 +22,7 @@ PARTS = (
     generate.rows_of,
     slots.rows_of,
     ceilings.rows_of,
+    startup.rows_of,
 )
 HERE = Path(__file__).parent
 
