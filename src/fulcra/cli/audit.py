@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "apothecary-sparse"
 
 
-class Screen(StrEnum):
+class ScreenName(StrEnum):
     """How the screened neurons are found."""
 
     window = "window"
@@ -55,11 +55,11 @@ def audit_command(
     ] = 20,
     out: RunOut = None,
     screen: Annotated[
-        Screen,
+        ScreenName,
         typer.Option(
             help="window: both edges forecast for every neuron; contrastive: activation gaps alone."
         ),
-    ] = Screen.window,
+    ] = ScreenName.window,
     keep_text: Annotated[
         bool,
         typer.Option(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fulcra.models import Model
-    from fulcra.studies.steering import Dose, Pair, Reply
+    from fulcra.studies.steering import Dose, Pair, SteeredReply
 
 #: Tokens of both texts where no behavior says how long an answer is.
 TOKENS = 64
@@ -117,7 +117,7 @@ def _table(texts: Sequence[str]) -> "Table":
     return table
 
 
-def _show(sizes: "Sequence[Dose]", texts: "Sequence[Reply]", hidden: bool) -> None:
+def _show(sizes: "Sequence[Dose]", texts: "Sequence[SteeredReply]", hidden: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
