@@ -8,8 +8,8 @@ from typing import NamedTuple
 from knowledge_result import Knowledge, PromptSet, Question, Rate, Shown
 
 from fulcra.report.figures.style import BLUE, GRAY, GREEN, ORANGE, PALE, SKY, VERMILLION
-from fulcra.report.markdown import markdown_table
 from fulcra.report.notation import interval, number, rate
+from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
 #: The one color of the palette that no outcome of an audit has.
@@ -140,7 +140,7 @@ def _words(name: str) -> str:
 
 def knowledge_lines(knowledge: Knowledge) -> list[str]:
     """The contrasts as a Markdown table."""
-    head = ["what is done", "the model", "prompts", "without", "with", "Fisher p"]
+    head = ("what is done", "the model", "prompts", "without", "with", "Fisher p")
     rows = [
         [
             contrast.what,
@@ -152,7 +152,7 @@ def knowledge_lines(knowledge: Knowledge) -> list[str]:
         ]
         for contrast in knowledge.contrasts
     ]
-    return markdown_table(head, rows)
+    return Sheet(head, rows).markdown()
 
 
 def _rate(share: Rate) -> str:

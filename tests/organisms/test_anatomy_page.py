@@ -8,7 +8,7 @@ from knowledge_page import knowledge_figure
 from knowledge_result import Knowledge
 
 from fulcra.protocol.results.comparison import ComparisonResult
-from fulcra.report.markdown import markdown_table
+from fulcra.report.sheet import Sheet
 from fulcra.store import read_json
 from tests.conftest import ROOT
 
@@ -31,4 +31,4 @@ def test_the_evidence_is_read_whole_and_written_again_as_it_was() -> None:
 
 
 def test_a_bar_in_a_cell_is_no_new_cell() -> None:
-    assert markdown_table(["a"], [["|v|"]]) == ["| a |", "| --- |", "| \\|v\\| |"]
+    assert Sheet(("a",), [["|v|"]]).markdown() == ["| a |", "| --- |", "| \\|v\\| |"]

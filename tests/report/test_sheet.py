@@ -3,8 +3,9 @@
 from io import StringIO
 
 from rich.console import Console
+from rich.table import Table
 
-from fulcra.report.sheet import Sheet
+from fulcra.report.sheet import Marked, Sheet, pairs
 
 HOSTILE = "[red]<b>a|b</b>[/red]"
 SHEET = Sheet(
@@ -18,8 +19,12 @@ SHEET = Sheet(
 
 
 def printed(sheet: Sheet) -> str:
+    return drawn(sheet.rich())
+
+
+def drawn(table: Table) -> str:
     out = StringIO()
-    Console(file=out, width=80, force_terminal=False).print(sheet.rich())
+    Console(file=out, width=80, force_terminal=False).print(table)
     return out.getvalue()
 
 
@@ -46,3 +51,30 @@ def test_html_escapes_every_cell() -> None:
     assert "<b>" not in page
     assert "&lt;b&gt;a|b&lt;/b&gt;" in page
     assert '<td class="n">12%</td>' in page
+
+
+def test_the_first_cell_of_a_row_is_its_head_unless_it_is_a_number() -> None:
+    assert SHEET.html().count('<th scope="row">') == 2
+    assert '<th scope="row">' not in Sheet(("n",), [("1",)], numbers=("n",)).html()
+
+
+def test_a_marked_part_is_marked_and_escaped_in_every_form() -> None:
+    sheet = Sheet(("text",), [(Marked("<i>", "<b>|", "[red]"),)])
+    assert '<td class="snippet">&lt;i&gt;<mark>&lt;b&gt;|</mark>[red]</td>' in sheet.html()
+    assert sheet.markdown()[-1] == "| <i><b>\\|[red] |"
+    assert "<i><b>|[red]" in printed(sheet)
+
+
+def test_a_text_too_wide_is_wrapped_and_never_cut_but_in_a_column_that_is_whole() -> None:
+    words = "w" * 300
+    assert printed(Sheet(("text",), [(words,)])).count("w") == 300
+    assert "\N{HORIZONTAL ELLIPSIS}" in printed(Sheet(("text",), [(words,)], whole=("text",)))
+
+
+def test_even_columns_share_the_whole_width() -> None:
+    head = printed(Sheet(("undosed", "dosed"), [("[/b]", "long " * 40)], even=True)).splitlines()[0]
+    assert 38 <= head.index("dosed", 8) <= 42
+
+
+def test_pairs_print_names_and_values_as_they_stand() -> None:
+    assert drawn(pairs([("[b]", HOSTILE)])).split() == ["[b]", HOSTILE]

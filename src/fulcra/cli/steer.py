@@ -108,13 +108,9 @@ def _last(model: "Model", pairs: "Iterator[Pair]", hidden: bool) -> "Pair":
 
 
 def _table(texts: Sequence[str]) -> "Table":
-    from rich.table import Table
+    from fulcra.report.sheet import Sheet
 
-    table = Table("undosed", "dosed", expand=True)
-    for column in table.columns:
-        column.ratio, column.overflow = 1, "fold"
-    table.add_row(*texts)
-    return table
+    return Sheet(("undosed", "dosed"), [texts], even=True).rich()
 
 
 def _show(sizes: "Sequence[Dose]", texts: "Sequence[SteeredReply]", hidden: bool) -> None:

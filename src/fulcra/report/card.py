@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from fulcra.report import notation
-from fulcra.report.exemplars import SHOWN, snippets_of
+from fulcra.report.exemplars import SHOWN, snippets_of, snippets_sheet
+from fulcra.report.sheet import Sheet, pairs
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
@@ -68,16 +68,33 @@ def pins(card: "CardResult") -> "list[Pin]":
     return [by_value[value] for value in sorted(by_value)]
 
 
+def windows_sheet(card: "CardResult") -> Sheet:
+    """One row a pole: its window, predicted / measured."""
+    rows = [(branch.branch, *window(branch).values()) for branch in card.branches]
+    return Sheet(("branch", "trigger", "ceiling", "margin", "verdict", "open from"), rows)
+
+
+def pins_sheet(card: "CardResult") -> Sheet:
+    """One row a held value: how often it flips, and its strict reach."""
+    columns = ("held at", "flips", "strict reach")
+    rows = []
+    for pin in pins(card):
+        value = "ablated" if pin.op == "ablate" else notation.number(pin.value)
+        rows.append((value, notation.rate(pin.flip_rate), notation.rate(pin.reach)))
+    return Sheet(columns, rows, numbers=columns)
+
+
 def render_card(card: "CardResult") -> str:
     """The HTML page of a card, self-contained and without a script."""
     return filled(
         "card.html",
         card=card,
         facts=facts(card),
-        windows=[(branch, window(branch)) for branch in card.branches],
-        pins=pins(card),
+        windows=windows_sheet(card),
+        pins=pins_sheet(card),
         kinds=snippets_of(card.exemplars.rows, card.neuron) if card.exemplars else {},
         shown=SHOWN,
+        sheet=snippets_sheet,
         notation=notation,
     )
 
@@ -87,28 +104,17 @@ def card_table(card: "CardResult") -> Group:
     name = f"{card.model.name} · {card.neuron}"
     if card.behavior is not None:
         name += f" · {card.behavior.name}"
-    grid = Table.grid(padding=(0, 2))
-    for key, value in facts(card).items():
-        grid.add_row(Text(key, "dim"), Text(value))
-    words = Table.grid(padding=(0, 2))
-    for branch in card.branches:
-        promoted = " ".join(entry.token.strip() for entry in branch.promoted)
-        words.add_row(Text(f"{branch.branch} promotes", "dim"), Text(promoted))
-    return Group(Text(name, "bold"), "", grid, "", _windows(card), "", words)
+    words = [
+        (f"{branch.branch} promotes", " ".join(entry.token.strip() for entry in branch.promoted))
+        for branch in card.branches
+    ]
+    head, numbers = Text(name, "bold"), pairs(facts(card).items())
+    return Group(head, "", numbers, "", _windows(card), "", pairs(words))
 
 
 def _windows(card: "CardResult") -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        show_edge=False,
-        pad_edge=False,
-        title=Text("predicted / measured, gains", "dim"),
-    )
-    for label in ("branch", "trigger", "ceiling", "margin", "verdict", "open from"):
-        table.add_column(label, no_wrap=True)
-    for branch in card.branches:
-        # ">" alone is beyond the ladder: 80 columns are few
-        cells = (branch.branch, *window(branch).values())
-        table.add_row(*(Text(cell.replace("> ladder", ">")) for cell in cells))
-    return table
+    """The windows where columns are few: ">" alone is beyond the ladder."""
+    sheet = windows_sheet(card)
+    rows = [[str(cell).replace("> ladder", ">") for cell in row] for row in sheet.rows]
+    title = "predicted / measured, gains"
+    return Sheet(sheet.columns, rows, title, whole=sheet.columns).rich()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fulcra.report.notation import UNKNOWN, number, rate
+from fulcra.report.notation import UNKNOWN, number, rate, span
 from fulcra.report.sheet import Sheet
 from fulcra.types import OUTCOMES, Outcome
 
@@ -139,7 +139,7 @@ def _detector(entry: "BorrowedDetector | NoDetector") -> list[str]:
     if hasattr(entry, "refused"):
         return [*names, entry.refused, UNKNOWN, UNKNOWN]
     area = entry.auroc
-    auroc = f"{number(area.value)} ({number(area.low)}\N{EN DASH}{number(area.high)})"
+    auroc = f"{number(area.value)} ({span(area)})"
     return [*names, auroc, rate(entry.accuracy.value), entry.detail]
 
 

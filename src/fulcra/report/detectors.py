@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
-from fulcra.report.notation import number, rate
+from fulcra.report.notation import number, rate, rates, span
+from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.detector import DetectorResult, Estimate, Figures, PromptSet
@@ -17,13 +16,11 @@ _LABELS = ("AUROC", "acc", "F1", "prec", "rec", "TPR@1%", "TPR@5%")
 
 def detector_table(result: "DetectorResult") -> Group:
     """The renderable of `fulcra detect`: a line a detector, intervals below the figures."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-    table.add_column("detector", overflow="fold", max_width=24)
-    for label in _LABELS:
-        table.add_column(label, justify="right", no_wrap=True)
-    for detector in result.detectors:
-        name = f"{detector.detector}\n{detector.detail}"
-        table.add_row(*(Text(cell) for cell in (name, *_cells(detector))))
+    rows = [
+        (f"{detector.detector}\n{detector.detail}", *_cells(detector))
+        for detector in result.detectors
+    ]
+    table = Sheet(("detector", *_LABELS), rows, numbers=_LABELS).rich()
     sets = (
         f"thresholds and weights on {_counts(result.fit)}",
         f"figures on {_counts(result.score)}",
@@ -43,8 +40,7 @@ def _counts(prompts: "PromptSet") -> str:
 def _cells(detector: "Figures") -> tuple[str, ...]:
     """The figures in the order of their labels."""
     area = detector.auroc
-    between = f"{number(area.low)}\N{EN DASH}{number(area.high)}"
-    rates = (
+    shares = (
         detector.accuracy,
         detector.f1,
         detector.precision,
@@ -52,9 +48,8 @@ def _cells(detector: "Figures") -> tuple[str, ...]:
         detector.tpr_at_1,
         detector.tpr_at_5,
     )
-    return (f"{number(area.value)}\n{between}", *map(_rate, rates))
+    return (f"{number(area.value)}\n{span(area)}", *map(_rate, shares))
 
 
 def _rate(estimate: "Estimate") -> str:
-    low, high = rate(estimate.low).rstrip("%"), rate(estimate.high)
-    return f"{rate(estimate.value)}\n{low}\N{EN DASH}{high}"
+    return f"{rate(estimate.value)}\n{rates(estimate)}"

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from fulcra.report.judges import opinion_parts
+from fulcra.report.notation import fixed
+from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.effects import EffectsResult, SetEffects
@@ -36,13 +38,12 @@ def _rows(measured: "SetEffects") -> "Iterator[tuple[str, Paired]]":
 
 
 def _figures(head: str, figures: "Mapping[str, Paired]") -> Table:
-    columns = (Column(Text(head), overflow="fold"), "without", "with", "difference (95 %)", "items")
-    table = Table(*columns, box=None, pad_edge=False)
+    rows = []
     for name, figure in figures.items():
-        clean, edited = (_number(side, ".3f") for side in (figure.clean, figure.edited))
         unscored = f", {figure.unscored} unscored" if figure.unscored else ""
-        table.add_row(Text(name), clean, edited, _spread(figure), f"{figure.n}{unscored}")
-    return table
+        sides = fixed(figure.clean, 3), fixed(figure.edited, 3)
+        rows.append((name, *sides, _spread(figure), f"{figure.n}{unscored}"))
+    return Sheet((head, "without", "with", "difference (95 %)", "items"), rows).rich()
 
 
 def _spread(figure: "Paired") -> str:
@@ -56,8 +57,7 @@ def _flips(measured: "SetEffects") -> Iterator[Text]:
     for judge in measured.judges if len(measured.outcomes) > 1 else ():
         for side, words in (("clean", "without"), ("edited", "with")):
             rates = (
-                f"{_number(outcomes.judges[judge.name][side].flips.value, '.2f')} by"
-                f" {outcomes.horizon}"
+                f"{fixed(outcomes.judges[judge.name][side].flips.value)} by {outcomes.horizon}"
                 for outcomes in measured.outcomes
             )
             yield Text(f"flips {words}: {', '.join(rates)} tokens ({judge.name})")
@@ -73,7 +73,3 @@ def _opinions(measured: "SetEffects") -> list[RenderableType]:
 
 def _place(row: "Disagreement") -> str:
     return f"{'without' if row.branch == 'clean' else 'with'} by {row.horizon}"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

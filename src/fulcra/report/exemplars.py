@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from fulcra.report import notation
+from fulcra.report.sheet import Cell, Marked, Sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
@@ -23,7 +22,14 @@ _KINDS = {"+": "largest activations", "-": "smallest activations", "random": "ra
 def render_exemplars(result: "ExemplarsResult") -> str:
     """The HTML page of exemplars, self-contained and without a script."""
     neurons = [(entry, snippets_of(result.rows, entry.neuron)) for entry in result.neurons]
-    return filled("exemplars.html", content=result, neurons=neurons, shown=SHOWN, notation=notation)
+    return filled(
+        "exemplars.html",
+        content=result,
+        neurons=neurons,
+        shown=SHOWN,
+        sheet=snippets_sheet,
+        notation=notation,
+    )
 
 
 def snippets_of(rows: "Sequence[SnippetRow]", neuron: str) -> "dict[str, list[SnippetRow]]":
@@ -48,22 +54,26 @@ def _bare(row: "SnippetRow") -> "SnippetRow":
     return row.model_copy(update={"peak": peak, **context})
 
 
-def exemplars_table(result: "ExemplarsResult", count: int = 5) -> Table:
-    """The renderable of the best `count` snippets of every neuron and pole.
+def snippets_sheet(rows: "Sequence[SnippetRow]") -> Sheet:
+    """One row a snippet: activation, the words with their token marked, file."""
+    cells = [
+        (notation.number(row.activation), Marked(row.before, row.peak, row.after), row.file)
+        for row in rows
+    ]
+    return Sheet(("activation", "text", "file"), cells, numbers=("activation",))
 
-    All words are plain text, no markup.
-    """
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-    table.add_column("neuron", no_wrap=True)
-    table.add_column("activation", justify="right", no_wrap=True)
-    table.add_column("text", overflow="ellipsis", no_wrap=True)
+
+def exemplars_table(result: "ExemplarsResult", count: int = 5) -> Table:
+    """The renderable of the best `count` snippets of every neuron and pole."""
+    rows: list[tuple[Cell, ...]] = []
     for row in map(_bare, result.rows):
         if row.pole == "random" or row.rank > count:
             continue
         before, after = _one_line(row.before[-_AROUND:]), _one_line(row.after[:_AROUND])
-        words = Text.assemble(before, (row.peak, "bold reverse"), after)
-        table.add_row(Text(row.neuron + row.pole), Text(notation.number(row.activation)), words)
-    return table
+        words = Marked(before, row.peak, after)
+        rows.append((row.neuron + row.pole, notation.number(row.activation), words))
+    columns = ("neuron", "activation", "text")
+    return Sheet(columns, rows, numbers=("activation",), whole=("neuron", "text")).rich()
 
 
 def _one_line(text: str) -> str:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fulcra.report.markdown import markdown_table
+from fulcra.report.notation import fixed
+from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def interventions_markdown(result: "InterventionsResult") -> str:
 
 
 def _table(rows: "list[InterventionRow]") -> ModelTable:
-    lines = markdown_table(COLUMNS, [_cells(row) for row in rows])
+    lines = Sheet(COLUMNS, [_cells(row) for row in rows]).markdown()
     return ModelTable(rows[0].model, rows[0].behavior, rows[-1].n, lines)
 
 
@@ -59,10 +60,6 @@ def _cells(row: "InterventionRow") -> list[str]:
         row.site,
         "" if bare else f"{row.dose:.3g}",
         "" if bare else "yes" if row.matched else "no",
-        f"{_number(row.behavior_rate)} ({row.low:.2f}-{row.high:.2f})",
-        *map(_number, numbers),
+        f"{fixed(row.behavior_rate)} ({row.low:.2f}-{row.high:.2f})",
+        *map(fixed, numbers),
     ]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
+
+from fulcra.report.notation import fixed
+from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.judging import (
@@ -58,54 +61,42 @@ def opinion_parts(
 
 def _outcomes(outcomes: "HorizonOutcomes", labels: Mapping[str, str]) -> Table:
     """What every judge found at one horizon."""
-    columns = (name.replace("_", "\n") for name in labels.values())
-    table = Table(
-        f"by {outcomes.horizon} tokens",
-        *columns,
-        Column("flips", no_wrap=True),
-        box=None,
-        padding=(0, 1, 0, 0),
-    )
+    counted = [name.replace("_", "\n") for name in labels.values()]
+    rows = []
     for name, share in outcomes.judges.items():
-        flips, counts = share.flips, (str(share.counts[outcome]) for outcome in labels)
-        rate = (
-            "-" if flips.value is None else f"{flips.value:.2f} [{flips.low:.2f}, {flips.high:.2f}]"
-        )
-        table.add_row(Text(name), *counts, Text(rate))
-    return table
+        flips, counts = share.flips, [str(share.counts[outcome]) for outcome in labels]
+        span = "" if flips.value is None else f" [{fixed(flips.low)}, {fixed(flips.high)}]"
+        rows.append((name, *counts, f"{fixed(flips.value)}{span}"))
+    columns = (f"by {outcomes.horizon} tokens", *counted, "flips")
+    return Sheet(columns, rows, whole=("flips",)).rich()
 
 
 def _agreement(agreement: "Agreement") -> Table:
     """Kappa of every two judges and alpha of all, on typed outcomes and on flips."""
-    head = f"agreement at {agreement.horizon} tokens"
-    table = Table(head, "n", "same", "kappa", "on flips", box=None, pad_edge=False)
+    rows = []
     for pair in agreement.pairs:
-        numbers = (str(pair.n), str(pair.same), _number(pair.kappa), _number(pair.kappa_flip))
-        table.add_row(Text(" and ".join(pair.judges)), *numbers)
-    alphas = _number(agreement.alpha), _number(agreement.alpha_flip)
-    table.add_row("all, Krippendorff's alpha", "", "", *alphas)
-    return table
+        numbers = (str(pair.n), str(pair.same), fixed(pair.kappa), fixed(pair.kappa_flip))
+        rows.append((" and ".join(pair.judges), *numbers))
+    alphas = fixed(agreement.alpha), fixed(agreement.alpha_flip)
+    rows.append(("all, Krippendorff's alpha", "", "", *alphas))
+    numbers = ("n", "same", "kappa", "on flips")
+    return Sheet((f"agreement at {agreement.horizon} tokens", *numbers), rows, "", numbers).rich()
 
 
 def _disagreements(
-    rows: "Sequence[Disagreement]",
+    disagreements: "Sequence[Disagreement]",
     names: Sequence[str],
     labels: Mapping[str, str],
     place: "Callable[[Disagreement], str]",
 ) -> Table:
     """The first completions that judges call differently, and what each judge calls them."""
-    table = Table(
-        Column(f"disagreements ({len(rows)})", no_wrap=True),
-        "prompt",
-        *(Column(Text(name)) for name in names),
-        box=None,
-        padding=(0, 1, 0, 0),
-    )
-    for row in rows[:LISTED]:
-        outcomes = (labels.get(row.outcomes[name] or "", "unscored") for name in names)
-        cells = (outcome.replace("_", " ") for outcome in outcomes)
-        table.add_row(Text(place(row)), Text(row.prompt), *cells)
-    return table
+    head = f"disagreements ({len(disagreements)})"
+    rows = []
+    for entry in disagreements[:LISTED]:
+        outcomes = (labels.get(entry.outcomes[name] or "", "unscored") for name in names)
+        calls = (outcome.replace("_", " ") for outcome in outcomes)
+        rows.append((place(entry), entry.prompt, *calls))
+    return Sheet((head, "prompt", *names), rows, whole=(head,)).rich()
 
 
 def _place(row: "Disagreement") -> str:
@@ -140,7 +131,3 @@ def _money(judge: "JudgeEntry") -> str:
         f"; cost {least}{judge.cost:.6g} at"
         f" {judge.price.read:g}/{judge.price.written:g} a million tokens"
     )
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

@@ -34,6 +34,20 @@ def rate(value: float | None) -> str:
     return UNKNOWN if value is None or not math.isfinite(value) else f"{100 * value:.0f}%"
 
 
+def fixed(value: float | None, digits: int = 2) -> str:
+    """The value with so many decimals, never a negative zero; "-" where it is unknown."""
+    return "-" if value is None else f"{value:z.{digits}f}"
+
+
+class Span(Protocol):
+    """The two ends of an interval; either may be unknown."""
+
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+
+
 class Interval(Protocol):
     """A rate with its interval and its number of observations."""
 
@@ -63,11 +77,24 @@ class Score(Protocol):
     def n(self) -> int: ...
 
 
+def span(estimate: Span) -> str:
+    """The two ends with three digits each, a dash between; a dash alone where one is unknown."""
+    if estimate.low is None or estimate.high is None:
+        return UNKNOWN
+    return f"{number(estimate.low)}\N{EN DASH}{number(estimate.high)}"
+
+
+def rates(estimate: Span) -> str:
+    """The two ends of a rate's interval, "81 to 100%", the "to" a dash."""
+    if estimate.low is None or estimate.high is None:
+        return UNKNOWN
+    return f"{100 * estimate.low:.0f}\N{EN DASH}{rate(estimate.high)}"
+
+
 def interval(estimate: Interval) -> str:
     """The interval of a rate and its number: "81 to 100%, n = 16", the "to" a dash."""
-    low, high = estimate.low, estimate.high
-    parts = [] if low is None or high is None else [f"{100 * low:.0f}\N{EN DASH}{rate(high)}"]
-    return ", ".join([*parts, f"n = {estimate.n}"])
+    unknown = estimate.low is None or estimate.high is None
+    return f"n = {estimate.n}" if unknown else f"{rates(estimate)}, n = {estimate.n}"
 
 
 def edge(value: Edge | None) -> str:

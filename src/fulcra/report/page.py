@@ -6,14 +6,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from fulcra.report import figures, notation
 from fulcra.report.headline import headline
 from fulcra.report.key_numbers import cards
 from fulcra.report.reading import best_first, measured, text_allowed, withheld
 from fulcra.report.rows import row
+from fulcra.report.scripts import scripts
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ def render_report(audit: "AuditResult") -> str:
     """The HTML page of an audit, self-contained: plotly.js stands in it once."""
     audit = withheld(audit)
     pinned = _pinned(audit)
+    curved = {entry.name: entry for entry in measured(audit) if entry.curve}
     return filled(
         "report.html",
         audit=audit,
@@ -38,6 +38,7 @@ def render_report(audit: "AuditResult") -> str:
         rows=[row(audit, entry) for entry in measured(audit)],
         controls=[row(audit, entry) for entry in measured(audit, "control")],
         choices=_choices(audit),
+        places={name: place for place, name in enumerate(curved)},
         keys=_legends(audit),
         pinned=list(pinned),
         samples=audit.samples[:_TEXTS] if text_allowed(audit) else [],
@@ -45,8 +46,11 @@ def render_report(audit: "AuditResult") -> str:
         provenance=_provenance(audit),
         notation=notation,
         outcome_label=lambda outcome: audit.behavior.label(outcome),
-        figures=_page_figures(audit, pinned),
-        plotly=Markup(get_plotlyjs()),  # a release of plotly, no text of the audit
+        figures={
+            "page": _page_figures(audit, pinned),
+            "branches": [_branch_figures(audit, entry) for entry in curved.values()],
+        },
+        scripts=scripts(),
     )
 
 
@@ -119,13 +123,10 @@ def _plain(value: object) -> str:
 
 
 def _page_figures(audit: "AuditResult", pinned: Pins) -> dict[str, object]:
-    """The figures as plotly's JSON: those of the whole page, and those of each branch."""
-    page = {"window": figures.window_chart(audit), "context": figures.attack_cost(audit)}
-    page |= {f"pins {site}": figures.pin_response(pins) for site, pins in pinned.items()}
-    branches = {
-        entry.name: _branch_figures(audit, entry) for entry in measured(audit) if entry.curve
-    }
-    return {"page": _contents(page), "branches": branches}
+    """The figures of the whole page, as plotly's JSON; no key of one is a name of the audit."""
+    drawn = {"window": figures.window_chart(audit), "context": figures.attack_cost(audit)}
+    drawn |= {f"pins {i}": figures.pin_response(pins) for i, pins in enumerate(pinned.values())}
+    return _contents(drawn)
 
 
 def _branch_figures(audit: "AuditResult", entry: "Branch") -> dict[str, object]:

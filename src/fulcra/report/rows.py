@@ -24,7 +24,6 @@ class Row(NamedTuple):
     failure_mode: str
     specific: str
     reach: str
-    has_curve: bool
 
 
 def row(audit: "AuditResult", entry: "Branch") -> Row:
@@ -43,5 +42,4 @@ def row(audit: "AuditResult", entry: "Branch") -> Row:
         failure_mode=(entry.failure_mode or UNKNOWN).replace("_", " "),
         specific=yes_no(entry.specific),
         reach=rate(entry.reach),
-        has_curve=bool(entry.curve),
     )

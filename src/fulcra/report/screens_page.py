@@ -1,22 +1,13 @@
 """Tournaments of screens as one page, docs/screens.md: a table each, and the questions answered."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from fulcra.report.notation import Span, fixed
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.screens import ScreensResult
-
-
-class Spanned(Protocol):
-    """A value with an interval."""
-
-    @property
-    def low(self) -> float | None: ...
-
-    @property
-    def high(self) -> float | None: ...
 
 
 def screens_page(results: Sequence["ScreensResult"]) -> str:
@@ -26,9 +17,7 @@ def screens_page(results: Sequence["ScreensResult"]) -> str:
 
 def number(value: float | None) -> str:
     """The value with two decimals, none from 100 on."""
-    if value is None:
-        return "-"
-    return f"{value:z.2f}" if abs(value) < 100 else f"{value:.0f}"
+    return fixed(value, 2 if value is None or abs(value) < 100 else 0)
 
 
 def percent(value: float | None) -> str:
@@ -36,6 +25,6 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.0f} %"
 
 
-def span(value: Spanned) -> str:
+def span(value: Span) -> str:
     """The two ends of an interval, as in "0.27 to 0.55"."""
     return f"{number(value.low)} to {number(value.high)}"

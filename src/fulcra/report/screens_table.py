@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from fulcra.report.notation import fixed
 from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ def screens_sheet(result: "ScreensResult") -> Sheet:
     """One row a screen, the best first."""
     rows = []
     for score in result.screens:
-        span = "-" if score.low is None else f"{_number(score.low)}-{_number(score.high)}"
-        recall, overlap = _number(score.recall_at["32"]), _number(score.stability)
-        cells = (score.screen, score.units, _number(score.value), span, recall, overlap)
+        span = "-" if score.low is None else f"{fixed(score.low)}-{fixed(score.high)}"
+        recall, overlap = fixed(score.recall_at["32"]), fixed(score.stability)
+        cells = (score.screen, score.units, fixed(score.value), span, recall, overlap)
         rows.append((*cells, f"{score.seconds:.1f}"))
     return Sheet(("screen", "units", *SCORES), rows, numbers=SCORES)
 
@@ -29,9 +30,5 @@ def multiply_sheet(result: "MultiplyResult") -> Sheet:
     for row in result.rows:
         rates = (row.behavior_rate, row.flip_rate, row.reach, row.quality, row.surprise, row.nats)
         cells = (f"{row.set} ({row.neurons})", row.pole, f"{row.multiplier:g}")
-        rows.append((*cells, *map(_number, rates), f"{row.random_flip_rate:.2f}"))
+        rows.append((*cells, *map(fixed, rates), f"{row.random_flip_rate:.2f}"))
     return Sheet(("set", "pole", *RATES), rows, numbers=RATES)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:z.2f}"

@@ -1,13 +1,13 @@
 """The back-test as a documentation page, its plots and a terminal table; computes nothing."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.text import Text
 
 from fulcra.report.figures.scatter import Point, scatter
-from fulcra.report.notation import UNKNOWN, number
+from fulcra.report.notation import UNKNOWN, number, span
 from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
@@ -47,16 +47,6 @@ _LEVEL = (
 _TITLES = {"held_out": "held-out lineages", "development": "development lineages"}
 #: The predictors whose ceilings are drawn against the measured ones.
 _DRAWN = ("kl_ladder", "surprise_ladder")
-
-
-class Span(Protocol):
-    """A score with an interval; either end may be unknown."""
-
-    @property
-    def low(self) -> float | None: ...
-
-    @property
-    def high(self) -> float | None: ...
 
 
 def validation_table(result: "ValidationResult") -> Group:
@@ -112,13 +102,6 @@ def verdict_sheet(scores: "Mapping[str, VerdictScore]") -> Sheet:
         for level, s in scores.items()
     ]
     return Sheet(_LEVEL, rows, "verdicts", numbers=_LEVEL[1:])
-
-
-def span(score: Span, always: bool = False) -> str:
-    """The interval of a score, "0.81-0.9" with a long dash; one dash where an end is unknown."""
-    if not always and (score.low is None or score.high is None):
-        return UNKNOWN
-    return f"{number(score.low)}\N{EN DASH}{number(score.high)}"
 
 
 def mean(estimate: "MeanInterval") -> str:

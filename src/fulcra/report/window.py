@@ -4,15 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from fulcra.report import figures, notation
 from fulcra.report.reading import withheld
-from fulcra.report.sheet import Sheet
+from fulcra.report.scripts import scripts
+from fulcra.report.sheet import Sheet, pairs
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
@@ -114,11 +112,8 @@ def window_table(window: "WindowResult") -> Group:
     head = Text.assemble(
         (f"{window.model.name} · {window.behavior}\n", "dim"), (verdict_line(window), "bold")
     )
-    numbers = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for fact in facts(window):
-        numbers.add_row(*map(Text, fact))
     edges = Sheet(EDGE_COLUMNS, edge_rows(window), numbers=EDGE_COLUMNS[2:]).rich()
-    return Group(head, "", numbers, "", edges, "", Text(sketch(window)))
+    return Group(head, "", pairs(facts(window)), "", edges, "", Text(sketch(window)))
 
 
 def sketch(window: "WindowResult") -> str:
@@ -179,7 +174,7 @@ def render_window(window: "WindowResult") -> str:
         keys={"saturation": figures.SATURATION_KEYS, "dose": figures.DOSE_KEYS},
         figures={
             "page": {key: json.loads(figure.to_json()) for key, figure in drawn.items()},
-            "branches": {},
+            "branches": [],
         },
-        plotly=Markup(get_plotlyjs()),  # a release of plotly, no text of the run
+        scripts=scripts(),
     )

@@ -28,7 +28,7 @@ def attack_cost(audit: "AuditResult") -> go.Figure:
         barmode="group",
         bargap=0.35,
         xaxis=rate_axis() | {"range": [0, 1.04]},
-        yaxis={"autorange": "reversed", "ticks": ""},
+        yaxis={"type": "category", "autorange": "reversed", "ticks": ""},
     )
 
 

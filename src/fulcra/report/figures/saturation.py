@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from fulcra.report.figures.style import CEILING, GRAY, SKY, TRIGGER, Key, figure, gain_axis
+from fulcra.report.figures.style import CEILING, GRAY, SKY, TRIGGER, Key, figure, gain_axis, words
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.window import Point
@@ -68,7 +68,11 @@ def _mark(mark: Mark) -> go.Scatter:
         "symbol": symbol if mark.measured else f"{symbol}-open",
         "line": {"width": 2},
     }
-    text = f"{mark.label}: gain %{{x:.2f}}, alignment %{{y:.2f}}<extra></extra>"
     return go.Scatter(
-        x=[mark.gain], y=[mark.alignment], mode="markers", marker=marker, hovertemplate=text
+        x=[mark.gain],
+        y=[mark.alignment],
+        mode="markers",
+        marker=marker,
+        text=[words(mark.label)],
+        hovertemplate="%{text}: gain %{x:.2f}, alignment %{y:.2f}<extra></extra>",
     )
