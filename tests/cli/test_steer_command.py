@@ -30,8 +30,7 @@ def written(model: Model, behavior: Behavior, folder: Path, sensitive: bool) -> 
         edits=(pin(Neuron(2, 307), -2.0),),
         windows=(PredictedWindow(branch="L2.N307-", budget=40.0, ceiling=ceiling),),
     )
-    made.save(folder / "recipe.json")
-    return folder / "recipe.json"
+    return made.save(folder)
 
 
 def test_a_run_s_branch_becomes_a_recipe_that_steers(
