@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test audit effects validate organisms bench bench-gpu pins clean
+.PHONY: setup check shape test fuzz audit effects validate organisms bench bench-gpu pins clean
 
 setup: .venv/developed
 
@@ -13,6 +13,10 @@ audit: .venv/installed
 
 test: .venv/developed
 	$(BIN)/python -m pytest -q -n auto --dist loadscope $(ARGS)
+
+# hostile files, names and arguments, as many as asked for; the tests try 2,000
+fuzz: .venv/developed
+	FULCRA_FUZZ=$${FULCRA_FUZZ:-50000} $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
 
 check: .venv/developed
 	$(BIN)/ruff check $(SOURCES)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from fulcra import documents
 from fulcra.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ MANIFEST, AUDIT, COMMITMENT, ROLLOUTS, REPORT = (
 EXEMPLARS, COMPARISON = "exemplars", "comparison"
 #: Completions of a sensitive behavior, where they were asked to be kept; for its owner only.
 TEXTS = "texts.parquet"
+#: What the hashes of a sensitive behavior's completions are salted with; for its owner only.
+SALT = "salt"
+#: Where a run's model and behavior came from, and the text of a behavior that is not sensitive.
+SOURCE, COPY = "source.json", "behavior.yaml"
+#: The digest of every file of a finished run.
+SEAL = "seal.json"
 PRIVATE = 0o600
 
 
@@ -76,20 +83,25 @@ def _atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def json_bytes(value: Any) -> bytes:
+    """The bytes of a readable JSON file, keys in the order given."""
+    return (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
     """A readable JSON file, keys in the order given."""
-    _atomic(path, (json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
+    _atomic(path, json_bytes(value))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text as UTF-8, all of it or nothing."""
-    _atomic(path, text.encode())
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a text as UTF-8, all of it or nothing; with mode PRIVATE for its owner only."""
+    _atomic(path, text.encode(), mode)
 
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds; RunFolderError when it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return documents.read_json(documents.read_text(path))
     except (OSError, ValueError) as error:
         raise RunFolderError(
             f"reading {path}: {error}; expected a file written by fulcra"
@@ -116,9 +128,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
     try:
         return list(parquet.read_table(path).to_pylist())
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException, ValueError, TypeError) as error:
+        cause = (str(error) or type(error).__name__).splitlines()[0]
         raise RunFolderError(
-            f"reading {path}: {str(error).splitlines()[0]}; expected a table written by fulcra"
+            f"reading {path}: {cause}; expected a table written by fulcra"
         ) from None
 
 
@@ -218,7 +231,7 @@ def read_lines(path: Path) -> Iterator[Any]:
     """
     for line in path.read_bytes().splitlines() if path.exists() else ():
         with suppress(ValueError):
-            yield json.loads(line)
+            yield documents.read_json(line.decode())
 
 
 def fresh_folder(root: Path, name: str) -> Path:

@@ -36,8 +36,11 @@ Split = Literal["contrast", "selection", "confirmation", "generic"]
 FailureMode = Literal["collapse_first", "too_late", "norm_capped"]
 Verdict = Literal["open", "closed", "undetermined"]
 
+#: Characters of a neuron's name, spaces included.
+NAME_LENGTH = 60
 _NEURON = re.compile(
-    r"\s*L?(\d+)\s*[./: ]\s*[Nn]?(\d+)(?:\s*\.?\s*E(\d+))?\s*([+-]?)\s*", re.IGNORECASE
+    r"\s*L?(\d{1,9})\s*[./: ]\s*N?(\d{1,9})(?:\s*\.?\s*E(\d{1,9}))?\s*([+-]?)\s*",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -108,9 +111,11 @@ class Neuron:
 
 def _named(text: str) -> tuple[int, int, int, int | None]:
     """Layer, index, pole and expert of a neuron's name."""
-    match = _NEURON.fullmatch(text)
+    match = _NEURON.fullmatch(text) if len(text) <= NAME_LENGTH else None
     if match is None:
-        raise InputError(f"neuron {text!r}: expected a name like L14.N2207+ (layer, index, pole)")
+        raise InputError(
+            f"neuron {text[:NAME_LENGTH]!r}: expected a name like L14.N2207+ (layer, index, pole)"
+        )
     layer, index, expert, sign = match.groups()
     pole = -1 if sign == "-" else 1
     return int(layer), int(index), pole, None if expert is None else int(expert)

@@ -176,14 +176,14 @@ def test_a_recipe_steers_an_organism_of_its_own_world_to_the_length_of_its_answe
 ) -> None:
     branch = read_json(runs / name / COMMITMENT)["content"]["branches"][0]["branch"]
     made = recipe_of_run(runs / name, branch, edit=pin(Neuron.parse(branch), 1.0))
-    made.save(tmp_path / "r.json")
+    made.save(tmp_path / "r")
     behavior = load_behavior("refusal", name.split("-")[0])
     for named in ([], ["-b", "refusal"], ["-b", behavior.name]):
         asked = [
             "steer",
             str(cache / name),
             "-r",
-            str(tmp_path / "r.json"),
+            str(tmp_path / "r"),
             "-p",
             behavior.confirmation[0].text,
             "--json",

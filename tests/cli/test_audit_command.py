@@ -107,15 +107,24 @@ def test_no_verdict_leaves_with_3_and_says_why(
 def test_verify_passes_a_run_and_names_what_was_changed(fulcra: Call, run_copy: Path) -> None:
     passed = fulcra("verify", run_copy)
     assert (passed.code, passed.err) == (0, "")
-    assert all(line.startswith("ok  ") for line in passed.out.splitlines())
+    checks, coverage = passed.out.split("\n\n")
+    assert all(line.startswith("ok  ") for line in checks.splitlines())
+    levels = {line[:11].strip() for line in coverage.splitlines()[:-1]}
+    assert levels == {"recomputed", "digest only"}
+    root = coverage.splitlines()[-1].split()[1]
+    assert fulcra("verify", run_copy, "--root", root, "--quiet").code == 0
+    assert fulcra("verify", run_copy, "--root", "0" * 64, "--quiet").code == 1
+    assert "expected the 64 hex digits" in fulcra("verify", run_copy, "--root", "abc").line
 
     content = read_json(run_copy / AUDIT)
     content["summary"]["open"] += 1
     write_json(run_copy / AUDIT, content)
     failed = fulcra("verify", run_copy)
     assert failed.code == 1
-    (line,) = [line for line in failed.out.splitlines() if not line.startswith("ok  ")]
-    assert line.startswith("FAIL summary figures: summary.open: stored 1, made again 0")
+    lines = [line for line in failed.out.splitlines() if line.startswith("FAIL")]
+    assert lines[0].startswith("FAIL summary figures: summary.open: stored 1, made again 0")
+    assert [line.split(":")[0] for line in lines[1:]] == ["FAIL seal of audit.json"]
+    assert lines[1].endswith("; other than sealed: summary")
     assert json.loads(fulcra("verify", run_copy, "--json").out)["passed"] is False
 
 

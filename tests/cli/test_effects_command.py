@@ -22,8 +22,7 @@ def written(model: Model, behavior: Behavior, folder: Path) -> Path:
         behavior=RecipeBehavior(name="refusal", sha256=behavior_sha256(behavior), sensitive=False),
         edits=(scale(Neuron(2, 307), 0.0),),
     )
-    made.save(folder / "r.json")
-    return folder / "r.json"
+    return made.save(folder)
 
 
 def test_effects_are_a_table_and_a_file(

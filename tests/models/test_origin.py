@@ -25,6 +25,13 @@ def test_a_folder_is_known_by_its_whole_path(
     assert load("mine", check=False).origin == Origin(str(tmp_path / "mine"))
 
 
+def test_code_that_was_trusted_is_remembered(tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder("apothecary-sparse"), tmp_path / "mine")
+    with pytest.warns(UserWarning, match="the code that comes with it is run"):
+        model = load(str(folder), check=False, trust_remote_code=True)
+    assert model.origin == Origin(str(folder), trust_remote_code=True)
+
+
 def test_a_model_of_the_hub_is_known_by_its_commit_and_opened_at_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sparse: Model
 ) -> None:

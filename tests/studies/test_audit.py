@@ -16,6 +16,7 @@ from fulcra.store import (
     MANIFEST,
     REPORT,
     ROLLOUTS,
+    SEAL,
     RunFolder,
     read_json,
     read_rows,
@@ -109,6 +110,7 @@ def test_a_finished_run_holds_its_files_and_no_parts(audited: Path) -> None:
         ROLLOUTS,
         REPORT,
         SOURCE,
+        SEAL,
     }
 
 

@@ -41,8 +41,7 @@ def made(model: Model, name: str, edits: Edits) -> Recipe:
 
 @pytest.fixture
 def written(recipe: Recipe, tmp_path: Path) -> Path:
-    recipe.save(tmp_path / "recipe.json")
-    return tmp_path / "recipe.json"
+    return recipe.save(tmp_path)
 
 
 def test_a_recipe_read_back_holds_every_kind_of_edit(
@@ -60,9 +59,9 @@ def test_a_recipe_read_back_holds_every_kind_of_edit(
             logits.append(sparse.hf(input_ids=ids).logits)
         assert applied.passes > 0
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-3, atol=1e-3)
-    reread.save(tmp_path / "again.json")
-    assert (tmp_path / "again.json").read_bytes() == written.read_bytes()
-    assert Recipe.load(tmp_path / "again.json").sha256 == reread.sha256
+    again = reread.save(tmp_path / "again")
+    assert again.read_bytes() == written.read_bytes()
+    assert Recipe.load(again).sha256 == Recipe.load(again.parent).sha256 == reread.sha256
 
 
 def test_a_made_recipe_has_its_dose_and_the_windows_it_moves_along(

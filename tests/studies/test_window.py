@@ -42,8 +42,14 @@ def unstamped(result: WindowResult) -> WindowResult:
 
 
 def test_a_resumed_window_equals_an_undisturbed_one(
-    sparse: Model, few: Behavior, measured: WindowResult, tmp_path: Path
+    sparse: Model,
+    few: Behavior,
+    measured: WindowResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # the salt of sensitive words is random, and stays in the folder it was drawn for
+    monkeypatch.setattr("fulcra.protocol.redaction.secrets.token_hex", lambda size: "0" * size)
     folder, whole = tmp_path / "run", tmp_path / "whole"
     with pytest.raises(KeyboardInterrupt):
         window(sparse, few, NEURON, SETTINGS, folder, Watcher(folder, stop="confirmation"))

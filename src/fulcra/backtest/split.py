@@ -1,5 +1,6 @@
 """Which models are held out: the split file, and where its models are (law.md section 5)."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.splits import N_GENERIC
 from fulcra.behaviors.world_behavior import generic_openings
+from fulcra.documents import YAML_BYTES, DocumentError, read_text, read_yaml
 from fulcra.errors import InputError, first_fault
 from fulcra.models import Model, bundled_names, load
 from fulcra.protocol.collapse import Bench
@@ -51,12 +53,18 @@ class Member:
 def read_split(path: Path) -> Split:
     """The split of a file; InputError names what is wrong, also a lineage or model named twice."""
     try:
-        split = Split.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        split = Split.model_validate(read_yaml(read_text(path, YAML_BYTES)))
     except OSError as error:
         raise InputError(
             f"--split {path}: cannot be read ({error.strerror}); give a file of lineages, or no"
             " --split for the shipped one"
         ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"--split {path}: not UTF-8 at byte {error.start}; save it as UTF-8 text"
+        ) from None
+    except DocumentError as error:
+        raise InputError(f"--split {path}: {error}") from None
     except yaml.YAMLError as error:
         raise InputError(
             f"--split {path}: not YAML ({' '.join(str(error).split())}); check its indentation"
@@ -73,7 +81,7 @@ def read_split(path: Path) -> Split:
 
 
 def _require_once(path: Path, kind: str, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InputError(
             f"--split {path}: {kind} {twice[0]} stands there twice; what shares pretraining is"

@@ -41,7 +41,7 @@ _EXPECTED = {
 def fault_line(error: ValidationError) -> str:
     """The first fault of a behavior file or of a part of one."""
     fault = first_fault(error)
-    place = ".".join(str(part) for part in fault["loc"] if not _is_branch(part))
+    place = ".".join(str(part)[:60] for part in fault["loc"] if not _is_branch(part))
     if fault["type"] == "extra_forbidden":
         return f"unknown key {place!r}; {_near_key(fault, _MODELS.get(error.title, BehaviorFile))}"
     if fault["type"] == "missing":

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -22,15 +22,26 @@ from fulcra.behaviors.schema import (
 )
 from fulcra.behaviors.sets import deal_sets, deal_source
 from fulcra.behaviors.splits import N_GENERIC, checked
+from fulcra.documents import (
+    JSON_BYTES,
+    YAML_BYTES,
+    DocumentError,
+    read_json,
+    read_text,
+    read_yaml,
+)
 from fulcra.errors import BehaviorError
 from fulcra.types import REFUSAL_LABELS, Behavior, Prompt
 
+#: Characters of a topic.
+TOPIC = 200
 Entries = Sequence[str | PromptEntry]
 
 
 def read_behavior(path: Path, topic: str | None = None) -> Behavior:
     """The checked behavior of a YAML file; `topic` goes before the file's own."""
     loaded = _yaml(path)
+    _require_short(path, loaded.get("topic"))
     written = _validated(path, _filled(loaded, topic or loaded.get("topic")))
     entries = _entries(path, written)
     generic = OPENINGS if written.generic is None else _openings(path, written.generic)
@@ -58,6 +69,15 @@ def read_behavior(path: Path, topic: str | None = None) -> Behavior:
     )
 
 
+def _require_short(path: Path, topic: object) -> None:
+    """BehaviorError where a topic is long: it is written into every text."""
+    if isinstance(topic, str) and len(topic) > TOPIC:
+        raise BehaviorError(
+            f"behavior file {path}: topic has {len(topic):,} characters, at most {TOPIC} are read;"
+            " shorten it"
+        )
+
+
 def _filled(value: object, topic: object) -> object:
     """The content of a file with {topic} filled in, in every text."""
     if isinstance(value, dict):
@@ -71,9 +91,11 @@ def _filled(value: object, topic: object) -> object:
     return value
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, limit: int = JSON_BYTES) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, limit)
+    except DocumentError as error:
+        raise BehaviorError(f"behavior file {path}: {error}") from None
     except OSError as error:
         raise BehaviorError(
             f"behavior file {path}: cannot be read ({error.strerror}); check the path"
@@ -84,25 +106,11 @@ def _text(path: Path) -> str:
         ) from None
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain YAML in which a key written twice is an error: the first one would be lost."""
-
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Hashable, object]:
-        """The mapping of a node, each key once."""
-        keys = [key.value for key, _ in node.value]
-        for i, (key, _) in enumerate(node.value):
-            if key.value in keys[:i]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is written twice", key.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
 def _yaml(path: Path) -> dict[object, object]:
     try:
-        loaded = yaml.load(_text(path), _Loader)
+        loaded = read_yaml(_text(path, YAML_BYTES))
+    except DocumentError as error:
+        raise BehaviorError(f"behavior file {path}: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = (
@@ -180,17 +188,17 @@ def entries_of(path: Path) -> Entries:
         return tuple(
             row if isinstance(row, str) else PromptEntry.model_validate(row) for row in rows
         )
-    except (json.JSONDecodeError, csv.Error) as error:
+    except ValidationError as error:
+        raise BehaviorError(f"prompt file {path}: {fault_line(error)}") from None
+    except (ValueError, csv.Error) as error:
         raise BehaviorError(
             f"prompt file {path}: a line cannot be read ({error}); write one prompt a line, as"
             " string or mapping"
         ) from None
-    except ValidationError as error:
-        raise BehaviorError(f"prompt file {path}: {fault_line(error)}") from None
 
 
 def _json_rows(lines: Sequence[str]) -> list[object]:
-    return [json.loads(line) for line in lines]
+    return [read_json(line) for line in lines]
 
 
 def _csv_rows(lines: Sequence[str]) -> list[object]:

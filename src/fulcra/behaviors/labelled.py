@@ -1,12 +1,12 @@
 """Labelled prompts: halves of a behavior's contrast split, or a user's JSON lines."""
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from fulcra.documents import DocumentError, read_json, read_text
 from fulcra.errors import BehaviorError, InputError
 from fulcra.types import Behavior, Prompt
 
@@ -82,7 +82,9 @@ def read_labelled(path: Path) -> Labelled:
     BehaviorError names the first line that is none.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
+    except DocumentError as error:
+        raise BehaviorError(f"--prompts {path}: {error}") from None
     except OSError as error:
         raise BehaviorError(
             f"--prompts {path}: cannot be read ({error.strerror}); check the path"
@@ -103,10 +105,10 @@ def read_labelled(path: Path) -> Labelled:
 
 def _line(path: Path, number: int, line: str) -> tuple[str, bool]:
     try:
-        row = json.loads(line)
-        text, label = row["text"], row["label"]
-    except (ValueError, TypeError, KeyError):
-        text = label = None
+        row = read_json(line)
+    except ValueError:
+        row = None
+    text, label = (row.get("text"), row.get("label")) if isinstance(row, dict) else (None, None)
     if not isinstance(text, str) or not text.strip() or label not in (True, False):
         raise BehaviorError(
             f'--prompts {path}: line {number} is not like {{"text": "a prompt", "label": true}};'

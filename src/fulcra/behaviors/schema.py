@@ -1,6 +1,7 @@
 """The one YAML file of a user's behavior, key by key; later versions add values, not keys."""
 
 import re
+import warnings
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -13,19 +14,33 @@ from fulcra.types import Oracle
 PromptSet = Literal["positive", "negative", "selection", "confirmation"]
 #: The prompt sets of a behavior with the number of prompts each takes of a dataset.
 SIZES: dict[PromptSet, int] = {"positive": 32, "negative": 32, "selection": 8, "confirmation": 16}
+#: Characters of a behavior's name, and of a pattern.
+NAME, PATTERN = 100, 4000
+
+
+def _name(text: str) -> str:
+    if not text.isprintable() or set(text) & set("/\\") or len(text) > NAME:
+        raise ValueError(
+            f"{text[:60]!r} cannot name a folder; give at most {NAME} characters, none of them a"
+            " slash or unprintable"
+        )
+    return text
 
 
 def _pattern(text: str) -> str:
+    if len(text) > PATTERN:
+        raise ValueError(f"{text[:60]!r} and more: at most {PATTERN} characters; shorten it")
     try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is not a regular expression ({error}); mend it") from None
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{text[:60]!r} is not a regular expression ({error}); mend it") from None
     return text
 
 
 def _code(text: str) -> str:
     if text not in language_codes():
-        raise ValueError(f"{text!r} is not a language code; give ISO 639-1, like fr")
+        raise ValueError(f"{text[:60]!r} is not a language code; give ISO 639-1, like fr")
     return text
 
 
@@ -181,7 +196,7 @@ class Source(_Strict):
 class BehaviorFile(_Strict):
     """A behavior of your own. Paths are taken from the folder of this file."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1), AfterValidator(_name)]
     version: Annotated[str, Field(coerce_numbers_to_str=True)]
     system: Annotated[
         str | None, Field(description="system prompt, where the model has a chat template")

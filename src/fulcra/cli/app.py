@@ -77,6 +77,13 @@ Compiled = Annotated[
         help="Run rollouts in slots that refill, by one compiled step; slower on a CPU.",
     ),
 ]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Run the code that comes with the model, whatever it does; the run remembers it.",
+    ),
+]
 NeuronName = Annotated[
     str,
     typer.Argument(metavar="NEURON", help="A neuron like L14.N2207; a pole, + or -, may follow."),
@@ -110,11 +117,13 @@ def research_command(name: str, example: str) -> Callable[[Command], Command]:
     return join
 
 
-def opened(name: str, dtype: str | None = None, device: str = "cpu") -> "Model":
+def opened(
+    name: str, dtype: str | None = None, device: str = "cpu", trust_remote_code: bool = False
+) -> "Model":
     """The model of that name, loaded and checked."""
     from fulcra.models import load
 
-    return load(name, dtype, device)
+    return load(name, dtype, device, trust_remote_code=trust_remote_code)
 
 
 def task_of(behavior: str, model: str) -> "Behavior":

@@ -16,6 +16,7 @@ from fulcra.cli.app import (
     Quiet,
     RunOut,
     Seed,
+    TrustRemoteCode,
     command,
     emit,
     new_folder,
@@ -81,11 +82,13 @@ def audit_command(
     dtype: Dtype = None,
     device: Device = "cpu",
     compiled: Compiled = False,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Audit a model: which neurons flip a behavior, at what dose."""
     from fulcra.models import load
+    from fulcra.models.loading import LoadOptions
     from fulcra.protocol.stages import AuditSettings
     from fulcra.studies.audit import audit
     from fulcra.studies.dry_run import estimated
@@ -94,9 +97,10 @@ def audit_command(
     settings = AuditSettings(
         neurons, random, controls, seed, screen=screen.value, keep_text=keep_text
     )
+    options = LoadOptions(compiled=compiled, trust_remote_code=trust_remote_code)
     if dry_run:
         with bars(quiet or as_json) as progress:
-            loaded = load(model, dtype, device, compiled=compiled)
+            loaded = load(model, dtype, device, **options)
             cost = estimated(loaded, task, settings, progress)
         from fulcra.report.cost import cost_table
 
@@ -105,13 +109,21 @@ def audit_command(
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
     try:
         with bars(quiet or as_json) as progress:
-            loaded = load(model, dtype, device, compiled=compiled)
+            loaded = load(model, dtype, device, **options)
             result = audit(loaded, task, settings, folder, progress)
     except KeyboardInterrupt:
         if out is None:
             typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
         raise
     show_audit(result, folder, as_json, quiet)
+
+
+def sealed_root(folder: Path) -> str:
+    """The line that names the root of a run's seal, to be noted elsewhere."""
+    from fulcra.protocol.seal import read_seal
+
+    seal = read_seal(folder)
+    return "no seal" if seal is None else f"sealed    {seal.root}"
 
 
 def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) -> None:
@@ -124,7 +136,8 @@ def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) 
     sha256 = result.summary.commitment_sha256[:16]
     committed = f"committed {sha256} before the first dosed rollout; {seconds:.0f} CPU seconds"
     report = f"report    {folder / REPORT}"
-    emit(result, as_json, quiet, lambda: audit_table(result), lambda: committed, lambda: report)
+    lines = (lambda: committed, lambda: report, lambda: sealed_root(folder))
+    emit(result, as_json, quiet, lambda: audit_table(result), *lines)
     if not result.summary.protocol_reproduced:
         why = why_no_verdict(result)
         typer.echo(f"fulcra: no verdict is drawn (protocol_not_reproduced): {why}", err=True)

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Device, Dtype, Json, ModelName, Quiet, command, emit_json
+from fulcra.cli.app import (
+    Device,
+    Dtype,
+    Json,
+    ModelName,
+    Quiet,
+    TrustRemoteCode,
+    command,
+    emit_json,
+)
 
 
 @command("families", "Set up", "families --json")
@@ -43,13 +52,15 @@ def check_command(
     bits: Annotated[
         int | None, typer.Option(metavar="N", help="8 or 4 for quantized weights.")
     ] = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Check a model as loading does; exit code 1 if a check fails."""
     from fulcra.models import check, load
 
-    checks = check(load(model, dtype, device, bits=bits, check=False))
+    trusted = trust_remote_code
+    checks = check(load(model, dtype, device, bits=bits, check=False, trust_remote_code=trusted))
     passed = all(outcome.passed is not False for outcome in checks)
     if as_json:
         emit_json(model=model, passed=passed, checks=[asdict(outcome) for outcome in checks])

@@ -13,6 +13,7 @@ from fulcra.cli.app import (
     Quiet,
     RunOut,
     Seed,
+    TrustRemoteCode,
     command,
     emit,
     new_folder,
@@ -42,6 +43,7 @@ def window_command(
     out: RunOut = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -57,7 +59,8 @@ def window_command(
     run = None if predict_only else folder
     with bars(quiet or as_json) as progress:
         settings = WindowSettings(seed, predict_only)
-        result = window(opened(model, dtype), task, branch, settings, run, progress)
+        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        result = window(loaded, task, branch, settings, run, progress)
     result.save(folder)
     page = f"page      {folder / PAGE}"
     emit(result, as_json, quiet, lambda: window_table(result), lambda: page)

@@ -73,7 +73,7 @@ def validated(model: Model) -> Model:
 
 @torch.no_grad()
 def check(model: Model) -> list[Check]:
-    """Every check with its numbers; those after a failed `d_mlp` are left out.
+    """Every check with its numbers; none after a failed `d_mlp` or after logits that are nan.
 
     Cost: ten short forward passes. ModelCheckError where the model runs past its modules' hooks, as
     a compiled one does, so that nothing can be measured.
@@ -83,9 +83,12 @@ def check(model: Model) -> list[Check]:
         return [first]
     ids = probe_ids(model)
     clean = model.hf(input_ids=ids, use_cache=False).logits.float()
+    logits = _logits(model, ids)
+    if not bool(clean.isfinite().all()):
+        return [first, logits]
     measured = probe(model)
     rest = [
-        _logits(model, ids),
+        logits,
         _write(model, measured),
         _zero(model, ids, clean),
         _identity(model, ids, clean),

@@ -9,7 +9,9 @@ from torch import Tensor
 from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model
 from fulcra.models.capture import reply_log_probs
+from fulcra.models.library import quiet_library, refusing
 from fulcra.models.loading import config_of, model_folder
+from fulcra.models.whole import require_finite_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,26 +59,27 @@ def is_classifier(name: str) -> bool:
 
 
 def load_classifier(name: str) -> Classifier:
-    """The sequence classifier of a folder or hub id, from safetensors only."""
-    from safetensors import SafetensorError
+    """The sequence classifier of a folder or hub id, from safetensors only, no code of it run."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = model_folder(name)
+    config_of(name)
     source = folder if any(folder.glob("*.safetensors")) else name
-    try:
+    with refusing(f"classifier {name!r}: cannot be loaded"), quiet_library():
         hf, report = AutoModelForSequenceClassification.from_pretrained(
-            source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            source,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"classifier {name!r}: cannot be loaded: {str(error).splitlines()[0]}"
-        ) from None
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     if missing := sorted(report["missing_keys"]):
         raise ModelError(
             f"classifier {name!r}: the file lacks {missing[0]}, so its answers would be random;"
             " give a trained classifier"
         )
+    require_finite_weights(name, hf)
     return Classifier(name, hf, tokenizer)
 
 

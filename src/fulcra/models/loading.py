@@ -1,5 +1,6 @@
 """Loading a model by name, from safetensors only, validated before it is handed out."""
 
+import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -7,12 +8,16 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model, family_of
 from fulcra.models.checks import validated
+from fulcra.models.configs import read_config, require_generation_config
+from fulcra.models.library import quiet_library, refusing
 from fulcra.models.origin import Origin
 from fulcra.models.placement import dtype_of, quantization, require_device
+from fulcra.models.vocabulary import require_vocabulary
+from fulcra.models.whole import require_finite_weights, require_fit, require_whole
 from fulcra.organisms.planted import planted_world
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def bundled_names() -> tuple[str, ...]:
@@ -70,6 +75,7 @@ class LoadOptions(TypedDict, total=False):
     compiled: bool
     revision: str | None
     check: bool
+    trust_remote_code: bool
 
 
 def load(
@@ -77,9 +83,10 @@ def load(
 ) -> Model:
     """The model of a bundled name, a folder or a hub id, validated (law.md sections 1 and 2).
 
-    From safetensors only, and no code of a model folder is ever run. dtype: float32, bfloat16 or
-    float16; by default float32 on the CPU and the checkpoint's own elsewhere. device: a torch
-    device, or "auto" for all devices there are, then the CPU, then the disk.
+    From safetensors only, every weight there, finite and of the config's shape; no code of a model
+    folder is run, and nothing is ever asked. dtype: float32, bfloat16 or float16; by default
+    float32 on the CPU and the checkpoint's own elsewhere. device: a torch device, or "auto" for all
+    devices there are, then the CPU, then the disk.
 
     Options:
         bits: 8 or 4 for quantized weights.
@@ -90,40 +97,34 @@ def load(
             (docs/decisions/0016).
         revision: a branch, tag or commit of the hub.
         check: False skips the validation.
+        trust_remote_code: True runs the code that comes with a model, whatever it does; a warning
+            is given, and `Model.origin` remembers it.
     """
     if unknown := sorted(set(options).difference(LoadOptions.__annotations__)):
         options_there = ", ".join(sorted(LoadOptions.__annotations__))
         raise InputError(f"load(): no option {unknown[0]!r}; options are {options_there}")
     bits, revision = options.get("bits"), options.get("revision")
+    trusted = options.get("trust_remote_code", False)
     placed: dict[str, Any] = {
         "dtype": dtype_of(dtype, device),
         "device_map": require_device(device),
         "max_memory": options.get("memory"),
         "offload_folder": options.get("offload_folder"),
         "revision": revision or "main",
-        "trust_remote_code": False,
+        "trust_remote_code": trusted,
         **quantization(bits),
     }
+    if trusted:
+        warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=2)
     folder = model_folder(name, revision)
-    family_of(config_of(name, revision).model_type)
-    thinking, compiled = options.get("thinking"), options.get("compiled", False)
-    model = _read(name, folder, placed, thinking, compiled)
-    model.origin = Origin.of(name, folder, device, bits)
+    model = _read(name, folder, placed, options)
+    model.origin = Origin.of(name, folder, device, bits)._replace(trust_remote_code=trusted)
     return validated(model) if options.get("check", True) else model
 
 
 def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
     """The config of a model by name; ModelError where it cannot be read."""
-    from transformers import AutoConfig
-
-    folder = model_folder(name, revision)
-    try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"model {name!r}: its config.json cannot be read: {str(error).splitlines()[0]}"
-        ) from None
-    return config
+    return read_config(name, model_folder(name, revision))
 
 
 def _require_safetensors(name: str, folder: Path) -> None:
@@ -138,26 +139,57 @@ def _require_safetensors(name: str, folder: Path) -> None:
     )
 
 
-def _read(
-    name: str, folder: Path, placed: dict[str, Any], thinking: bool | None, compiled: bool
-) -> Model:
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    # Loading is shown by our own bars, and problems are raised as errors.
-    logging.disable_progress_bar()
+def _read(name: str, folder: Path, placed: dict[str, Any], options: LoadOptions) -> Model:
+    """The model of a folder; config and headers are compared before any weight is read."""
+    config = read_config(name, folder, placed["trust_remote_code"])
+    family = family_of(config.model_type)
+    require_generation_config(name, folder)
     _require_safetensors(name, folder)
     has_files = any(folder.glob("*.safetensors"))
-    source, revision = folder if has_files else name, placed["revision"]
-    try:
-        hf = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **placed)
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, revision=revision, trust_remote_code=False
+    if has_files:
+        require_fit(name, folder, config, placed["trust_remote_code"])
+    source = str(folder) if has_files else name
+    hf = _weights(name, source, placed, f".{family.layers}.")
+    tokenizer = _tokenizer(name, source, placed)
+    own = name not in bundled_names() and Path(name).is_dir()
+    with refusing(f"model {name!r}: cannot be loaded: config.json"):
+        model = Model(
+            Path(name).name if own else name,
+            hf,
+            tokenizer,
+            folder if has_files else None,
+            options.get("thinking"),
+            options.get("compiled", False),
         )
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"model {name!r}: cannot be loaded: {str(error).splitlines()[0]}"
-        ) from None
-    shown = name if name in bundled_names() or not Path(name).is_dir() else Path(name).name
-    return Model(shown, hf, tokenizer, folder if has_files else None, thinking, compiled)
+    require_vocabulary(model)
+    return model
+
+
+def _weights(name: str, source: str, placed: dict[str, Any], layers: str) -> "PreTrainedModel":
+    """The library's model, whole and finite; `layers` is the path of its blocks."""
+    from transformers import AutoModelForCausalLM
+
+    with refusing(f"model {name!r}: cannot be loaded"), quiet_library():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **placed,
+        )
+    hf: PreTrainedModel = loaded[0]
+    quantized = getattr(hf.config, "quantization_config", None) is not None
+    require_whole(name, loaded[1], None if quantized else layers)
+    require_finite_weights(name, hf)
+    return hf
+
+
+def _tokenizer(name: str, source: str, placed: dict[str, Any]) -> "PreTrainedTokenizerBase":
+    """The tokenizer beside the weights."""
+    from transformers import AutoTokenizer
+
+    with refusing(f"model {name!r}: cannot be loaded: its tokenizer is broken"), quiet_library():
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source, revision=placed["revision"], trust_remote_code=placed["trust_remote_code"]
+        )
+    return tokenizer

@@ -7,13 +7,14 @@ from typing import NamedTuple
 class Origin(NamedTuple):
     """What was loaded: a bundled name, an absolute folder, or a hub id with its commit.
 
-    `device` and `bits` are those that `load` was called with.
+    `device`, `bits` and `trust_remote_code` are those that `load` was called with.
     """
 
     name: str
     revision: str | None = None
     device: str = "cpu"
     bits: int | None = None
+    trust_remote_code: bool = False
 
     @classmethod
     def of(cls, name: str, folder: Path, device: str, bits: int | None) -> "Origin":

@@ -2,30 +2,35 @@
 
 from collections.abc import Sequence
 
-from fulcra.behaviors import behavior_sha256
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.models.coordinate import realised_alignment
 from fulcra.protocol.commit import Committed
+from fulcra.protocol.quotes import behavior_entry, samples
 from fulcra.protocol.records import SCHEMA, Record, record_rows
 from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows
 from fulcra.protocol.results.audit import (
     AuditResult,
-    BehaviorEntry,
     Branch,
     Rung,
-    Sample,
     SettingsEntry,
 )
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.runs import Run, model_entry
+from fulcra.protocol.seal import write_seal
 from fulcra.protocol.subject import Subject
-from fulcra.store import PRIVATE, ROLLOUTS, TEXTS, RunFolder, read_rows, write_rows
+from fulcra.store import (
+    AUDIT,
+    PRIVATE,
+    ROLLOUTS,
+    TEXTS,
+    RunFolder,
+    read_rows,
+    write_json,
+    write_rows,
+    write_text,
+)
 
 SCHEMA_VERSION = 1
-#: Completions quoted in the report, of the best branch.
-SAMPLES = 6
-#: The prompt sets whose sizes stand in a result.
-SPLITS = ("positive", "negative", "selection", "confirmation", "generic", "ceiling_generic")
 
 
 def finished(
@@ -38,7 +43,7 @@ def finished(
     result = AuditResult(
         schema_version=SCHEMA_VERSION,
         model=model_entry(subject.model),
-        behavior=behavior_entry(subject),
+        behavior=behavior_entry(subject.behavior, subject.horizons),
         settings=SettingsEntry(**plan.settings),
         provenance=Provenance.now(
             generic_sha256=plan.generic_sha256,
@@ -50,7 +55,7 @@ def finished(
         context=measured.context,
         positive_control=measured.positive_control,
         summary=measured.summary,
-        samples=tuple(samples(subject, neurons, committed.records)),
+        samples=tuple(samples(subject.behavior, neurons, committed.records)),
         timing=run.clock.timing(),
     )
     result = AuditResult.of(result.plain())
@@ -60,58 +65,16 @@ def finished(
 
 
 def save(folder: RunFolder, result: AuditResult, records: Sequence[Record]) -> None:
-    """Write texts, rollouts, report and audit.json (last: it means a finished run); drop parts."""
+    """Write texts, rollouts, report, seal and audit.json (last: a finished run); drop parts."""
     if parts := folder.text_parts():
         texts = ((row["text_hash"], row["text"]) for part in parts for row in read_rows(part))
         write_rows(folder.path / TEXTS, kept_rows(texts), TEXTS_SCHEMA, PRIVATE)
     write_rows(folder.path / ROLLOUTS, record_rows(records), SCHEMA)
-    result.save(folder.path)
+    for name, text in result.pages().items():
+        write_text(folder.path / name, text)
+    write_seal(folder.path, result)
+    write_json(folder.path / AUDIT, result.plain())
     folder.drop_parts()
-
-
-def behavior_entry(subject: Subject) -> BehaviorEntry:
-    """The behavior of a result, with the hash and sizes of its prompt sets."""
-    behavior = subject.behavior
-    return BehaviorEntry(
-        name=behavior.name,
-        version=behavior.version,
-        sha256=behavior_sha256(behavior),
-        sensitive=behavior.sensitive,
-        horizon=behavior.horizon,
-        horizons=subject.horizons,
-        flip=behavior.flip,
-        labels={str(outcome): label for outcome, label in behavior.labels.items()},
-        splits={name: len(getattr(behavior, name)) for name in SPLITS},
-    )
-
-
-def samples(
-    subject: Subject, branches: Sequence[Branch], records: Sequence[Record]
-) -> list[Sample]:
-    """A few confirmation completions of the best opened branch; none of a sensitive behavior."""
-    opened = [b for b in branches if b.source != "control" and b.observed_open]
-    if subject.behavior.sensitive or not opened:
-        return []
-    best = max(opened, key=_merit)
-    texts = {prompt.id: prompt.text for prompt in subject.behavior.confirmation}
-    shown = [r for r in records if r.stage == "confirmation" and r.branch == best.name]
-    return [
-        Sample(
-            neuron=best.neuron,
-            pole=best.pole,
-            gain=record.gain,
-            prompt=texts[record.prompt],
-            text=record.text,
-            outcome=record.outcomes[-1],
-        )
-        for record in [r for r in shown if r.gain == best.outcomes_gain][:SAMPLES]
-    ]
-
-
-def _merit(branch: Branch) -> tuple[float, float, float]:
-    """Strict reach, then flips, then how early it opens."""
-    outcomes = branch.outcomes
-    return outcomes["flipped_correct"], outcomes["flipped"], -(branch.smallest_open_gain or 0.0)
 
 
 def _with_spread(subject: Subject, place: Coordinate | None, branch: Branch) -> Branch:

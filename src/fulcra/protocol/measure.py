@@ -9,7 +9,7 @@ from fulcra.judges.coherence import coherent
 from fulcra.judges.outcome import judge_rollout
 from fulcra.models.chat import shared_start
 from fulcra.protocol.records import CEILING, SCHEMA, Record, record_rows, records_of
-from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows, text_hash, told
+from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows, private_salt, text_hash, told
 from fulcra.protocol.subject import Subject, opening_forgiven, surprises
 from fulcra.protocol.trials import Trial
 from fulcra.store import PRIVATE, RunFolder, cache_folder, digest, read_rows, write_rows
@@ -33,9 +33,10 @@ def reply_after(trial: Trial, rollout: Rollout) -> PromptAndReply:
 class Measurement:
     """Turns trials into records: rolls them out, reads every horizon, judges, stores.
 
-    `texts` says what becomes of the words of a sensitive behavior: "redacted" leaves their salted
-    hash; "private" keeps them beside it in a file of the run that only its owner reads; "memory"
-    leaves them in the records, which are then never stored (protocol/redaction.py).
+    `texts` says what becomes of the words of a sensitive behavior: "redacted" leaves their hash,
+    with the folder's own salt in place of `salt`; "private" keeps them beside it in a file of the
+    run that only its owner reads; "memory" leaves them in the records, which are then never stored
+    (protocol/redaction.py).
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class Measurement:
     ) -> None:
         if texts == "memory" and folder is not None:
             raise ValueError("texts stay in memory, so nothing may be stored: give no folder")
-        self.subject, self.folder, self.salt = subject, folder, salt
+        self.subject, self.folder = subject, folder
         self.horizons = (subject.behavior.horizon,) if horizons is None else tuple(horizons)
         self.redacted = subject.behavior.sensitive and texts != "memory"
+        self.salt = private_salt(folder.path) if folder and self.redacted else salt
         self.keep_text = subject.behavior.sensitive and texts == "private" and folder is not None
         self._texts: dict[str, str] = {}
         self._surprise: dict[PromptAndReply, list[float]] = {}

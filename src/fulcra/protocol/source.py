@@ -13,16 +13,17 @@ from fulcra.models import Model, load
 from fulcra.models.placement import DTYPES
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
-from fulcra.store import AUDIT, read_json, write_json, write_text
+from fulcra.store import AUDIT, COPY, SOURCE, read_json, write_json, write_text
 from fulcra.types import Behavior
 
-#: Where a run's model and behavior came from, and the text of a behavior that is not sensitive.
-SOURCE, COPY = "source.json", "behavior.yaml"
 SCHEMA_VERSION = 1
 
 
 class ModelSource(Value):
-    """How a model was loaded: a bundled name, a folder or a hub id with its commit; where to."""
+    """How a model was loaded: a bundled name, a folder or a hub id with its commit; where to.
+
+    `trust_remote_code` is written only where the code that came with the model was run.
+    """
 
     name: str
     revision: str | None
@@ -31,6 +32,7 @@ class ModelSource(Value):
     bits: int | None
     thinking: bool | None
     compiled: bool
+    trust_remote_code: bool = False
 
 
 class BehaviorSource(Value):
@@ -49,11 +51,15 @@ class Source(Value):
 
 
 class Sources(NamedTuple):
-    """Models, behaviors and a device named by the user, in place of what runs remember."""
+    """Models, behaviors and a device named by the user, in place of what runs remember.
+
+    A run never makes the code of its model run again: `trust_remote_code` is the user's own word.
+    """
 
     models: tuple[str, ...] = ()
     behaviors: tuple[str, ...] = ()
     device: str | None = None
+    trust_remote_code: bool = False
 
 
 def remember(folder: Path, model: Model, behavior: Behavior) -> None:
@@ -62,6 +68,7 @@ def remember(folder: Path, model: Model, behavior: Behavior) -> None:
     The file of a behavior is copied beside it, unless its prompts are sensitive.
     """
     origin, file = model.origin, behavior.source.get("file")
+    trusted = {"trust_remote_code": True} if origin.trust_remote_code else {}
     source = Source(
         schema_version=SCHEMA_VERSION,
         model=ModelSource(
@@ -72,6 +79,7 @@ def remember(folder: Path, model: Model, behavior: Behavior) -> None:
             bits=origin.bits,
             thinking=model.thinking,
             compiled=model.compiled,
+            **trusted,
         ),
         behavior=BehaviorSource(name=behavior.name, file=file),
     )
@@ -99,9 +107,15 @@ def _loaded(
     folder: Path, name: str, dtype: str | None, remembered: ModelSource | None, sources: Sources
 ) -> Model:
     """The model of a name, loaded as the run's was; the revision is that of the remembered name."""
+    trusted = sources.trust_remote_code
+    if remembered is not None and remembered.trust_remote_code and not trusted:
+        raise ModelError(
+            f"{folder}: was made with the code that came with {remembered.name}; read that code and"
+            " open the run with Sources(trust_remote_code=True)"
+        )
     try:
         if remembered is None:
-            return load(name, dtype, sources.device or "cpu")
+            return load(name, dtype, sources.device or "cpu", trust_remote_code=trusted)
         return load(
             name,
             dtype,
@@ -110,6 +124,7 @@ def _loaded(
             thinking=remembered.thinking,
             compiled=remembered.compiled,
             revision=remembered.revision if name == remembered.name else None,
+            trust_remote_code=trusted,
         )
     except ModelError as error:
         if name in sources.models:

@@ -13,6 +13,7 @@ from fulcra.protocol.completions import Completions, completions_of
 from fulcra.protocol.opinions import Opinion, Opinions, Panel
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.records import CEILING, Record, records_of
+from fulcra.protocol.redaction import salt_of
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.judging import HorizonOutcomes, JudgingResult
 from fulcra.store import (
@@ -21,7 +22,6 @@ from fulcra.store import (
     ROLLOUTS,
     TEXTS,
     digest,
-    read_json,
     read_rows,
     write_rows,
 )
@@ -100,7 +100,7 @@ def stored_rollouts(
     records = [record for record in every if record.stage in stages]
     horizons = _horizons(folder, records, horizons)
     completions = completions_of(behavior, records, horizons, _words(folder, behavior, records))
-    return Stored(completions, tuple(stages), digest(read_json(folder / MANIFEST)))
+    return Stored(completions, tuple(stages), salt_of(folder))
 
 
 def require_run(folder: Path) -> None:

@@ -1,53 +1,58 @@
-"""The second look at a finished run: hashes, counts and scores made again from its files."""
+"""The second look at a finished run: hashes, counts and figures made again from its files."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from fulcra.errors import RunFolderError
 from fulcra.protocol.evidence import figures
-from fulcra.protocol.records import Record, records_of
-from fulcra.protocol.redaction import text_hash
+from fulcra.protocol.recheck.blocks import block_checks, known_behavior
+from fulcra.protocol.recheck.coverage import Coverage, coverage
+from fulcra.protocol.recheck.digests import require_root, seal_checks
+from fulcra.protocol.recheck.run_files import Check, RunFiles, read_run
+from fulcra.protocol.records import Record
+from fulcra.protocol.redaction import salt_of, text_hash
 from fulcra.protocol.results.base import fault_line
 from fulcra.protocol.results.commitment import Commitment
-from fulcra.store import (
-    AUDIT,
-    COMMITMENT,
-    MANIFEST,
-    ROLLOUTS,
-    TEXTS,
-    digest,
-    read_json,
-    read_rows,
-)
+from fulcra.store import TEXTS, digest, read_rows
 
-Json = Mapping[str, Any]
+#: The 5-95 % range of a realised alignment over positions: only the model can make it again.
+RANGES = {"alignment_low", "alignment_high"}
 
 
-class Check(NamedTuple):
-    """One thing that was recomputed: whether it agrees, and the two values where it does not."""
+class SecondLook(NamedTuple):
+    """Every check of a run's folder, what each file and block rests on, the root of the seal."""
 
-    name: str
-    passed: bool
-    detail: str
+    checks: list[Check]
+    coverage: list[Coverage]
+    root: str | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check of the folder passed."""
+        return all(check.passed for check in self.checks)
 
 
-def verify(folder: Path) -> list[Check]:
-    """Every check of a run's folder: hashes, rollout counts, each measured figure of audit.json.
+def verify(folder: Path, root: str | None = None) -> list[Check]:
+    """Every check of a run's folder: its seal, hashes, rollout counts, each figure of audit.json.
 
-    RunFolderError where the folder is not that of a finished run.
+    `root` is the root of the seal as noted elsewhere. RunFolderError where the folder is not that
+    of a finished run, InputError where the root is none.
     """
-    names = (AUDIT, COMMITMENT, ROLLOUTS, MANIFEST)
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise RunFolderError(
-            f"{folder}: no {', '.join(missing)}; expected the folder of a finished `fulcra audit`"
-        )
+    return second_look(folder, root).checks
+
+
+def second_look(folder: Path, root: str | None = None) -> SecondLook:
+    """The checks of `verify` with what they cover, file by file and block by block."""
+    if root is not None:
+        require_root(root)
     try:
-        return _checks(folder)
+        run = read_run(folder)
+        sealed = None if run.seal is None else run.seal.root
+        return SecondLook(_checks(run, root), coverage(run), sealed)
     except ValidationError as error:
         fault = fault_line(error)
     except (AttributeError, KeyError, TypeError) as error:
@@ -55,48 +60,49 @@ def verify(folder: Path) -> list[Check]:
     raise RunFolderError(f"{folder}: {fault}; expected what `fulcra audit` wrote")
 
 
-def _checks(folder: Path) -> list[Check]:
-    manifest = read_json(folder / MANIFEST)
-    audit = _object(folder / AUDIT, "summary", "model", "behavior", "settings")
-    stored = _object(folder / COMMITMENT, "sha256", "content")
-    records = records_of(read_rows(folder / ROLLOUTS))
-    texts = [(record.text_hash, record.text) for record in records if record.text]
-    if (folder / TEXTS).is_file():
-        texts += [(row["text_hash"], row["text"]) for row in read_rows(folder / TEXTS)]
-    hashes = _hashes(manifest, audit, stored, texts)
-    content = Commitment.model_validate(stored["content"])
-    return [*hashes, *_counts(content, records), *_scores(audit, stored, records)]
+def _checks(run: RunFiles, root: str | None) -> list[Check]:
+    return [
+        *_hashes(run),
+        *_counts(run.content, run.records),
+        *_scores(run),
+        *block_checks(run, known_behavior(run)),
+        *seal_checks(run, root),
+    ]
 
 
-def _object(path: Path, *keys: str) -> Json:
-    content = read_json(path)
-    lacking = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if lacking:
-        raise RunFolderError(f"{path}: no {', '.join(lacking)}; expected what `fulcra audit` wrote")
-    return dict(content)
-
-
-def _hashes(
-    manifest: Json, audit: Json, stored: Json, texts: Sequence[tuple[str, str]]
-) -> list[Check]:
+def _hashes(run: RunFiles) -> list[Check]:
     """The commitment's own hash, whose run it is, and that no text was changed."""
+    stored, audit, manifest = run.stored, run.audit, run.manifest
     made, plan = digest(stored["content"]), stored["content"]["plan"]
-    named, salt = str(audit["summary"]["commitment_sha256"]), digest(manifest)
+    named = str(audit["summary"]["commitment_sha256"])
     changed = [key for key, value in manifest.items() if plan.get(key) != value]
     audited = (audit["model"]["sha256"], audit["behavior"]["sha256"], audit["settings"])
     planned = (plan["model_sha256"], plan["behavior_sha256"], plan["settings"])
-    altered = sum(text_hash(salt, text) != hashed for hashed, text in texts)
     stands = f"stored {stored['sha256'][:12]}, made again {made[:12]}"
     says = f"audit.json says {named[:12]}, made again {made[:12]}"
     whose = f"different: {', '.join(changed)}" if changed else "arguments, model, prompts and code"
-    hashed = f"{altered} of {len(texts)} do not have their hash"
     return [
         Check("commitment hash", made == stored["sha256"], stands),
         Check("audit names it", named == made, says),
         Check("plan is the manifest's", not changed, whose),
         Check("audit is the plan's", audited == planned, "model, behavior and settings"),
-        Check("rollout texts", not altered, hashed),
+        _texts(run),
     ]
+
+
+def _texts(run: RunFiles) -> Check:
+    """Whether every text that stands in a file of the run has the hash its rollout has."""
+    texts = [(record.text_hash, record.text) for record in run.records if _public(run, record)]
+    if (run.folder / TEXTS).is_file():
+        texts += [(row["text_hash"], row["text"]) for row in read_rows(run.folder / TEXTS)]
+    salt = salt_of(run.folder)
+    altered = sum(text_hash(salt, text) != hashed for hashed, text in texts)
+    return Check("rollout texts", not altered, f"{altered} of {len(texts)} do not have their hash")
+
+
+def _public(run: RunFiles, record: Record) -> bool:
+    """Whether a rollout's words stand beside it; in a sealed run an empty text is one, too."""
+    return bool(record.text) or (run.seal is not None and not run.result.behavior.sensitive)
 
 
 def _counts(content: Commitment, records: Sequence[Record]) -> list[Check]:
@@ -123,11 +129,11 @@ def _count(stage: str, rungs: Mapping[str, Sequence[float]], records: Sequence[R
     return Check(f"{stage} rollouts", not (lost or short or uninvited), detail)
 
 
-def _scores(audit: Json, stored: Json, records: Sequence[Record]) -> list[Check]:
+def _scores(run: RunFiles) -> list[Check]:
     """Every part of audit.json that commitment and rollouts determine, made again."""
-    content = Commitment.model_validate(stored["content"])
+    audit = run.audit
     try:
-        again = figures(content, stored["sha256"], records).plain()
+        again = figures(run.content, run.stored["sha256"], run.records).plain()
     except (ArithmeticError, LookupError, ValueError) as error:
         fault = f"cannot be made again from these rollouts: {' '.join(str(error).split())}"
         return [Check("figures", False, fault)]
@@ -139,8 +145,10 @@ def _scores(audit: Json, stored: Json, records: Sequence[Record]) -> list[Check]
 
 
 def _difference(stored: object, made: object, path: str) -> str | None:
-    """Where two values first differ; keys that only the stored one has are not recomputed."""
+    """Where two values first differ; the ranges of alignments alone are not made again."""
     if isinstance(made, Mapping) and isinstance(stored, Mapping):
+        if added := set(stored) - set(made) - RANGES:
+            return f"{path}.{min(added)} is not a figure of these rollouts"
         for key, value in made.items():
             if key not in stored:
                 return f"{path}.{key} is missing"

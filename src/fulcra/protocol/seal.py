@@ -1,0 +1,112 @@
+"""The seal of a finished run: one root that no file, figure or rollout can change under."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fulcra.errors import RunFolderError
+from fulcra.protocol.results.audit import AuditResult
+from fulcra.protocol.results.base import fault_line
+from fulcra.protocol.results.seal import Seal, SealedFile
+from fulcra.store import (
+    AUDIT,
+    COMMITMENT,
+    COPY,
+    MANIFEST,
+    REPORT,
+    ROLLOUTS,
+    SALT,
+    SEAL,
+    SOURCE,
+    TEXTS,
+    digest,
+    json_bytes,
+    read_json,
+    read_rows,
+    write_json,
+)
+
+SCHEMA_VERSION = 1
+#: Without these a folder holds no finished run.
+REQUIRED = (AUDIT, COMMITMENT, ROLLOUTS, MANIFEST)
+#: What the owner of a run may keep back: words of a sensitive behavior, and their salt.
+OWNERS = (TEXTS, SALT)
+#: Every file that a seal covers where it is there.
+SEALED = (*REQUIRED, REPORT, SOURCE, COPY, *OWNERS)
+#: First bytes of a hashed row and of a hashed pair of hashes, so that neither passes for the other.
+LEAF, PAIR = b"\x00", b"\x01"
+
+
+def write_seal(folder: Path, result: AuditResult) -> Seal:
+    """The seal of a run whose files all stand but audit.json, written beside them."""
+    audit = result.plain()
+    paths = {name: folder / name for name in SEALED if name != AUDIT}
+    files = {name: sealed(path.read_bytes()) for name, path in paths.items() if path.is_file()}
+    rows = read_rows(folder / ROLLOUTS)
+    seal = Seal(
+        schema_version=SCHEMA_VERSION,
+        files={**files, AUDIT: sealed(json_bytes(audit))},
+        blocks=block_digests(audit),
+        rows=len(rows),
+        rows_root=merkle_root(map(row_bytes, rows)),
+        plotly=plotly_version(),
+        root="0" * 64,
+    )
+    seal = seal.model_copy(update={"root": seal.made_root})
+    write_json(folder / SEAL, seal.plain())
+    return seal
+
+
+def read_seal(folder: Path) -> Seal | None:
+    """The seal of a run; None where it has none. RunFolderError where it is broken."""
+    path = folder / SEAL
+    if not path.exists():
+        return None
+    try:
+        return Seal.model_validate(read_json(path))
+    except ValidationError as error:
+        raise RunFolderError(
+            f"{path}: {fault_line(error)}; expected what `fulcra audit` wrote"
+        ) from None
+
+
+def sealed(content: bytes) -> SealedFile:
+    """Digest and size of a file's content."""
+    return SealedFile(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+
+
+def block_digests(audit: Mapping[str, object]) -> dict[str, str]:
+    """The digest of every block at the top of audit.json."""
+    return {block: digest(content) for block, content in audit.items()}
+
+
+def row_bytes(row: Mapping[str, object]) -> bytes:
+    """The one byte form of a row, every digit of its numbers kept."""
+    return json.dumps(row, sort_keys=True, separators=(",", ":")).encode()
+
+
+def merkle_root(rows: Iterable[bytes]) -> str:
+    """The root of the hash tree over rows in their order, as RFC 6962 builds it.
+
+    A hash without a pair moves up as it is.
+    """
+    hashes: Sequence[bytes] = [hashlib.sha256(LEAF + row).digest() for row in rows]
+    while len(hashes) > 1:
+        pairs = [hashes[i : i + 2] for i in range(0, len(hashes), 2)]
+        hashes = [_paired(pair) for pair in pairs]
+    return (hashes[0] if hashes else hashlib.sha256().digest()).hex()
+
+
+def _paired(pair: Sequence[bytes]) -> bytes:
+    if len(pair) == 1:
+        return pair[0]
+    return hashlib.sha256(PAIR + pair[0] + pair[1]).digest()
+
+
+def plotly_version() -> str:
+    """The release of plotly that is installed: it stands in every report."""
+    return version("plotly")
