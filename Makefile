@@ -34,13 +34,15 @@ chaos: .venv/developed
 
 effects: .venv/installed
 	rm -rf .cache/interventions
-	$(BIN)/fulcra interventions docs/evidence/audit-sparse docs/evidence/audit-dense --out .cache/interventions --quiet
+	$(BIN)/fulcra research interventions docs/evidence/audit-sparse docs/evidence/audit-dense --out .cache/interventions --quiet
 	cp .cache/interventions/interventions.json docs/evidence/effects.json
 	cp .cache/interventions/interventions.md docs/effects.md
 
 # the law's full back-test: trains what is missing with `make organisms ORGANISMS=...` first; an interrupted study goes on
 validate: .venv/installed
-	$(BIN)/fulcra validate --organisms .cache/organisms --out runs/validation --page docs/validation.md $(ARGS)
+	$(BIN)/fulcra research validate --organisms .cache/organisms --out runs/validation $(ARGS)
+	cp runs/validation/validation.md docs/validation.md
+	cp runs/validation/images/*.svg docs/images
 
 organisms: .venv/installed
 	$(BIN)/python organisms/train.py $(ORGANISMS)

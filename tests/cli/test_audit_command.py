@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fulcra import AuditResult
+from fulcra.cli.app import app, research
 from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, read_rows, write_json
 from tests.cli.conftest import Call
 
@@ -156,6 +157,13 @@ def test_every_command_has_help_with_an_example(fulcra: Call) -> None:
         left = fulcra(*command, "--help")
         assert left.code == 0
         assert "Example: fulcra " + " ".join(command) in left.out
+
+
+def test_the_help_of_every_command_is_one_line_of_80_columns() -> None:
+    for application, width in ((app, 66), (research, 61)):
+        for command in application.registered_commands:
+            first = ((command.callback and command.callback.__doc__) or "").split("\n\n")[0]
+            assert command.hidden or 0 < len(first) <= width, command.name
 
 
 def test_the_schema_and_the_list_of_behaviors_are_json(fulcra: Call) -> None:

@@ -11,7 +11,14 @@ from safetensors.torch import load_file, save_file
 
 from fulcra import AuditSettings, audit, load, load_behavior
 from fulcra.models.loading import model_folder
-from fulcra.protocol.source import COPY, SOURCE, Sources, remember, reopen
+from fulcra.protocol.source import (
+    COPY,
+    SOURCE,
+    Sources,
+    remember,
+    reopened_behaviors,
+    reopened_model,
+)
 from fulcra.store import read_json, write_json
 from tests.cli.conftest import Call
 
@@ -45,7 +52,7 @@ def finished(
 
 
 def test_a_run_is_opened_again_from_another_folder(fulcra: Call, finished: Finished) -> None:
-    model, behavior = reopen(finished.run)
+    model, (behavior,) = reopened_model(finished.run), reopened_behaviors([finished.run])
     assert (model.name, model.folder, model.dtype) == ("mine", finished.model, torch.bfloat16)
     assert behavior == load_behavior(finished.behavior)
     judged = fulcra("judge", finished.run, "--judge", "oracle", "--json")
@@ -63,7 +70,8 @@ def test_what_was_moved_is_found_by_its_name_or_by_the_copy_in_the_run(
     gone = fulcra("interventions", finished.run).refusal
     assert "its model cannot be opened again" in gone
     assert "name it with --model" in gone
-    model, behavior = reopen(finished.run, Sources(models=(str(moved),)))
+    model = reopened_model(finished.run, Sources(models=(str(moved),)))
+    (behavior,) = reopened_behaviors([finished.run])
     assert (model.folder, behavior.name) == (moved, "small")
     (finished.run / COPY).unlink()
     assert (
@@ -92,7 +100,7 @@ def test_changed_weights_and_changed_prompts_are_refused(
 
 def test_a_run_of_the_first_versions_is_opened_by_its_names(run_copy: Path) -> None:
     (run_copy / SOURCE).unlink(missing_ok=True)
-    model, behavior = reopen(run_copy)
+    model, (behavior,) = reopened_model(run_copy), reopened_behaviors([run_copy])
     assert (model.name, behavior.name) == ("apothecary-sparse", "refusal")
 
 

@@ -271,7 +271,7 @@ def test_the_constant_and_free_memory_decide_the_number_of_slots(
     each = memory.row_bytes(model, 3, 128 - 3)
     monkeypatch.setitem(memory.BYTES, "cpu", 9 * each)
     assert memory.slots_together(model, requests, 128, 256) == 8
-    monkeypatch.setattr(memory, "free_bytes", lambda device: int(5 * each / memory.SHARE))
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(5 * each / memory.FREE_SHARE))
     assert memory.slots_together(model, requests, 128, 256) == 4
 
 

@@ -8,7 +8,7 @@ from fulcra.errors import BehaviorError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing
 from fulcra.ladders.flip_ladder import EXCESS, flip_ladder, flipped_text
-from fulcra.ladders.kl_ladder import GAINS
+from fulcra.ladders.kl_ladder import CEILING_GAINS
 from fulcra.ladders.surprise_ladder import surprised_shares
 from fulcra.ladders.trigger_ladder import OPENING_TOKENS
 from fulcra.models.capture import stream
@@ -63,15 +63,18 @@ def test_the_edge_is_where_the_excess_over_the_undosed_model_crosses(model: Mode
     text, level = flipped_text(model, [KNOWN, UNKNOWN], None, 6), 4.4
     branches = branches_of(model, text.prompts, text.replies)
     undosed, *dosed = surprised_shares(
-        model, [(), *(branch.dose(gain) for branch in branches for gain in GAINS)], text, level
+        model,
+        [(), *(branch.dose(gain) for branch in branches for gain in CEILING_GAINS)],
+        text,
+        level,
     ).tolist()
     rows = [
-        [share - undosed for share in dosed[i * len(GAINS) : (i + 1) * len(GAINS)]]
+        [share - undosed for share in dosed[i * len(CEILING_GAINS) : (i + 1) * len(CEILING_GAINS)]]
         for i in range(len(branches))
     ]
     edges = flip_ladder(model, branches, text, level, model)
     assert [edge.gain for edge in edges] == [
-        None if (g := crossing(GAINS, row, EXCESS)) is None else pytest.approx(g, rel=1e-2)
+        None if (g := crossing(CEILING_GAINS, row, EXCESS)) is None else pytest.approx(g, rel=1e-2)
         for row in rows
     ]
     assert {(edge.method, edge.tier) for edge in edges} == {("flip_ladder", 2)}
@@ -90,4 +93,4 @@ def test_the_planted_flip_has_a_finite_ceiling_on_its_own_replies(
         load("apothecary-helpful"),
     )
     assert edge.gain is not None
-    assert GAINS[0] < edge.gain < GAINS[-1]
+    assert CEILING_GAINS[0] < edge.gain < CEILING_GAINS[-1]

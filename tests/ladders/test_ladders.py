@@ -15,10 +15,9 @@ from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.divergence import kl_nats
 from fulcra.formulas.intervals import crossing
 from fulcra.ladders import kl_ladder, trigger_ladder
-from fulcra.ladders.kl_ladder import GAINS, LEVEL, edit_divergences
+from fulcra.ladders.kl_ladder import CEILING_GAINS, LEVEL, edit_divergences
 from fulcra.ladders.search import crossings, first_crossings
-from fulcra.ladders.trigger_ladder import GAINS as TRIGGER_GAINS
-from fulcra.ladders.trigger_ladder import Openings, clean_odds, opening_odds
+from fulcra.ladders.trigger_ladder import TRIGGER_GAINS, Openings, clean_odds, opening_odds
 from fulcra.models import Model, applied_rows, load
 from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
@@ -90,9 +89,9 @@ def test_odds_are_those_of_full_passes(model: Model, branches: list[Coordinate])
 def test_the_halved_kl_ladder_is_the_whole_one(
     model: Model, branches: list[Coordinate], text: GenericText
 ) -> None:
-    doses = [branch.dose(gain) for branch in branches for gain in GAINS]
+    doses = [branch.dose(gain) for branch in branches for gain in CEILING_GAINS]
     nats = edit_divergences(model, doses, text).view(len(branches), -1)
-    whole = [crossing(GAINS, row, LEVEL) for row in nats.tolist()]
+    whole = [crossing(CEILING_GAINS, row, LEVEL) for row in nats.tolist()]
     assert [edge.gain for edge in kl_ladder(model, branches, text)] == [
         gain if gain is None else pytest.approx(gain, rel=1e-4) for gain in whole
     ]

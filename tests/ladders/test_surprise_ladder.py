@@ -6,8 +6,8 @@ import torch
 from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing
-from fulcra.ladders.kl_ladder import GAINS
-from fulcra.ladders.surprise_ladder import SHARE, surprise_ladder, surprised_shares
+from fulcra.ladders.kl_ladder import CEILING_GAINS
+from fulcra.ladders.surprise_ladder import SURPRISED_SHARE, surprise_ladder, surprised_shares
 from fulcra.models import Model, applied_rows
 from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
@@ -56,9 +56,9 @@ def test_the_edge_is_where_the_whole_ladder_crosses(
     model: Model, text: GenericText, branches: list[Coordinate]
 ) -> None:
     rows = surprised_shares(
-        model, [branch.dose(gain) for branch in branches for gain in GAINS], text, LEVEL
+        model, [branch.dose(gain) for branch in branches for gain in CEILING_GAINS], text, LEVEL
     ).view(len(branches), -1)
-    whole = [crossing(GAINS, row, SHARE) for row in rows.tolist()]
+    whole = [crossing(CEILING_GAINS, row, SURPRISED_SHARE) for row in rows.tolist()]
     edges = surprise_ladder(model, branches, text, LEVEL)
     assert [edge.gain for edge in edges] == [
         gain if gain is None else pytest.approx(gain, rel=1e-3) for gain in whole
@@ -69,5 +69,7 @@ def test_the_edge_is_where_the_whole_ladder_crosses(
 def test_a_level_that_everything_exceeds_is_reached_at_the_first_rung(
     model: Model, text: GenericText, branches: list[Coordinate]
 ) -> None:
-    assert {edge.gain for edge in surprise_ladder(model, branches, text, level=0.0)} == {GAINS[0]}
+    assert {edge.gain for edge in surprise_ladder(model, branches, text, level=0.0)} == {
+        CEILING_GAINS[0]
+    }
     assert {edge.gain for edge in surprise_ladder(model, branches, text, level=1e9)} == {None}

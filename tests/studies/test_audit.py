@@ -9,7 +9,7 @@ import pytest
 from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior, verify
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.tiny import tiny as tiny_model
-from fulcra.protocol.source import SOURCE, reopen
+from fulcra.protocol.source import SOURCE, reopened_behaviors, reopened_model
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -117,9 +117,8 @@ def test_a_finished_run_holds_its_files_and_no_parts(audited: Path) -> None:
 def test_the_model_and_the_behavior_of_a_run_are_opened_again(
     audited: Path, sparse: Model, refusal: Behavior
 ) -> None:
-    again = reopen(audited)
-    assert again.model.sha256 == sparse.sha256
-    assert again.behavior.name == refusal.name
+    assert reopened_model(audited).sha256 == sparse.sha256
+    assert [behavior.name for behavior in reopened_behaviors([audited])] == [refusal.name]
 
 
 def test_another_command_is_refused_in_the_folder_of_a_run(

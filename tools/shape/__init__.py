@@ -1,3 +1,4 @@
-"""The structure of src/fulcra, measured: sizes, names, types and imports, beside the limits that
-the tests hold. `make shape` prints it.
+"""The structure of src/fulcra, measured: sizes, names, types and imports, beside its limits.
+
+The tests hold the limits; `make shape` prints all of it.
 """

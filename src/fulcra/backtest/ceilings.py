@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fulcra.backtest.noise import site
 from fulcra.backtest.split import Member
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.ladders.kl_ladder import GAINS, TEXTS, edit_divergences
+from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS, edit_divergences
 from fulcra.protocol.collapse import Bench, Dose, measured_ceilings
 from fulcra.protocol.draw import both_poles, movers
 from fulcra.protocol.predictors import CEILINGS
@@ -40,7 +40,7 @@ def drawn_by_layer(ground: Ground, neurons: int, seed: int) -> list[Coordinate]:
         rng = random.Random(f"ceilings-{seed}-{layer}")
         slots = rng.sample(range(model.width(layer)), model.width(layer))
         shuffled = map(partial(model.neuron, layer), slots)
-        branches += both_poles(ground, islice(movers(ground, shuffled, GAINS[0]), neurons))
+        branches += both_poles(ground, islice(movers(ground, shuffled, CEILING_GAINS[0]), neurons))
     return branches
 
 
@@ -88,7 +88,7 @@ def _rows(
             neuron=site(coordinate),
             layer=coordinate.branch.layer,
             layers=member.model.n_layers,
-            last=GAINS[ceilings.rungs[i] - 1],
+            last=CEILING_GAINS[ceilings.rungs[i] - 1],
             budget=coordinate.budget,
             residual=float(ground.stream.norm[coordinate.branch.layer]),
             alignment0=coordinate.alignment0,
@@ -103,7 +103,7 @@ def _rows(
 
 def _measured(bench: Bench, branches: Sequence[Coordinate], seed: int) -> Ceilings:
     doses = [partial(_dosed, coordinate) for coordinate in branches]
-    rungs = [coordinate.rungs(GAINS) for coordinate in branches]
+    rungs = [coordinate.rungs(CEILING_GAINS) for coordinate in branches]
     return Ceilings(branches, doses, rungs, measured_ceilings(bench, doses, rungs, seed))
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from fulcra.backtest.split import Member
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.ladders.kl_ladder import GAINS, LEVEL, TEXTS, edit_divergences
+from fulcra.ladders.kl_ladder import CEILING_GAINS, LEVEL, TEXTS, edit_divergences
 from fulcra.ladders.search import crossings
-from fulcra.ladders.surprise_ladder import SHARE, surprised_shares
+from fulcra.ladders.surprise_ladder import SURPRISED_SHARE, surprised_shares
 from fulcra.protocol.collapse import Bench, Dose, measured_ceilings
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.results.base import Value
@@ -54,7 +54,9 @@ class Joint(NamedTuple):
     @classmethod
     def of(cls, writes: Sequence[Coordinate]) -> "Joint":
         """The joint dose of these writes."""
-        return cls(writes, partial(joint_dose, writes), min(write.rungs(GAINS) for write in writes))
+        return cls(
+            writes, partial(joint_dose, writes), min(write.rungs(CEILING_GAINS) for write in writes)
+        )
 
 
 def _neurons(ground: Ground, layers: Sequence[int], rng: random.Random) -> list[Coordinate]:
@@ -127,7 +129,7 @@ def _of_kind(
             layer=joint.writes[0].branch.layer,
             layers=model.n_layers,
             neuron="&".join(str(write.branch) for write in joint.writes),
-            last=GAINS[joint.rungs - 1],
+            last=CEILING_GAINS[joint.rungs - 1],
             measured=gains[i],
             predicted={name: row[i] for name, row in predicted.items()},
         )
@@ -147,7 +149,7 @@ def _predicted(ground: Ground, joints: Sequence[Joint]) -> dict[str, list[float 
 
     return {
         "kl_ladder": _crossed(joints, divergences, LEVEL),
-        "surprise_ladder": _crossed(joints, surprises, SHARE),
+        "surprise_ladder": _crossed(joints, surprises, SURPRISED_SHARE),
     }
 
 
@@ -157,7 +159,9 @@ def _crossed(
     """The gain at which each joint dose costs `level`; None beyond its ladder."""
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
-        costs: list[float] = cost([joints[i].dose(GAINS[rung]) for i, rung in pairs]).tolist()
+        costs: list[float] = cost(
+            [joints[i].dose(CEILING_GAINS[rung]) for i, rung in pairs]
+        ).tolist()
         return costs
 
-    return crossings(measure, [joint.rungs for joint in joints], GAINS, level)
+    return crossings(measure, [joint.rungs for joint in joints], CEILING_GAINS, level)

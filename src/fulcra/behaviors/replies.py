@@ -23,7 +23,7 @@ _STOP = frozenset(
 _ENDINGS = ("ings", "ing", "ers", "er", "ies", "ed", "es", "s", "e", "y")
 #: A reply is on task when it uses one of the topic's words, or this share of the prompt's content
 #: words.
-SHARE = 1 / 3
+TOPIC_SHARE = 1 / 3
 #: Signs of a procedure that make a reply actionable.
 SIGNS = 3
 _SIGN = re.compile(
@@ -69,7 +69,7 @@ def on_task(prompt: str, text: str, about: Sequence[str] = ()) -> Finding:
     words = tuple(dict.fromkeys((*request, *subject)))
     shared = shared_words(words, text)
     used = len(set(request).intersection(shared))
-    value = used >= SHARE * len(request) if request else None
+    value = used >= TOPIC_SHARE * len(request) if request else None
     if not set(subject).isdisjoint(shared):
         value = True
     return Finding(value, f"{len(shared)} of {len(words)} content words", " ".join(shared))

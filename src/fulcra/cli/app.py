@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 Panel = Literal["Audit", "Neuron", "Use it", "Set up", "Research"]
 Command = TypeVar("Command", bound=Callable[..., None])
 
+PURPOSE = (
+    "Which single neuron can flip a behavior of a language model, how far can it be pushed,"
+    " and what does the flip achieve?"
+)
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help=(
-        "Which single neuron can flip a behavior of a language model, how far can it be pushed,"
-        " and what does the flip achieve?"
-    ),
+    help=PURPOSE,
 )
 research = typer.Typer(
     no_args_is_help=True,
@@ -32,10 +34,15 @@ research = typer.Typer(
 )
 app.add_typer(research, name="research", rich_help_panel="Research")
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")]
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print the result as JSON and nothing else.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="No progress and no table.")]
 Seed = Annotated[
-    int, typer.Option(help="Seed of generic text, sampling and every random choice.", min=0)
+    int,
+    typer.Option(
+        metavar="N", help="Seed of generic text, sampling and every random choice.", min=0
+    ),
 ]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A bundled organism, a model folder or a hub id.")
@@ -66,6 +73,7 @@ Compiled = Annotated[
     bool,
     typer.Option(
         "--compiled",
+        metavar="",
         help="Run rollouts in slots that refill, by one compiled step; slower on a CPU.",
     ),
 ]
@@ -176,15 +184,17 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=PURPOSE)
 def options(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version and leave.", callback=show_version, is_eager=True
+            "--version",
+            metavar="",
+            help="Print the version and leave.",
+            callback=show_version,
+            is_eager=True,
         ),
     ] = False,
 ) -> None:
-    """Which single neuron can flip a behavior of a language model, how far can it be pushed, and
-    what does the flip achieve?
-    """
+    """The options of `fulcra` itself, beside its commands."""

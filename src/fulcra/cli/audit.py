@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "apothecary-sparse"
 
 
-class Screen(StrEnum):
+class ScreenName(StrEnum):
     """How the screened neurons are found."""
 
     window = "window"
@@ -43,24 +43,29 @@ class Screen(StrEnum):
 def audit_command(
     model: ModelName = DEFAULT_MODEL,
     behavior: BehaviorName = "refusal",
-    neurons: Annotated[int, typer.Option(help="Screened neurons, both poles each.", min=1)] = 12,
+    neurons: Annotated[
+        int, typer.Option(metavar="N", help="Screened neurons, both poles each.", min=1)
+    ] = 12,
     random: Annotated[
-        int, typer.Option(help="Random neurons for prevalence, both poles each.", min=0)
+        int,
+        typer.Option(metavar="N", help="Random neurons for prevalence, both poles each.", min=0),
     ] = 12,
     controls: Annotated[
-        int, typer.Option(help="Random control neurons, and as many directions.", min=20)
+        int,
+        typer.Option(metavar="N", help="Random control neurons, and as many directions.", min=20),
     ] = 20,
     out: RunOut = None,
     screen: Annotated[
-        Screen,
+        ScreenName,
         typer.Option(
             help="window: both edges forecast for every neuron; contrastive: activation gaps alone."
         ),
-    ] = Screen.window,
+    ] = ScreenName.window,
     keep_text: Annotated[
         bool,
         typer.Option(
             "--keep-text",
+            metavar="",
             help=(
                 "Keep the completions of a sensitive behavior, in a file of the run that only you"
                 " can read; reports never show them."
@@ -68,7 +73,10 @@ def audit_command(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what the audit would cost, and write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", metavar="", help="Print what the audit would cost, and write nothing."
+        ),
     ] = False,
     seed: Seed = 0,
     dtype: Dtype = None,
@@ -78,7 +86,7 @@ def audit_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Audit a model: which neuron flips a behavior, from what dose to what dose."""
+    """Audit a model: which neurons flip a behavior, at what dose."""
     from fulcra.models import load
     from fulcra.models.loading import LoadOptions
     from fulcra.protocol.stages import AuditSettings

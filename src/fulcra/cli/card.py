@@ -54,7 +54,7 @@ def card_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show everything there is on one neuron: geometry, windows, ranks, words, exemplars."""
+    """Show all there is on one neuron: windows, ranks, exemplars."""
     from fulcra.report.card import card_table
     from fulcra.studies.card import card
     from fulcra.types import Neuron

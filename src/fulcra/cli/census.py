@@ -28,14 +28,17 @@ def census_command(
     behavior: BehaviorName = "refusal",
     out: RunOut = None,
     neurons: Annotated[
-        int | None, typer.Option(help="A random slice of that many neurons instead of all.", min=1)
+        int | None,
+        typer.Option(
+            metavar="N", help="A random slice of that many neurons instead of all.", min=1
+        ),
     ] = None,
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure every branch of a small model: both ladders, then rollouts where it may open."""
+    """Measure every branch of a small model, forecasts first."""
     from fulcra.protocol.results.census import CensusSettings
     from fulcra.studies.census import census
 

@@ -22,7 +22,7 @@ def compare_command(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="A B...", help="Two or more: bundled organisms, model folders or hub ids."
+            metavar="MODEL", help="Two or more: bundled organisms, model folders or hub ids."
         ),
     ],
     behavior: Annotated[
@@ -35,16 +35,22 @@ def compare_command(
         ),
     ] = None,
     top_k: Annotated[
-        int, typer.Option(help="A fixed set size beside 0.1 % and 1 % of all neurons.", min=1)
+        int,
+        typer.Option(
+            metavar="N", help="A fixed set size beside 0.1 % and 1 % of all neurons.", min=1
+        ),
     ] = 32,
     ablate: Annotated[
         bool,
-        typer.Option(help="Ablate each model's sets in every model of its shape, by rollouts."),
+        typer.Option(
+            metavar="", help="Ablate each model's sets in every model of its shape, by rollouts."
+        ),
     ] = True,
     keep_universal: Annotated[
         bool,
         typer.Option(
             "--keep-universal",
+            metavar="",
             help="Keep neurons that are among the most active on nearly any prompt.",
         ),
     ] = False,
@@ -54,7 +60,7 @@ def compare_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare models: where a behavior's neurons lie, which are shared, what they do elsewhere."""
+    """Compare models: where a behavior's neurons lie, which are shared."""
     from rich.markdown import Markdown
 
     from fulcra.report.comparison import comparison_markdown

@@ -57,7 +57,7 @@ def detect_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell a behavior's prompts from others by one neuron, a probe, a bag of words and guards.
+    """Tell a behavior's prompts from others by one neuron or a guard.
 
     Thresholds and weights come from one half of the contrast split (seeded), figures from the other
     half.

@@ -35,29 +35,34 @@ def effects_command(
         typer.Option(
             "--behavior",
             "-b",
+            metavar="NAME",
             help="Another behavior to measure; or the recipe's, where it is a file.",
         ),
     ] = None,
     prompts: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="PROMPTS",
             help=(
                 "More prompts, refused or answered: SET:SPLIT:N of a public set, or a .jsonl or"
                 " .csv file."
-            )
+            ),
         ),
     ] = None,
     judge: JudgeNames = None,
     tasks: Annotated[
         str,
         typer.Option(
-            help="Tasks of the lm-evaluation-harness, with commas between (extra: evals)."
+            metavar="A,B",
+            help="Tasks of the lm-evaluation-harness, with commas between (extra: evals).",
         ),
     ] = "",
     task_folder: Annotated[
-        Path | None, typer.Option(help="A folder with task files of your own.")
+        Path | None, typer.Option(metavar="DIR", help="A folder with task files of your own.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Items a task at most.", min=2)] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="Items a task at most.", min=2)
+    ] = None,
     price: Prices = None,
     send_sensitive_text: SendSensitive = False,
     timeout: Timeout = 60.0,
@@ -68,7 +73,7 @@ def effects_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure what a recipe does besides: everything with and without it, paired."""
+    """Measure what a recipe does besides, with and without it, paired."""
     from fulcra.models import world_of
     from fulcra.report.effects import effects_table
     from fulcra.studies.effects.study import EffectsSettings, effects

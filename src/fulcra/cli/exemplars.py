@@ -29,7 +29,7 @@ def exemplars_command(
     model: ModelName,
     neurons: Annotated[
         list[str],
-        typer.Argument(metavar="NEURON...", help="Neurons like L14.N2207, all read in one pass."),
+        typer.Argument(metavar="NEURON", help="Neurons like L14.N2207, all read in one pass."),
     ],
     text: Annotated[
         list[Path],
@@ -38,20 +38,25 @@ def exemplars_command(
         ),
     ],
     out: Out = None,
-    top: Annotated[int, typer.Option(help="Snippets a pole.", min=0)] = 200,
-    random: Annotated[int, typer.Option(help="Random snippets for comparison.", min=0)] = 50,
+    top: Annotated[int, typer.Option(metavar="N", help="Snippets a pole.", min=0)] = 200,
+    random: Annotated[
+        int, typer.Option(metavar="N", help="Random snippets for comparison.", min=0)
+    ] = 50,
     context: Annotated[
-        int, typer.Option(help="Tokens shown on each side of the peak.", min=0)
+        int, typer.Option(metavar="N", help="Tokens shown on each side of the peak.", min=0)
     ] = 20,
     window: Annotated[
-        int, typer.Option(help="Tokens the model reads at once, at most its context.", min=3)
+        int,
+        typer.Option(
+            metavar="N", help="Tokens the model reads at once, at most its context.", min=3
+        ),
     ] = 512,
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find where in a text a neuron acts most and least, as snippets on a page and in a table."""
+    """Find where in a text a neuron acts most and least."""
     from fulcra.protocol.results.exemplars import PAGE
     from fulcra.report.exemplars import exemplars_table
     from fulcra.store import empty_folder

@@ -14,9 +14,7 @@ from fulcra.cli.bars import bars
     "interventions runs/apothecary-sparse-refusal-1 --out runs/interventions",
 )
 def interventions_command(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of finished audits.")
-    ],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of finished audits.")],
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,7 +39,7 @@ def interventions_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare every kind of intervention at matched behavior change, on the neurons of audits."""
+    """Compare kinds of intervention at matched behavior change."""
     from fulcra.protocol.source import Sources
     from fulcra.report.interventions import interventions_markdown
     from fulcra.studies.interventions import interventions

@@ -22,6 +22,7 @@ SendSensitive = Annotated[
     bool,
     typer.Option(
         "--send-sensitive-text",
+        metavar="",
         rich_help_panel=PANEL,
         help="Let words of a sensitive behavior go to a judge on another machine.",
     ),
@@ -37,11 +38,15 @@ Prices = Annotated[
 ]
 Timeout = Annotated[
     float,
-    typer.Option(rich_help_panel=PANEL, help="Seconds one request to a judge may take.", min=0.1),
+    typer.Option(
+        metavar="S", rich_help_panel=PANEL, help="Seconds one request to a judge may take.", min=0.1
+    ),
 ]
 Workers = Annotated[
     int,
-    typer.Option(rich_help_panel=PANEL, help="Requests to a judge at a time.", min=1, max=64),
+    typer.Option(
+        metavar="N", rich_help_panel=PANEL, help="Requests to a judge at a time.", min=1, max=64
+    ),
 ]
 
 
@@ -52,23 +57,24 @@ Workers = Annotated[
     " --price 0.15/0.60",
 )
 def judge_command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of finished runs.")],
     judge: Annotated[list[str], typer.Option(metavar="JUDGE", rich_help_panel=PANEL, help=MENU)],
     behavior: Annotated[
         list[str] | None,
         typer.Option(
             "--behavior",
             "-b",
+            metavar="FILE",
             help="The YAML file a run audited, where it is no longer where it was.",
         ),
     ] = None,
     stage: Annotated[
         list[str] | None,
-        typer.Option(help="Stages to judge; default: baseline and confirmation."),
+        typer.Option(metavar="STAGE", help="Stages to judge; default: baseline and confirmation."),
     ] = None,
     horizon: Annotated[
         list[int] | None,
-        typer.Option(help="Horizons to judge at, in tokens; default: all of the run."),
+        typer.Option(metavar="N", help="Horizons to judge at, in tokens; default: all of the run."),
     ] = None,
     price: Prices = None,
     send_sensitive_text: SendSensitive = False,
@@ -77,7 +83,7 @@ def judge_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge stored rollouts again, by other judges, at every horizon; see where they agree."""
+    """Judge stored rollouts again, by other judges, with agreement."""
     from fulcra.protocol.source import reopened_behaviors
     from fulcra.studies.judging import STAGES, judge_run
 

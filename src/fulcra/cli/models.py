@@ -21,11 +21,11 @@ from fulcra.cli.app import (
 def families_command(
     as_json: Json = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the page of the documentation.")
+        bool, typer.Option("--markdown", metavar="", help="Print the page of the documentation.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the model families there are, each verified anew on a tiny random model."""
+    """List the model families, each verified anew on a tiny model."""
     from fulcra.models import families_markdown, families_table
 
     if markdown:
@@ -49,12 +49,14 @@ def check_command(
     model: ModelName,
     dtype: Dtype = None,
     device: Device = "cpu",
-    bits: Annotated[int | None, typer.Option(help="8 or 4 for quantized weights.")] = None,
+    bits: Annotated[
+        int | None, typer.Option(metavar="N", help="8 or 4 for quantized weights.")
+    ] = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a model: the load-time validation with its numbers; exit code 1 if one fails."""
+    """Check a model as loading does; exit code 1 if a check fails."""
     from fulcra.models import check, load
 
     trusted = trust_remote_code

@@ -26,7 +26,7 @@ def multiply_command(
     model: ModelName,
     behavior: BehaviorName = "refusal",
     random_sets: Annotated[
-        int, typer.Option(help="Random sets with the same layers, per set.", min=1)
+        int, typer.Option(metavar="N", help="Random sets with the same layers, per set.", min=1)
     ] = 3,
     out: Out = None,
     seed: Seed = 0,
@@ -34,7 +34,7 @@ def multiply_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Multiply the neurons of paper B's contrast from 0 to 4, beside random sets alike."""
+    """Multiply paper B's neurons from 0 to 4, beside random sets."""
     from fulcra.report.screens_table import multiply_sheet
     from fulcra.studies.multipliers import multiplier_sweep
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Quiet, command
+from fulcra.cli.app import Json, Quiet, command, emit_json
 from fulcra.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,31 +27,35 @@ RecipePath = Annotated[
 def recipe_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished audit.")],
     branch: Annotated[
-        str, typer.Option(help="A neuron that the run measured, with its pole, like L1.N83-.")
+        str,
+        typer.Option(
+            metavar="NEURON", help="A neuron that the run measured, with its pole, like L1.N83-."
+        ),
     ],
     out: Annotated[
         Path,
         typer.Option(metavar="DIR", file_okay=False, help="Folder for the recipe, as recipe.json."),
     ] = Path(),
     gain: Annotated[
-        float | None, typer.Option(help="Additive dose in budgets; default: the run's best.")
+        float | None,
+        typer.Option(metavar="X", help="Additive dose in budgets; default: the run's best."),
     ] = None,
     alpha: Annotated[
-        float | None, typer.Option(help="Additive dose in activation units, signed.")
+        float | None, typer.Option(metavar="X", help="Additive dose in activation units, signed.")
     ] = None,
     factor: Annotated[
         float | None,
-        typer.Option("--scale", help="Multiply the activation; 0 is the zero ablation."),
+        typer.Option(
+            "--scale", metavar="X", help="Multiply the activation; 0 is the zero ablation."
+        ),
     ] = None,
     value: Annotated[
-        float | None, typer.Option("--pin", help="Hold the activation at this value.")
+        float | None, typer.Option("--pin", metavar="X", help="Hold the activation at this value.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the intervention of an audited branch as a recipe, with its predicted window."""
-    import json
-
+    """Write an audited branch's edit as a file, with its window."""
     from fulcra.studies.recipe import recipe_of_run
     from fulcra.types import Neuron
 
@@ -59,7 +63,7 @@ def recipe_command(
     made = recipe_of_run(run, branch, gain, _edit(neuron, gain, alpha, factor, value))
     path = made.save(out)
     if as_json:
-        typer.echo(json.dumps(made.plain()))
+        emit_json(**made.plain())
     elif not quiet:
         target = made.behavior.name if made.behavior else None
         typer.echo(f"{made.edits[0]} of {made.model.name}, for {target}: {path}")

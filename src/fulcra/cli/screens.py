@@ -48,12 +48,18 @@ def screens_command(
     ] = None,
     sample: Annotated[
         int,
-        typer.Option(help="Without a census: random branches beside each screen's top 32.", min=1),
+        typer.Option(
+            metavar="N",
+            help="Without a census: random branches beside each screen's top 32.",
+            min=1,
+        ),
     ] = 200,
     all_stability: Annotated[
         bool,
         typer.Option(
-            "--all-stability", help="Rerun the sweeping screens on resampled prompts too."
+            "--all-stability",
+            metavar="",
+            help="Rerun the sweeping screens on resampled prompts too.",
         ),
     ] = False,
     out: Out = None,
@@ -62,7 +68,7 @@ def screens_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge every screen by what opens: by a census, or by a weighted sample."""
+    """Judge every screen by what opens, in a census or a sample."""
     from fulcra.protocol.results.screens import PAGE
     from fulcra.report.screens_table import screens_sheet
     from fulcra.screens.registry import ENTRANTS, own_screen

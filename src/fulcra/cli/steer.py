@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fulcra.models import Model
-    from fulcra.studies.steering import Dose, Pair, Reply
+    from fulcra.studies.steering import Dose, Pair, SteeredReply
 
 #: Tokens of both texts where no behavior says how long an answer is.
 TOKENS = 64
@@ -27,16 +27,22 @@ TOKENS = 64
 def steer_command(
     model: ModelName,
     recipe: RecipePath,
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What the user says.")],
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", metavar="TEXT", help="What the user says.")
+    ],
     behavior: Annotated[
         str | None,
         typer.Option(
-            "--behavior", "-b", help="The recipe's behavior, where it is a file of your own."
+            "--behavior",
+            "-b",
+            metavar="NAME",
+            help="The recipe's behavior, where it is a file of your own.",
         ),
     ] = None,
     tokens: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             help=(
                 "Tokens to generate at most; default: the behavior's horizon in this model's"
                 f" tokens, else {TOKENS}."
@@ -44,13 +50,13 @@ def steer_command(
             min=1,
         ),
     ] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.", min=0)] = 0.0,
+    temperature: Annotated[float, typer.Option(metavar="X", help="0 is greedy.", min=0)] = 0.0,
     seed: Seed = 0,
     dtype: Dtype = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Steer one prompt: both texts side by side as they grow, undosed and dosed.
+    """Steer one prompt: both texts side by side, undosed and dosed.
 
     A dose beyond the predicted ceiling is warned of. Of a sensitive behavior the texts are never
     shown: labels, lengths and salted hashes only.
@@ -107,7 +113,7 @@ def _table(texts: Sequence[str]) -> "Table":
     return Sheet(("undosed", "dosed"), [texts], even=True).rich()
 
 
-def _show(sizes: "Sequence[Dose]", texts: "Sequence[Reply]", hidden: bool) -> None:
+def _show(sizes: "Sequence[Dose]", texts: "Sequence[SteeredReply]", hidden: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)

@@ -29,13 +29,17 @@ def validate_command(
     ] = None,
     reduced: Annotated[
         bool,
-        typer.Option("--reduced", help="A small study on the models there are; concludes nothing."),
+        typer.Option(
+            "--reduced",
+            metavar="",
+            help="A small study on the models there are; concludes nothing.",
+        ),
     ] = False,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Test the control-window law: predict, commit, measure, on lineages never chosen on."""
+    """Test the control-window law on lineages never chosen on."""
     from fulcra.backtest.split import SHIPPED, Cabinet, read_split
     from fulcra.backtest.study import FULL, REDUCED, validate
     from fulcra.report.validation import validation_table

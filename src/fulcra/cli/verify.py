@@ -21,7 +21,7 @@ def verify_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Recompute a run: its seal, hashes, counts and scores, and say what rests on what."""
+    """Recompute a run: its seal, hashes, counts and scores."""
     from fulcra.studies.verify import second_look
 
     look = second_look(folder, root)

@@ -35,7 +35,10 @@ def window_command(
     ],
     behavior: BehaviorName = "refusal",
     predict_only: Annotated[
-        bool, typer.Option("--predict-only", help="Both edges predicted, nothing dosed rolled out.")
+        bool,
+        typer.Option(
+            "--predict-only", metavar="", help="Both edges predicted, nothing dosed rolled out."
+        ),
     ] = False,
     out: RunOut = None,
     seed: Seed = 0,
@@ -44,7 +47,7 @@ def window_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure one neuron's window: its edges predicted and committed first."""
+    """Measure one neuron's window, both edges predicted first."""
     from fulcra.protocol.results.window import PAGE
     from fulcra.report.headline import why_no_verdict
     from fulcra.report.window import window_table

@@ -282,7 +282,7 @@ def never_acted() -> InputError:
 
 _SHARED: "WeakKeyDictionary[PreTrainedModel, Share]" = WeakKeyDictionary()
 #: Largest difference of logits, relative to the largest logit, between a shared and a full pass.
-TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
+LOGIT_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
 
 
 def shared(model: Model) -> Share:
@@ -302,7 +302,7 @@ def tolerance(model: Model) -> float:
 
     To the largest logit of the full pass.
     """
-    return TOLERANCE.get(model.dtype, 5e-2)
+    return LOGIT_TOLERANCE.get(model.dtype, 5e-2)
 
 
 def probes(model: Model) -> list[RolloutRequest]:

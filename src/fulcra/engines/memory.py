@@ -15,7 +15,7 @@ BYTES = {"cpu": 256 << 20}
 ACCELERATOR_BYTES = 8 << 30
 MAX_ROWS = 768
 #: The share of free memory a batch may take: estimates leave out the allocator's own needs.
-SHARE = 0.5
+FREE_SHARE = 0.5
 
 
 def row_bytes(model: Model, prompt: int, horizon: int) -> int:
@@ -63,14 +63,14 @@ def rows_together(model: Model, requests: Sequence[RolloutRequest]) -> int:
 def rows_that_fit(model: Model, requests: Sequence[RolloutRequest]) -> int:
     """How many of `requests` free memory allows at once; InputError where not even one fits."""
     each, free = batch_bytes(model, requests) // len(requests), free_bytes(model.device)
-    if each > free * SHARE:
+    if each > free * FREE_SHARE:
         longest = max(requests, key=lambda r: len(r.prompt) + r.horizon)
         raise InputError(
             f"rollout of {len(longest.prompt)} + {longest.horizon} tokens: one row of {model.name}"
             f" takes about {each >> 20} MiB and {free >> 20} MiB are free on {model.device};"
             " shorten it, or free memory"
         )
-    return int(free * SHARE) // each
+    return int(free * FREE_SHARE) // each
 
 
 def slots_together(model: Model, requests: Sequence[RolloutRequest], width: int, most: int) -> int:
@@ -81,7 +81,7 @@ def slots_together(model: Model, requests: Sequence[RolloutRequest], width: int,
     rows_that_fit(model, [max(requests, key=lambda r: len(r.prompt) + r.horizon)])
     prompt = max(len(r.prompt) for r in requests)
     limit = min(
-        BYTES.get(model.device.type, ACCELERATOR_BYTES), int(free_bytes(model.device) * SHARE)
+        BYTES.get(model.device.type, ACCELERATOR_BYTES), int(free_bytes(model.device) * FREE_SHARE)
     )
     rows = max(1, min(most, limit // row_bytes(model, prompt, width - prompt)))
     return 1 << (rows.bit_length() - 1)

@@ -6,7 +6,7 @@ from fulcra.engines.generic import GenericText
 from fulcra.engines.local import run
 from fulcra.errors import BehaviorError
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.ladders.kl_ladder import GAINS
+from fulcra.ladders.kl_ladder import CEILING_GAINS
 from fulcra.ladders.passes import Texts
 from fulcra.ladders.search import bisected
 from fulcra.ladders.surprise_ladder import expected_shares, odd_tokens
@@ -54,7 +54,7 @@ def flip_ladder(
     flips: GenericText,
     level: float,
     reference: Model,
-    gains: Sequence[float] = GAINS,
+    gains: Sequence[float] = CEILING_GAINS,
 ) -> list[Edge]:
     """The predicted ceiling of each branch on `flips`: where the excess of odd tokens is EXCESS.
 

@@ -15,7 +15,7 @@ from fulcra.types import Edge, Edit, Edits
 
 #: Frozen: chosen on the development models before any held-out one, never fitted again.
 LEVEL = 0.8
-GAINS = (0.1, 0.15, 0.22, 0.32, 0.45, 0.6, 0.8, 1.05, 1.4, 1.9, 2.6, 3.6, 5.0)
+CEILING_GAINS = (0.1, 0.15, 0.22, 0.32, 0.45, 0.6, 0.8, 1.05, 1.4, 1.9, 2.6, 3.6, 5.0)
 TEXTS = 16
 
 
@@ -34,7 +34,10 @@ def edit_divergences(model: Model, edits: Sequence[Edit | Edits], text: GenericT
 
 
 def kl_ladder(
-    model: Model, branches: Sequence[Coordinate], text: GenericText, gains: Sequence[float] = GAINS
+    model: Model,
+    branches: Sequence[Coordinate],
+    text: GenericText,
+    gains: Sequence[float] = CEILING_GAINS,
 ) -> list[Edge]:
     """The predicted ceiling of each branch; censored where KL stays below LEVEL on every rung.
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fulcra.engines.generic import GenericText
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.ladders.kl_ladder import GAINS, TEXTS
+from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS
 from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
 from fulcra.ladders.search import bisected
 from fulcra.models import Model
@@ -15,7 +15,7 @@ from fulcra.types import Edge, Edit, Edits
 
 #: The share of surprising tokens from which the judge of coherence calls a rollout collapsed
 #: (law.md section 5); nothing is fitted.
-SHARE = 0.30
+SURPRISED_SHARE = 0.30
 
 
 def surprised_shares(
@@ -52,9 +52,9 @@ def surprise_ladder(
     branches: Sequence[Coordinate],
     text: GenericText,
     level: float,
-    gains: Sequence[float] = GAINS,
+    gains: Sequence[float] = CEILING_GAINS,
 ) -> list[Edge]:
-    """The predicted ceiling of each branch; censored where the share stays below SHARE.
+    """The predicted ceiling of each branch; censored where the share stays below SURPRISED_SHARE.
 
     `level` is the surprise level of the audit's coherence standard [nats]. Tier 2 and of the same
     cost as `kl_ladder`: dosed teacher-forced passes, nothing generated.
@@ -66,6 +66,6 @@ def surprise_ladder(
         branches,
         lambda doses: expected_shares(model, texts, odd, doses),
         gains,
-        SHARE,
+        SURPRISED_SHARE,
         "surprise_ladder",
     )

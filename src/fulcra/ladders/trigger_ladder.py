@@ -14,7 +14,7 @@ from fulcra.ladders.search import first_crossings
 from fulcra.models import Model
 from fulcra.types import Edge, Edit, Prompt
 
-GAINS = (0.1, 0.15, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2, 1.7, 2.4)
+TRIGGER_GAINS = (0.1, 0.15, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2, 1.7, 2.4)
 #: An opening counts by its first tokens; those after them repeat the prompt.
 OPENING_TOKENS = 8
 
@@ -112,7 +112,10 @@ def clean_odds(model: Model, openings: Openings) -> Tensor:
 
 
 def trigger_ladder(
-    model: Model, branches: Sequence[Coordinate], openings: Openings, gains: Sequence[float] = GAINS
+    model: Model,
+    branches: Sequence[Coordinate],
+    openings: Openings,
+    gains: Sequence[float] = TRIGGER_GAINS,
 ) -> list[Edge]:
     """The forecast trigger of each branch: where the prompt mean of the log-odds first crosses 0.
 

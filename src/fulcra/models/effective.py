@@ -19,7 +19,7 @@ from fulcra.types import Edit, Neuron
 
 #: Relative deviation below which a measured number is taken for the exact one, by the weights'
 #: rounding.
-TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+WRITE_TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 
 
 class Probe(NamedTuple):
@@ -37,7 +37,7 @@ class Probe(NamedTuple):
 
 def tolerance(model: Model) -> float:
     """The relative deviation that rounding explains in this model's dtype."""
-    return TOLERANCE.get(model.dtype, 0.1)
+    return WRITE_TOLERANCE.get(model.dtype, 0.1)
 
 
 def probe_ids(model: Model, tokens: int = 6) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fulcra.engines.generic import TEMPERATURE
 from fulcra.engines.local import run
 from fulcra.judges.coherence import CoherenceStandard, coherent
-from fulcra.ladders.kl_ladder import GAINS
+from fulcra.ladders.kl_ladder import CEILING_GAINS
 from fulcra.ladders.search import crossings
 from fulcra.law.edges import HALF
 from fulcra.protocol.subject import Ground, surprises
@@ -80,12 +80,12 @@ def measured_ceilings(
 ) -> list[float | None]:
     """The gain at which half of each branch's rollouts have lost coherence; None beyond the ladder.
 
-    `rungs` says how many first rungs of GAINS exist. Cost: about 4 rungs of len(bench.prompts)
-    rollouts a branch; the edge is that of the whole ladder wherever coherence, once lost, stays
-    lost (`crossings`).
+    `rungs` says how many first rungs of CEILING_GAINS exist. Cost: about 4 rungs of
+    len(bench.prompts) rollouts a branch; the edge is that of the whole ladder wherever coherence,
+    once lost, stays lost (`crossings`).
     """
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
-        return bench.lost([doses[branch](GAINS[rung]) for branch, rung in pairs], seed)
+        return bench.lost([doses[branch](CEILING_GAINS[rung]) for branch, rung in pairs], seed)
 
-    return crossings(measure, rungs, GAINS, HALF)
+    return crossings(measure, rungs, CEILING_GAINS, HALF)

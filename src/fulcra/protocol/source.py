@@ -62,15 +62,8 @@ class Sources(NamedTuple):
     trust_remote_code: bool = False
 
 
-class Reopened(NamedTuple):
-    """The model and the behavior of a finished run, as they were measured."""
-
-    model: Model
-    behavior: Behavior
-
-
 def remember(folder: Path, model: Model, behavior: Behavior) -> None:
-    """Write where model and behavior came from into the folder of a run, for `reopen`.
+    """Write where model and behavior came from into the folder of a run, to open both again.
 
     The file of a behavior is copied beside it, unless its prompts are sensitive.
     """
@@ -93,16 +86,6 @@ def remember(folder: Path, model: Model, behavior: Behavior) -> None:
     if file is not None and not behavior.sensitive and Path(file).is_file():
         write_text(folder / COPY, Path(file).read_text(encoding="utf-8"))
     write_json(folder / SOURCE, source.plain())
-
-
-def reopen(folder: Path, sources: Sources = Sources()) -> Reopened:
-    """The model and the behavior of a finished run, checked by the hashes the run has.
-
-    They come from where the run remembers, or from `sources`. InputError where they are gone or
-    not the ones that were measured.
-    """
-    (behavior,) = reopened_behaviors([folder], sources.behaviors)
-    return Reopened(reopened_model(folder, sources), behavior)
 
 
 def reopened_model(folder: Path, sources: Sources = Sources()) -> Model:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
-from fulcra.ladders.trigger_ladder import GAINS
+from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
 from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, EARLIER
@@ -36,7 +36,7 @@ class AuditSettings:
     random: int = 12
     controls: int = 20
     seed: int = 0
-    gains: tuple[float, ...] = GAINS
+    gains: tuple[float, ...] = TRIGGER_GAINS
     screen: Literal["window", "contrastive"] = "window"
     keep_text: bool = False
 

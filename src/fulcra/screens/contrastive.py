@@ -20,7 +20,7 @@ from fulcra.screens.scores import (
 from fulcra.types import Behavior, Ranking
 
 #: Paper B's set, and below SMALL neurons, where that is a handful, two larger ones.
-SHARE = 0.001
+TOP_SHARE = 0.001
 SMALL = 100_000
 
 
@@ -62,7 +62,7 @@ def by_contrast(model: Model, contrast: Contrast, clean: Clean | None = None) ->
 def set_sizes(model: Model) -> dict[str, int]:
     """How many neurons paper B takes together: .1 % of all, below 100,000 also 1 % and 32."""
     total = sum(model.width(layer) for layer in range(model.n_layers))
-    sizes = {"0.1%": max(1, round(SHARE * total))}
+    sizes = {"0.1%": max(1, round(TOP_SHARE * total))}
     if total >= SMALL:
         return sizes
-    return sizes | {"1%": max(1, round(10 * SHARE * total)), "top 32": min(32, total)}
+    return sizes | {"1%": max(1, round(10 * TOP_SHARE * total)), "top 32": min(32, total)}

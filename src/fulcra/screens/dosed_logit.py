@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import trigger_ladder
-from fulcra.ladders.trigger_ladder import GAINS, Openings
+from fulcra.ladders.trigger_ladder import TRIGGER_GAINS, Openings
 from fulcra.models import Model
 from fulcra.models.coordinate import coordinate
 from fulcra.screens.candidates import movable
@@ -13,7 +13,7 @@ from fulcra.screens.scores import Clean, clean_ground
 from fulcra.types import Behavior, Edge, Neuron, Prompt, Ranking
 
 #: The audit's rungs, and one more: beyond 3 gains no branch is rolled out.
-REACH = (*GAINS, 3.0)
+REACH = (*TRIGGER_GAINS, 3.0)
 #: Selection prompts of a ladder of every branch.
 PROMPTS = 4
 #: Branches of one call: those of a layer together share the most.

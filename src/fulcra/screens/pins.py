@@ -15,7 +15,7 @@ from fulcra.screens.scores import Clean, clean_ground
 from fulcra.types import Behavior, Edit, Neuron, Ranking
 
 #: Held values in units of the largest natural |activation|; 0 is the ablation.
-MULTIPLES = (-0.5, 0.0, 0.5)
+PIN_MULTIPLES = (-0.5, 0.0, 0.5)
 #: Edits whose divergence on generic text is looked at, as a multiple of what is asked for.
 SHORTLIST = 8
 #: Neurons asked for.
@@ -42,7 +42,7 @@ def pins(
     if neurons is None:
         neurons = sweep_candidates(model, ground.stream, activation_gaps(model, behavior))
     every = _edits(model, behavior, ground, neurons)
-    prompts, system, least = behavior.selection, behavior.system, len(MULTIPLES) * count
+    prompts, system, least = behavior.selection, behavior.system, len(PIN_MULTIPLES) * count
     edits = [every[i] for i in promising(model, prompts, system, every, advance, least)]
     odds = next_token_odds(model, NextTokens(model, prompts, system), edits)
     short = odds.argsort(descending=True, stable=True)[: SHORTLIST * count].tolist()
@@ -61,7 +61,7 @@ def _edits(model: Model, behavior: Behavior, clean: Clean, neurons: Sequence[Neu
     return [
         pin(neuron, multiple * float(extent[neuron.layer, model.slot(neuron)]))
         for neuron in neurons
-        for multiple in MULTIPLES
+        for multiple in PIN_MULTIPLES
     ]
 
 

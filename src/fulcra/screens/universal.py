@@ -8,7 +8,7 @@ from fulcra.behaviors.generic import OPENINGS
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.activations import activations
-from fulcra.screens.contrastive import SHARE
+from fulcra.screens.contrastive import TOP_SHARE
 from fulcra.types import Neuron
 
 ON_PROMPTS = 0.8
@@ -19,7 +19,7 @@ def universal(
     prompts: Sequence[str] = OPENINGS,
     system: str | None = None,
     *,
-    top: float = SHARE,
+    top: float = TOP_SHARE,
     share: float = ON_PROMPTS,
 ) -> tuple[Neuron, ...]:
     """The neurons in the top .1 % by |activation| on 80 % or more of diverse prompts; pole +.

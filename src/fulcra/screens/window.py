@@ -9,7 +9,7 @@ from fulcra.engines.generic import GenericText
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing, log2_margin
 from fulcra.ladders import kl_ladder
-from fulcra.ladders.kl_ladder import GAINS as CEILINGS
+from fulcra.ladders.kl_ladder import CEILING_GAINS
 from fulcra.ladders.next_token import NextTokens, next_token_odds, promising
 from fulcra.models import Model
 from fulcra.models.coordinate import coordinate
@@ -20,7 +20,7 @@ from fulcra.screens.scores import Clean, clean_ground
 from fulcra.types import Behavior, Neuron, Ranking
 
 #: Two rungs suffice to order branches: one where few flip and one near the usual ceiling.
-GAINS = (0.45, 0.8)
+SCREEN_GAINS = (0.45, 0.8)
 #: Branches whose ceilings are forecast too, as a multiple of what is asked for.
 SHORTLIST = 4
 #: Branches asked for.
@@ -49,11 +49,14 @@ def window(
     poles = [pole for neuron in neurons for pole in (neuron, neuron.opposite)]
     every = [coordinate(model, ground.stream, pole) for pole in poles]
     prompts, system = with_phrases(behavior, behavior.selection), behavior.system
-    doses = [coord.dose(coord.within(GAINS[-1])) for coord in every]
+    doses = [coord.dose(coord.within(SCREEN_GAINS[-1])) for coord in every]
     # a neuron may be among them on both poles
     branches = [every[i] for i in promising(model, prompts, system, doses, advance, 2 * count)]
     odds = _odds(model, NextTokens(model, prompts, system), branches)
-    triggers, best = [crossing(GAINS, row, 0.0) for row in odds.tolist()], odds.amax(-1).tolist()
+    triggers, best = (
+        [crossing(SCREEN_GAINS, row, 0.0) for row in odds.tolist()],
+        odds.amax(-1).tolist(),
+    )
     reached = [math.inf if trigger is None else trigger for trigger in triggers]
     order = sorted(range(len(branches)), key=lambda i: (reached[i], -best[i]))
     # what moves nothing has a high ceiling and no trigger: it is left out, else it would have the
@@ -69,8 +72,8 @@ def window(
 
 def _odds(model: Model, tokens: NextTokens, branches: Sequence[Coordinate]) -> Tensor:
     """Log-odds (nats) of every branch on the two rungs, [branch, rung]."""
-    doses = [coord.dose(coord.within(gain)) for coord in branches for gain in GAINS]
-    return next_token_odds(model, tokens, doses).reshape(len(branches), len(GAINS))
+    doses = [coord.dose(coord.within(gain)) for coord in branches for gain in SCREEN_GAINS]
+    return next_token_odds(model, tokens, doses).reshape(len(branches), len(SCREEN_GAINS))
 
 
 def _margins(
@@ -79,6 +82,6 @@ def _margins(
     """Predicted margins; a ceiling beyond its ladder counts as its last rung."""
     ceilings = kl_ladder(model, branches, text) if branches else []
     return [
-        log2_margin(ceiling.gain or CEILINGS[-1], trigger) or 0.0
+        log2_margin(ceiling.gain or CEILING_GAINS[-1], trigger) or 0.0
         for trigger, ceiling in zip(triggers, ceilings, strict=True)
     ]

@@ -23,7 +23,7 @@ from fulcra.protocol.stages import (
 )
 from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.screens.candidates import sweep_candidates
-from fulcra.screens.pins import MULTIPLES
+from fulcra.screens.pins import PIN_MULTIPLES
 from fulcra.types import Behavior, Neuron, Ranking
 
 
@@ -71,7 +71,7 @@ def screened(run: Run, subject: Subject, settings: AuditSettings) -> list[Rankin
     candidates = sweep_candidates(subject.model, subject.ground.stream, subject.gaps)
     with run.clock.step("screen doses", 2 * len(candidates)) as bar:
         doses = dose_screen(subject, candidates, settings.neurons, bar)
-    with run.clock.step("screen pins", len(MULTIPLES) * len(candidates)) as bar:
+    with run.clock.step("screen pins", len(PIN_MULTIPLES) * len(candidates)) as bar:
         return [doses, pin_screen(subject, candidates, settings.neurons, bar)]
 
 

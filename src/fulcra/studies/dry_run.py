@@ -47,8 +47,9 @@ def estimate_audit(
     settings: AuditSettings = AuditSettings(),
     progress: Progress | None = None,
 ) -> dict[str, Estimate]:
-    """The expected cost of each step of `audit` on this machine; their sum is the audit's. Nothing
-    is written.
+    """The expected cost of each step of `audit` on this machine; their sum is the audit's.
+
+    Nothing is written.
 
     The clean steps are run as they are, all others on a part: rollouts and their judging together,
     and with stand-ins for the neurons that would be measured. Random controls count in full,

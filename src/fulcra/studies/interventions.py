@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fulcra.formulas.intervals import wilson
 from fulcra.ladders.kl_ladder import TEXTS, edit_divergences
-from fulcra.ladders.trigger_ladder import GAINS
+from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
 from fulcra.models import ablate_direction, add_mlp, anchor, pin, scale
 from fulcra.models.activations import natural_extent
 from fulcra.models.anchors import anchor_gaps
@@ -34,7 +34,7 @@ SCHEMA_VERSION = 1
 TARGET = 0.5
 FACTORS = (-8.0, -4.0, -2.0, -1.0, 0.0, 2.0, 4.0, 8.0)
 #: Held values and bounds of anchors in units of the neuron's largest natural |activation|.
-MULTIPLES = (-4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0)
+HELD_MULTIPLES = (-4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0)
 ANCHOR_KS = (1.0, 2.0)
 #: Multiples of the mean difference of MLP outputs, at every layer.
 MLP_DOSES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -122,7 +122,7 @@ def _held(subject: Subject, neurons: Sequence[Neuron]) -> Iterator[Option]:
         for factor in FACTORS:
             yield Option("scale", neuron.site, factor, (scale(neuron, factor),))
         size = float(extent[neuron.layer, model.slot(neuron)])
-        values = [multiple * size for multiple in MULTIPLES]
+        values = [multiple * size for multiple in HELD_MULTIPLES]
         for value in values:
             yield Option("pin", neuron.site, value, (pin(neuron, value),))
         yield from _anchored(neuron, values, gap)
@@ -143,7 +143,7 @@ def _ids(subject: Subject, prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
 def _added(subject: Subject, neurons: Sequence[Neuron]) -> Iterator[Option]:
     """Every neuron dosed additively on both poles."""
     for coordinate in both_poles(subject.ground, neurons):
-        for gain in GAINS[: coordinate.rungs(GAINS)]:
+        for gain in TRIGGER_GAINS[: coordinate.rungs(TRIGGER_GAINS)]:
             yield Option("add", str(coordinate.branch), gain, (coordinate.dose(gain),))
 
 
@@ -152,7 +152,7 @@ def _directions(subject: Subject) -> Iterator[Option]:
     for direction in difference_directions(subject.model, subject.behavior):
         yield Option("ablate_direction", str(direction), 1.0, (ablate_direction(direction),))
         coordinate = subject.coordinate(against(direction))
-        for gain in GAINS:
+        for gain in TRIGGER_GAINS:
             edits = (coordinate.dose(gain),)
             yield Option("add_vector", str(coordinate.branch), gain, edits)
     everywhere = [against(each) for each in mlp_differences(subject.model, subject.behavior)]

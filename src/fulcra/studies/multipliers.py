@@ -47,7 +47,7 @@ class Arm(NamedTuple):
         return [self.chosen.neurons, *self.random]
 
 
-class Reply(NamedTuple):
+class MeasuredReply(NamedTuple):
     """The record of one reply, and its mean surprise a token under the clean model [nats].
 
     None where the reply is empty.
@@ -137,7 +137,7 @@ def _trials(subject: Subject, neurons: Sequence[Neuron], multiplier: float) -> l
     return set_trials(subject, "multipliers", f"x{multiplier:g}", edits, prompts)
 
 
-def _replies(measure: Measurement, trials: Sequence[Trial], bar: Progress) -> list[Reply]:
+def _replies(measure: Measurement, trials: Sequence[Trial], bar: Progress) -> list[MeasuredReply]:
     """What came of the trials, in their order; equal replies are read by the clean model once."""
     rollouts = measure.roll(trials, bar.advance)
     pairs = [reply_after(trial, rollout) for trial, rollout in zip(trials, rollouts, strict=True)]
@@ -145,12 +145,14 @@ def _replies(measure: Measurement, trials: Sequence[Trial], bar: Progress) -> li
     surprise = dict(zip(new, surprises(measure.subject.model, new), strict=True))
     records = measure.judge(trials, rollouts)
     return [
-        Reply(record, fmean(surprise[pair]) if pair in surprise else None)
+        MeasuredReply(record, fmean(surprise[pair]) if pair in surprise else None)
         for record, pair in zip(records, pairs, strict=True)
     ]
 
 
-def _row(arm: Arm, own: Sequence[Reply], beside: Sequence[Reply], horizon: int) -> MultiplierRow:
+def _row(
+    arm: Arm, own: Sequence[MeasuredReply], beside: Sequence[MeasuredReply], horizon: int
+) -> MultiplierRow:
     records, others = [reply.record for reply in own], [reply.record for reply in beside]
     n = len(records)
     shown = wilson(_count(records, horizon, "unchanged"), n)

@@ -106,7 +106,7 @@ def steered(
         yield Pair(undosed, dosed)
 
 
-class Reply(NamedTuple):
+class SteeredReply(NamedTuple):
     """One finished text as it may be told.
 
     `outcome` is the behavior's label where the behavior can read this prompt.
@@ -120,7 +120,7 @@ class Reply(NamedTuple):
 
 def replies(
     model: Model, recipe: Recipe, behavior: Behavior | None, prompt: str, pair: Pair, seed: int = 0
-) -> list[Reply]:
+) -> list[SteeredReply]:
     """Both texts with their typed outcomes; of a sensitive behavior without the texts."""
     sensitive = recipe.sensitive or (behavior is not None and behavior.sensitive)
     outcomes: list[str | None] = [None, None]
@@ -129,7 +129,7 @@ def replies(
     shown = []
     for rollout, outcome in zip(pair, outcomes, strict=True):
         words = told(model.words(rollout.tokens), sensitive, recipe.sha256)
-        shown.append(Reply(words, len(rollout.tokens), rollout.ended, outcome))
+        shown.append(SteeredReply(words, len(rollout.tokens), rollout.ended, outcome))
     return shown
 
 

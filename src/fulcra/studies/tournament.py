@@ -33,7 +33,7 @@ from fulcra.types import Behavior, Neuron, Ranking
 RERANKED = ("gradient", "gradient_paper")
 #: Paper C sweeps 0 to 200 activation units; here multiples of the largest natural |activation|, on
 #: both sides, and 0.
-MULTIPLES = (-8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+RERANK_MULTIPLES = (-8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 FIRST = 5
 
 
@@ -239,7 +239,7 @@ def rerank(measure: Measurement, ranking: Ranking, count: int = FIRST) -> Rankin
     pins = [
         (branch, multiple * size)
         for branch, size in zip(first, sizes, strict=True)
-        for multiple in MULTIPLES
+        for multiple in RERANK_MULTIPLES
     ]
     pinned: dict[str, dict[float, list[Record]]] = {branch.site: {} for branch in first}
     trials = pin_trials(subject, "rerank", pins, subject.behavior.selection)

@@ -7,7 +7,7 @@ from pathlib import Path
 from fulcra.errors import Inconclusive
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import trigger_ladder
-from fulcra.ladders.trigger_ladder import GAINS
+from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
 from fulcra.law.verdict import law_verdict, margin
 from fulcra.models import Model
 from fulcra.models.coordinate import realised_alignment
@@ -47,7 +47,7 @@ class WindowSettings:
 
     seed: int = 0
     predict_only: bool = False
-    gains: tuple[float, ...] = GAINS
+    gains: tuple[float, ...] = TRIGGER_GAINS
 
 
 def window(
@@ -58,8 +58,7 @@ def window(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> WindowResult:
-    """The window of one branch: where it stands, its saturation curve, every predicted edge, and
-    what was measured.
+    """The window of one branch: its saturation curve, every predicted edge and what was measured.
 
     With `out` the folder holds what an audit's does, so `fulcra verify` reads it; an interrupted
     run goes on. Inconclusive where the protocol allows no verdict. Cost: about 1,000 short

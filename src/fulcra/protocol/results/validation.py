@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from fulcra.ladders.trigger_ladder import GAINS
+from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
 from fulcra.protocol.results.audit import PositiveControl
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.coherence import DetectorStudies
@@ -35,7 +35,7 @@ class StudySize:
     rungs: int = 24
     detector: int = 6
     seed: int = 0
-    gains: tuple[float, ...] = GAINS
+    gains: tuple[float, ...] = TRIGGER_GAINS
 
 
 class Parts(Value, Generic[T]):
