@@ -148,7 +148,7 @@ class Anchor(NamedTuple):
     gap: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Edit:
     """One intervention on one site.
 
@@ -170,6 +170,8 @@ class Edit:
         dose = f"gain {self.gain:g}" if self.gain is not None else f"{self.value:g}"
         tied = f", k {self.anchor.k:g}, d {self.anchor.gap:g}" if self.anchor is not None else ""
         return f"{self.op}({self.site}, {dose}{tied})"
+
+    __repr__ = __str__
 
 
 Edits = tuple[Edit, ...]

@@ -202,7 +202,8 @@ def recipe_of_run(
     An additive dose of `gain` budgets, by default of the run's best gain below the measured
     ceiling; or any `edit` of the neuron. No model is needed.
     """
-    result, committed = AuditResult.load(folder), read_json(folder / COMMITMENT)
+    result = AuditResult.load(folder)
+    committed = read_json(folder / COMMITMENT)
     branches = Commitment.model_validate(committed["content"]).branches
     entries, neuron = {entry.branch: entry for entry in branches}, Neuron.parse(branch)
     if str(neuron) not in entries:

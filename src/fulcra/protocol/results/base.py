@@ -96,8 +96,13 @@ class Result(Value):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """A saved result, from its folder or its file; RunFolderError where it is none."""
-        path = Path(path)
-        path = path / cls.file if path.is_dir() else path
+        folder = Path(path)
+        path = folder / cls.file if folder.is_dir() else folder
+        if not path.is_file():
+            kind = cls.file.partition(".")[0]
+            raise RunFolderError(
+                f"{folder}: no {cls.file}; expected the folder of a finished `fulcra {kind}`"
+            )
         try:
             return cls.of(read_json(path))
         except ValidationError as error:
