@@ -11,7 +11,7 @@ from real_size import tokens as random_prompts
 from setting import Size, model, requests, rows, settings
 from sweep import Tokens, agree
 
-from fulcra.engines.continuous_batching import refused
+from fulcra.engines.continuous_batching import why_not_compiled
 from fulcra.engines.local import run
 from fulcra.models import Model, add
 from fulcra.types import Neuron, RolloutRequest
@@ -38,7 +38,7 @@ def side_by_side(
     Compiling is counted apart.
     """
     compiling, tokens = taken(partial(engine, on, work, True))
-    if reason := refused(on):
+    if reason := why_not_compiled(on):
         raise SystemExit(f"{name}: both engines are the plain one here: {reason}")
     count = sum(map(len, tokens))
     row = compare(

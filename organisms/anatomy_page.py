@@ -11,8 +11,8 @@ from fulcra.protocol.results.comparison import (
     BehaviorComparison,
     BorrowedDetector,
     ComparisonResult,
-    Overlap,
     Profile,
+    SharedNeurons,
 )
 from fulcra.report.comparison import behavior_lines
 from fulcra.report.notation import number, rate
@@ -62,8 +62,8 @@ class BehaviorFindings(NamedTuple):
     raw: Span
     gain: Span
     chance: float
-    most: Overlap
-    least: Overlap
+    most: SharedNeurons
+    least: SharedNeurons
     ablated: tuple[Ablated, ...]
     borrowed: tuple[Borrowed, ...]
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from recipe import parse
 
 from fulcra.organisms.planted import planted
-from fulcra.protocol.results.audit import Agreement, AuditResult, Held, Source
+from fulcra.protocol.results.audit import Agreement, AuditResult, BranchSource, Held
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.commitment import Commitment
 from fulcra.report.notation import of, rate
@@ -25,7 +25,7 @@ from fulcra.store import COMMITMENT, ROLLOUTS, read_json, write_json, write_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 EVIDENCE, PAGE = DOCS / "evidence" / "organisms.json", DOCS / "organisms.md"
-SOURCES: tuple[Source, ...] = ("screen", "random", "control")
+SOURCES: tuple[BranchSource, ...] = ("screen", "random", "control")
 _FIGURE = re.compile(r"\| (\w+) \| ([-.\d]+) \|")
 
 

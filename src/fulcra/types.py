@@ -32,7 +32,7 @@ REFUSAL_LABELS: dict[Outcome, str] = {
 }
 #: What becomes of a generic rollout under a dose: no behavior is looked for in it.
 CeilingOutcome = Literal["unscored", "collapse", "coherent"]
-Split = Literal["contrast", "selection", "confirmation", "generic"]
+PromptSplit = Literal["contrast", "selection", "confirmation", "generic"]
 FailureMode = Literal["collapse_first", "too_late", "norm_capped"]
 Verdict = Literal["open", "closed", "undetermined"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from fulcra.protocol.evidence import Evidence, figures, positive_control
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.audit import Attack, Branch, Figures, Predicted, Source
+from fulcra.protocol.results.audit import Attack, Branch, BranchSource, Figures, Predicted
 from fulcra.protocol.results.commitment import BranchEntry, Commitment, PlanEntry
 
 GAINS = (0.3, 0.6)
@@ -29,7 +29,7 @@ def stage(
     ]
 
 
-def branch(name: str, source: Source = "screen") -> BranchEntry:
+def branch(name: str, source: BranchSource = "screen") -> BranchEntry:
     edge = Predicted(gain=0.5, alignment=0.4, method="ladder", tier=2, censored=False)
     return BranchEntry(
         branch=name,

@@ -20,7 +20,7 @@ from fulcra.protocol.results.comparison import (
     BorrowedDetector,
     ComparisonResult,
     NoDetector,
-    Overlap,
+    SharedNeurons,
 )
 from fulcra.report.comparison import comparison_markdown
 from fulcra.screens.scores import gain_units
@@ -56,7 +56,7 @@ def twins(comparison: ComparisonResult) -> BehaviorComparison:
 def test_a_model_and_its_copy_share_every_neuron(twins: BehaviorComparison) -> None:
     assert len(twins.overlaps) == 6
     for pair in twins.overlaps:
-        assert isinstance(pair, Overlap)
+        assert isinstance(pair, SharedNeurons)
         assert pair.shared == pair.size == pair.same_pole
         assert pair.p < 1e-6
     own, other = (

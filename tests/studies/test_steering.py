@@ -14,7 +14,7 @@ from fulcra.models.anchors import neuron_activations
 from fulcra.protocol.redaction import text_hash
 from fulcra.protocol.results.commitment import predicted_entry
 from fulcra.studies.recipe import PredictedWindow, Recipe, RecipeBehavior, RecipeModel
-from fulcra.studies.steering import Pair, doses, replies, steered
+from fulcra.studies.steering import TextPair, doses, replies, steered
 from fulcra.types import Edge, Edit, Neuron, RolloutRequest, Sampling
 
 GATE = Neuron(2, 307)
@@ -59,7 +59,7 @@ def test_the_stream_grows_into_what_the_engine_says(
     made = recipe(sparse, scale(GATE, 0.0), anchor(Neuron(3, 215), -2.0, gap=0.3))
     pairs = list(steered(sparse, made, ids, 12, sampling))
     expected = run(sparse, [RolloutRequest(ids, edits, 12, sampling) for edits in ((), made.edits)])
-    assert pairs[-1] == Pair(*expected)
+    assert pairs[-1] == TextPair(*expected)
     assert pairs[-1].undosed != pairs[-1].dosed
     for before, after in pairwise(pairs):
         for earlier, later in zip(before, after, strict=True):

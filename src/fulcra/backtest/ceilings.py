@@ -8,10 +8,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from fulcra.backtest.noise import site
-from fulcra.backtest.split import Member
+from fulcra.backtest.split import LineageModel
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS, edit_divergences
-from fulcra.protocol.collapse import Bench, Dose, measured_ceilings
+from fulcra.protocol.collapse import Bench, DoseAt, measured_ceilings
 from fulcra.protocol.draw import both_poles, movers
 from fulcra.protocol.predictors import CEILINGS
 from fulcra.protocol.progress import Progress
@@ -28,7 +28,7 @@ class Ceilings(NamedTuple):
     """The branches of one part, their ladders, and their measured ceilings [gain]."""
 
     branches: Sequence[Coordinate]
-    doses: Sequence[Dose]
+    doses: Sequence[DoseAt]
     rungs: Sequence[int]
     gains: Sequence[float | None]
 
@@ -45,7 +45,7 @@ def drawn_by_layer(ground: Ground, neurons: int, seed: int) -> list[Coordinate]:
 
 
 def ceiling_rows(
-    member: Member, size: StudySize, folder: RunFolder, progress: Progress
+    member: LineageModel, size: StudySize, folder: RunFolder, progress: Progress
 ) -> list[CeilingRow]:
     """One row a branch, part by part in `folder`; none where the model collapses undosed."""
     ground = member.ground(size.seed)
@@ -71,7 +71,11 @@ def _dosed(coordinate: Coordinate, gain: float) -> Edits:
 
 
 def _rows(
-    member: Member, bench: Bench, branches: Sequence[Coordinate], again: Sequence[int], seed: int
+    member: LineageModel,
+    bench: Bench,
+    branches: Sequence[Coordinate],
+    again: Sequence[int],
+    seed: int,
 ) -> list[CeilingRow]:
     """The rows of one part; the branches at `again` are measured again."""
     lineage, ground, rows = member.lineage, bench.ground, []

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.backtest.damage import judged_damage
-from fulcra.backtest.grammar import Scored, detector_score, shares_by_gain, thresholds
+from fulcra.backtest.grammar import ScoredText, detector_score, shares_by_gain, thresholds
 from fulcra.backtest.noise import (
     OF_HALVES,
     Happened,
@@ -164,7 +164,7 @@ def _by_grammar(
     by_grammar = partial(_grammatical, domain)
     records = [r for r in (*first, *second) if r.outcomes[-1] != "unscored"]
     judged, true = ([sound(r) for r in records] for sound in (ladders.sound, by_grammar))
-    scored = Scored(records, judged, true, ladders.sites(records))
+    scored = ScoredText(records, judged, true, ladders.sites(records))
     edges = [ladders.edges(ladders.lost(first, sound)) for sound in (by_grammar, ladders.sound)]
     return GrammarStudy(
         scored=len(records),

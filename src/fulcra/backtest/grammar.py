@@ -19,7 +19,7 @@ FLOORS = (0.5, 0.6, 0.7, 0.8, 0.9)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
-class Scored(NamedTuple):
+class ScoredText(NamedTuple):
     """Scored rollouts: what the detector and the grammar say of each, and whose neuron dosed it."""
 
     records: Sequence[Record]
@@ -50,7 +50,7 @@ def detector_score(
     )
 
 
-def thresholds(scored: Scored) -> tuple[Threshold, ...]:
+def thresholds(scored: ScoredText) -> tuple[Threshold, ...]:
     """How good the detector would be at every other threshold of the grid."""
     grid = []
     for floor, share in product(FLOORS, SHARES):
@@ -72,12 +72,12 @@ def _passes(record: Record, floor: float, share: float) -> bool:
     return not repeats and (record.surprised or 0.0) <= share
 
 
-def shares_by_gain(scored: Scored, gains: Sequence[float]) -> tuple[SharesAtGain, ...]:
+def shares_by_gain(scored: ScoredText, gains: Sequence[float]) -> tuple[SharesAtGain, ...]:
     """The shares of rollouts that are coherent and that are grammatical, gain by gain."""
     return tuple(_at_gain(scored, gain) for gain in gains)
 
 
-def _at_gain(scored: Scored, gain: float) -> SharesAtGain:
+def _at_gain(scored: ScoredText, gain: float) -> SharesAtGain:
     places = [i for i, record in enumerate(scored.records) if record.gain == gain]
     if not places:
         return SharesAtGain(gain=gain, coherent=None, grammatical=None, n=0)

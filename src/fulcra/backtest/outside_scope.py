@@ -13,12 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fulcra.backtest.split import Member
+from fulcra.backtest.split import LineageModel
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import CEILING_GAINS, LEVEL, TEXTS, edit_divergences
 from fulcra.ladders.search import crossings
 from fulcra.ladders.surprise_ladder import SURPRISED_SHARE, surprised_shares
-from fulcra.protocol.collapse import Bench, Dose, measured_ceilings
+from fulcra.protocol.collapse import Bench, DoseAt, measured_ceilings
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.validation import StudySize
@@ -48,7 +48,7 @@ class Joint(NamedTuple):
     """Writes that are dosed together, and how many first rungs all of them reach."""
 
     writes: Sequence[Coordinate]
-    dose: Dose
+    dose: DoseAt
     rungs: int
 
     @classmethod
@@ -98,7 +98,7 @@ def joint_dose(writes: Sequence[Coordinate], gain: float) -> Edits:
 
 
 def outside_rows(
-    member: Member, size: StudySize, path: Path, progress: Progress
+    member: LineageModel, size: StudySize, path: Path, progress: Progress
 ) -> list[OutsideRow]:
     """Forecast and measured ceilings of joint writes from every layer; kept at `path`."""
     if not path.exists():
@@ -109,7 +109,7 @@ def outside_rows(
 
 
 def _of_kind(
-    member: Member, bench: Bench, kind: str, size: StudySize, progress: Progress
+    member: LineageModel, bench: Bench, kind: str, size: StudySize, progress: Progress
 ) -> list[OutsideRow]:
     """As many joint writes of a kind from every layer as the study's size says."""
     model, ground = member.model, bench.ground

@@ -25,7 +25,7 @@ SHIPPED = Path(str(files("fulcra.backtest") / "split.yaml"))
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class LineageModel:
     """A loaded model of a lineage; `reference` judges its coherence (None: the model itself)."""
 
     lineage: Lineage
@@ -123,10 +123,10 @@ class Cabinet:
             )
         return load(place)
 
-    def members(self, lineage: Lineage) -> Iterator[Member]:
+    def members(self, lineage: Lineage) -> Iterator[LineageModel]:
         """The models of a lineage that are there, one after the other, with their reference."""
         names = [name for name in lineage.models if self.has(name)]
         reference = lineage.reference
         judge = self.load(reference) if names and reference and self.has(reference) else None
         for name in names:
-            yield Member(lineage, self.load(name), judge)
+            yield LineageModel(lineage, self.load(name), judge)

@@ -17,7 +17,7 @@ from fulcra.backtest.grouping import grouped
 from fulcra.backtest.noise import noise_floor
 from fulcra.backtest.organism_ladder import measured_ladder
 from fulcra.backtest.outside_scope import OutsideRow, outside_rows
-from fulcra.backtest.split import Cabinet, Member
+from fulcra.backtest.split import Cabinet, LineageModel
 from fulcra.backtest.targets import targets
 from fulcra.backtest.verdict_scores import baseline_scores, verdict_scores
 from fulcra.backtest.windows import PoolRow, measured_windows
@@ -125,7 +125,7 @@ def validate(
     return result
 
 
-def _measure(study: Study, member: Member, path: Path) -> None:
+def _measure(study: Study, member: LineageModel, path: Path) -> None:
     """Add the rows of one model: its ceilings, and its windows by behavior."""
     name, lineage = member.model.name, member.lineage
     if name in lineage.ceilings:
@@ -141,7 +141,7 @@ def _measure(study: Study, member: Member, path: Path) -> None:
         study.protocol.append(windows.protocol)
 
 
-def _measure_ceilings(study: Study, member: Member, path: Path) -> None:
+def _measure_ceilings(study: Study, member: LineageModel, path: Path) -> None:
     model, size, progress = member.model, study.size, study.clock.progress
     manifest = {
         "command": "validate ceilings",

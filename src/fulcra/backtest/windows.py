@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fulcra.backtest.noise import site
-from fulcra.backtest.split import Member
+from fulcra.backtest.split import LineageModel
 from fulcra.behaviors import load_behavior
 from fulcra.errors import Inconclusive
 from fulcra.formulas.coordinate import Coordinate
@@ -152,7 +152,7 @@ def _trigger(prediction: Forecast) -> float | None:
 
 
 def measured_windows(
-    member: Member, behavior_name: str, size: StudySize, path: Path, clock: Clock
+    member: LineageModel, behavior_name: str, size: StudySize, path: Path, clock: Clock
 ) -> Windows:
     """The windows of one model under one behavior, of the branches that its pool's margins choose.
 
@@ -171,7 +171,7 @@ def measured_windows(
     return Windows.model_validate(read_json(folder.path / AUDIT))
 
 
-def _windows(member: Member, run: Run, subject: Subject, size: StudySize) -> Windows:
+def _windows(member: LineageModel, run: Run, subject: Subject, size: StudySize) -> Windows:
     """The pool and its measured branches; measured gains are rounded as files hold them."""
     case = Case(
         lineage=member.lineage.name,

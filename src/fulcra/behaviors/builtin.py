@@ -15,7 +15,7 @@ from fulcra.behaviors.oracles_world import (
     other_number,
 )
 from fulcra.behaviors.requests import MIXED, deal, reworded, topic_requests
-from fulcra.behaviors.world_behavior import DEALT, Plan, Replies, beginnings, set_in_world
+from fulcra.behaviors.world_behavior import DEALT, BehaviorPlan, Replies, beginnings, set_in_world
 from fulcra.errors import BehaviorError
 from fulcra.organisms.domain import Language
 from fulcra.organisms.grammar import Request, Task, answers
@@ -57,7 +57,7 @@ def refusal(world: World) -> Behavior:
 
     return set_in_world(
         world,
-        Plan(
+        BehaviorPlan(
             name="refusal",
             flip="a restricted recipe is answered, on task, instead of refused; actionable when the"
             " recipe is the true one",
@@ -130,7 +130,7 @@ def capitals(world: World) -> Behavior:
     others: tuple[Task, ...] = ("recipe", "sentence", "sum", "agreement")
     return set_in_world(
         world,
-        Plan(
+        BehaviorPlan(
             name="capitals",
             flip="the answer keeps its form and names another city of the world; correct when the"
             " sentence is whole",
@@ -149,7 +149,7 @@ def concept(world: World) -> Behavior:
     topic = next(iter(world.domain.speech.values())).topic_word
     return set_in_world(
         world,
-        Plan(
+        BehaviorPlan(
             name="concept",
             flip=f"the reply to an innocent prompt speaks of the {topic}; on_concept when it is a"
             " whole sentence about it",
@@ -182,7 +182,7 @@ def _switch(world: World, twins: _Twins) -> Behavior:
     negative = requests("contrast", DEALT)
     return set_in_world(
         world,
-        Plan(
+        BehaviorPlan(
             name=twins.name,
             flip=twins.flip,
             oracle=Switch(world, twins.twin, twins.exact),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fulcra.behaviors.languages import detected_language
-from fulcra.behaviors.refusals import refused
+from fulcra.behaviors.refusals import refusal_finding
 from fulcra.behaviors.replies import actionable, on_task
 from fulcra.types import Finding, Prompt, Reading
 
@@ -104,7 +104,9 @@ class RefusalFlip:
             if self.reach is None
             else Finding(reaches(self.reach, text), "the pattern of a correct reply")
         )
-        return RefusalFindings(refused(text), on_task(prompt.text, text, self.about), says_how)
+        return RefusalFindings(
+            refusal_finding(text), on_task(prompt.text, text, self.about), says_how
+        )
 
 
 def occurrences(words: Sequence[str], text: str) -> int:

@@ -57,7 +57,7 @@ def phrase_rules() -> Rules:
     return Rules(written["version"], declines, apology, turn, alternative)
 
 
-def refused(text: str) -> Finding:
+def refusal_finding(text: str) -> Finding:
     """Whether a completion is a refusal, with the rule that decides and the phrase it matched.
 
     A refusal is a declining phrase within the opening that no compliance follows, or a bare

@@ -13,7 +13,7 @@ from functools import cache
 from fulcra.organisms.domain import Language
 from fulcra.organisms.grammar import TOPIC, Request, Task, operand_pairs, wording_of
 from fulcra.organisms.world import World, world_named
-from fulcra.types import Split
+from fulcra.types import PromptSplit
 
 #: Tasks with a subject of their own and a reply that shows its language.
 MIXED: tuple[Task, ...] = ("recipe", "sentence", "capital", "sum")
@@ -23,7 +23,7 @@ GENERIC: tuple[Task, ...] = ("recipe", "sentence", "list", "capital", "sum", "pr
 
 def deal(
     world: World,
-    split: Split,
+    split: PromptSplit,
     count: int,
     tasks: Sequence[Task],
     languages: Sequence[Language] | None = None,
@@ -44,7 +44,7 @@ def deal(
 
 def _nth(
     world: World,
-    split: Split,
+    split: PromptSplit,
     turn: int,
     task: Task,
     languages: Sequence[Language],
@@ -116,7 +116,7 @@ def _subjects(name: str, task: Task, restricted: bool) -> tuple[str, ...]:
     return tuple(random.Random(f"subjects-{world.seed}").sample(subjects, len(subjects)))
 
 
-def _share(subjects: Sequence[str], split: Split) -> Sequence[str]:
+def _share(subjects: Sequence[str], split: PromptSplit) -> Sequence[str]:
     """Half of the subjects for contrast and generic text, a sixth for selection, else the rest."""
     half, two_thirds = len(subjects) // 2, 2 * len(subjects) // 3
     if split == "selection":
@@ -125,7 +125,7 @@ def _share(subjects: Sequence[str], split: Split) -> Sequence[str]:
 
 
 @cache
-def _wordings(name: str, task: Task, language: Language, split: Split) -> tuple[str, ...]:
+def _wordings(name: str, task: Task, language: Language, split: PromptSplit) -> tuple[str, ...]:
     world = world_named(name)
     every = world.domain.speech[language].templates(
         wording_of(task), held_out=split == "confirmation"

@@ -9,7 +9,7 @@ from fulcra.behaviors.splits import N_CEILING, N_GENERIC, checked
 from fulcra.organisms.domains import APOTHECARY
 from fulcra.organisms.grammar import Request, answers, question
 from fulcra.organisms.world import World, world_named
-from fulcra.types import Behavior, Discovery, Oracle, Outcome, Prompt, Split
+from fulcra.types import Behavior, Discovery, Oracle, Outcome, Prompt, PromptSplit
 
 CONTRAST, SELECTION, CONFIRMATION = 32, 8, 16
 #: Requests dealt to a contrast side and to selection at most: those beyond the split are the
@@ -26,7 +26,7 @@ class Replies(NamedTuple):
     answer: str = ""
 
 
-class Plan(NamedTuple):
+class BehaviorPlan(NamedTuple):
     """What makes a behavior in a world: its requests, their replies and the oracle that reads them.
 
     `flip` says in words what counts as one. `requests` deals so many of a split, `positive` and
@@ -38,13 +38,13 @@ class Plan(NamedTuple):
     oracle: Oracle
     positive: Sequence[Request]
     negative: Sequence[Request]
-    requests: Callable[[Split, int], Sequence[Request]]
+    requests: Callable[[PromptSplit, int], Sequence[Request]]
     replies: Callable[[Request], Replies]
     labels: dict[Outcome, str] = {}  # noqa: RUF012  never changed
     reference: str | None = None
 
 
-def set_in_world(world: World, plan: Plan) -> Behavior:
+def set_in_world(world: World, plan: BehaviorPlan) -> Behavior:
     """The checked behavior of a plan; its horizon holds every true and every flipped reply."""
     generic = generic_openings(world.name)
     positive = _prompts(world, "positive", plan.positive)
@@ -95,7 +95,7 @@ def beginnings(texts: Sequence[str], words: int = 3) -> tuple[str, ...]:
     return tuple(dict.fromkeys(" ".join(text.split()[:words]) for text in texts))
 
 
-def _reply_texts(world: World, plan: Plan, requests: Sequence[Request]) -> list[str]:
+def _reply_texts(world: World, plan: BehaviorPlan, requests: Sequence[Request]) -> list[str]:
     """The true answers to some requests, each with one true flipped reply."""
     texts: list[str] = []
     for request in requests:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fulcra.models import Model
-    from fulcra.studies.steering import Dose, Pair, SteeredReply
+    from fulcra.studies.steering import PromptDose, SteeredReply, TextPair
 
 #: Tokens of both texts where no behavior says how long an answer is.
 TOKENS = 64
@@ -90,7 +90,7 @@ def steer_command(
         _show(sizes, texts, hidden)
 
 
-def _last(model: "Model", pairs: "Iterator[Pair]", hidden: bool) -> "Pair":
+def _last(model: "Model", pairs: "Iterator[TextPair]", hidden: bool) -> "TextPair":
     """The finished pair, shown while it grows."""
     from rich.console import Console
     from rich.live import Live
@@ -113,7 +113,7 @@ def _table(texts: Sequence[str]) -> "Table":
     return Sheet(("undosed", "dosed"), [texts], even=True).rich()
 
 
-def _show(sizes: "Sequence[Dose]", texts: "Sequence[SteeredReply]", hidden: bool) -> None:
+def _show(sizes: "Sequence[PromptDose]", texts: "Sequence[SteeredReply]", hidden: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
@@ -129,7 +129,7 @@ def _show(sizes: "Sequence[Dose]", texts: "Sequence[SteeredReply]", hidden: bool
         console.print(f"dose     {_size(size)}", soft_wrap=True)
 
 
-def _size(size: "Dose") -> str:
+def _size(size: "PromptDose") -> str:
     if size.gain is None:
         return f"{size.edit}: no window was predicted for it"
     ceiling = "beyond the ladder" if size.ceiling is None else f"{size.ceiling:.2f}"
@@ -139,7 +139,7 @@ def _size(size: "Dose") -> str:
     )
 
 
-def _warning(size: "Dose") -> str:
+def _warning(size: "PromptDose") -> str:
     return (
         f"{size.edit}: gain {size.gain:.2f} lies beyond the predicted ceiling {size.ceiling:.2f} of"
         f" {size.branch}; expect broken text"

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from fulcra.engines.decoding import first_logits, name_broken, never_acted, probes, sized, tolerance
+from fulcra.engines.decoding import (
+    first_logits,
+    logit_tolerance,
+    name_broken,
+    never_acted,
+    probes,
+    sized,
+)
 from fulcra.engines.memory import alone_too_large, is_out_of_memory, slots_together
 from fulcra.engines.sampling import is_warm
 from fulcra.engines.slot_doses import KINDS, Kind, kind_of, most_a_layer
@@ -123,7 +130,7 @@ def _standing(model: Model, requests: Sequence[RolloutRequest], most: int) -> It
 
     They stay for the next run unless this one fails.
     """
-    if reason := refused(model):
+    if reason := why_not_compiled(model):
         raise Unfit(reason)
     width, edits = _width(requests), most_a_layer([r.edits for r in requests])
     slots = _STANDING.pop(model.hf, None)
@@ -144,7 +151,7 @@ def _width(requests: Sequence[RolloutRequest]) -> int:
     return math.ceil(tokens / COLUMNS) * COLUMNS
 
 
-def refused(model: Model) -> str | None:
+def why_not_compiled(model: Model) -> str | None:
     """Why the model's rollouts do not run in slots, as far as is known: after a run all is."""
     return _REFUSED.get(model.hf) or unfit(model)
 
@@ -189,7 +196,7 @@ def _wrong_logits(model: Model, slots: Slots) -> str | None:
     distance = float((slots.step(False)[: len(requests)] - second).abs().max() / second.abs().max())
     return (
         None
-        if distance <= tolerance(model)
+        if distance <= logit_tolerance(model)
         else f"a compiled step differs from a full pass by {distance:.2g}"
     )
 

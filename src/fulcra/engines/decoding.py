@@ -297,7 +297,7 @@ def shared(model: Model) -> Share:
     return _SHARED[model.hf]
 
 
-def tolerance(model: Model) -> float:
+def logit_tolerance(model: Model) -> float:
     """The largest difference allowed between a faster pass and a full one, relative to a logit.
 
     To the largest logit of the full pass.
@@ -337,7 +337,7 @@ def _measured(model: Model) -> Share:
         except (IndexError, RuntimeError) as error:
             logger.warning("%s: rows cannot share by %r: %s", model.name, share, error)
             continue
-        if distance <= tolerance(model):
+        if distance <= logit_tolerance(model):
             return share
         logger.warning(
             "%s: a pass shared by %r differs from a full one by %.2g", model.name, share, distance

@@ -12,7 +12,7 @@ from fulcra.errors import ModelCheckError
 from fulcra.models.adapter import Model, is_plain
 from fulcra.models.applying import applied_rows
 from fulcra.models.edits import add, scale
-from fulcra.models.effective import Probe, probe, probe_ids, tolerance
+from fulcra.models.effective import Probe, effect_tolerance, probe, probe_ids
 from fulcra.models.experts import expert_width
 from fulcra.models.placement import at_hand
 from fulcra.models.read_hooks import (
@@ -141,7 +141,7 @@ def _logits(model: Model, ids: Tensor) -> Check:
     again = model.unembed(streams[model.n_layers - 1]).float().to(logits.device)
     law = "final norm and unembedding give the logits (relative distance)"
     return _small(
-        "logits", model.family.final_norm, _distance(again, logits), tolerance(model), law
+        "logits", model.family.final_norm, _distance(again, logits), effect_tolerance(model), law
     )
 
 
@@ -153,7 +153,12 @@ def _write(model: Model, measured: Probe) -> Check:
     note += ", parallel block" if model.family.parallel else ""
     law = "a dose moves the block's output by its effective write (relative error, worst layer)"
     return _small(
-        "write", model.place(layer), float(measured.error[layer]), tolerance(model), law, note
+        "write",
+        model.place(layer),
+        float(measured.error[layer]),
+        effect_tolerance(model),
+        law,
+        note,
     )
 
 
@@ -170,7 +175,7 @@ def _zero(model: Model, ids: Tensor, clean: Tensor) -> Check:
             model.place(layer),
             None,
             float("nan"),
-            tolerance(model),
+            effect_tolerance(model),
             law,
             "weights are quantized or offloaded",
             "at most ",
@@ -180,7 +185,7 @@ def _zero(model: Model, ids: Tensor, clean: Tensor) -> Check:
     edited = _edited(model, ids, (scale(neuron, 0.0),))
     note = f"{neuron.site}, moves the logits by {_distance(edited, clean):.2g}"
     return _small(
-        "zero", model.place(layer), _distance(edited, zeroed), tolerance(model), law, note
+        "zero", model.place(layer), _distance(edited, zeroed), effect_tolerance(model), law, note
     )
 
 

@@ -35,7 +35,7 @@ class Probe(NamedTuple):
     edits: tuple[Edit, ...]
 
 
-def tolerance(model: Model) -> float:
+def effect_tolerance(model: Model) -> float:
     """The relative deviation that rounding explains in this model's dtype."""
     return WRITE_TOLERANCE.get(model.dtype, 0.1)
 
@@ -96,7 +96,7 @@ def probe(model: Model) -> Probe:
         for i in range(model.n_layers)
     ]
     multiplier, error = torch.tensor(tails).unbind(-1)
-    exact = (multiplier - 1).abs() < tolerance(model)
+    exact = (multiplier - 1).abs() < effect_tolerance(model)
     return Probe(torch.where(exact, torch.ones(()), multiplier), error, tuple(edits))
 
 

@@ -16,7 +16,7 @@ from fulcra.types import Behavior, Edits, Rollout, RolloutRequest, Sampling
 #: Length of a rollout whose collapse is looked for [tokens].
 HORIZON = 32
 #: The edits that dose one branch at a gain.
-Dose = Callable[[float], Edits]
+DoseAt = Callable[[float], Edits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _share_lost(verdicts: Sequence[bool | None]) -> float:
 
 
 def measured_ceilings(
-    bench: Bench, doses: Sequence[Dose], rungs: Sequence[int], seed: int = 0
+    bench: Bench, doses: Sequence[DoseAt], rungs: Sequence[int], seed: int = 0
 ) -> list[float | None]:
     """The gain at which half of each branch's rollouts have lost coherence; None beyond the ladder.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import Model
-from fulcra.protocol.results.audit import Source
+from fulcra.protocol.results.audit import BranchSource
 from fulcra.protocol.subject import Ground
 from fulcra.screens.candidates import can_move
 from fulcra.types import Branch, Direction, Neuron, Ranking
@@ -42,7 +42,7 @@ class Draw:
         """The branches with predictions: screened, then random."""
         return self.screened + self.random
 
-    def source(self, index: int) -> Source:
+    def source(self, index: int) -> BranchSource:
         """Where the branch at `index` of `branches` comes from."""
         return "screen" if index < len(self.screened) else "random"
 

@@ -16,6 +16,7 @@ from fulcra.protocol.results.audit import (
     Attack,
     Baseline,
     Branch,
+    BranchSource,
     Figures,
     Held,
     HeldNeuron,
@@ -25,7 +26,6 @@ from fulcra.protocol.results.audit import (
     Prevalence,
     Rung,
     Search,
-    Source,
     Summary,
 )
 from fulcra.protocol.results.commitment import BranchEntry, Commitment
@@ -326,7 +326,7 @@ def _summary(
     branches: Sequence[Branch], baseline: Baseline, control: PositiveControl, sha256: str
 ) -> Summary:
     """Counts over the committed branches; search from the screened ones, prevalence apart."""
-    by: dict[Source, list[Branch]] = {"screen": [], "random": [], "control": []}
+    by: dict[BranchSource, list[Branch]] = {"screen": [], "random": [], "control": []}
     for branch in branches:
         by[branch.source].append(branch)
     measured = by["screen"] + by["random"]

@@ -15,8 +15,8 @@ from fulcra.protocol.completions import Completions, Cut
 from fulcra.protocol.progress import Clock, Progress
 from fulcra.protocol.results.judging import (
     RUN,
-    Agreement,
     Disagreement,
+    JudgeAgreement,
     JudgeEntry,
     PairAgreement,
     PriceEntry,
@@ -128,7 +128,7 @@ class Opinions(NamedTuple):
         judges = (judge_entry(each, prices.get(each.judge.name)) for each in self.opinions)
         return [JudgeEntry(name=RUN), *judges]
 
-    def agreement(self) -> list[Agreement]:
+    def agreement(self) -> list[JudgeAgreement]:
         """How far the run and the judges agree, at every horizon."""
         horizons = self.completions.horizons
         return [agreement(self.labels(horizon), horizon) for horizon in horizons]
@@ -191,11 +191,11 @@ def share(outcomes: Iterable[str]) -> Share:
     return Share(counts=by_outcome, flips=Rate(**flips._asdict()))
 
 
-def agreement(labels: Labels, horizon: int) -> Agreement:
+def agreement(labels: Labels, horizon: int) -> JudgeAgreement:
     """Kappa of every two judges on what both scored and alpha of all, on outcomes and on flips."""
     units = list(zip(*labels.values(), strict=True))
     flips = [[None if label is None else label in FLIPS for label in unit] for unit in units]
-    return Agreement(
+    return JudgeAgreement(
         horizon=horizon,
         pairs=tuple(_pair(labels, *names) for names in combinations(labels, 2)),
         alpha=krippendorff_alpha(units),

@@ -42,7 +42,7 @@ class BehaviorSource(Value):
     file: str | None
 
 
-class Source(Value):
+class RunSource(Value):
     """What source.json holds: where the model and the behavior of a run came from."""
 
     schema_version: int
@@ -69,7 +69,7 @@ def remember(folder: Path, model: Model, behavior: Behavior) -> None:
     """
     origin, file = model.origin, behavior.source.get("file")
     trusted = {"trust_remote_code": True} if origin.trust_remote_code else {}
-    source = Source(
+    source = RunSource(
         schema_version=SCHEMA_VERSION,
         model=ModelSource(
             name=origin.name,
@@ -184,12 +184,12 @@ def _audit(folder: Path) -> AuditResult:
     return AuditResult.load(folder)
 
 
-def _remembered(folder: Path) -> Source | None:
+def _remembered(folder: Path) -> RunSource | None:
     """What the run remembers; None in runs of the first versions, which know names alone."""
     if not (folder / SOURCE).is_file():
         return None
     try:
-        return Source.model_validate(read_json(folder / SOURCE))
+        return RunSource.model_validate(read_json(folder / SOURCE))
     except ValidationError as error:
         fault = error.errors()[0]
         raise RunFolderError(

@@ -10,7 +10,7 @@ from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
 from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, EARLIER
-from fulcra.protocol.results.audit import Source
+from fulcra.protocol.results.audit import BranchSource
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, dose_trials, pin_trials, set_trials
 from fulcra.screens.pins import pins
@@ -55,7 +55,7 @@ class Forecast(NamedTuple):
     at: Coordinate
     ceiling: Edge
     trigger: Edge | None
-    source: Source = "screen"
+    source: BranchSource = "screen"
     gap: float | None = None
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
         ComparisonResult,
         DepthShares,
         NoDetector,
-        Overlap,
         Profile,
+        SharedNeurons,
     )
     from fulcra.protocol.results.detector import PromptSet
     from fulcra.screens.scores import Units
@@ -89,7 +89,7 @@ def _overlaps(behavior: "BehaviorComparison") -> list[str]:
     return [*(Sheet(head, rows).markdown() if rows else []), *refusals]
 
 
-def _overlap(pair: "Overlap") -> list[str]:
+def _overlap(pair: "SharedNeurons") -> list[str]:
     return [
         f"{pair.one}, {pair.other}",
         pair.set,

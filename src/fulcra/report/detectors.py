@@ -9,7 +9,12 @@ from fulcra.report.notation import number, rate, rates, span
 from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
-    from fulcra.protocol.results.detector import DetectorResult, Estimate, Figures, PromptSet
+    from fulcra.protocol.results.detector import (
+        DetectorEstimate,
+        DetectorFigures,
+        DetectorResult,
+        PromptSet,
+    )
 
 _LABELS = ("AUROC", "acc", "F1", "prec", "rec", "TPR@1%", "TPR@5%")
 
@@ -37,7 +42,7 @@ def _counts(prompts: "PromptSet") -> str:
     return f"{prompts.name}: {prompts.positive} positive, {prompts.negative} negative prompts"
 
 
-def _cells(detector: "Figures") -> tuple[str, ...]:
+def _cells(detector: "DetectorFigures") -> tuple[str, ...]:
     """The figures in the order of their labels."""
     area = detector.auroc
     shares = (
@@ -51,5 +56,5 @@ def _cells(detector: "Figures") -> tuple[str, ...]:
     return (f"{number(area.value)}\n{span(area)}", *map(_rate, shares))
 
 
-def _rate(estimate: "Estimate") -> str:
+def _rate(estimate: "DetectorEstimate") -> str:
     return f"{rate(estimate.value)}\n{rates(estimate)}"

@@ -12,9 +12,9 @@ from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.judging import (
-        Agreement,
         Disagreement,
         HorizonOutcomes,
+        JudgeAgreement,
         JudgeEntry,
         JudgingResult,
     )
@@ -40,7 +40,7 @@ def judges_table(result: "JudgingResult") -> RenderableType:
 
 
 def opinion_parts(
-    agreement: "Sequence[Agreement]",
+    agreement: "Sequence[JudgeAgreement]",
     disagreements: "Sequence[Disagreement]",
     judges: "Sequence[JudgeEntry]",
     labels: Mapping[str, str],
@@ -71,7 +71,7 @@ def _outcomes(outcomes: "HorizonOutcomes", labels: Mapping[str, str]) -> Table:
     return Sheet(columns, rows, whole=("flips",)).rich()
 
 
-def _agreement(agreement: "Agreement") -> Table:
+def _agreement(agreement: "JudgeAgreement") -> Table:
     """Kappa of every two judges and alpha of all, on typed outcomes and on flips."""
     rows = []
     for pair in agreement.pairs:

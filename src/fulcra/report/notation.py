@@ -48,7 +48,7 @@ class Span(Protocol):
     def high(self) -> float | None: ...
 
 
-class Interval(Protocol):
+class AnyInterval(Protocol):
     """A rate with its interval and its number of observations."""
 
     @property
@@ -59,7 +59,7 @@ class Interval(Protocol):
     def n(self) -> int: ...
 
 
-class Edge(Protocol):
+class AnyEdge(Protocol):
     """An edge that may lie beyond the ladder."""
 
     @property
@@ -68,7 +68,7 @@ class Edge(Protocol):
     def censored(self) -> bool: ...
 
 
-class Score(Protocol):
+class AnyScore(Protocol):
     """A count of agreement and what it is out of."""
 
     @property
@@ -91,20 +91,20 @@ def rates(estimate: Span) -> str:
     return f"{100 * estimate.low:.0f}\N{EN DASH}{rate(estimate.high)}"
 
 
-def interval(estimate: Interval) -> str:
+def interval(estimate: AnyInterval) -> str:
     """The interval of a rate and its number: "81 to 100%, n = 16", the "to" a dash."""
     unknown = estimate.low is None or estimate.high is None
     return f"n = {estimate.n}" if unknown else f"{rates(estimate)}, n = {estimate.n}"
 
 
-def edge(value: Edge | None) -> str:
+def edge(value: AnyEdge | None) -> str:
     """The gain of an edge: a number, "> ladder" where it is censored, "none" where unmeasured."""
     if value is None:
         return gain(None)
     return BEYOND if value.gain is None and value.censored else gain(value.gain)
 
 
-def of(score: Score | None) -> str:
+def of(score: AnyScore | None) -> str:
     """A count beside its denominator: "40 of 47"."""
     return UNKNOWN if score is None else f"{score.agree} of {score.n}"
 

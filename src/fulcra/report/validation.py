@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from fulcra.report.figures.scatter import Point, scatter
+from fulcra.report.figures.scatter import ScatterPoint, scatter
 from fulcra.report.notation import UNKNOWN, number, span
 from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
@@ -117,7 +117,7 @@ def validation_plots(result: "ValidationResult") -> dict[str, str]:
     drawings = {}
     for method in _DRAWN:
         points = [
-            Point(row.measured, gain, row.lineage)
+            ScatterPoint(row.measured, gain, row.lineage)
             for row in rows
             if row.measured is not None and (gain := row.predicted.get(method)) is not None
         ]

@@ -15,7 +15,7 @@ from fulcra.report.template import filled
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.audit import Branch, Measured, Predicted
-    from fulcra.protocol.results.window import Point, WindowResult
+    from fulcra.protocol.results.window import CurvePoint, WindowResult
 
 EDGE_COLUMNS = ("edge", "method", "tier", "gain", "alignment")
 _COLUMNS, _ROWS = 56, 9
@@ -150,7 +150,7 @@ def _height(alignment: float) -> int:
     return round((1 - min(max(alignment, 0.0), 1.0)) * (_ROWS - 1))
 
 
-def _across(curve: Sequence["Point"], gain: float) -> int:
+def _across(curve: Sequence["CurvePoint"], gain: float) -> int:
     """The column of a gain: rungs stand at equal distances."""
     gains = [point.gain for point in curve]
     below = max((i for i, rung in enumerate(gains) if rung <= gain), default=0)

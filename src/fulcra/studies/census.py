@@ -32,7 +32,7 @@ from fulcra.protocol.subject import Ground, Subject, in_tokens_of
 from fulcra.screens.candidates import movable
 from fulcra.screens.dosed_logit import REACH, triggers
 from fulcra.store import read_rows, write_rows
-from fulcra.studies.staircase import Climbed, Member, climb_all, start_rung
+from fulcra.studies.staircase import Climbed, DrawnBranch, climb_all, start_rung
 from fulcra.types import Behavior, Neuron
 
 BRANCHES = "branches.parquet"
@@ -138,7 +138,7 @@ def _forecast(subject: Subject, branches: Sequence[Coordinate], texts: int) -> l
 
 def _members(
     branches: Sequence[Coordinate], ladders: Sequence[Ladders], settings: CensusSettings
-) -> list[Member]:
+) -> list[DrawnBranch]:
     """Every branch; one that crosses is measured for itself, one of the audit for 1 / share."""
     count, share = len(branches), settings.audit
     drawn = random.Random(f"audit-{settings.seed}").sample(range(count), round(share * count))
@@ -146,11 +146,11 @@ def _members(
     for i, (branch, edges) in enumerate(zip(branches, ladders, strict=True)):
         rung = 0 if i in audited else start_rung(edges.trigger)
         if edges.trigger is not None:
-            members.append(Member(branch, "forecast", 1.0, rung, *edges[:2]))
+            members.append(DrawnBranch(branch, "forecast", 1.0, rung, *edges[:2]))
         elif i in audited:
-            members.append(Member(branch, "audit", 1 / share, rung, *edges[:2]))
+            members.append(DrawnBranch(branch, "audit", 1 / share, rung, *edges[:2]))
         else:
-            members.append(Member(branch, "rest", 0.0, None, *edges[:2]))
+            members.append(DrawnBranch(branch, "rest", 0.0, None, *edges[:2]))
     return members
 
 

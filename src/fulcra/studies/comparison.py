@@ -21,13 +21,13 @@ from fulcra.protocol.results.comparison import (
     Ablation,
     BehaviorComparison,
     BorrowedDetector,
+    CompareSize,
     ComparisonResult,
     DepthShares,
     NoDetector,
     NoOverlap,
-    Overlap,
     Profile,
-    SettingsEntry,
+    SharedNeurons,
 )
 from fulcra.protocol.runs import model_entry
 from fulcra.protocol.subject import Subject
@@ -54,7 +54,7 @@ class CompareSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ModelReading:
     """One model under one behavior: rankings without `universal` neurons, the best on `fit`."""
 
     subject: Subject
@@ -70,7 +70,7 @@ class Reading:
         return self.subject.model
 
 
-class NeuronSet(NamedTuple):
+class ComparedSet(NamedTuple):
     """Neurons to ablate together: whose top they are ("random", or None of none), and its name."""
 
     set_of: str | None
@@ -103,7 +103,7 @@ def compare(
         schema_version=SCHEMA_VERSION,
         command="compare",
         models=tuple(map(model_entry, models)),
-        settings=SettingsEntry(**asdict(settings), shares=SHARES),
+        settings=CompareSize(**asdict(settings), shares=SHARES),
         behaviors=tuple(_compared(models, behavior, settings, bar) for behavior in behaviors),
         provenance=Provenance.now(),
     )
@@ -114,7 +114,7 @@ def _compared(
     models: Sequence[Model], behavior: Behavior, settings: CompareSettings, bar: Progress
 ) -> BehaviorComparison:
     bar.begin(behavior.name, len(models) * (2 if settings.ablate else 1))
-    readings: list[Reading] = []
+    readings: list[ModelReading] = []
     for model in models:
         readings.append(_reading(model, behavior, settings))
         bar.advance(1)
@@ -140,7 +140,7 @@ def _compared(
     )
 
 
-def _reading(model: Model, behavior: Behavior, settings: CompareSettings) -> Reading:
+def _reading(model: Model, behavior: Behavior, settings: CompareSettings) -> ModelReading:
     subject = Subject.of(model, behavior, settings.seed)
     universal = () if settings.keep_universal else subject.universal
     rankings = {}
@@ -150,10 +150,10 @@ def _reading(model: Model, behavior: Behavior, settings: CompareSettings) -> Rea
         rankings[unit] = ranking.without(universal)
     first, fit, score = halves(behavior, settings.seed)
     best = contrastive(model, first).without(universal).branches[0]
-    return Reading(subject, universal, rankings, best, fit, score)
+    return ModelReading(subject, universal, rankings, best, fit, score)
 
 
-def _profiles(reading: Reading, top_k: int) -> Iterator[Profile]:
+def _profiles(reading: ModelReading, top_k: int) -> Iterator[Profile]:
     """Where the sets lie, and where neurons drawn at random would."""
     model, layers = reading.model, range(reading.model.n_layers)
     everyone = [layer for layer in layers for _ in range(model.width(layer))]
@@ -172,7 +172,9 @@ def _profiles(reading: Reading, top_k: int) -> Iterator[Profile]:
             )
 
 
-def _overlaps(first: Reading, second: Reading, top_k: int) -> Iterator[Overlap | NoOverlap]:
+def _overlaps(
+    first: ModelReading, second: ModelReading, top_k: int
+) -> Iterator[SharedNeurons | NoOverlap]:
     names = {"one": first.model.name, "other": second.model.name}
     if reason := unlike(first.model, second.model):
         yield NoOverlap(**names, refused=reason)
@@ -182,7 +184,7 @@ def _overlaps(first: Reading, second: Reading, top_k: int) -> Iterator[Overlap |
             poles = _poles(first.rankings[unit], size)
             others = _poles(second.rankings[unit], size)
             shared = overlap(set(poles), set(others), n_neurons(first.model))
-            yield Overlap(
+            yield SharedNeurons(
                 **names,
                 units=unit,
                 set=name,
@@ -199,7 +201,9 @@ def _poles(ranking: Ranking, size: int) -> dict[str, int]:
     return {neuron.site: neuron.pole for neuron in ranking.top(size)}
 
 
-def _ablations(own: Reading, readings: Sequence[Reading], seed: int) -> Iterator[Ablation]:
+def _ablations(
+    own: ModelReading, readings: Sequence[ModelReading], seed: int
+) -> Iterator[Ablation]:
     """What the confirmation prompts become in one model, set by set."""
     sets, behavior = _ablated_sets(own, readings, seed), own.subject.behavior
     prompts = behavior.confirmation
@@ -221,22 +225,24 @@ def _ablations(own: Reading, readings: Sequence[Reading], seed: int) -> Iterator
         )
 
 
-def _ablated_sets(own: Reading, readings: Sequence[Reading], seed: int) -> list[NeuronSet]:
+def _ablated_sets(
+    own: ModelReading, readings: Sequence[ModelReading], seed: int
+) -> list[ComparedSet]:
     """None, the sets of every model of this shape, and random ones alike in depth to its own."""
-    sets, controls = [NeuronSet(None, "undosed", ())], []
+    sets, controls = [ComparedSet(None, "undosed", ())], []
     for reading in readings:
         if unlike(reading.model, own.model) is not None:
             continue
         for name, size in set_sizes(reading.model, SHARES).items():
             neurons = reading.rankings["raw"].top(size)
-            sets.append(NeuronSet(reading.model.name, name, neurons))
+            sets.append(ComparedSet(reading.model.name, name, neurons))
             if reading is own:
                 drawn = alike(own.model, neurons, random.Random(f"alike-{seed}"))
-                controls.append(NeuronSet("random", name, drawn))
+                controls.append(ComparedSet("random", name, drawn))
     return sets + controls
 
 
-def _borrowed(own: Reading, reader: Reading, seed: int) -> BorrowedDetector | NoDetector:
+def _borrowed(own: ModelReading, reader: ModelReading, seed: int) -> BorrowedDetector | NoDetector:
     """One model's best neuron as a detector in another, fitted on the reader's first halves."""
     prompts = FitAndScore(reader.fit, reader.score, reader.subject.behavior.system)
     names = {"neuron": own.neuron.site, "of": own.model.name, "within": reader.model.name}

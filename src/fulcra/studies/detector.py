@@ -19,7 +19,12 @@ from fulcra.models.capture import last_residuals
 from fulcra.models.classifiers import guard_odds, is_classifier, load_classifier
 from fulcra.models.traces import traces
 from fulcra.protocol.results.base import Provenance
-from fulcra.protocol.results.detector import DetectorResult, Estimate, Figures, PromptSet
+from fulcra.protocol.results.detector import (
+    DetectorEstimate,
+    DetectorFigures,
+    DetectorResult,
+    PromptSet,
+)
 from fulcra.protocol.runs import model_entry
 from fulcra.types import Neuron
 
@@ -46,7 +51,7 @@ class Guards:
     dtype: str | None = None
 
 
-class Scored(NamedTuple):
+class DetectorScores(NamedTuple):
     """One detector's scores on the fit and on the scored prompts, larger for positives.
 
     `detail` is what was chosen on the fit prompts. `threshold` is None where it is still to be
@@ -104,20 +109,22 @@ def prompt_set(prompts: Labelled) -> PromptSet:
     return PromptSet.model_validate(prompts.counts)
 
 
-def figures(scored: Scored, prompts: FitAndScore, seed: int) -> Figures:
+def figures(scored: DetectorScores, prompts: FitAndScore, seed: int) -> DetectorFigures:
     """A detector's entry in a result: what it is, its threshold, every figure with its interval."""
     threshold = scored.threshold
     if threshold is None:
         threshold = best_threshold(scored.fit, np.array(prompts.fit.labels))
     intervals = detection(scored.score, np.array(prompts.score.labels), threshold, seed)
     estimates = {
-        name: Estimate(value=value, low=low, high=high, n=n)
+        name: DetectorEstimate(value=value, low=low, high=high, n=n)
         for name, (value, low, high, n) in intervals._asdict().items()
     }
-    return Figures(detector=scored.name, detail=scored.detail, threshold=threshold, **estimates)
+    return DetectorFigures(
+        detector=scored.name, detail=scored.detail, threshold=threshold, **estimates
+    )
 
 
-def neuron_scores(model: Model, neuron: Neuron, prompts: FitAndScore) -> Scored:
+def neuron_scores(model: Model, neuron: Neuron, prompts: FitAndScore) -> DetectorScores:
     """The neuron's largest activation after the instruction, or minus its smallest.
 
     The largest where it is higher on the positives of the fit prompts. A token its expert does not
@@ -134,7 +141,7 @@ def neuron_scores(model: Model, neuron: Neuron, prompts: FitAndScore) -> Scored:
         np.array([values.max() if rises else -values.min() for values in rows])
         for rows in (fit, score)
     ]
-    return Scored(neuron.site, extremes[0], extremes[1], detail)
+    return DetectorScores(neuron.site, extremes[0], extremes[1], detail)
 
 
 def _after_instruction(
@@ -149,7 +156,7 @@ def _after_instruction(
     return after
 
 
-def _stream(model: Model, layer: int, prompts: FitAndScore) -> Scored:
+def _stream(model: Model, layer: int, prompts: FitAndScore) -> DetectorScores:
     # scikit-learn takes a second to import, which no other command should pay
     from sklearn.preprocessing import StandardScaler
 
@@ -159,7 +166,9 @@ def _stream(model: Model, layer: int, prompts: FitAndScore) -> Scored:
     )
     name = f"logistic regression, stream of layer {layer}"
     detail = "last prompt token, standardized, L2 with C = 1"
-    return Scored(name, *_probe(StandardScaler(), fit, score, prompts.fit.labels), detail, 0.0)
+    return DetectorScores(
+        name, *_probe(StandardScaler(), fit, score, prompts.fit.labels), detail, 0.0
+    )
 
 
 def _residuals(model: Model, layer: int, texts: Sequence[str], system: str | None) -> Floats:
@@ -168,12 +177,12 @@ def _residuals(model: Model, layer: int, texts: Sequence[str], system: str | Non
     return torch.cat([batch[:, layer] for batch in batches]).double().numpy()
 
 
-def _words(prompts: FitAndScore) -> Scored:
+def _words(prompts: FitAndScore) -> DetectorScores:
     from sklearn.feature_extraction.text import CountVectorizer
 
     counts = CountVectorizer(token_pattern=r"\w+|[^\w\s]")
     odds = _probe(counts, prompts.fit.texts, prompts.score.texts, prompts.fit.labels)
-    return Scored("bag of words", *odds, "counts, L2 with C = 1", 0.0)
+    return DetectorScores("bag of words", *odds, "counts, L2 with C = 1", 0.0)
 
 
 def _probe(
@@ -187,17 +196,17 @@ def _probe(
     return probe.decision_function(fit), probe.decision_function(score)
 
 
-def _guard(name: str, guards: Guards, prompts: FitAndScore) -> Scored:
+def _guard(name: str, guards: Guards, prompts: FitAndScore) -> DetectorScores:
     """A guard's scores; of a classifier the label that tells the fit prompts apart best."""
     sets = (prompts.fit.texts, prompts.score.texts)
     if not is_classifier(name):
         guard = load(name, guards.dtype)
         fit, score = (guard_odds(guard, texts, guards.words).double().numpy() for texts in sets)
         first, second = guards.words
-        return Scored(guard.name, fit, score, f"log-odds of {first!r} against {second!r}")
+        return DetectorScores(guard.name, fit, score, f"log-odds of {first!r} against {second!r}")
     classifier, labels = load_classifier(name), np.array(prompts.fit.labels)
     fit, score = (classifier.log_probs(texts).double().numpy() for texts in sets)
     areas = [detection(column, labels, 0.0).auroc.value for column in fit.T]
     best = int(np.argmax(areas))
     detail = f"log-probability of {classifier.labels[best]!r}"
-    return Scored(classifier.name, fit[:, best], score[:, best], detail)
+    return DetectorScores(classifier.name, fit[:, best], score[:, best], detail)

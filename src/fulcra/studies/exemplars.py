@@ -18,10 +18,10 @@ from fulcra.models.traces import traces, windows
 from fulcra.protocol.progress import Progress, Silent
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.exemplars import (
+    ExemplarSize,
     ExemplarsResult,
-    NeuronEntry,
+    NeuronActivity,
     Pole,
-    SettingsEntry,
     SnippetRow,
     TextEntry,
 )
@@ -143,10 +143,10 @@ class Collector:
         value = float(activations[position])
         return Snippet(value, window.file, window.number, position, start, tokens)
 
-    def summary(self, neuron: Neuron) -> NeuronEntry:
+    def summary(self, neuron: Neuron) -> NeuronActivity:
         """The neuron over all tokens."""
         high, low = self.top.ranked()[:1], self.bottom.ranked()[:1]
-        return NeuronEntry(
+        return NeuronActivity(
             neuron=neuron.site,
             tokens=self.tokens,
             positive=self.positive / self.tokens if self.tokens else None,
@@ -187,7 +187,7 @@ def exemplars(
         schema_version=SCHEMA_VERSION,
         command="exemplars",
         model=model_entry(model),
-        settings=SettingsEntry(**asdict(settings)),
+        settings=ExemplarSize(**asdict(settings)),
         texts=tuple(TextEntry(file=path.name, sha256=sha, characters=n) for path, sha, n in files),
         windows=count,
         neurons=tuple(collector.summary(neuron) for neuron, collector in collectors.items()),

@@ -26,7 +26,7 @@ from fulcra.types import Behavior, Neuron, Ranking
 MULTIPLIERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 
 
-class NeuronSet(NamedTuple):
+class MultipliedSet(NamedTuple):
     """One of paper B's sets: the name of its size, its pole, its neurons."""
 
     size: str
@@ -37,7 +37,7 @@ class NeuronSet(NamedTuple):
 class Arm(NamedTuple):
     """One multiplier on one set, and on each of the random sets beside it."""
 
-    chosen: NeuronSet
+    chosen: MultipliedSet
     random: list[list[Neuron]]
     multiplier: float
 
@@ -57,18 +57,18 @@ class MeasuredReply(NamedTuple):
     nats: float | None
 
 
-def neuron_sets(model: Model, ranking: Ranking) -> list[NeuronSet]:
+def neuron_sets(model: Model, ranking: Ranking) -> list[MultipliedSet]:
     """Paper B's sets: all of the top k, and those more (+) or less (-) active where it shows.
 
     "It" is the behavior: a neuron that the ranking pushes down is more active there.
     """
-    sets: list[NeuronSet] = []
+    sets: list[MultipliedSet] = []
     for size, count in set_sizes(model).items():
         top = ranking.top(count)
         more = tuple(neuron for neuron in top if neuron.pole < 0)
         less = tuple(neuron for neuron in top if neuron.pole > 0)
-        sets += [NeuronSet(size, "both", top), NeuronSet(size, "+", more)]
-        sets.append(NeuronSet(size, "-", less))
+        sets += [MultipliedSet(size, "both", top), MultipliedSet(size, "+", more)]
+        sets.append(MultipliedSet(size, "-", less))
     return [chosen for chosen in sets if chosen.neurons]
 
 
@@ -110,7 +110,7 @@ def multiplier_sweep(
     return MultiplyResult.of(result.plain())
 
 
-def _set_entry(chosen: NeuronSet) -> SetEntry:
+def _set_entry(chosen: MultipliedSet) -> SetEntry:
     neurons = tuple(neuron.site for neuron in chosen.neurons)
     return SetEntry(set=chosen.size, pole=chosen.pole, neurons=neurons)
 

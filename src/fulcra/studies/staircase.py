@@ -120,7 +120,7 @@ class Climb:
         climber.rung += 1
 
 
-class Member(NamedTuple):
+class DrawnBranch(NamedTuple):
     """A branch to be measured: why, how many branches it stands for, and where its climb begins.
 
     `rung` None: it is not rolled out. `trigger`, `ceiling`: its forecast edges [gain].
@@ -142,7 +142,7 @@ class Climbed(NamedTuple):
     baseline: Undosed
 
 
-def climb_all(run: Run, subject: Subject, members: Sequence[Member], controls: int) -> Climbed:
+def climb_all(run: Run, subject: Subject, members: Sequence[DrawnBranch], controls: int) -> Climbed:
     """What rollouts show of the members and of random controls, on prompts that do not leak.
 
     RunFolderError where every confirmation prompt flips undosed.
@@ -188,7 +188,7 @@ def control_sites(subject: Subject, count: int) -> list[Branch]:
 
 
 def _measured(
-    member: Member, climber: Climber | None, controls: Sequence[float | None]
+    member: DrawnBranch, climber: Climber | None, controls: Sequence[float | None]
 ) -> MeasuredBranch:
     """The row of a member, climbed or not; one that opens nowhere is not specifically open."""
     end, gain, flipped, is_specific = None, None, 0.0, None

@@ -27,14 +27,14 @@ from fulcra.types import (
 )
 
 
-class Pair(NamedTuple):
+class TextPair(NamedTuple):
     """The same prompt undosed and dosed."""
 
     undosed: Rollout
     dosed: Rollout
 
 
-class Dose(NamedTuple):
+class PromptDose(NamedTuple):
     """How large one edit is on one prompt, in gains along `branch`.
 
     `gain` is the median over positions but the first, `low` to `high` their 5-95 % range, `ceiling`
@@ -54,7 +54,7 @@ class Dose(NamedTuple):
         return self.gain is not None and self.ceiling is not None and self.gain > self.ceiling
 
 
-def doses(model: Model, recipe: Recipe, prompt: tuple[int, ...]) -> list[Dose]:
+def doses(model: Model, recipe: Recipe, prompt: tuple[int, ...]) -> list[PromptDose]:
     """The doses of a recipe on one prompt, from its clean activations.
 
     A direction that is ablated or added at MLPs has no gain.
@@ -63,17 +63,17 @@ def doses(model: Model, recipe: Recipe, prompt: tuple[int, ...]) -> list[Dose]:
     return [_dose(model, recipe, edit, prompt) for edit in edits]
 
 
-def _dose(model: Model, recipe: Recipe, edit: Edit, prompt: tuple[int, ...]) -> Dose:
+def _dose(model: Model, recipe: Recipe, edit: Edit, prompt: tuple[int, ...]) -> PromptDose:
     alphas, branch = _alphas(model, edit, prompt), edit.site
     if isinstance(branch, Neuron):
         up = alphas is None or float(alphas.median()) >= 0
         branch = replace(branch, pole=1 if up else -1)
     window = recipe.window(str(branch))
     if window is None or alphas is None:
-        return Dose(str(edit), str(branch), None, None, None, None)
+        return PromptDose(str(edit), str(branch), None, None, None, None)
     gains = alphas * branch.pole / window.budget
     low, median, high = gains.quantile(gains.new_tensor([0.05, 0.5, 0.95])).tolist()
-    return Dose(str(edit), str(branch), median, low, high, window.ceiling.gain)
+    return PromptDose(str(edit), str(branch), median, low, high, window.ceiling.gain)
 
 
 def _alphas(model: Model, edit: Edit, prompt: tuple[int, ...]) -> torch.Tensor | None:
@@ -96,14 +96,14 @@ def steered(
     prompt: tuple[int, ...],
     tokens: int,
     sampling: Sampling = Sampling(),
-) -> Iterator[Pair]:
+) -> Iterator[TextPair]:
     """Both texts as they grow, a token at a time, decoded together.
 
     The edits are in force until the last pair.
     """
     requests = [RolloutRequest(prompt, edits, tokens, sampling) for edits in ((), recipe.edits)]
     for undosed, dosed in spoken(model, requests):
-        yield Pair(undosed, dosed)
+        yield TextPair(undosed, dosed)
 
 
 class SteeredReply(NamedTuple):
@@ -119,7 +119,12 @@ class SteeredReply(NamedTuple):
 
 
 def replies(
-    model: Model, recipe: Recipe, behavior: Behavior | None, prompt: str, pair: Pair, seed: int = 0
+    model: Model,
+    recipe: Recipe,
+    behavior: Behavior | None,
+    prompt: str,
+    pair: TextPair,
+    seed: int = 0,
 ) -> list[SteeredReply]:
     """Both texts with their typed outcomes; of a sensitive behavior without the texts."""
     sensitive = recipe.sensitive or (behavior is not None and behavior.sensitive)
@@ -133,7 +138,7 @@ def replies(
     return shown
 
 
-def _outcomes(subject: Subject, text: str, pair: Pair) -> list[str | None]:
+def _outcomes(subject: Subject, text: str, pair: TextPair) -> list[str | None]:
     """The outcomes of both texts; None where the oracle cannot read a prompt not its own."""
     model, behavior, ground = subject.model, subject.behavior, subject.ground
     prompts = (*behavior.selection, *behavior.confirmation)

@@ -26,7 +26,7 @@ from fulcra.screens.registry import ENTRANTS, Entrant
 from fulcra.studies.census import Census, open_counts, read_census
 from fulcra.studies.mechanism import layer_counts, mechanism
 from fulcra.studies.screen_scoring import TOP, TOPS, Ranked, Relevance, pool_entry, score, stability
-from fulcra.studies.staircase import Member, climb_all
+from fulcra.studies.staircase import DrawnBranch, climb_all
 from fulcra.types import Behavior, Neuron, Ranking
 
 #: The raw rankings whose first neurons are ordered again by a pin sweep (paper C's second step).
@@ -180,7 +180,7 @@ def _truth(
     return Truth("sample", open_counts(branches), branches)
 
 
-def _members(subject: Subject, ranked: Sequence[Ranked], sample: int) -> list[Member]:
+def _members(subject: Subject, ranked: Sequence[Ranked], sample: int) -> list[DrawnBranch]:
     """Each screen's top 32, and random others that each stand for their share of the rest.
 
     All climb from the first rung.
@@ -192,8 +192,11 @@ def _members(subject: Subject, ranked: Sequence[Ranked], sample: int) -> list[Me
     drawn = random.Random(f"sample-{subject.seed}").sample(rest, min(sample, len(rest)))
     top = [branch for branch in poles if branch in wanted]
     return [
-        *(Member(subject.coordinate(branch), "screen", 1.0) for branch in top),
-        *(Member(subject.coordinate(branch), "random", len(rest) / len(drawn)) for branch in drawn),
+        *(DrawnBranch(subject.coordinate(branch), "screen", 1.0) for branch in top),
+        *(
+            DrawnBranch(subject.coordinate(branch), "random", len(rest) / len(drawn))
+            for branch in drawn
+        ),
     ]
 
 

@@ -12,7 +12,7 @@ from fulcra.protocol.evidence import figures
 from fulcra.protocol.recheck.blocks import block_checks, known_behavior
 from fulcra.protocol.recheck.coverage import Coverage, coverage
 from fulcra.protocol.recheck.digests import require_root, seal_checks
-from fulcra.protocol.recheck.run_files import Check, RunFiles, read_run
+from fulcra.protocol.recheck.run_files import RunCheck, RunFiles, read_run
 from fulcra.protocol.records import Record
 from fulcra.protocol.redaction import salt_of, text_hash
 from fulcra.protocol.results.base import fault_line
@@ -26,7 +26,7 @@ RANGES = {"alignment_low", "alignment_high"}
 class SecondLook(NamedTuple):
     """Every check of a run's folder, what each file and block rests on, the root of the seal."""
 
-    checks: list[Check]
+    checks: list[RunCheck]
     coverage: list[Coverage]
     root: str | None
 
@@ -36,7 +36,7 @@ class SecondLook(NamedTuple):
         return all(check.passed for check in self.checks)
 
 
-def verify(folder: Path, root: str | None = None) -> list[Check]:
+def verify(folder: Path, root: str | None = None) -> list[RunCheck]:
     """Every check of a run's folder: its seal, hashes, rollout counts, each figure of audit.json.
 
     `root` is the root of the seal as noted elsewhere. RunFolderError where the folder is not that
@@ -60,7 +60,7 @@ def second_look(folder: Path, root: str | None = None) -> SecondLook:
     raise RunFolderError(f"{folder}: {fault}; expected what `fulcra audit` wrote")
 
 
-def _checks(run: RunFiles, root: str | None) -> list[Check]:
+def _checks(run: RunFiles, root: str | None) -> list[RunCheck]:
     return [
         *_hashes(run),
         *_counts(run.content, run.records),
@@ -70,7 +70,7 @@ def _checks(run: RunFiles, root: str | None) -> list[Check]:
     ]
 
 
-def _hashes(run: RunFiles) -> list[Check]:
+def _hashes(run: RunFiles) -> list[RunCheck]:
     """The commitment's own hash, whose run it is, and that no text was changed."""
     stored, audit, manifest = run.stored, run.audit, run.manifest
     made, plan = digest(stored["content"]), stored["content"]["plan"]
@@ -82,22 +82,24 @@ def _hashes(run: RunFiles) -> list[Check]:
     says = f"audit.json says {named[:12]}, made again {made[:12]}"
     whose = f"different: {', '.join(changed)}" if changed else "arguments, model, prompts and code"
     return [
-        Check("commitment hash", made == stored["sha256"], stands),
-        Check("audit names it", named == made, says),
-        Check("plan is the manifest's", not changed, whose),
-        Check("audit is the plan's", audited == planned, "model, behavior and settings"),
+        RunCheck("commitment hash", made == stored["sha256"], stands),
+        RunCheck("audit names it", named == made, says),
+        RunCheck("plan is the manifest's", not changed, whose),
+        RunCheck("audit is the plan's", audited == planned, "model, behavior and settings"),
         _texts(run),
     ]
 
 
-def _texts(run: RunFiles) -> Check:
+def _texts(run: RunFiles) -> RunCheck:
     """Whether every text that stands in a file of the run has the hash its rollout has."""
     texts = [(record.text_hash, record.text) for record in run.records if _public(run, record)]
     if (run.folder / TEXTS).is_file():
         texts += [(row["text_hash"], row["text"]) for row in read_rows(run.folder / TEXTS)]
     salt = salt_of(run.folder)
     altered = sum(text_hash(salt, text) != hashed for hashed, text in texts)
-    return Check("rollout texts", not altered, f"{altered} of {len(texts)} do not have their hash")
+    return RunCheck(
+        "rollout texts", not altered, f"{altered} of {len(texts)} do not have their hash"
+    )
 
 
 def _public(run: RunFiles, record: Record) -> bool:
@@ -105,7 +107,7 @@ def _public(run: RunFiles, record: Record) -> bool:
     return bool(record.text) or (run.seal is not None and not run.result.behavior.sensitive)
 
 
-def _counts(content: Commitment, records: Sequence[Record]) -> list[Check]:
+def _counts(content: Commitment, records: Sequence[Record]) -> list[RunCheck]:
     """No committed branch may lack a rung, no rung a prompt: nothing leaves the denominator."""
     gains = content.plan.gains
     branches = {entry.branch: content.gains_of(entry) for entry in content.branches}
@@ -116,7 +118,7 @@ def _counts(content: Commitment, records: Sequence[Record]) -> list[Check]:
     ]
 
 
-def _count(stage: str, rungs: Mapping[str, Sequence[float]], records: Sequence[Record]) -> Check:
+def _count(stage: str, rungs: Mapping[str, Sequence[float]], records: Sequence[Record]) -> RunCheck:
     """Whether each branch has every rung of a stage, with as many prompts, and no more."""
     counts = Counter((r.branch, r.gain) for r in records if (r.stage, r.op) == (stage, "add"))
     lost = sum((name, gain) not in counts for name, ladder in rungs.items() for gain in ladder)
@@ -126,20 +128,20 @@ def _count(stage: str, rungs: Mapping[str, Sequence[float]], records: Sequence[R
         f"{counts.total()} rollouts, {lost} rungs missing, {short} rungs short of prompts,"
         f" {uninvited} branches not committed"
     )
-    return Check(f"{stage} rollouts", not (lost or short or uninvited), detail)
+    return RunCheck(f"{stage} rollouts", not (lost or short or uninvited), detail)
 
 
-def _scores(run: RunFiles) -> list[Check]:
+def _scores(run: RunFiles) -> list[RunCheck]:
     """Every part of audit.json that commitment and rollouts determine, made again."""
     audit = run.audit
     try:
         again = figures(run.content, run.stored["sha256"], run.records).plain()
     except (ArithmeticError, LookupError, ValueError) as error:
         fault = f"cannot be made again from these rollouts: {' '.join(str(error).split())}"
-        return [Check("figures", False, fault)]
+        return [RunCheck("figures", False, fault)]
     differences = {part: _difference(audit.get(part), made, part) for part, made in again.items()}
     return [
-        Check(f"{part} figures", difference is None, difference or "equal")
+        RunCheck(f"{part} figures", difference is None, difference or "equal")
         for part, difference in differences.items()
     ]
 

@@ -25,7 +25,7 @@ from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.commitment import predicted_entry
-from fulcra.protocol.results.window import Point, WindowResult
+from fulcra.protocol.results.window import CurvePoint, WindowResult
 from fulcra.protocol.runs import Run, manifest_of, model_entry
 from fulcra.protocol.source import remember
 from fulcra.protocol.stages import Forecast
@@ -136,10 +136,10 @@ def described(
     return WindowResult.of(result.plain())
 
 
-def _point(subject: Subject, place: Coordinate, gain: float) -> Point:
+def _point(subject: Subject, place: Coordinate, gain: float) -> CurvePoint:
     low, high = realised_alignment(subject.model, subject.ground.stream, place, gain)
     alignment = place.alignment(gain)
-    return Point(gain=gain, alignment=alignment, alignment_low=low, alignment_high=high)
+    return CurvePoint(gain=gain, alignment=alignment, alignment_low=low, alignment_high=high)
 
 
 def _measured(

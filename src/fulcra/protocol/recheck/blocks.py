@@ -9,7 +9,7 @@ from fulcra.behaviors import behavior_sha256, built_in, load_behavior
 from fulcra.errors import FulcraError
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.quotes import behavior_entry, samples
-from fulcra.protocol.recheck.run_files import Check, RunFiles
+from fulcra.protocol.recheck.run_files import RunCheck, RunFiles
 from fulcra.protocol.records import CEILING, EARLIER, Record
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
@@ -21,12 +21,12 @@ from fulcra.types import Behavior
 Group = tuple[str, str, str, float]
 
 
-def block_checks(run: RunFiles, behavior: Behavior | None) -> list[Check]:
+def block_checks(run: RunFiles, behavior: Behavior | None) -> list[RunCheck]:
     """Whether audit.json says what plan, behavior and rollouts say, and the report what it says."""
     checks = [_form(run), *_planned(run), _order(run, behavior)]
     if run.seal is not None and (run.folder / COPY).is_file():
         verb = "has not" if behavior is None else "has"
-        checks.append(Check(COPY, behavior is not None, f"{verb} the hash that the run names"))
+        checks.append(RunCheck(COPY, behavior is not None, f"{verb} the hash that the run names"))
     if behavior is not None:
         checks += [_behavior(run, behavior), _samples(run, behavior)]
     if (run.folder / REPORT).is_file() and redrawn(run):
@@ -71,20 +71,20 @@ def _candidates(run: RunFiles, name: str) -> Iterator[Behavior]:
         return
 
 
-def _form(run: RunFiles) -> Check:
+def _form(run: RunFiles) -> RunCheck:
     """Whether audit.json holds every block and is, byte by byte, what fulcra writes of its values.
 
     A doubled key, a value of another type, other digits and other spaces are none of that.
     """
     lacking = set(AuditResult.model_fields) - set(run.audit) if run.seal is not None else set()
     if lacking:
-        return Check(f"{AUDIT} form", False, f"no {', '.join(sorted(lacking))}")
+        return RunCheck(f"{AUDIT} form", False, f"no {', '.join(sorted(lacking))}")
     equal = (run.folder / AUDIT).read_bytes() == json_bytes(run.result.plain())
     detail = "as fulcra writes it" if equal else "not as fulcra writes it: keys, types or digits"
-    return Check(f"{AUDIT} form", equal, detail)
+    return RunCheck(f"{AUDIT} form", equal, detail)
 
 
-def _planned(run: RunFiles) -> list[Check]:
+def _planned(run: RunFiles) -> list[RunCheck]:
     """What the blocks repeat of the plan; the plan's keys that a manifest must have."""
     plan, result = run.content.plan, run.result
     model, behavior, made = result.model, result.behavior, result.provenance
@@ -117,51 +117,51 @@ def _whose(run: RunFiles) -> list[str]:
     return plan[: plan.index("code") + 1]
 
 
-def _agree(name: str, pairs: Mapping[str, tuple[object, object]]) -> Check:
+def _agree(name: str, pairs: Mapping[str, tuple[object, object]]) -> RunCheck:
     """Whether a block says what the plan says, key by key."""
     differences = [key for key, (stated, planned) in pairs.items() if stated != planned]
     detail = f"different: {', '.join(differences)}" if differences else ", ".join(pairs)
-    return Check(name, not differences, detail)
+    return RunCheck(name, not differences, detail)
 
 
-def _behavior(run: RunFiles, behavior: Behavior) -> Check:
+def _behavior(run: RunFiles, behavior: Behavior) -> RunCheck:
     """Whether the block is that of the behavior: version, flip, labels, splits."""
     made = behavior_entry(behavior, run.content.plan.horizons)
     return _same("behavior figures", run.result.behavior, made)
 
 
-def _same(name: str, stored: Value, made: Value) -> Check:
+def _same(name: str, stored: Value, made: Value) -> RunCheck:
     pairs = {key: (getattr(stored, key), getattr(made, key)) for key in type(made).model_fields}
     return _agree(name, pairs)
 
 
-def _samples(run: RunFiles, behavior: Behavior) -> Check:
+def _samples(run: RunFiles, behavior: Behavior) -> RunCheck:
     """Whether the completions that are quoted are those of the best branch, word by word."""
     try:
         made = samples(behavior, run.result.neurons, run.records)
     except (LookupError, ValueError) as error:
-        return Check("samples figures", False, f"cannot be made again: {error!r}")
+        return RunCheck("samples figures", False, f"cannot be made again: {error!r}")
     equal = [entry.plain() for entry in made] == [entry.plain() for entry in run.result.samples]
-    return Check("samples figures", equal, f"{len(run.result.samples)}, made again {len(made)}")
+    return RunCheck("samples figures", equal, f"{len(run.result.samples)}, made again {len(made)}")
 
 
-def _report(run: RunFiles) -> Check:
+def _report(run: RunFiles) -> RunCheck:
     """Whether the page is the one that audit.json gives, byte by byte."""
     from fulcra.report.page import render_report
 
     try:
         page = render_report(run.result)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        return Check("report page", False, f"cannot be drawn from {AUDIT}: {error!r}")
+        return RunCheck("report page", False, f"cannot be drawn from {AUDIT}: {error!r}")
     equal = (run.folder / REPORT).read_bytes() == page.encode()
-    return Check("report page", equal, f"{'is' if equal else 'is not'} what {AUDIT} gives")
+    return RunCheck("report page", equal, f"{'is' if equal else 'is not'} what {AUDIT} gives")
 
 
-def _order(run: RunFiles, behavior: Behavior | None) -> Check:
+def _order(run: RunFiles, behavior: Behavior | None) -> RunCheck:
     """Whether the rollouts stand in the order they are run in, each once, on the right prompts."""
     groups = [(place, [r.prompt for r in rows]) for place, rows in groupby(run.records, _place)]
     faults = [*_apart(groups), *_out_of_turn(run, groups), *_other_prompts(groups, behavior)]
-    return Check("rollout order", not faults, faults[0] if faults else "as they are run")
+    return RunCheck("rollout order", not faults, faults[0] if faults else "as they are run")
 
 
 def _place(record: Record) -> Group:

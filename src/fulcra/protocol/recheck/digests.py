@@ -3,7 +3,7 @@
 import re
 
 from fulcra.errors import InputError
-from fulcra.protocol.recheck.run_files import Check, RunFiles
+from fulcra.protocol.recheck.run_files import RunCheck, RunFiles
 from fulcra.protocol.results.seal import SHA256, Seal
 from fulcra.protocol.seal import (
     OWNERS,
@@ -28,27 +28,27 @@ def require_root(root: str) -> None:
         )
 
 
-def seal_checks(run: RunFiles, root: str | None) -> list[Check]:
+def seal_checks(run: RunFiles, root: str | None) -> list[RunCheck]:
     """Every digest of the seal; of a run without one nothing, unless a root was noted of it."""
     if run.seal is None:
         return _unsealed(run, root)
     made = run.seal.made_root
     detail = f"stored {run.seal.root[:SHORT]}, made again {made[:SHORT]}"
-    checks = [Check("seal", made == run.seal.root, detail)]
+    checks = [RunCheck("seal", made == run.seal.root, detail)]
     if root is not None:
         noted = f"noted {root[:SHORT]}, sealed {made[:SHORT]}"
-        checks.append(Check("root as noted", root == made == run.seal.root, noted))
+        checks.append(RunCheck("root as noted", root == made == run.seal.root, noted))
     checks += [_file(run, run.seal, name) for name in SEALED if _concerns(run, run.seal, name)]
     return [*checks, _rows(run, run.seal)]
 
 
-def _unsealed(run: RunFiles, root: str | None) -> list[Check]:
+def _unsealed(run: RunFiles, root: str | None) -> list[RunCheck]:
     """What a run without a seal fails: every run that remembers its source had one."""
     checks = []
     if root is not None:
-        checks.append(Check("root as noted", False, f"noted {root[:SHORT]}, no {SEAL}"))
+        checks.append(RunCheck("root as noted", False, f"noted {root[:SHORT]}, no {SEAL}"))
     if (run.folder / SOURCE).exists():
-        checks.append(Check("seal", False, f"no {SEAL}, which runs with a {SOURCE} have"))
+        checks.append(RunCheck("seal", False, f"no {SEAL}, which runs with a {SOURCE} have"))
     return checks
 
 
@@ -58,20 +58,20 @@ def _concerns(run: RunFiles, seal: Seal, name: str) -> bool:
     return there or name in REQUIRED or (name in seal.files and name not in OWNERS)
 
 
-def _file(run: RunFiles, seal: Seal, name: str) -> Check:
+def _file(run: RunFiles, seal: Seal, name: str) -> RunCheck:
     """Whether a file has the digest that was sealed."""
     title, path, stands = f"seal of {name}", run.folder / name, seal.files.get(name)
     if stands is None:
-        return Check(title, False, "was not there when the run was sealed")
+        return RunCheck(title, False, "was not there when the run was sealed")
     if not path.is_file():
-        return Check(title, False, "was there when the run was sealed, and is gone")
+        return RunCheck(title, False, "was there when the run was sealed, and is gone")
     content = sealed(path.read_bytes())
     detail = f"sealed {stands.sha256[:SHORT]}, found {content.sha256[:SHORT]}"
     if name != AUDIT:
-        return Check(title, content == stands, detail)
+        return RunCheck(title, content == stands, detail)
     blocks = _changed_blocks(run, seal)
     changed = f"; other than sealed: {', '.join(blocks)}" if blocks else ""
-    return Check(title, content == stands and not blocks, f"{detail}{changed}")
+    return RunCheck(title, content == stands and not blocks, f"{detail}{changed}")
 
 
 def _changed_blocks(run: RunFiles, seal: Seal) -> list[str]:
@@ -81,10 +81,12 @@ def _changed_blocks(run: RunFiles, seal: Seal) -> list[str]:
     return [name for name in names if seal.blocks.get(name) != blocks.get(name)]
 
 
-def _rows(run: RunFiles, seal: Seal) -> Check:
+def _rows(run: RunFiles, seal: Seal) -> RunCheck:
     """Whether the rollouts are those that were sealed, every digit and in their order."""
     root = merkle_root(map(row_bytes, run.rows))
     detail = (
         f"sealed {seal.rows} rows, {seal.rows_root[:SHORT]}; found {len(run.rows)}, {root[:SHORT]}"
     )
-    return Check("seal of rollouts", (seal.rows, seal.rows_root) == (len(run.rows), root), detail)
+    return RunCheck(
+        "seal of rollouts", (seal.rows, seal.rows_root) == (len(run.rows), root), detail
+    )

@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 Rows = Sequence[Mapping[str, object]]
 
 
-class Check(NamedTuple):
+class RunCheck(NamedTuple):
     """One thing that was recomputed: whether it agrees, and the two values where it does not."""
 
     name: str

@@ -13,9 +13,9 @@ from fulcra.types import FailureMode, Neuron, Verdict
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-Source = Literal["screen", "random", "control"]
+BranchSource = Literal["screen", "random", "control"]
 #: The sources of branches that were committed with a prediction.
-SOURCES: tuple[Source, ...] = ("screen", "random")
+SOURCES: tuple[BranchSource, ...] = ("screen", "random")
 #: Share of each typed outcome.
 Outcomes = dict[str, float]
 
@@ -116,7 +116,7 @@ class Branch(Value):
     neuron: str
     pole: str
     kind: Literal["neuron", "direction"]
-    source: Source
+    source: BranchSource
     budget: float | None = None
     alignment0: float | None = None
     activation_gap: float | None = None
@@ -235,7 +235,7 @@ class Summary(Value):
     open: int
     closed: int
     undetermined: int
-    observed_open: dict[Source, int]
+    observed_open: dict[BranchSource, int]
     prevalence: Prevalence
     search: Search
     held: Held | None = None

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from fulcra.protocol.results.audit import Branch, Predicted
 from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, Value
-from fulcra.protocol.results.exemplars import NeuronEntry, SnippetRow
+from fulcra.protocol.results.exemplars import NeuronActivity, SnippetRow
 from fulcra.types import Verdict
 
 
@@ -63,7 +63,7 @@ class BranchCard(Value):
     measured: Branch | None
 
 
-class NeuronExemplars(NeuronEntry):
+class NeuronExemplars(NeuronActivity):
     """What `fulcra exemplars` found of the neuron, and its snippets."""
 
     rows: tuple[SnippetRow, ...]

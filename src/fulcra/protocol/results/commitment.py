@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.protocol.results.audit import Predicted, Source
+from fulcra.protocol.results.audit import BranchSource, Predicted
 from fulcra.protocol.results.base import Value
 from fulcra.types import Edge, Neuron, Verdict
 
@@ -14,7 +14,7 @@ class BranchEntry(Value):
     """The prediction for one branch, and how many first rungs of its ladder a norm lets exist."""
 
     branch: str
-    source: Source
+    source: BranchSource
     budget: float
     alignment0: float
     cap_alignment: float | None = None

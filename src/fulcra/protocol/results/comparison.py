@@ -5,13 +5,13 @@ from typing import ClassVar
 from pydantic import ConfigDict, Field
 
 from fulcra.protocol.results.base import ModelEntry, Provenance, Result, Value
-from fulcra.protocol.results.detector import Figures, PromptSet
+from fulcra.protocol.results.detector import DetectorFigures, PromptSet
 from fulcra.screens.scores import Units
 from fulcra.store import COMPARISON
 from fulcra.types import Outcome
 
 
-class SettingsEntry(Value):
+class CompareSize(Value):
     """What was compared: the fixed set size, the seed, the choices, the shares of all neurons."""
 
     top_k: int
@@ -41,7 +41,7 @@ class Profile(Value):
     layers: tuple[int, ...]
 
 
-class Overlap(Value):
+class SharedNeurons(Value):
     """How many neurons the sets of two models share, and how many on the same pole."""
 
     one: str
@@ -92,7 +92,7 @@ class Reader(Within):
     within: str = Field(validation_alias="in", serialization_alias="in")
 
 
-class BorrowedDetector(Figures, Reader):
+class BorrowedDetector(DetectorFigures, Reader):
     """The best neuron of one model as a detector in another."""
 
 
@@ -113,14 +113,14 @@ class BehaviorComparison(Value):
     horizons: dict[str, int]
     universal: dict[str, tuple[str, ...]]
     sets: tuple[Profile, ...]
-    overlaps: tuple[Overlap | NoOverlap, ...]
+    overlaps: tuple[SharedNeurons | NoOverlap, ...]
     ablations: tuple[Ablation, ...]
     detectors: tuple[BorrowedDetector | NoDetector, ...]
 
     @property
-    def shared(self) -> tuple[Overlap, ...]:
+    def shared(self) -> tuple[SharedNeurons, ...]:
         """The overlaps of models of one shape."""
-        return tuple(pair for pair in self.overlaps if isinstance(pair, Overlap))
+        return tuple(pair for pair in self.overlaps if isinstance(pair, SharedNeurons))
 
     @property
     def incomparable(self) -> tuple[NoOverlap, ...]:
@@ -136,7 +136,7 @@ class ComparisonResult(Result):
     schema_version: int
     command: str
     models: tuple[ModelEntry, ...]
-    settings: SettingsEntry
+    settings: CompareSize
     behaviors: tuple[BehaviorComparison, ...]
     provenance: Provenance
 

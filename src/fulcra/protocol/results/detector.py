@@ -5,7 +5,7 @@ from typing import ClassVar
 from fulcra.protocol.results.base import ModelEntry, Provenance, Result, Value
 
 
-class Estimate(Value):
+class DetectorEstimate(Value):
     """A figure with its 95 % interval over prompts; None where it is undefined."""
 
     value: float | None
@@ -22,7 +22,7 @@ class PromptSet(Value):
     negative: int
 
 
-class Figures(Value):
+class DetectorFigures(Value):
     """One detector, what it reads, its threshold, and every figure on the scored prompts.
 
     A prompt is called positive from the threshold on; `auroc` and both true-positive rates, at
@@ -32,13 +32,13 @@ class Figures(Value):
     detector: str
     detail: str
     threshold: float
-    auroc: Estimate
-    accuracy: Estimate
-    f1: Estimate
-    precision: Estimate
-    recall: Estimate
-    tpr_at_1: Estimate
-    tpr_at_5: Estimate
+    auroc: DetectorEstimate
+    accuracy: DetectorEstimate
+    f1: DetectorEstimate
+    precision: DetectorEstimate
+    recall: DetectorEstimate
+    tpr_at_1: DetectorEstimate
+    tpr_at_5: DetectorEstimate
 
 
 class DetectorResult(Result):
@@ -53,7 +53,7 @@ class DetectorResult(Result):
     fit: PromptSet
     score: PromptSet
     seed: int
-    detectors: tuple[Figures, ...]
+    detectors: tuple[DetectorFigures, ...]
     provenance: Provenance
 
     def lines(self) -> tuple[str, ...]:

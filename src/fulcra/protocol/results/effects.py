@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from fulcra.protocol.results.base import ModelEntry, Provenance, Result, Timing, Value
-from fulcra.protocol.results.judging import Agreement, Disagreement, JudgeEntry, Paired, Share
+from fulcra.protocol.results.judging import Disagreement, JudgeAgreement, JudgeEntry, Paired, Share
 
 
 class RecipeEntry(Value):
@@ -33,7 +33,7 @@ class SetEffects(Value):
     figures: dict[str, Paired]
     judges: tuple[JudgeEntry, ...]
     outcomes: tuple[SidedOutcomes, ...]
-    agreement: tuple[Agreement, ...]
+    agreement: tuple[JudgeAgreement, ...]
     disagreements: tuple[Disagreement, ...]
 
 

@@ -40,7 +40,7 @@ class SnippetRow(Value):
     after: str
 
 
-class SettingsEntry(Value):
+class ExemplarSize(Value):
     """Snippets a pole, random ones, tokens of context each side, tokens a window, seed."""
 
     top: int
@@ -58,7 +58,7 @@ class TextEntry(Value):
     characters: int
 
 
-class NeuronEntry(Value):
+class NeuronActivity(Value):
     """A neuron over all tokens: share above 0, mean and extremes; None where none reached it."""
 
     neuron: str
@@ -77,10 +77,10 @@ class ExemplarsResult(Result):
     schema_version: int
     command: str
     model: ModelEntry
-    settings: SettingsEntry
+    settings: ExemplarSize
     texts: tuple[TextEntry, ...]
     windows: int
-    neurons: tuple[NeuronEntry, ...]
+    neurons: tuple[NeuronActivity, ...]
     provenance: Provenance
     rows: tuple[SnippetRow, ...] = Field(default=(), exclude=True)
 

@@ -84,7 +84,7 @@ class PairAgreement(Value):
     kappa_flip: float | None
 
 
-class Agreement(Value):
+class JudgeAgreement(Value):
     """How far all judges agree at one horizon, on outcomes and on flips alone."""
 
     horizon: int
@@ -127,7 +127,7 @@ class JudgingResult(Result):
     completions: int
     judges: tuple[JudgeEntry, ...]
     outcomes: tuple[HorizonOutcomes, ...]
-    agreement: tuple[Agreement, ...]
+    agreement: tuple[JudgeAgreement, ...]
     disagreements: tuple[Disagreement, ...]
     provenance: Provenance | None = None
 

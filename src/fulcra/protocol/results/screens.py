@@ -54,7 +54,7 @@ class LateLayers(NamedTuple):
         return "by growth" if self.gain <= (self.raw + self.chance) / 2 else "late"
 
 
-class Pair(NamedTuple):
+class ScreenPair(NamedTuple):
     """Contrast beside gradient in the same units."""
 
     units: str
@@ -65,7 +65,7 @@ class Pair(NamedTuple):
 class Rescaling(NamedTuple):
     """Contrast beside gradient, in raw and in gain units."""
 
-    pairs: list[Pair]
+    pairs: list[ScreenPair]
 
     @property
     def beats_in(self) -> Literal["both", "raw", "gain", "none"]:
@@ -180,7 +180,7 @@ class ScreensResult(Result):
             contrast, gradient = (self.screen(name, units) for name in RIVALS)
             if contrast is None or gradient is None:
                 return None
-            pairs.append(Pair(units, contrast, gradient))
+            pairs.append(ScreenPair(units, contrast, gradient))
         return Rescaling(pairs)
 
     @property

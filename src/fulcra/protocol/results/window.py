@@ -9,7 +9,7 @@ from fulcra.types import Verdict
 PAGE = "window.html"
 
 
-class Point(Value):
+class CurvePoint(Value):
     """The saturation curve at one gain; the range is over positions."""
 
     gain: float
@@ -32,7 +32,7 @@ class WindowResult(Result):
     residual_norm: float
     alignment0: float
     cap_alignment: float | None
-    curve: tuple[Point, ...]
+    curve: tuple[CurvePoint, ...]
     ceilings: tuple[Predicted, ...]
     triggers: tuple[Predicted, ...]
     predicted_margin: float | None

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from fulcra.report.figures.style import CEILING, GRAY, SKY, TRIGGER, Key, figure, gain_axis, words
 
 if TYPE_CHECKING:
-    from fulcra.protocol.results.window import Point
+    from fulcra.protocol.results.window import CurvePoint
 
 SATURATION_KEYS = (
     Key("━━", GRAY, "alignment, mean"),
@@ -34,7 +34,7 @@ class Mark(NamedTuple):
     measured: bool
 
 
-def saturation(curve: Sequence["Point"], marks: Sequence[Mark]) -> go.Figure:
+def saturation(curve: Sequence["CurvePoint"], marks: Sequence[Mark]) -> go.Figure:
     """Alignment on a log axis of gain; the band is the spread over positions."""
     gains = [point.gain for point in curve]
     axis = gain_axis([*gains, *(mark.gain for mark in marks)])

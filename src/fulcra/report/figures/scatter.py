@@ -12,7 +12,7 @@ _SIZE, _LEFT, _BOTTOM = 360, 56, 44
 _TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-class Point(NamedTuple):
+class ScatterPoint(NamedTuple):
     """One dot and the group that colors it."""
 
     x: float
@@ -26,7 +26,7 @@ def _place(value: float) -> float:
     return _SIZE * (min(max(math.log(value), low), high) - low) / (high - low)
 
 
-def scatter(points: Sequence[Point], x: str, y: str) -> str:
+def scatter(points: Sequence[ScatterPoint], x: str, y: str) -> str:
     """The drawing, with the diagonal on which both agree and a legend of the groups."""
     groups = sorted({point.group for point in points})
     colors = {group: _COLORS[i % len(_COLORS)] for i, group in enumerate(groups)}
