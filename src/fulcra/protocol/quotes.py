@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from fulcra.behaviors import behavior_sha256
 from fulcra.protocol.records import Record
 from fulcra.protocol.results.audit import BehaviorEntry, Branch, Sample
 from fulcra.types import Behavior
@@ -15,6 +14,8 @@ SPLITS = ("positive", "negative", "selection", "confirmation", "generic", "ceili
 
 def behavior_entry(behavior: Behavior, horizons: Sequence[int]) -> BehaviorEntry:
     """The behavior of a result, with the hash and sizes of its prompt sets."""
+    from fulcra.behaviors import behavior_sha256
+
     return BehaviorEntry(
         name=behavior.name,
         version=behavior.version,

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from fulcra.behaviors import behavior_sha256, built_in, load_behavior
 from fulcra.errors import FulcraError
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.quotes import behavior_entry, samples
@@ -49,6 +48,8 @@ def known_behavior(run: RunFiles) -> Behavior | None:
 
     None where neither has the hash that the run names, or where other code made the run.
     """
+    from fulcra.behaviors import behavior_sha256
+
     if not same_code(run):
         return None
     audited, horizons = run.result.behavior, run.content.plan.horizons
@@ -61,6 +62,8 @@ def known_behavior(run: RunFiles) -> Behavior | None:
 
 def _candidates(run: RunFiles, name: str) -> Iterator[Behavior]:
     """The copy beside the run, else what is built in under that name."""
+    from fulcra.behaviors import built_in, load_behavior
+
     copied = (run.folder / COPY).is_file()
     source = str(run.folder / COPY) if copied else name
     if not copied and not built_in(name):
