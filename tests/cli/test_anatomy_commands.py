@@ -117,7 +117,7 @@ def test_a_card_is_written(fulcra: Call, tmp_path: Path) -> None:
             ("exemplars", "apothecary-sparse", "L2.N307", "--text", "none.txt"),
             "expected a UTF-8 text file, found nothing there",
         ),
-        (("exemplars", "apothecary-sparse", "--text", "none.txt"), "Missing argument 'NEURON...'"),
+        (("exemplars", "apothecary-sparse", "--text", "none.txt"), "Missing argument 'NEURON'"),
         (("exemplars", "apothecary-sparse", "L2"), "Missing option '--text'"),
         (("detect", "apothecary-sparse", "L99.N0"), "apothecary-sparse has layers 0-7"),
         (("detect", "apothecary-sparse", "N0"), "expected a name like L14.N2207+"),
@@ -134,7 +134,10 @@ def test_a_card_is_written(fulcra: Call, tmp_path: Path) -> None:
             "--prompts none.jsonl: cannot be read",
         ),
         (("compare", "apothecary-sparse"), "give two or more different ones"),
-        (("card", "apothecary-sparse", "L2.N307", "--run", "none"), "reading none/audit.json"),
+        (
+            ("card", "apothecary-sparse", "L2.N307", "--run", "none"),
+            "none: no audit.json; expected the folder",
+        ),
     ],
 )
 def test_bad_input_is_one_line(

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from fulcra import Model
+from fulcra.disk import LOCK
 from fulcra.protocol.source import COPY, SOURCE
 from fulcra.store import MANIFEST, write_json
 from tests.cli.conftest import Call
@@ -125,7 +126,7 @@ def test_an_output_folder_of_another_run_is_refused(fulcra: Call, tmp_path: Path
     write_json(tmp_path / "run" / MANIFEST, {"command": "audit", "model": "another"})
     line = fulcra("audit", "--out", tmp_path / "run").refusal
     assert "holds another run (different: behavior, behavior_sha256, code, dtype, model," in line
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [MANIFEST]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [LOCK, MANIFEST]
 
 
 def test_an_output_that_is_a_file_or_below_one_is_refused(fulcra: Call, tmp_path: Path) -> None:

@@ -30,13 +30,14 @@ def census(sparse: Model, refusal: Behavior, tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The screens that take no sweep."""
-    from fulcra.cli import screens
-    from fulcra.screens.registry import ENTRANTS
+    from fulcra.screens import registry
 
     monkeypatch.setattr(
-        screens,
+        registry,
         "ENTRANTS",
-        tuple(entrant for entrant in ENTRANTS if entrant.name in ("contrastive", "random")),
+        tuple(
+            entrant for entrant in registry.ENTRANTS if entrant.name in ("contrastive", "random")
+        ),
     )
 
 

@@ -59,12 +59,13 @@ def test_texts_in_memory_are_refused_a_folder(subject: Subject, folder: RunFolde
 def test_private_texts_lie_beside_the_rows_for_their_owner_alone(
     subject: Subject, trials: list[Trial], folder: RunFolder
 ) -> None:
-    records = Measurement(subject, folder=folder, salt="salt", texts="private")("stage", trials)
+    measure = Measurement(subject, folder=folder, salt="salt", texts="private")
+    records = measure("stage", trials)
     path = folder.text_part("stage-0")
     assert path.stat().st_mode & 0o777 == PRIVATE
     texts = {row["text_hash"]: row["text"] for row in read_rows(path)}
     assert set(texts) == {record.text_hash for record in records}
-    assert all(text_hash("salt", text) == digest for digest, text in texts.items())
+    assert all(text_hash(measure.salt, text) == digest for digest, text in texts.items())
     assert {record.text for record in records} == {""}
     assert {row["text"] for row in read_rows(folder.part("stage-0"))} == {""}
 
@@ -83,8 +84,8 @@ def test_a_resumed_measurement_equals_an_undisturbed_one(
     subject: Subject, trials: list[Trial], folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure_module, "PART", 3)
-    whole = Measurement(subject, (8, subject.behavior.horizon), salt="salt")("stage", trials)
     stored = Measurement(subject, (8, subject.behavior.horizon), folder, "salt")
+    whole = Measurement(subject, (8, subject.behavior.horizon), salt=stored.salt)("stage", trials)
     assert stored("stage", trials) == whole
     folder.part("stage-1").unlink()
     heard: list[int] = []

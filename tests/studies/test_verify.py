@@ -188,5 +188,6 @@ def test_the_second_look_loads_neither_models_nor_engines_nor_screens(audited: P
     looked = modules_after(f"import pathlib, fulcra; fulcra.verify(pathlib.Path({str(audited)!r}))")
     assert "fulcra.studies.verify" in closure
     assert not [name for name in (*closure, *looked) if name.startswith(ALIEN)]
-    assert {name for name in looked if not name.startswith("fulcra.report")} == set(closure)
-    assert "fulcra.report.page" not in closure
+    drawn = ("fulcra.report", "fulcra.behaviors", "fulcra.organisms")
+    assert not [name for name in closure if name.startswith(drawn)]
+    assert {name for name in looked if not name.startswith(drawn)} == set(closure)

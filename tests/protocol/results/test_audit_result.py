@@ -124,7 +124,7 @@ def test_another_file_is_no_audit(tmp_path: Path, content: object) -> None:
 
 
 def test_a_folder_without_an_audit_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match=r"reading .*audit.json"):
+    with pytest.raises(RunFolderError, match=r"no audit.json; expected the folder of a finished"):
         AuditResult.load(tmp_path)
 
 

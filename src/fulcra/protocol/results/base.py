@@ -100,8 +100,9 @@ class Result(Value):
         path = folder / cls.file if folder.is_dir() else folder
         if not path.is_file():
             kind = cls.file.partition(".")[0]
+            place = folder.parent if folder.name == cls.file else folder
             raise RunFolderError(
-                f"{folder}: no {cls.file}; expected the folder of a finished `fulcra {kind}`"
+                f"{place}: no {cls.file}; expected the folder of a finished `fulcra {kind}`"
             )
         try:
             return cls.of(read_json(path))
