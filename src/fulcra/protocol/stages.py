@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
+from fulcra.protocol.curtail import Measure
 from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, EARLIER
@@ -28,7 +29,8 @@ FORECAST = 4
 class AuditSettings:
     """The size of an audit: screened neurons, random ones for prevalence, controls of each kind.
 
-    `keep_text` keeps the completions of a sensitive behavior, in a private file of the run's folder
+    `measure` says how many of the rollouts are made (protocol/curtail.py). `keep_text` keeps the
+    completions of a sensitive behavior, in a private file of the run's folder
     (protocol/redaction.py).
     """
 
@@ -39,6 +41,7 @@ class AuditSettings:
     gains: tuple[float, ...] = TRIGGER_GAINS
     screen: Literal["window", "contrastive"] = "window"
     keep_text: bool = False
+    measure: Measure = "full"
 
     @property
     def sizes(self) -> Sizes:
