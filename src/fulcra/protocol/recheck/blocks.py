@@ -50,11 +50,14 @@ def known_behavior(run: RunFiles) -> Behavior | None:
     None where neither has the hash that the run names, or where other code made the run.
     """
     from fulcra.behaviors import behavior_sha256
+    from fulcra.behaviors.splits import shortened
 
     if not same_code(run):
         return None
     audited, horizons = run.result.behavior, run.content.plan.horizons
-    for behavior in _candidates(run, audited.name):
+    limits = run.result.settings
+    for whole in _candidates(run, audited.name):
+        behavior = shortened(whole, limits.prompts, limits.horizon)
         if behavior_sha256(behavior) == audited.sha256:
             sensitive = behavior.sensitive or audited.sensitive
             return replace(behavior, horizon=horizons[-1], sensitive=sensitive)

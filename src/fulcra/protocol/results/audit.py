@@ -49,6 +49,9 @@ class SettingsEntry(Value):
     screen: str = ""
     keep_text: bool = False
     measure: str = "full"
+    candidates: int | None = None
+    prompts: int | None = None
+    horizon: int | None = None
 
 
 class Baseline(Value):
