@@ -105,7 +105,7 @@ class Lines:
         self._share.advance(done)
 
     def close(self) -> None:
-        """Write no more."""
+        """End the lines; what runs on is silent."""
         self._over.set()
         self._thread.join()
 

@@ -62,9 +62,9 @@ def unit_costs(model: Model, behavior: Behavior, seed: int = 0) -> UnitCosts:
     fit = max(FEW, min(NEURONS, int(LIMIT / probe / PROMPTS)))
     edits = edits[:: NEURONS // fit]
     read, replies, token = _rollouts(model, prompts[:PROMPTS], edits, behavior.horizon)
-    asked = [ids for ids in prompts[:PROMPTS] for _ in edits]
-    judged = _timed(lambda: reply_log_probs(model, asked, replies))[1]
-    generic = GenericText(tuple(asked), tuple(replies)).first(FEW)
+    sources = [ids for ids in prompts[:PROMPTS] for _ in edits]
+    judged = _timed(lambda: reply_log_probs(model, sources, replies))[1]
+    generic = GenericText(tuple(sources), tuple(replies)).first(FEW)
     few = edits[:: max(1, len(edits) // max(FEW, fit // 4))]
     text = _timed(lambda: edit_divergences(model, few, generic))[1]
     tokens = sum(map(len, generic.replies))
@@ -115,7 +115,7 @@ def _stand_ins(model: Model, prompts: Sequence[tuple[int, ...]], seed: int) -> l
     clean = stream(model, [ids[:-1] for ids in prompts], [ids[-1:] for ids in prompts])
     places = [coordinate(model, clean, neuron) for neuron in neurons]
     gains = rng.choices(TRIGGER_GAINS, k=NEURONS)
-    return [at.dose(at.within(gain)) for at, gain in zip(places, gains, strict=True)]
+    return [p.dose(p.within(gain)) for p, gain in zip(places, gains, strict=True)]
 
 
 def _next_token(model: Model, behavior: Behavior, edits: Sequence[Edit]) -> float | None:
