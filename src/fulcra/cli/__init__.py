@@ -12,6 +12,7 @@ from fulcra.cli import (  # noqa: F401
     audit,
     behavior,
     card,
+    ceilings,
     census,
     compare,
     detect,
