@@ -7,9 +7,11 @@ import gguf
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig
+from transformers.utils import logging
 
 #: llama.cpp's names of the architectures of the bundled organisms.
 ARCHITECTURES = {"llama": "llama", "qwen3": "qwen3", "gemma2": "gemma2", "gpt2": "gpt2"}
+logging.disable_progress_bar()
 Kind = gguf.GGMLQuantizationType
 FILE_TYPES = {
     Kind.F32: gguf.LlamaFileType.ALL_F32,

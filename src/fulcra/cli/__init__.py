@@ -17,6 +17,7 @@ from fulcra.cli import (  # noqa: F401
     detect,
     effects,
     exemplars,
+    export,
     interventions,
     judge,
     models,

@@ -113,6 +113,9 @@ def load(
         raise InputError(f"load(): no option {unknown[0]!r}; options are {options_there}")
     bits, revision = options.get("bits"), options.get("revision")
     trusted = options.get("trust_remote_code", False)
+    file = _gguf_file(name, revision)
+    if file is not None:
+        require_no_bits(name, bits)
     placed: dict[str, Any] = {
         "dtype": dtype_of(dtype, device),
         "device_map": require_device(device),
@@ -124,13 +127,11 @@ def load(
     }
     if trusted:
         warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=2)
-    file = _gguf_file(name, revision)
     if file is None:
         folder = model_folder(name, revision)
         model = _read(name, folder, placed, options)
         origin = Origin.of(name, folder, device, bits)
     else:
-        require_no_bits(name, bits)
         model = _read_gguf(name, file, placed, options)
         origin = Origin.of_file(name, file, device)
     model.origin = origin._replace(trust_remote_code=trusted)
