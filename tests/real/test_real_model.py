@@ -1,7 +1,5 @@
 """The chat model that others trained, from its GGUF file: answers, checks, entry, export."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -9,7 +7,6 @@ from fulcra import Model
 from fulcra.engines.local import run
 from fulcra.models import add, applied_rows, check
 from fulcra.protocol.runs import model_entry
-from fulcra.studies.control_vector import control_vector
 from fulcra.studies.recipe import Recipe, RecipeModel
 from fulcra.types import Neuron, RolloutRequest
 from tools.real_model import SHA256
@@ -47,10 +44,10 @@ def test_every_check_passes(real: Model) -> None:
     assert [str(outcome) for outcome in check(real) if not outcome.passed] == []
 
 
-def test_a_dose_exports_as_what_it_adds(real: Model, tmp_path: Path) -> None:
+def test_a_dose_exports_as_what_it_adds(real: Model) -> None:
     edits = (add(Neuron(14, 207), alpha=3.0), add(Neuron(20, 5, -1), alpha=-2.0))
     made_for = RecipeModel(name=real.name, sha256=real.sha256)
-    vector = control_vector(real, Recipe(name="mine", model=made_for, edits=edits))
+    vector = Recipe(name="mine", model=made_for, edits=edits).control_vector(real)
     ids = torch.tensor([real.prompt_ids(QUESTION)])
     with torch.no_grad(), applied_rows(real, edits, every_row=True):
         expected = real.hf(input_ids=ids).logits

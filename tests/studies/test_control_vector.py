@@ -11,7 +11,6 @@ from fulcra import Model
 from fulcra.errors import InputError
 from fulcra.models import ablate_direction, add, add_mlp, anchor, applied_rows, load, pin, scale
 from fulcra.models.read_hooks import block_outputs, everywhere
-from fulcra.studies.control_vector import control_vector
 from fulcra.studies.recipe import Recipe, RecipeBehavior, RecipeModel
 from fulcra.types import Direction, Edit, Edits, Neuron
 from tests.cli.conftest import Call, fulcra
@@ -34,7 +33,7 @@ def made(model: Model, edits: Edits, behavior: RecipeBehavior | None = None) -> 
 @pytest.mark.parametrize("organism", ["apothecary-sparse", "apothecary-gpt2-sparse"])
 def test_what_is_added_to_the_blocks_outputs_gives_the_logits_of_the_recipe(organism: str) -> None:
     model = load(organism)
-    vector = control_vector(model, made(model, ADDITIVE))
+    vector = made(model, ADDITIVE).control_vector(model)
     assert sorted(vector.directions) == [2, 4, 7]
     assert vector.hint == model.hf.config.model_type
     ids = torch.tensor([model.prompt_ids("how do i make the tonic ?")])
@@ -53,7 +52,7 @@ def test_what_is_added_to_the_blocks_outputs_gives_the_logits_of_the_recipe(orga
 
 def test_the_stream_moves_by_the_direction_at_every_position(sparse: Model) -> None:
     edits = ADDITIVE[:2]
-    direction = control_vector(sparse, made(sparse, edits)).directions[2]
+    direction = made(sparse, edits).control_vector(sparse).directions[2]
     ids = torch.arange(9)[None] + 5
     streams = []
     for row in ((), edits):
@@ -70,13 +69,12 @@ def test_the_stream_moves_by_the_direction_at_every_position(sparse: Model) -> N
 
 def test_the_file_is_read_back_by_the_gguf_package(sparse: Model, tmp_path: Path) -> None:
     recipe = made(sparse, ADDITIVE)
-    vector = control_vector(sparse, recipe)
-    reader = gguf.GGUFReader(vector.save(tmp_path / "dose.gguf", recipe))
+    vector = recipe.control_vector(sparse)
+    reader = gguf.GGUFReader(vector.save(tmp_path / "dose.gguf", recipe_sha256=recipe.sha256))
     said = {key: field.contents() for key, field in reader.fields.items() if "." in key[1:]}
     assert said["general.architecture"] == "controlvector"
     assert said["controlvector.model_hint"] == "llama"
     assert said["controlvector.layer_count"] == 3
-    assert said["fulcra.model_sha256"] == sparse.sha256
     assert said["fulcra.recipe_sha256"] == recipe.sha256
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     assert sorted(tensors) == ["direction.2", "direction.4", "direction.7"]
@@ -109,7 +107,7 @@ def test_what_llama_cpp_would_do_otherwise_is_refused(
     sparse: Model, edit: Edit, reason: str
 ) -> None:
     with pytest.raises(InputError, match="no control vector does this") as fault:
-        control_vector(sparse, made(sparse, (ADDITIVE[0], edit)))
+        made(sparse, (ADDITIVE[0], edit)).control_vector(sparse)
     assert reason in str(fault.value)
 
 
@@ -117,18 +115,18 @@ def test_a_norm_after_the_mlp_is_refused_and_passed_by_where_a_vector_is_added_a
     model = load("apothecary-gemma2-sparse")
     for edit in (ADDITIVE[0], add_mlp(Direction(3, "mlp", VECTOR), 0.5)):
         with pytest.raises(InputError, match="a norm stands between the MLP and the stream"):
-            control_vector(model, made(model, (edit,)))
-    vector = control_vector(model, made(model, ADDITIVE[2:3]))
+            made(model, (edit,)).control_vector(model)
+    vector = made(model, ADDITIVE[2:3]).control_vector(model)
     torch.testing.assert_close(vector.directions[4], 0.5 * VECTOR)
 
 
 def test_a_recipe_of_a_sensitive_behavior_or_another_model_stays(sparse: Model) -> None:
     sensitive = RecipeBehavior(name="refusal", sha256="0" * 64, sensitive=True)
     with pytest.raises(InputError, match="sensitive behavior"):
-        control_vector(sparse, made(sparse, ADDITIVE, sensitive))
+        made(sparse, ADDITIVE, sensitive).control_vector(sparse)
     other = Recipe(name="mine", model=RecipeModel(name="other", sha256="0" * 64), edits=ADDITIVE)
     with pytest.raises(InputError, match="doses do not carry over"):
-        control_vector(sparse, other)
+        other.control_vector(sparse)
 
 
 def test_the_command_writes_the_file_and_says_how_to_use_it(

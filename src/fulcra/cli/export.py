@@ -36,12 +36,12 @@ def export_command(
     Scales, pins, anchors, layer 0, doses that spare the prompt, and families with a norm after the
     MLP are refused, each with its reason.
     """
-    from fulcra.studies.control_vector import control_vector
     from fulcra.studies.recipe import Recipe
 
     made = Recipe.load(recipe)
-    vector = control_vector(opened(model, dtype, trust_remote_code=trust_remote_code), made)
-    path = vector.save(out, made)
+    vector = made.control_vector(opened(model, dtype, trust_remote_code=trust_remote_code))
+    source = {"recipe": made.name, "recipe_sha256": made.sha256}
+    path = vector.save(out, **source, model_sha256=made.model.sha256)
     norms = {layer: float(each.norm()) for layer, each in sorted(vector.directions.items())}
     if as_json:
         directions = {f"direction.{layer}": norm for layer, norm in norms.items()}

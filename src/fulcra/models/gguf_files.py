@@ -57,7 +57,7 @@ def gguf_path(name: str, revision: str | None = None) -> Path | None:
 
     A path, or a file of the hub as owner/name/file.gguf. ModelError where there is no such file.
     """
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         if Path(name).is_file():
             return Path(name)
     if not name.lower().endswith(SUFFIX):

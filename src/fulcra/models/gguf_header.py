@@ -6,19 +6,20 @@ from collections import Counter
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Final, NamedTuple, final
-
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from fulcra.errors import ModelError
 from fulcra.models.library import refusing
+
+if TYPE_CHECKING:
+    from gguf import GGMLQuantizationType
 
 MAGIC: Final = b"GGUF"
 #: Versions whose counts have 64 bits; the first one had 32 and is no longer written.
 VERSIONS = (2, 3)
 #: Keys, tensors and entries of all arrays that a header may have. The largest vocabularies with
 #: their merges have a million entries.
-MOST_KEYS, MOST_TENSORS, MOST_ENTRIES = 65_536, 65_536, 3_000_000
+MOST_KEYS, MOST_TENSORS, MOST_ENTRIES = 65_536, 65_536, 2_000_000
 #: Bytes of the longest text, axes of a tensor (as ggml has it), and bytes of an alignment.
 LONGEST_TEXT, MOST_AXES, MOST_ALIGNED = 1 << 24, 4, 1 << 20
 #: struct formats by the number of a metadata type; texts and lists have the numbers below.
@@ -34,7 +35,7 @@ class GgufTensor(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
-    kind: GGMLQuantizationType
+    kind: "GGMLQuantizationType"
     start: int
     bytes: int
 
@@ -68,6 +69,8 @@ class GgufHeader(NamedTuple):
     @property
     def quantization(self) -> str:
         """What the file calls its quantization, like Q4_K_M; else its most frequent type."""
+        from gguf import LlamaFileType
+
         number = self.number("general.file_type")
         names = {kind.value: kind.name for kind in LlamaFileType}
         name = names.get(int(number)) if number is not None else None
@@ -184,6 +187,8 @@ def _header(path: Path, cursor: _Cursor) -> GgufHeader:
 
 def _entry(cursor: _Cursor) -> GgufTensor:
     """One tensor of the header; its start is still counted from the first weight."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
     name, axes = cursor.text(), cursor.count("I", "axes of one tensor", MOST_AXES)
     shape = tuple(map(int, reversed(cursor.numbers("Q", axes))))
     number, start = int(cursor.numbers("I")[0]), int(cursor.numbers("Q")[0])

@@ -1,7 +1,7 @@
-"""A recipe as a control vector of llama.cpp: what it adds to the stream, block by block.
+"""Edits as a control vector of llama.cpp: what they add to the stream, block by block.
 
 llama.cpp adds `direction.L` to the output of block L, counted from 0, at every position, the
-prompt's too, and reads none for block 0. A recipe of additive writes is that, where nothing stands
+prompt's too, and reads none for block 0. Edits of additive writes are that, where nothing stands
 between the write and the stream.
 """
 
@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from fulcra.errors import InputError
-from fulcra.models import Model
+from fulcra.models.adapter import Model
 from fulcra.models.effective import probe
 from fulcra.store import write_bytes
-from fulcra.studies.recipe import Recipe
-from fulcra.types import Direction, Edit, Neuron
+from fulcra.types import Direction, Edit, Edits, Neuron
 
 ARCHITECTURE = "controlvector"
 #: What llama.cpp calls a family, where it is not our name without its underscores.
@@ -30,17 +29,19 @@ class ControlVector(NamedTuple):
     directions: dict[int, Tensor]
     hint: str
 
-    def save(self, path: Path, recipe: Recipe) -> Path:
-        """Write the GGUF file that llama.cpp reads as `--control-vector`; returns its path."""
+    def save(self, path: Path, **source: str) -> Path:
+        """Write the GGUF file that llama.cpp reads as `--control-vector`; returns its path.
+
+        `source` is kept in its metadata, under fulcra's name.
+        """
         from gguf import GGUFWriter
 
         with tempfile.TemporaryDirectory() as folder:
             writer = GGUFWriter(Path(folder) / "vector.gguf", ARCHITECTURE)
-            writer.add_name(recipe.name)
             writer.add_string(f"{ARCHITECTURE}.model_hint", self.hint)
             writer.add_int32(f"{ARCHITECTURE}.layer_count", len(self.directions))
-            writer.add_string("fulcra.model_sha256", recipe.model.sha256)
-            writer.add_string("fulcra.recipe_sha256", recipe.sha256)
+            for key, text in source.items():
+                writer.add_string(f"fulcra.{key}", text)
             for layer, vector in sorted(self.directions.items()):
                 writer.add_tensor(f"direction.{layer}", vector.numpy())
             writer.write_header_to_file()
@@ -51,25 +52,19 @@ class ControlVector(NamedTuple):
         return path
 
 
-def control_vector(model: Model, recipe: Recipe) -> ControlVector:
-    """What a recipe adds to the stream at each layer, for all positions; several edits are summed.
+def control_vector(model: Model, edits: Edits) -> ControlVector:
+    """What edits add to the stream at each layer, at all positions; those of a layer are summed.
 
-    InputError with the reason where llama.cpp would do something else than the recipe says, and
-    for recipes of sensitive behaviors. Cost: three short passes.
+    InputError with the reason where llama.cpp would do something else. Cost: two short passes.
     """
-    if recipe.sensitive:
-        raise InputError(
-            f"recipe {recipe.name!r}: made for a sensitive behavior; its doses stay in fulcra"
-        )
-    recipe.require(model)
-    for edit in recipe.edits:
+    for edit in edits:
         _require_additive(model, edit)
-    multiplier = probe(model).multiplier
+    hint, multiplier = _hint(model), probe(model).multiplier
     directions: dict[int, Tensor] = {}
-    for edit in recipe.edits:
+    for edit in edits:
         written = _written(model, edit, multiplier)
         directions[edit.site.layer] = directions.get(edit.site.layer, 0) + written
-    return ControlVector(directions, _hint(model))
+    return ControlVector(directions, hint)
 
 
 def _require_additive(model: Model, edit: Edit) -> None:
