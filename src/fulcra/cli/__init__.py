@@ -18,6 +18,7 @@ from fulcra.cli import (  # noqa: F401
     detect,
     effects,
     exemplars,
+    export,
     interventions,
     judge,
     models,
