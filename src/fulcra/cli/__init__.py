@@ -15,6 +15,7 @@ from fulcra.cli import (  # noqa: F401
     ceilings,
     census,
     compare,
+    contexts,
     detect,
     effects,
     exemplars,

@@ -124,6 +124,23 @@ def stream(
     return _stream_of(model, tallies, count)
 
 
+@torch.no_grad()
+def first_norms(model: Model, prompts: Sequence[Tokens]) -> Tensor:
+    """Mean |r| at the first token of every prompt, [layer]; on the CPU.
+
+    Many models write much more there than anywhere else (a sink), which no `Stream` counts.
+    """
+
+    def first(layer: int, values: Tensor) -> Tensor:
+        return values[:, 0]
+
+    starts = torch.tensor([prompt[:1] for prompt in prompts], device=model.device)
+    with block_outputs(model, first) as outputs:
+        model.hf(input_ids=starts, use_cache=False)
+    norms = [as_read(model, outputs[i].float()).norm(dim=-1).mean() for i in range(model.n_layers)]
+    return torch.stack([norm.cpu() for norm in norms])
+
+
 def _tally_batch(
     model: Model, part: Batch, starts: Sequence[int], tallies: Sequence[_Tally]
 ) -> None:
