@@ -23,6 +23,7 @@ from fulcra.cli import (  # noqa: F401
     multiply,
     recipe,
     screens,
+    sign,
     steer,
     validate,
     verify,

@@ -100,6 +100,15 @@ RunOut = Annotated[
     ),
 ]
 
+LedgerPlace = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="DIR",
+        help="Folder of a ledger, or a file with its file: URL; commitments are entered there.",
+    ),
+]
+
 
 def command(name: str, panel: Panel, example: str) -> Callable[[Command], Command]:
     """Add a command to the application, in a panel of its help."""

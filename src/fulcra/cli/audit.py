@@ -12,6 +12,7 @@ from fulcra.cli.app import (
     Device,
     Dtype,
     Json,
+    LedgerPlace,
     ModelName,
     Quiet,
     RunOut,
@@ -55,6 +56,7 @@ def audit_command(
         typer.Option(metavar="N", help="Random control neurons, and as many directions.", min=20),
     ] = 20,
     out: RunOut = None,
+    ledger: LedgerPlace = None,
     screen: Annotated[
         ScreenName,
         typer.Option(
@@ -90,6 +92,7 @@ def audit_command(
     from fulcra.models import load
     from fulcra.models.loading import LoadOptions
     from fulcra.protocol.stages import AuditSettings
+    from fulcra.protocol.witness.seat import require_ledger
     from fulcra.studies.audit import audit
     from fulcra.studies.dry_run import estimated
 
@@ -107,10 +110,11 @@ def audit_command(
         emit(cost, as_json, quiet, lambda: cost_table(cost))
         return
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
+    require_ledger(ledger, folder)
     try:
         with bars(quiet or as_json) as progress:
             loaded = load(model, dtype, device, **options)
-            result = audit(loaded, task, settings, folder, progress)
+            result = audit(loaded, task, settings, folder, progress, ledger)
     except KeyboardInterrupt:
         if out is None:
             typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)

@@ -1,6 +1,6 @@
 """The commitment: what is predicted and how it will be judged, hashed before any dosed rollout."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -65,12 +65,16 @@ class Committed(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What will be measured: forecast branches, random controls, gains, and whether pins too."""
+    """What will be measured: forecast branches, random controls, gains, and whether pins too.
+
+    `sealed` where the run ends with a seal: its commitment remembers that one belongs to it.
+    """
 
     forecasts: Sequence[Forecast]
     gains: Sequence[float]
     controls: Sequence[Coordinate] = ()
     pins: bool = False
+    sealed: bool = False
 
     @property
     def branches(self) -> list[Coordinate]:
@@ -91,21 +95,29 @@ def measure_committed(
     """The plan, committed before its first dosed rollout, then measured stage by stage.
 
     Gains are those of the commitment, with its digits. The order of records is that of the stages,
-    the controls' last.
+    the controls' last. Where the run has a ledger, the commitment is entered there before them.
     """
     subject = measure.subject
     plan = plan._replace(gains=plain(plan.gains))
     content = commitment(run.manifest, subject, plan)
     sha256 = commit(run.folder, content.plain())
-    records = list(baseline)
-    for name, trials in dosed_stages(subject, plan.branches, plan.gains, plan.pins).items():
-        with run.clock.step(name, len(trials)) as bar:
-            records += measure(name, trials, bar.advance)
-    with run.clock.step("context", 0) as bar:
-        records += measure_attacks(measure, bar.advance)
-    if plan.controls:
-        records += _control_records(run, measure, plan, content)
+    with run.entered(sha256):
+        records = [*baseline, *_dosed_records(run, measure, plan, content)]
     return Committed(content, sha256, records)
+
+
+def _dosed_records(
+    run: Run, measure: Measurement, plan: Plan, content: Commitment
+) -> Iterator[Record]:
+    """The records of every stage after the commitment, in their order."""
+    stages = dosed_stages(measure.subject, plan.branches, plan.gains, plan.pins)
+    for name, trials in stages.items():
+        with run.clock.step(name, len(trials)) as bar:
+            yield from measure(name, trials, bar.advance)
+    with run.clock.step("context", 0) as bar:
+        yield from measure_attacks(measure, bar.advance)
+    if plan.controls:
+        yield from _control_records(run, measure, plan, content)
 
 
 def _control_records(
@@ -150,7 +162,7 @@ def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
     """What is committed: how it will be measured and judged, every prediction, the controls."""
     gains = plan.gains
     content = Commitment(
-        plan=plan_entry(manifest, subject, gains),
+        plan=plan_entry(manifest, subject, plan),
         branches=tuple(branch_entry(forecast, gains) for forecast in plan.forecasts),
         controls=tuple(str(place.branch) for place in plan.controls),
         control_rungs={str(place.branch): place.rungs(gains) for place in plan.controls},
@@ -175,14 +187,14 @@ def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
     )
 
 
-def plan_entry(manifest: Manifest, subject: Subject, gains: Sequence[float]) -> PlanEntry:
+def plan_entry(manifest: Manifest, subject: Subject, plan: Plan) -> PlanEntry:
     """What will be measured and how it will be judged."""
     ground, openings, margin = subject.ground, subject.openings, None
     if openings is not None:
         margin = -clean_odds(subject.model, openings).median().item()
     return PlanEntry(
         **manifest,
-        gains=tuple(gains),
+        gains=tuple(plan.gains),
         horizons=subject.horizons,
         coherence=asdict(ground.standard),
         reference=ground.reference.name,
@@ -192,6 +204,7 @@ def plan_entry(manifest: Manifest, subject: Subject, gains: Sequence[float]) -> 
         analysis=ANALYSIS,
         log_odds_margin=margin,
         true_answers_coherent=subject.true_answers_coherent(),
+        sealed=plan.sealed,
     )
 
 

@@ -32,7 +32,10 @@ class BranchEntry(Value):
 
 
 class PlanEntry(Value):
-    """Whose run it is, what will be measured and how it will be judged."""
+    """Whose run it is, what will be measured and how it will be judged.
+
+    `sealed` says that the run ends with a seal; in runs of the first versions it is not set.
+    """
 
     command: str
     neuron: str | None = None
@@ -53,6 +56,7 @@ class PlanEntry(Value):
     analysis: str
     log_odds_margin: float | None
     true_answers_coherent: float | None
+    sealed: bool = False
 
 
 class Commitment(Value):
