@@ -1,5 +1,6 @@
 """A ledger: entries that name the one before, appended by one writer at a time, whole or not."""
 
+import json
 import os
 import subprocess
 import sys
@@ -135,6 +136,14 @@ def test_a_changed_ledger_is_named_by_number_and_no_run_is_entered(
         ledger.enter(lambda chain: drafted(RUNS[2]))
     assert "\n" not in str(refusal.value)
     assert ledger.path.read_bytes() == before
+
+
+def test_what_a_ledger_holds_steers_no_terminal(ledger: Ledger) -> None:
+    steering = "\x1b[2J\x1b]0;ok\x07"
+    ledger.enter(lambda chain: drafted(RUNS[2], about(neuron=steering)))
+    ledger.path.write_bytes(ledger.path.read_bytes() + json.dumps({steering: 1}).encode() + b"\n")
+    assert len(failing(ledger)) == 2
+    assert all(line.isprintable() for line in failing(ledger))
 
 
 def test_a_ledger_that_was_cut_back_is_noticed_by_its_noted_head_alone(ledger: Ledger) -> None:

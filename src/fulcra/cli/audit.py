@@ -1,6 +1,7 @@
 """`fulcra audit`."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,6 +123,16 @@ def audit_command(
     show_audit(result, folder, as_json, quiet)
 
 
+def entered_as(folder: Path) -> str:
+    """The line that names the entry of a run's commitment in its ledger, to be noted elsewhere."""
+    from fulcra.protocol.witness.seat import read_receipt
+
+    receipt = read_receipt(folder)
+    if receipt is None or receipt.entered is None:
+        return "no ledger"
+    return f"entered   {receipt.entered.number} {receipt.entered.sha256}"
+
+
 def sealed_root(folder: Path) -> str:
     """The line that names the root of a run's seal, to be noted elsewhere."""
     from fulcra.protocol.seal import read_seal
@@ -134,13 +145,16 @@ def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) 
     """The audit in the terminal; exit code 3 where no verdict is drawn."""
     from fulcra.report.headline import why_no_verdict
     from fulcra.report.table import audit_table
-    from fulcra.store import REPORT
+    from fulcra.store import RECEIPT, REPORT
 
     seconds = 0.0 if result.timing is None else result.timing.cpu_seconds
     sha256 = result.summary.commitment_sha256[:16]
     committed = f"committed {sha256} before the first dosed rollout; {seconds:.0f} CPU seconds"
     report = f"report    {folder / REPORT}"
-    lines = (lambda: committed, lambda: report, lambda: sealed_root(folder))
+    shown = [committed, report, sealed_root(folder)]
+    if (folder / RECEIPT).is_file():
+        shown.append(entered_as(folder))
+    lines = [partial(str, line) for line in shown]
     emit(result, as_json, quiet, lambda: audit_table(result), *lines)
     if not result.summary.protocol_reproduced:
         why = why_no_verdict(result)

@@ -35,7 +35,7 @@ def sign_command(
 
 @command("stamp", "Audit", "stamp runs/dense")
 def stamp_command(folder: Run, quiet: Quiet = False) -> None:
-    """Write a query for a time stamp of a run's seal or, while it runs, of its commitment."""
+    """Write a query for a time stamp of a run's seal or commitment."""
     from fulcra.protocol.recheck.witnesses import write_stamp_query
 
     path = write_stamp_query(folder)

@@ -32,7 +32,7 @@ def verify_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Recompute a run: its seal, hashes, counts and scores; check its ledger, or a ledger alone."""
+    """Recompute a run: its seal, hashes, counts, scores; or a ledger."""
     from fulcra.protocol.recheck.witnesses import Witnesses
     from fulcra.studies.verify import SecondLook, second_look
 

@@ -10,7 +10,7 @@ from fulcra.errors import InputError, RunFolderError
 from fulcra.protocol.recheck.run_files import RunCheck
 from fulcra.protocol.results.seal import SHA256, Seal
 from fulcra.protocol.seal import read_seal
-from fulcra.protocol.witness.chain import Chain
+from fulcra.protocol.witness.chain import Chain, printable
 from fulcra.protocol.witness.entries import Entry, Link, Planned
 from fulcra.protocol.witness.ledger import Ledger, ledger_at
 from fulcra.protocol.witness.seat import Receipt, planned, read_receipt
@@ -95,7 +95,8 @@ def ledger_look(ledger: Ledger, folder: Path | None = None, head: str | None = N
         checks += _own(chain, run)
         commitments = [entry for entry in commitments if _same_subject(entry, run.about)]
     checks += [*_abandoned(chain, commitments), *_repeated(commitments)]
-    return LedgerLook(checks, None if chain.last is None else chain.last.link)
+    shown = [check._replace(detail=printable(check.detail)) for check in checks]
+    return LedgerLook(shown, None if chain.last is None else chain.last.link)
 
 
 def _whole(chain: Chain) -> list[RunCheck]:

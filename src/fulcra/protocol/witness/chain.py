@@ -9,6 +9,9 @@ from fulcra import documents
 from fulcra.protocol.results.base import fault_line
 from fulcra.protocol.witness.entries import NOTHING, Entry
 
+#: Characters of what is told of a line that somebody else may have written.
+LONGEST = 400
+
 
 class Chain(NamedTuple):
     """The entries of a ledger as they stand, what is wrong with them, and its size in whole lines.
@@ -57,9 +60,14 @@ def _entry(line: bytes) -> Entry | str:
     try:
         return Entry.model_validate(documents.read_json(line.decode()))
     except ValidationError as error:
-        return fault_line(error)
+        return printable(fault_line(error))
     except ValueError as error:
-        return " ".join(str(error).split())
+        return printable(" ".join(str(error).split()))
+
+
+def printable(text: str) -> str:
+    """The start of a text in which every character that steers a terminal is a question mark."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST])
 
 
 def _altered(entry: Entry, line: bytes) -> Iterator[str]:
