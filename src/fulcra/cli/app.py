@@ -105,7 +105,7 @@ LedgerPlace = Annotated[
     typer.Option(
         "--ledger",
         metavar="DIR",
-        help="Folder of a ledger, or a file with its file: URL; commitments are entered there.",
+        help="Folder of a ledger of commitments, or a file with its file: URL.",
     ),
 ]
 

@@ -19,7 +19,7 @@ def sign_command(
     ],
     quiet: Quiet = False,
 ) -> None:
-    """Sign the root of a run's seal by an ssh key, once the run is verified."""
+    """Sign the root of a run's seal by an ssh key, once it verifies."""
     from fulcra.errors import RunFolderError
     from fulcra.protocol.witness.signature import sign
     from fulcra.studies.verify import second_look

@@ -93,7 +93,7 @@ def ledger_look(ledger: Ledger, folder: Path | None = None, head: str | None = N
     if folder is not None:
         run = Named.of(folder)
         checks += _own(chain, run)
-        commitments = [entry for entry in commitments if _same_subject(entry, run.about)]
+        commitments = [entry for entry in commitments if _concerns(entry, run.about)]
     checks += [*_abandoned(chain, commitments), *_repeated(commitments)]
     shown = [check._replace(detail=printable(check.detail)) for check in checks]
     return LedgerLook(shown, None if chain.last is None else chain.last.link)
@@ -138,25 +138,26 @@ def _entered(chain: Chain, run: Named) -> Entry | None:
     return entry
 
 
-def _same_subject(entry: Entry, about: Planned) -> bool:
-    return entry.planned is not None and entry.planned.subject == about.subject
+def _concerns(entry: Entry, about: Planned) -> bool:
+    """Whether an entry is about the same model and behavior."""
+    pairs = ("model_sha256", "behavior_sha256")
+    return all(getattr(entry.planned, name) == getattr(about, name) for name in pairs)
 
 
 def _abandoned(chain: Chain, commitments: Iterable[Entry]) -> list[RunCheck]:
     """Runs that committed to something and never came to an end."""
     over = {entry.run for entry in chain.entries if entry.over}
+    ends = {entry.run: entry for entry in chain.entries if entry.outcome is not None}
     left = [entry for entry in commitments if entry.run not in over]
-    checks = [RunCheck("ledger abandoned", False, _abandonment(chain, each)) for each in left]
+    details = [_abandonment(entry, ends.get(entry.run)) for entry in left]
+    checks = [RunCheck("ledger abandoned", False, detail) for detail in details]
     return checks or [RunCheck("ledger abandoned", True, "every commitment has its outcome")]
 
 
-def _abandonment(chain: Chain, entry: Entry) -> str:
-    stops = [
-        f"stopped by {each.outcome.stopped_by} at entry {each.number}"
-        for each in chain.of_run(entry.run)
-        if each.outcome is not None
-    ]
-    why = stops[-1] if stops else "killed, or still running"
+def _abandonment(entry: Entry, stop: Entry | None) -> str:
+    why = "killed, or still running"
+    if stop is not None and stop.outcome is not None:
+        why = f"stopped by {stop.outcome.stopped_by} at entry {stop.number}"
     return f"entry {entry.number}, {_about(entry)}: no outcome, {why}"
 
 
