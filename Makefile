@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test fuzz chaos audit effects validate organisms bench bench-gpu pins clean
+.PHONY: setup check shape test fuzz chaos audit effects validate organisms real bench bench-gpu pins clean
 
 setup: .venv/developed
 
@@ -46,6 +46,10 @@ validate: .venv/installed
 
 organisms: .venv/installed
 	$(BIN)/python organisms/train.py $(ORGANISMS)
+
+# a chat model that others trained, for the tests marked `real`: fetched once (93 MB) into .cache/, its hash checked
+real: .venv/installed
+	$(BIN)/python -m tools.real_model
 
 # the peers live in an environment of their own; two threads, or as many as ARGS='--threads 1' says
 bench: .venv-bench/installed

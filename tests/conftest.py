@@ -54,6 +54,25 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_gguf() -> Path:
+    """The GGUF file of a chat model that others trained; without it the test is skipped."""
+    from tools.real_model import MODEL, SHA256, is_whole
+
+    if not MODEL.is_file():
+        pytest.skip(f"needs {MODEL.name}: `make real` was not run, or reached no package index")
+    assert is_whole(MODEL, SHA256), f"{MODEL.name} is not the file that was measured: `make real`"
+    return MODEL
+
+
+@pytest.fixture(scope="session")
+def real(real_gguf: Path) -> "Model":
+    """The real chat model in float32, loaded once and checked."""
+    from fulcra import load
+
+    return load(str(real_gguf))
+
+
+@pytest.fixture(scope="session")
 def sparse() -> "Model":
     """The bundled organism whose refusal was planted in three neurons."""
     from fulcra import load

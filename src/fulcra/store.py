@@ -78,6 +78,11 @@ def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     write_whole(path, text.encode(), mode)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes, all of them or none."""
+    write_whole(path, data)
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds; RunFolderError when it is missing or broken."""
     try:

@@ -115,7 +115,12 @@ def _scaled(gain: Gain, factor: float) -> Gain:
 
 def kl_at_ceiling(rows: Iterable[CeilingRow]) -> MedianNats:
     """Median divergence at the measured ceiling [nats a token], with its 10-90 % range."""
-    nats = [row.kl_at_ceiling for row in rows if row.kl_at_ceiling is not None]
+    return median_nats(row.kl_at_ceiling for row in rows)
+
+
+def median_nats(values: Iterable[float | None]) -> MedianNats:
+    """The median of divergences [nats a token], with their 10-90 % range; None counts nowhere."""
+    nats = [value for value in values if value is not None]
     if len(nats) < 2:
         return MedianNats(median=nats[0] if nats else None, low=None, high=None, n=len(nats))
     tenths = quantiles(nats, n=10, method="inclusive")

@@ -1,7 +1,7 @@
 """Ceilings of random branches, layer by layer: predicted by every method, measured, some again."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -22,6 +22,14 @@ from fulcra.types import Edits
 
 #: Branches measured and stored together; one branch in RETEST is measured again.
 PART, RETEST = 32, 5
+METHODS = tuple(predictor.name for predictor in CEILINGS)
+
+
+class Forecasts(NamedTuple):
+    """Branches with their ceilings by every method [gain]."""
+
+    branches: Sequence[Coordinate]
+    gains: Mapping[str, Sequence[float | None]]
 
 
 class Ceilings(NamedTuple):
@@ -60,7 +68,9 @@ def ceiling_rows(
         path = folder.path / "parts" / f"ceilings-{number}.json"
         if not path.exists():
             again = [i for i in range(len(part)) if (start + i) % RETEST == 0]
-            write_json(path, [row.plain() for row in _rows(member, bench, part, again, size.seed)])
+            edges = predicted(ground, part)
+            made = measured_rows(member, bench, Forecasts(part, edges), again, size.seed)
+            write_json(path, [row.plain() for row in made])
         rows += map(CeilingRow.model_validate, read_json(path))
         progress.advance(len(part))
     return rows
@@ -70,16 +80,24 @@ def _dosed(coordinate: Coordinate, gain: float) -> Edits:
     return (coordinate.dose(gain),)
 
 
-def _rows(
+def predicted(
+    ground: Ground, branches: Sequence[Coordinate], methods: Sequence[str] = METHODS
+) -> dict[str, list[float | None]]:
+    """The ceiling of every branch by each method [gain]; None beyond the ladder."""
+    chosen = [predictor for predictor in CEILINGS if predictor.name in methods]
+    return {p.name: [edge.gain for edge in p.edges(ground, branches)] for p in chosen}
+
+
+def measured_rows(
     member: LineageModel,
     bench: Bench,
-    branches: Sequence[Coordinate],
+    forecasts: Forecasts,
     again: Sequence[int],
     seed: int,
 ) -> list[CeilingRow]:
-    """The rows of one part; the branches at `again` are measured again."""
+    """The rows of forecast branches; those at `again` are measured again."""
     lineage, ground, rows = member.lineage, bench.ground, []
-    edges = {predictor.name: predictor.edges(ground, branches) for predictor in CEILINGS}
+    branches = forecasts.branches
     ceilings = _measured(bench, branches, seed)
     repeats = dict(zip(again, _repeats(bench, ceilings, again, seed), strict=True))
     nats = _divergences(ground, ceilings)
@@ -99,7 +117,7 @@ def _rows(
             measured=ceilings.gains[i],
             kl_at_ceiling=nats[i],
             repeats=repeats.get(i),
-            predicted={name: row[i].gain for name, row in edges.items()},
+            predicted={name: gains[i] for name, gains in forecasts.gains.items()},
         )
         rows.append(row)
     return rows

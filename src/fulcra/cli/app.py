@@ -45,7 +45,12 @@ Seed = Annotated[
     ),
 ]
 ModelName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A bundled organism, a model folder or a hub id.")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A bundled organism, a model folder, a GGUF file, or a hub id"
+        " (owner/name, owner/name/file.gguf).",
+    ),
 ]
 BehaviorName = Annotated[
     str,

@@ -58,13 +58,19 @@ def check_command(
 ) -> None:
     """Check a model as loading does; exit code 1 if a check fails."""
     from fulcra.models import check, load
+    from fulcra.protocol.runs import gguf_entry
 
     trusted = trust_remote_code
-    checks = check(load(model, dtype, device, bits=bits, check=False, trust_remote_code=trusted))
+    loaded = load(model, dtype, device, bits=bits, check=False, trust_remote_code=trusted)
+    checks, gguf = check(loaded), gguf_entry(loaded)
     passed = all(outcome.passed is not False for outcome in checks)
     if as_json:
-        emit_json(model=model, passed=passed, checks=[asdict(outcome) for outcome in checks])
+        entry = {} if gguf is None else {"gguf": gguf.plain()}
+        shown = [asdict(outcome) for outcome in checks]
+        emit_json(model=model, **entry, passed=passed, checks=shown)
     elif not quiet:
+        if gguf is not None:
+            typer.echo(f"weights {gguf.line}")
         for outcome in checks:
             state = {None: "n/a ", True: "ok  ", False: "FAIL"}[outcome.passed]
             note = f" ({outcome.note})" if outcome.note else ""

@@ -33,6 +33,19 @@ def edit_divergences(model: Model, edits: Sequence[Edit | Edits], text: GenericT
     return _means(model, texts, clean_logits(model, texts)[texts.where], edits)
 
 
+def edit_quantiles(
+    model: Model, edits: Sequence[Edit | Edits], text: GenericText, share: float
+) -> Tensor:
+    """The quantile `share` of KL(clean || edited) over continuation positions, nats, [edit]."""
+    texts = Texts.of_pairs(model, text.prompts, text.replies)
+    clean = clean_logits(model, texts)[texts.where]
+    quantiles = torch.empty(len(edits))
+    for places, logits in dosed_logits(model, texts, edits):
+        for place, dosed in zip(places, logits, strict=True):
+            quantiles[place] = kl_nats(clean, dosed[texts.where]).quantile(share)
+    return quantiles
+
+
 def kl_ladder(
     model: Model,
     branches: Sequence[Coordinate],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from fulcra.types import Neuron
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from fulcra.models.gguf_files import GgufSource
 
 #: What a tokenizer prints for bytes that are no whole character yet.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -46,7 +48,7 @@ class Model:
     ) -> None:
         self.name, self.hf, self.tokenizer = name, hf.eval(), tokenizer
         self.folder, self.thinking, self.compiled = folder, thinking, compiled
-        self.origin = Origin(name)
+        self.origin, self.gguf = Origin(name), cast("GgufSource | None", None)
         self.config = hf.config.get_text_config()
         self.family = family_of(hf.config.model_type)
         require_config(name, self.family, self.config)
@@ -333,10 +335,11 @@ class Model:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the weights: of the safetensors files of a folder, else of the tensors."""
+        """Hash of the weights: of the files they were read from, else of the tensors."""
         digest = hashlib.sha256()
         if self.folder is not None:
-            for path in sorted(self.folder.glob("*.safetensors")):
+            files = [self.gguf.path] if self.gguf else sorted(self.folder.glob("*.safetensors"))
+            for path in files:
                 with path.open("rb") as file:
                     while part := file.read(1 << 24):
                         digest.update(part)

@@ -9,6 +9,10 @@ from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model, family_of
 from fulcra.models.checks import validated
 from fulcra.models.configs import read_config, require_generation_config
+from fulcra.models.gguf_config import gguf_config
+from fulcra.models.gguf_files import gguf_parts, gguf_path, require_no_bits
+from fulcra.models.gguf_header import read_header
+from fulcra.models.hub import hub_file
 from fulcra.models.library import quiet_library, refusing
 from fulcra.models.origin import Origin
 from fulcra.models.placement import dtype_of, quantization, require_device
@@ -27,7 +31,7 @@ def bundled_names() -> tuple[str, ...]:
 
 
 def model_folder(name: str, revision: str | None = None) -> Path:
-    """The folder of a bundled name, a folder or a hub id; ModelError where there is none.
+    """The folder of a bundled name, a folder, a GGUF file or a hub id; ModelError without one.
 
     `revision` is a branch, tag or commit of the hub.
     """
@@ -35,28 +39,31 @@ def model_folder(name: str, revision: str | None = None) -> Path:
         return Path(str(files("fulcra.organisms") / "weights" / name))
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
-            raise ModelError(
-                f"model {name!r}: the folder holds no config.json; give a Hugging Face model folder"
-            )
+            raise ModelError(f"model {name!r}: the folder holds no config.json; {_advice(name)}")
         return Path(name)
+    if (file := _gguf_file(name, revision)) is not None:
+        return file.parent
     return _hub_folder(name, revision)
 
 
-def _hub_folder(name: str, revision: str | None) -> Path:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-    from transformers.utils.hub import cached_file
+def _gguf_file(name: str, revision: str | None) -> Path | None:
+    return None if name in bundled_names() else gguf_path(name, revision)
 
+
+def _advice(name: str) -> str:
+    """What to give in place of a folder without a config.json."""
+    file = min(Path(name).glob("*.gguf"), default=None)
+    return "give a Hugging Face model folder" if file is None else f"give the file, {file}"
+
+
+def _hub_folder(name: str, revision: str | None) -> Path:
     try:
-        if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
-            # Asked once: without a network cached_file tries again and again for half a minute.
-            get_hf_file_metadata(hf_hub_url(name, "config.json", revision=revision))
-        return Path(str(cached_file(name, "config.json", revision=revision))).parent
-    except (OSError, ValueError, HTTPError) as error:
-        bundled, reason = ", ".join(bundled_names()), str(error).splitlines()[0]
+        return hub_file(name, "config.json", revision).parent
+    except ModelError as error:
+        bundled = ", ".join(bundled_names())
         raise ModelError(
             f"model {name!r}: no bundled organism ({bundled}), no folder, and the hub gives none:"
-            f" {reason}"
+            f" {error}"
         ) from None
 
 
@@ -81,10 +88,11 @@ class LoadOptions(TypedDict, total=False):
 def load(
     name: str, dtype: str | None = None, device: str = "cpu", **options: Unpack[LoadOptions]
 ) -> Model:
-    """The model of a bundled name, a folder or a hub id, validated (law.md sections 1 and 2).
+    """The model of a bundled name, a folder, a GGUF file or a hub id, validated.
 
-    From safetensors only, every weight there, finite and of the config's shape; no code of a model
-    folder is run, and nothing is ever asked. dtype: float32, bfloat16 or float16; by default
+    law.md sections 1 and 2. From safetensors or a GGUF (a path, or owner/name/file.gguf of the hub;
+    de-quantized), every weight there, finite and of the config's shape; no code of a model folder
+    is run, and nothing is ever asked. dtype: float32, bfloat16 or float16; by default
     float32 on the CPU and the checkpoint's own elsewhere. device: a torch device, or "auto" for all
     devices there are, then the CPU, then the disk.
 
@@ -105,6 +113,9 @@ def load(
         raise InputError(f"load(): no option {unknown[0]!r}; options are {options_there}")
     bits, revision = options.get("bits"), options.get("revision")
     trusted = options.get("trust_remote_code", False)
+    file = _gguf_file(name, revision)
+    if file is not None:
+        require_no_bits(name, bits)
     placed: dict[str, Any] = {
         "dtype": dtype_of(dtype, device),
         "device_map": require_device(device),
@@ -116,14 +127,21 @@ def load(
     }
     if trusted:
         warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=2)
-    folder = model_folder(name, revision)
-    model = _read(name, folder, placed, options)
-    model.origin = Origin.of(name, folder, device, bits)._replace(trust_remote_code=trusted)
+    if file is None:
+        folder = model_folder(name, revision)
+        model = _read(name, folder, placed, options)
+        origin = Origin.of(name, folder, device, bits)
+    else:
+        model = _read_gguf(name, file, placed, options)
+        origin = Origin.of_file(name, file, device)
+    model.origin = origin._replace(trust_remote_code=trusted)
     return validated(model) if options.get("check", True) else model
 
 
 def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
     """The config of a model by name; ModelError where it cannot be read."""
+    if (file := _gguf_file(name, revision)) is not None:
+        return gguf_config(name, read_header(name, file))
     return read_config(name, model_folder(name, revision))
 
 
@@ -152,15 +170,32 @@ def _read(name: str, folder: Path, placed: dict[str, Any], options: LoadOptions)
     hf = _weights(name, source, placed, f".{family.layers}.")
     tokenizer = _tokenizer(name, source, placed)
     own = name not in bundled_names() and Path(name).is_dir()
-    with refusing(f"model {name!r}: cannot be loaded: config.json"):
-        model = Model(
-            Path(name).name if own else name,
-            hf,
-            tokenizer,
-            folder if has_files else None,
-            options.get("thinking"),
-            options.get("compiled", False),
-        )
+    shown = Path(name).name if own else name
+    place = folder if has_files else None
+    return _model(name, shown, hf, tokenizer, place, options)
+
+
+def _read_gguf(name: str, file: Path, placed: dict[str, Any], options: LoadOptions) -> Model:
+    """The model of a GGUF file; its header is looked at before any weight is read."""
+    where = {key: placed[key] for key in ("device_map", "max_memory", "offload_folder")}
+    parts = gguf_parts(name, file, placed["dtype"], where)
+    model = _model(name, file.name, parts.hf, parts.tokenizer, file.parent, options)
+    model.gguf = parts.source
+    return model
+
+
+def _model(
+    name: str,
+    shown: str,
+    hf: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    folder: Path | None,
+    options: LoadOptions,
+) -> Model:
+    """The parts as one model, its tokenizer held against it."""
+    thinking, compiled = options.get("thinking"), options.get("compiled", False)
+    with refusing(f"model {name!r}: cannot be loaded: its config"):
+        model = Model(shown, hf, tokenizer, folder, thinking, compiled)
     require_vocabulary(model)
     return model
 

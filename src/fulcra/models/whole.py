@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 #: A model may be this many times as large as its files: packed weights hold several a number.
 PACKED, PLAIN = 16, 2
-ADVICE = "give the config.json and the weights of one model"
+
+
+class Source(NamedTuple):
+    """What describes a model beside its weights, and what to do where the two do not agree."""
+
+    config: str
+    advice: str
+
+
+FOLDER = Source("config.json", "give the config.json and the weights of one model")
 
 
 class Expected(NamedTuple):
@@ -46,9 +55,9 @@ def require_fit(name: str, folder: Path, config: "PreTrainedConfig", trusted: bo
     if layers > len(stored):
         raise ModelError(
             f"model {name!r}: cannot be loaded: config.json says {layers} layers, the weights are"
-            f" {len(stored)} tensors; {ADVICE}"
+            f" {len(stored)} tensors; {FOLDER.advice}"
         )
-    expected = _expected(name, config, trusted)
+    expected = described(name, config, trusted)
     packed = getattr(config, "quantization_config", None) is not None
     if not packed:
         _require_shapes(name, expected, stored)
@@ -56,14 +65,18 @@ def require_fit(name: str, folder: Path, config: "PreTrainedConfig", trusted: bo
     if expected.size > size * (PACKED if packed else PLAIN):
         raise ModelError(
             f"model {name!r}: cannot be loaded: config.json describes {expected.size} numbers, the"
-            f" weights are {size}; {ADVICE}"
+            f" weights are {size}; {FOLDER.advice}"
         )
 
 
-def _expected(name: str, config: "PreTrainedConfig", trusted: bool) -> Expected:
+def described(
+    name: str, config: "PreTrainedConfig", trusted: bool, source: Source = FOLDER
+) -> Expected:
+    """What a config describes, from a model on the meta device; ModelError where it is no model."""
     from transformers import AutoModelForCausalLM
 
-    what = f"model {name!r}: cannot be loaded: its config.json describes no model"
+    place = source.config.removeprefix("its ")
+    what = f"model {name!r}: cannot be loaded: its {place} describes no model"
     with refusing(what), quiet_library(), torch.device("meta"):
         hf = AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
     # state_dict() names a tied weight twice, parameters() counts it once
@@ -82,30 +95,35 @@ def _require_shapes(name: str, expected: Expected, stored: Mapping[str, StoredTe
             raise _other_shape(name, key, f"{tensor.shape} in {tensor.file}", shape)
 
 
-def _other_shape(name: str, key: str, stored: str, shape: tuple[int, ...]) -> ModelError:
+def _other_shape(
+    name: str, key: str, stored: str, shape: tuple[int, ...], source: Source = FOLDER
+) -> ModelError:
     return ModelError(
-        f"model {name!r}: cannot be loaded: {key} is {stored}, {shape} by config.json; {ADVICE}"
+        f"model {name!r}: cannot be loaded: {key} is {stored}, {shape} by {source.config};"
+        f" {source.advice}"
     )
 
 
-def require_whole(name: str, report: LoadingReport, layers: str | None = None) -> None:
+def require_whole(
+    name: str, report: LoadingReport, layers: str | None = None, source: Source = FOLDER
+) -> None:
     """ModelError for the first weight that the library's own loading report complains about.
 
     Missing weights would be random ones and are never accepted; tied ones are not missing. Weights
     under `layers` that no module takes mean that the config describes another model.
     """
     for key, stored, shape in sorted(report["mismatched_keys"]):
-        raise _other_shape(name, key, f"{tuple(stored)} in the weights", tuple(shape))
+        raise _other_shape(name, key, f"{tuple(stored)} in the weights", tuple(shape), source)
     if missing := sorted(report["missing_keys"]):
         raise ModelError(
             f"model {name!r}: cannot be loaded: the weights lack {missing[0]}"
-            f"{_and_more(missing)}, which would be random; {ADVICE}"
+            f"{_and_more(missing)}, which would be random; {source.advice}"
         )
     extra = [key for key in sorted(report["unexpected_keys"]) if layers and layers in f".{key}"]
     if extra:
         raise ModelError(
             f"model {name!r}: cannot be loaded: the weights hold {extra[0]}{_and_more(extra)},"
-            f" which a model of this config.json has not; {ADVICE}"
+            f" which a model of this {source.config.removeprefix('its ')} has not; {source.advice}"
         )
     if errors := report["error_msgs"]:
         raise ModelError(f"model {name!r}: cannot be loaded: {' '.join(errors[0].split())}")

@@ -10,7 +10,7 @@ from fulcra.behaviors import behavior_sha256
 from fulcra.models import Model
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
-from fulcra.protocol.results.base import ModelEntry, Named
+from fulcra.protocol.results.base import GgufEntry, ModelEntry, Named
 from fulcra.protocol.witness.seat import Seat, require_ledger, seat_of
 from fulcra.store import RunFolder, digest
 from fulcra.types import Behavior
@@ -81,7 +81,9 @@ def manifest_of(
 
 def model_entry(model: Model) -> ModelEntry:
     """The model of a result: name, hash of its weights, shape, dtype."""
+    gguf = gguf_entry(model)
     return ModelEntry(
+        **({} if gguf is None else {"gguf": gguf}),
         name=model.name,
         sha256=model.sha256,
         family=model.hf.config.model_type,
@@ -90,6 +92,18 @@ def model_entry(model: Model) -> ModelEntry:
         d_mlp=model.d_mlp,
         parameters=sum(weight.numel() for weight in model.hf.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),
+    )
+
+
+def gguf_entry(model: Model) -> GgufEntry | None:
+    """The GGUF file that the model's weights were de-quantized from, None for all others."""
+    if (source := model.gguf) is None:
+        return None
+    return GgufEntry(
+        quantization=source.quantization,
+        tensors=dict(source.kinds),
+        tokenizer=source.tokenizer,
+        activations="those of the de-quantized weights",
     )
 
 

@@ -12,6 +12,7 @@ from fulcra.engines.edit import branch_coordinate, resolve
 from fulcra.errors import InputError, first_fault
 from fulcra.law.forecast import predict_ceiling
 from fulcra.models import Model
+from fulcra.models.control_vector import ControlVector, control_vector
 from fulcra.models.edits import require_edits, require_numbers
 from fulcra.protocol.edit_entries import OPS, FiledEdit, Number, Text
 from fulcra.protocol.results.audit import AuditResult, Predicted
@@ -126,6 +127,17 @@ class Recipe(Value):
             )
         require_edits(model, self.edits)
         return self
+
+    def control_vector(self, model: Model) -> ControlVector:
+        """What llama.cpp is to add in place of the edits; InputError where it would do otherwise.
+
+        Recipes of sensitive behaviors stay in fulcra.
+        """
+        if self.sensitive:
+            raise InputError(
+                f"recipe {self.name!r}: made for a sensitive behavior; its doses stay in fulcra"
+            )
+        return control_vector(model, self.require(model).edits)
 
     def window(self, branch: str) -> PredictedWindow | None:
         """The window predicted for a branch, by its name; None where none was."""

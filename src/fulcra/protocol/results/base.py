@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -51,8 +51,30 @@ class Timing(Value):
     steps: dict[str, float]
 
 
+class GgufEntry(Value):
+    """The GGUF file that a model's weights were de-quantized from; tensors are counted by type.
+
+    `tokenizer` says where it was: in the file, or in the folder beside it.
+    """
+
+    quantization: str
+    tensors: dict[str, int]
+    tokenizer: Literal["file", "folder"]
+    activations: Literal["those of the de-quantized weights"]
+
+    @property
+    def line(self) -> str:
+        """What the weights and the activations are, in one line."""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.tensors.items())
+        beside = "; tokenizer from the folder" if self.tokenizer == "folder" else ""
+        return f"{self.quantization} GGUF ({kinds}); activations are {self.activations}{beside}"
+
+
 class ModelEntry(Value):
-    """The model of a result: name, hash of its weights, shape, dtype."""
+    """The model of a result: name, hash of its weights, shape, dtype.
+
+    Of a model from a GGUF file the hash is the file's, and `gguf` is set.
+    """
 
     name: str
     sha256: str
@@ -62,6 +84,7 @@ class ModelEntry(Value):
     d_mlp: int
     parameters: int
     dtype: str
+    gguf: GgufEntry | None = None
 
 
 class Named(Value):

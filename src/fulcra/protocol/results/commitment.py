@@ -35,6 +35,7 @@ class PlanEntry(Value):
     """Whose run it is, what will be measured and how it will be judged.
 
     `sealed` says that the run ends with a seal; in runs of the first versions it is not set.
+    `orders`: the prompts of each set as they are drawn, where the measurement is curtailed.
     """
 
     command: str
@@ -57,6 +58,7 @@ class PlanEntry(Value):
     log_odds_margin: float | None
     true_answers_coherent: float | None
     sealed: bool = False
+    orders: dict[str, tuple[str, ...]] | None = None
 
 
 class Commitment(Value):
