@@ -1,13 +1,15 @@
 """Files written whole or not at all, and folders in which one process alone writes."""
 
+import errno
 import fcntl
 import glob
 import os
 import re
 import socket
 import tempfile
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, final
@@ -108,12 +110,49 @@ def append_whole(handle: int, line: bytes) -> None:
     size = os.fstat(handle).st_size
     if size and os.pread(handle, 1, size - 1) != b"\n":
         line = b"\n" + line
+    _append(handle, line, size)
+
+
+def _append(handle: int, line: bytes, size: int) -> None:
+    """Write a line after `size` bytes; a fault in its middle leaves none of it."""
     try:
         while line:
             line = line[os.write(handle, line) :]
     except OSError:
         os.ftruncate(handle, size)
         raise
+
+
+def extend(path: Path, tail: Callable[[bytes], tuple[int, bytes]], patience: float = 60) -> None:
+    """Write on at the end of a file, its content read and its end written under one lock.
+
+    `tail` gets the content and gives how many of its bytes stay, and what stands after them; what
+    it raises leaves the file as it is. On the disk when this returns. OSError, TimeoutError where
+    another process has the file locked for `patience` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        _wait_for(handle, patience)
+        size = os.fstat(handle).st_size
+        stays, line = tail(os.pread(handle, size, 0))
+        if stays < size:
+            os.ftruncate(handle, stays)
+        _append(handle, line, stays)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    _sync(path.parent)
+
+
+def _wait_for(handle: int, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        with suppress(BlockingIOError):
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "another process has had it locked for too long")
+        time.sleep(0.01)
 
 
 @final

@@ -35,6 +35,8 @@ SALT = "salt"
 SOURCE, COPY = "source.json", "behavior.yaml"
 #: The digest of every file of a finished run.
 SEAL = "seal.json"
+#: A run's place in the ledger that its commitment was entered in.
+RECEIPT = "ledger.json"
 PRIVATE = 0o600
 
 

@@ -13,6 +13,7 @@ from fulcra.protocol.redaction import private_salt, salt_of, text_hash
 from fulcra.protocol.seal import merkle_root, read_seal, row_bytes
 from fulcra.store import (
     AUDIT,
+    COMMITMENT,
     MANIFEST,
     ROLLOUTS,
     SALT,
@@ -70,9 +71,38 @@ def test_every_file_and_block_is_said_to_rest_on_something(audited: Path) -> Non
     assert lines["report.html"] == lines[f"{AUDIT} behavior"] == "recomputed"
 
 
+def as_before_the_seal(folder: Path) -> None:
+    """The run as the first versions left it: its commitment knows of no seal."""
+    stored, audited = read_json(folder / COMMITMENT), read_json(folder / AUDIT)
+    del stored["content"]["plan"]["sealed"]
+    stored["sha256"] = audited["summary"]["commitment_sha256"] = digest(stored["content"])
+    write_json(folder / COMMITMENT, stored)
+    write_json(folder / AUDIT, audited)
+
+
+def test_a_run_remembers_that_a_seal_belongs_to_it(run_copy: Path) -> None:
+    for name in (SEAL, "source.json"):
+        (run_copy / name).unlink()
+    look = second_look(run_copy)
+    assert [check for check in look.checks if not check.passed] == [
+        (
+            "seal",
+            False,
+            "no seal.json, which the plan in the commitment says that the run ended with",
+        )
+    ]
+
+
+def test_runs_of_the_first_versions_are_still_read() -> None:
+    for run in sorted((Path(__file__).parents[2] / "docs" / "evidence").glob("audit-*")):
+        look = second_look(run)
+        assert (look.passed, look.root) == (True, None)
+
+
 def test_a_run_of_before_the_seal_passes_and_has_none(run_copy: Path) -> None:
     for name in (SEAL, "source.json"):
         (run_copy / name).unlink()
+    as_before_the_seal(run_copy)
     look = second_look(run_copy)
     assert (look.passed, look.root) == (True, None)
     lines = {line.name: (line.level, line.detail) for line in look.coverage}

@@ -105,6 +105,15 @@ RunOut = Annotated[
     ),
 ]
 
+LedgerPlace = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="DIR",
+        help="Folder of a ledger of commitments, or a file with its file: URL.",
+    ),
+]
+
 
 def command(name: str, panel: Panel, example: str) -> Callable[[Command], Command]:
     """Add a command to the application, in a panel of its help."""

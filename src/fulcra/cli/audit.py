@@ -1,6 +1,7 @@
 """`fulcra audit`."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from fulcra.cli.app import (
     Device,
     Dtype,
     Json,
+    LedgerPlace,
     ModelName,
     Quiet,
     RunOut,
@@ -93,6 +95,7 @@ def audit_command(
         ),
     ] = MeasureName.full,
     out: RunOut = None,
+    ledger: LedgerPlace = None,
     screen: Annotated[
         ScreenName,
         typer.Option(
@@ -128,6 +131,7 @@ def audit_command(
     from fulcra.models import load
     from fulcra.models.loading import LoadOptions
     from fulcra.protocol.stages import AuditSettings
+    from fulcra.protocol.witness.seat import require_ledger
     from fulcra.studies.audit import audit
 
     task, hidden = task_of(behavior, model), quiet or as_json
@@ -142,6 +146,7 @@ def audit_command(
     )
     sized = (neurons, random, controls) != (None, None, None)
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
+    require_ledger(ledger, folder)
     options = LoadOptions(compiled=compiled, trust_remote_code=trust_remote_code)
     with bars(hidden) as progress:
         loaded = load(model, dtype, device, **options)
@@ -154,12 +159,22 @@ def audit_command(
     expected = {name: step.seconds for name, step in plan.steps.items()}
     try:
         with bars(hidden, expected) as progress:
-            result = audit(loaded, task, plan.settings, folder, progress)
+            result = audit(loaded, task, plan.settings, folder, progress, ledger)
     except KeyboardInterrupt:
         if out is None:
             typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
         raise
     show_audit(result, folder, as_json, quiet)
+
+
+def entered_as(folder: Path) -> str:
+    """The line that names the entry of a run's commitment in its ledger, to be noted elsewhere."""
+    from fulcra.protocol.witness.seat import read_receipt
+
+    receipt = read_receipt(folder)
+    if receipt is None or receipt.entered is None:
+        return "no ledger"
+    return f"entered   {receipt.entered.number} {receipt.entered.sha256}"
 
 
 def plan_of(
@@ -223,15 +238,18 @@ def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) 
     """The audit in the terminal; exit code 3 where no verdict is drawn."""
     from fulcra.report.headline import why_no_verdict
     from fulcra.report.table import audit_table
-    from fulcra.store import REPORT
+    from fulcra.store import RECEIPT, REPORT
 
     seconds = 0.0 if result.timing is None else result.timing.cpu_seconds
     sha256 = result.summary.commitment_sha256[:16]
     committed = f"committed {sha256} before the first dosed rollout; {seconds:.0f} CPU seconds"
     report = f"report    {folder / REPORT}"
     gguf = result.model.gguf
-    weights = () if gguf is None else (lambda: f"weights   {gguf.line}",)
-    lines = (*weights, lambda: committed, lambda: report, lambda: sealed_root(folder))
+    shown = [] if gguf is None else [f"weights   {gguf.line}"]
+    shown += [committed, report, sealed_root(folder)]
+    if (folder / RECEIPT).is_file():
+        shown.append(entered_as(folder))
+    lines = [partial(str, line) for line in shown]
     emit(result, as_json, quiet, lambda: audit_table(result), *lines)
     if not result.summary.protocol_reproduced:
         why = why_no_verdict(result)

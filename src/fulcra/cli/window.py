@@ -9,6 +9,7 @@ from fulcra.cli.app import (
     BehaviorName,
     Dtype,
     Json,
+    LedgerPlace,
     ModelName,
     Quiet,
     RunOut,
@@ -41,6 +42,7 @@ def window_command(
         ),
     ] = False,
     out: RunOut = None,
+    ledger: LedgerPlace = None,
     seed: Seed = 0,
     dtype: Dtype = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -49,6 +51,7 @@ def window_command(
 ) -> None:
     """Measure one neuron's window, both edges predicted first."""
     from fulcra.protocol.results.window import PAGE
+    from fulcra.protocol.witness.seat import require_ledger
     from fulcra.report.headline import why_no_verdict
     from fulcra.report.window import window_table
     from fulcra.studies.window import WindowSettings, window
@@ -57,8 +60,9 @@ def window_command(
     branch, task = Neuron.parse(neuron), task_of(behavior, model)
     folder = new_folder(out, f"window-{Path(model).name}-{branch}")
     run = None if predict_only else folder
+    require_ledger(ledger, folder)
     with bars(quiet or as_json) as progress:
-        settings = WindowSettings(seed, predict_only)
+        settings = WindowSettings(seed, predict_only, ledger=ledger)
         loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
         result = window(loaded, task, branch, settings, run, progress)
     result.save(folder)

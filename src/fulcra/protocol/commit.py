@@ -68,12 +68,16 @@ class Committed(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What will be measured: forecast branches, random controls, gains, and whether pins too."""
+    """What will be measured: forecast branches, random controls, gains, and whether pins too.
+
+    `sealed` where the run ends with a seal: its commitment remembers that one belongs to it.
+    """
 
     forecasts: Sequence[Forecast]
     gains: Sequence[float]
     controls: Sequence[Coordinate] = ()
     pins: bool = False
+    sealed: bool = False
 
     @property
     def branches(self) -> list[Coordinate]:
@@ -94,17 +98,24 @@ def measure_committed(
     """The plan, committed before its first dosed rollout, then measured stage by stage.
 
     Gains are those of the commitment, with its digits. The order of records is that of the stages,
-    the controls' last.
+    the controls' last. Where the run has a ledger, the commitment is entered there before them.
     """
     plan = plan._replace(gains=plain(plan.gains))
     content = commitment(run.manifest, measure.subject, plan)
     sha256 = commit(run.folder, content.plain())
-    records = measured_stages(run, measure, plan, Committed(content, sha256, list(baseline)))
+    before = Committed(content, sha256, list(baseline))
+    with run.entered(sha256):
+        return before._replace(records=_all_records(run, measure, plan, before))
+
+
+def _all_records(run: Run, measure: Measurement, plan: Plan, before: Committed) -> list[Record]:
+    """The records so far, and those of every stage after the commitment."""
+    records = measured_stages(run, measure, plan, before)
     with run.clock.step("context", 0) as bar:
         records += measure_attacks(measure, bar.advance)
     if plan.controls:
-        records += _control_records(run, measure, plan, Committed(content, sha256, records))
-    return Committed(content, sha256, records)
+        records += _control_records(run, measure, plan, before._replace(records=records))
+    return records
 
 
 def measured_stages(run: Run, measure: Measurement, plan: Plan, before: Committed) -> list[Record]:
@@ -180,7 +191,7 @@ def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
     """What is committed: how it will be measured and judged, every prediction, the controls."""
     gains = plan.gains
     content = Commitment(
-        plan=plan_entry(manifest, subject, gains),
+        plan=plan_entry(manifest, subject, plan),
         branches=tuple(branch_entry(forecast, gains) for forecast in plan.forecasts),
         controls=tuple(str(place.branch) for place in plan.controls),
         control_rungs={str(place.branch): place.rungs(gains) for place in plan.controls},
@@ -205,14 +216,14 @@ def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
     )
 
 
-def plan_entry(manifest: Manifest, subject: Subject, gains: Sequence[float]) -> PlanEntry:
+def plan_entry(manifest: Manifest, subject: Subject, plan: Plan) -> PlanEntry:
     """What will be measured and how it will be judged."""
     ground, openings, margin = subject.ground, subject.openings, None
     if openings is not None:
         margin = -clean_odds(subject.model, openings).median().item()
     return PlanEntry(
         **manifest,
-        gains=tuple(gains),
+        gains=tuple(plan.gains),
         horizons=subject.horizons,
         coherence=asdict(ground.standard),
         reference=ground.reference.name,
@@ -222,6 +233,7 @@ def plan_entry(manifest: Manifest, subject: Subject, gains: Sequence[float]) -> 
         analysis=ANALYSIS,
         log_odds_margin=margin,
         true_answers_coherent=subject.true_answers_coherent(),
+        sealed=plan.sealed,
         **_orders(manifest, subject),
     )
 

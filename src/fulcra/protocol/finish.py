@@ -1,6 +1,7 @@
 """The end of a run: what it found as audit.json holds it, and the files that stay."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.models.coordinate import realised_alignment
@@ -16,8 +17,9 @@ from fulcra.protocol.results.audit import (
 )
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.runs import Run, model_entry
-from fulcra.protocol.seal import write_seal
+from fulcra.protocol.seal import read_seal, write_seal
 from fulcra.protocol.subject import Subject
+from fulcra.protocol.witness.entries import Outcome
 from fulcra.store import (
     AUDIT,
     PRIVATE,
@@ -61,7 +63,35 @@ def finished(
     result = AuditResult.of(result.plain())
     if run.folder is not None:
         save(run.folder, result, committed.records)
+        _enter_end(run, run.folder.path, result)
     return result
+
+
+def reopened(run: Run) -> AuditResult | None:
+    """What a run that is over found, its end entered where it has a ledger; None of all others."""
+    if run.folder is None or not run.folder.finished:
+        return None
+    result = AuditResult.load(run.folder.path)
+    _enter_end(run, run.folder.path, result)
+    return result
+
+
+def _enter_end(run: Run, folder: Path, result: AuditResult) -> None:
+    """Enter in the run's ledger how it ended, once."""
+    if run.seat is not None:
+        run.seat.end(result.summary.commitment_sha256, outcome_of(folder, result))
+
+
+def outcome_of(folder: Path, result: AuditResult) -> Outcome:
+    """How a finished run ended, as its ledger holds it."""
+    seal, summary = read_seal(folder), result.summary
+    verdicts = ("open", "closed", "undetermined")
+    counts = {name: getattr(summary, name) for name in verdicts}
+    return Outcome(
+        state="finished" if summary.protocol_reproduced else "no verdict",
+        seal=None if seal is None else seal.root,
+        counts=counts if seal is None else {"rollouts": seal.rows, **counts},
+    )
 
 
 def save(folder: RunFolder, result: AuditResult, records: Sequence[Record]) -> None:

@@ -1,6 +1,7 @@
 """One run: what was asked of it, the folder and clock it has, and how its results are written."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from fulcra.models import Model
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.results.base import GgufEntry, ModelEntry, Named
+from fulcra.protocol.witness.seat import Seat, require_ledger, seat_of
 from fulcra.store import RunFolder, digest
 from fulcra.types import Behavior
 
@@ -19,17 +21,36 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its manifest (whose it is), the folder it is kept in (None: memory), its clock."""
+    """One run: its manifest (whose it is), the folder it is kept in (None: memory), its clock.
+
+    `seat` is its place in a ledger, where it has one.
+    """
 
     manifest: Manifest
     folder: RunFolder | None
     clock: Clock
+    seat: Seat | None = None
 
     @classmethod
-    def open(cls, manifest: Manifest, out: Path | None, progress: Progress | None = None) -> "Run":
-        """A new run, or the interrupted one of the same manifest in `out`, to be gone on with."""
+    def open(
+        cls,
+        manifest: Manifest,
+        out: Path | None,
+        progress: Progress | Clock | None = None,
+        ledger: Path | None = None,
+    ) -> "Run":
+        """A new run, or the interrupted one of the same manifest in `out`, to be gone on with.
+
+        RunFolderError where `ledger` was changed since the run was entered in it.
+        """
+        require_ledger(ledger, out)
         folder = None if out is None else RunFolder.open(out, dict(manifest))
-        return cls(manifest, folder, Clock(progress or Silent()))
+        clock = progress if isinstance(progress, Clock) else Clock(progress or Silent())
+        return cls(manifest, folder, clock, seat_of(folder, ledger))
+
+    def entered(self, sha256: str) -> AbstractContextManager[None]:
+        """A block of dosed rollouts, before which the commitment stands in the run's ledger."""
+        return nullcontext() if self.seat is None else self.seat.entered(self.manifest, sha256)
 
     @property
     def salt(self) -> str:

@@ -17,6 +17,7 @@ from fulcra.store import (
     COMMITMENT,
     COPY,
     MANIFEST,
+    RECEIPT,
     REPORT,
     ROLLOUTS,
     SALT,
@@ -36,7 +37,7 @@ REQUIRED = (AUDIT, COMMITMENT, ROLLOUTS, MANIFEST)
 #: What the owner of a run may keep back: words of a sensitive behavior, and their salt.
 OWNERS = (TEXTS, SALT)
 #: Every file that a seal covers where it is there.
-SEALED = (*REQUIRED, REPORT, SOURCE, COPY, *OWNERS)
+SEALED = (*REQUIRED, REPORT, SOURCE, COPY, RECEIPT, *OWNERS)
 #: First bytes of a hashed row and of a hashed pair of hashes, so that neither passes for the other.
 LEAF, PAIR = b"\x00", b"\x01"
 

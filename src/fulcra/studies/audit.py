@@ -7,7 +7,7 @@ from pathlib import Path
 from fulcra.models import Model
 from fulcra.protocol.commit import Plan, measure_baseline, measure_committed
 from fulcra.protocol.draw import Draw, check_size
-from fulcra.protocol.finish import finished
+from fulcra.protocol.finish import finished, reopened
 from fulcra.protocol.measure import Measurement, Texts
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.results.audit import AuditResult, SettingsEntry
@@ -34,17 +34,19 @@ def audit(
     settings: AuditSettings = AuditSettings(),
     out: Path | None = None,
     progress: Progress | None = None,
+    ledger: Path | None = None,
 ) -> AuditResult:
     """The whole audit of one behavior; with `out`, kept in files and resumed.
 
-    Of a finished run, what stands there. Cost: tens of thousands of short rollouts, minutes for a
-    bundled organism; `planned` tells before.
+    Of a finished run, what stands there. With `ledger`, the folder of one, the commitment is
+    entered there before the first dosed rollout, and the end of the run after the last. Cost: tens
+    of thousands of short rollouts, minutes for a bundled organism; `planned` tells before.
     """
     behavior = in_tokens_of(model, settings.of(behavior))
     check_size(model, settings.sizes)
-    run = Run.open(manifest_of("audit", model, behavior, asdict(settings)), out, progress)
-    if run.folder is not None and run.folder.finished:
-        return AuditResult.load(run.folder.path)
+    run = Run.open(manifest_of("audit", model, behavior, asdict(settings)), out, progress, ledger)
+    if (over := reopened(run)) is not None:
+        return over
     if run.folder is not None:
         remember(run.folder.path, model, behavior)
     with run.clock.step("clean ground", 0):
@@ -57,7 +59,8 @@ def audit(
         draw = draw_of(subject, rankings, settings)
     with run.clock.step("forecast", len(draw.branches)) as bar:
         edges = forecast(subject, draw.branches, settings.gains, bar)
-    plan = Plan(_with_sources(subject, draw, edges), settings.gains, draw.controls, pins=True)
+    forecasts = _with_sources(subject, draw, edges)
+    plan = Plan(forecasts, settings.gains, draw.controls, pins=True, sealed=True)
     committed = measure_committed(run, measure, plan, baseline)
     return finished(run, subject, plan.branches, committed)
 

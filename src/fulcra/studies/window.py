@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fulcra.errors import Inconclusive
+from fulcra.errors import Inconclusive, InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import trigger_ladder
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
@@ -18,7 +18,7 @@ from fulcra.protocol.commit import (
     measure_committed,
     require_baseline,
 )
-from fulcra.protocol.finish import finished
+from fulcra.protocol.finish import finished, reopened
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.predictors import CEILINGS
 from fulcra.protocol.progress import Clock, Progress, Silent
@@ -30,7 +30,7 @@ from fulcra.protocol.runs import Run, manifest_of, model_entry
 from fulcra.protocol.source import remember
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject
-from fulcra.store import RunFolder
+from fulcra.protocol.witness.seat import require_ledger
 from fulcra.types import Behavior, Edge, Neuron
 
 SCHEMA_VERSION = 1
@@ -43,11 +43,15 @@ UNDOSED_DISTINCT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class WindowSettings:
-    """Seed and gains of one neuron's window; `predict_only` rolls out nothing dosed."""
+    """Seed and gains of one neuron's window; `predict_only` rolls out nothing dosed.
+
+    `ledger` is the folder of the ledger that its commitment is entered in.
+    """
 
     seed: int = 0
     predict_only: bool = False
     gains: tuple[float, ...] = TRIGGER_GAINS
+    ledger: Path | None = None
 
 
 def window(
@@ -65,6 +69,7 @@ def window(
     rollouts, none dosed with `predict_only`.
     """
     model.require(neuron)
+    _require_commitment(settings, out)
     clock = Clock(progress or Silent())
     with clock.step("clean ground", 0):
         subject = Subject.of(model, behavior, settings.seed)
@@ -79,6 +84,13 @@ def window(
         audit = _measured(subject, forecast, settings, out, clock)
         result = result.model_copy(update={"audit": audit})
     return result
+
+
+def _require_commitment(settings: WindowSettings, out: Path | None) -> None:
+    """InputError where a ledger is given and nothing will be committed, or nowhere kept."""
+    if settings.ledger is not None and settings.predict_only:
+        raise InputError("--predict-only commits to nothing: leave out --ledger, or measure")
+    require_ledger(settings.ledger, out)
 
 
 def predicted_trigger(subject: Subject, place: Coordinate) -> Edge | None:
@@ -153,13 +165,14 @@ def _measured(
     size = {"seed": settings.seed, "gains": settings.gains}
     branch = str(forecast.at.branch)
     manifest = manifest_of("window", subject.model, subject.behavior, size, neuron=branch)
-    run = Run(manifest, None if out is None else RunFolder.open(out, dict(manifest)), clock)
-    if run.folder is not None and run.folder.finished:
-        return AuditResult.load(run.folder.path)
+    run = Run.open(manifest, out, clock, settings.ledger)
+    if (over := reopened(run)) is not None:
+        return over
     if run.folder is not None:
         remember(run.folder.path, subject.model, subject.behavior)
     measure = Measurement(subject, subject.horizons, run.folder, run.salt)
     baseline = measure_baseline(run, measure)
     require_baseline(subject.behavior, baseline)
-    committed = measure_committed(run, measure, Plan([forecast], settings.gains), baseline)
+    plan = Plan([forecast], settings.gains, sealed=True)
+    committed = measure_committed(run, measure, plan, baseline)
     return finished(run, subject, [forecast.at], committed)

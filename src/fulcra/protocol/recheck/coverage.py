@@ -6,11 +6,14 @@ from typing import Literal, NamedTuple
 from fulcra.protocol.recheck.blocks import known_behavior, redrawn
 from fulcra.protocol.recheck.run_files import RunFiles
 from fulcra.protocol.seal import OWNERS, SEALED
+from fulcra.protocol.witness.signature import SIGNATURE
+from fulcra.protocol.witness.timestamp import ANSWERS, QUERIES
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
     COPY,
     MANIFEST,
+    RECEIPT,
     REPORT,
     ROLLOUTS,
     SALT,
@@ -37,8 +40,15 @@ FILES: dict[str, tuple[Level, str]] = {
     ROLLOUTS: ("digest only", "order and text hashes are made again; outcomes need the model"),
     SOURCE: ("digest only", "where model and behavior came from, as recorded"),
     COPY: ("recomputed", "has the hash that the run names; labels are not part of it"),
+    RECEIPT: ("digest only", "the run's place in a ledger, compared with it by --ledger"),
     TEXTS: ("recomputed", "every text has its hash"),
     SALT: ("digest only", "random"),
+}
+#: What others made of a seal's root or a commitment's hash, and what checks it.
+BESIDE = {
+    SIGNATURE: "a signature of the seal's root, checked by --signers alone",
+    **dict.fromkeys(QUERIES.values(), "a query for a time stamp, which alone proves nothing"),
+    **dict.fromkeys(ANSWERS, "a time stamp, checked by `openssl ts -verify` alone"),
 }
 #: Of every block of audit.json, what is made again of it.
 BLOCKS: dict[str, tuple[Level, str]] = {
@@ -106,4 +116,5 @@ def _strangers(run: RunFiles) -> Iterator[Coverage]:
     """Files that no seal covers."""
     for path in sorted(run.folder.iterdir()):
         if path.name not in (*SEALED, SEAL):
-            yield Coverage(path.name, "not covered", "not a file of the audit, or added later")
+            detail = BESIDE.get(path.name, "not a file of the audit, or added later")
+            yield Coverage(path.name, "not covered", detail)

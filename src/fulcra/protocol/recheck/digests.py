@@ -43,11 +43,17 @@ def seal_checks(run: RunFiles, root: str | None) -> list[RunCheck]:
 
 
 def _unsealed(run: RunFiles, root: str | None) -> list[RunCheck]:
-    """What a run without a seal fails: every run that remembers its source had one."""
+    """What a run without a seal fails: its plan remembers that one belongs to it.
+
+    Of runs from before the plan did, every one that remembers its source had a seal.
+    """
     checks = []
     if root is not None:
         checks.append(RunCheck("root as noted", False, f"noted {root[:SHORT]}, no {SEAL}"))
-    if (run.folder / SOURCE).exists():
+    if run.content.plan.sealed:
+        detail = f"no {SEAL}, which the plan in the commitment says that the run ended with"
+        checks.append(RunCheck("seal", False, detail))
+    elif (run.folder / SOURCE).exists():
         checks.append(RunCheck("seal", False, f"no {SEAL}, which runs with a {SOURCE} have"))
     return checks
 

@@ -34,6 +34,7 @@ class BranchEntry(Value):
 class PlanEntry(Value):
     """Whose run it is, what will be measured and how it will be judged.
 
+    `sealed` says that the run ends with a seal; in runs of the first versions it is not set.
     `orders`: the prompts of each set as they are drawn, where the measurement is curtailed.
     """
 
@@ -56,6 +57,7 @@ class PlanEntry(Value):
     analysis: str
     log_odds_margin: float | None
     true_answers_coherent: float | None
+    sealed: bool = False
     orders: dict[str, tuple[str, ...]] | None = None
 
 
