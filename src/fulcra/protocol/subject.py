@@ -11,9 +11,10 @@ from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
+from fulcra.ladders.passes import TOKENS, Texts, text_log_probs
 from fulcra.ladders.trigger_ladder import Openings
 from fulcra.models import Model, bundled_names, load
-from fulcra.models.capture import Stream, reply_log_probs, stream
+from fulcra.models.capture import Stream, stream
 from fulcra.models.chat import shared_start
 from fulcra.models.coordinate import coordinate
 from fulcra.organisms.planted import reference_beside
@@ -25,9 +26,8 @@ from fulcra.types import Behavior, Branch, Neuron, Ranking
 
 #: Horizons besides the behavior's own.
 HORIZONS = (8, 32)
-#: Replies scored together, and the logits held for them at most: a large vocabulary makes smaller
-#: batches.
-BATCH, LOGITS = 256, 1 << 27
+#: Replies scored together at most.
+BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +191,21 @@ def ground_of(
 def surprises(
     reference: Model, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
 ) -> list[list[float]]:
-    """Surprise [nats] of each reply token after its prompt, under the reference model."""
+    """Surprise [nats] of each reply token after its prompt, under the reference model.
+
+    Replies to one prompt are scored together, so that it is read once for all of them.
+    """
+    out: list[list[float]] = [[] for _ in pairs]
+    order = sorted((i for i, (_, reply) in enumerate(pairs) if reply), key=lambda i: pairs[i])
     longest = max((len(prompt) + len(reply) for prompt, reply in pairs), default=1)
-    batch = max(1, min(BATCH, LOGITS // (reference.vocab * longest)))
-    prompts, replies = [prompt for prompt, _ in pairs], [reply for _, reply in pairs]
-    rows = reply_log_probs(reference, prompts, replies, batch=batch)
-    return [(-row).tolist() for row in rows]
+    batch = max(1, min(BATCH, TOKENS // longest))
+    for start in range(0, len(order), batch):
+        places = order[start : start + batch]
+        prompts, replies = zip(*(pairs[i] for i in places), strict=True)
+        rows = text_log_probs(reference, Texts.of_pairs(reference, prompts, replies))
+        for i, row in zip(places, rows, strict=True):
+            out[i] = (-row).tolist()
+    return out
 
 
 def opening_forgiven(
