@@ -212,7 +212,8 @@ def row_of(ours: dict[str, Any], theirs: Sequence[dict[str, Any]]) -> dict[str, 
     if theirs:
         peer = mean(other["cpu_s"] for other in theirs)
         row |= {"peer_cpu_s": peer, "ratio": peer / ours["cpu_s"]}
-        row |= {"peer_against_itself": theirs[0]["cpu_s"] / theirs[-1]["cpu_s"]}
+        if len(theirs) > 1:
+            row |= {"peer_against_itself": theirs[0]["cpu_s"] / theirs[-1]["cpu_s"]}
         row |= {"peer_gflop": theirs[0]["gflop"], **apart(ours["said"], theirs[0]["said"])}
     return {
         key: float(f"{value:.4g}") if isinstance(value, float) else value
