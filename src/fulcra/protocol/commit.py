@@ -22,8 +22,10 @@ from fulcra.protocol.results.commitment import (
     PlanEntry,
     predicted_entry,
 )
+from fulcra.protocol.results.rollouts import Shard
 from fulcra.protocol.runs import Manifest, Run
 from fulcra.protocol.schedule import measure_of, orders_of
+from fulcra.protocol.shards import in_turn
 from fulcra.protocol.stages import (
     CEILING_TEMPERATURE,
     PIN_MULTIPLES,
@@ -55,11 +57,15 @@ CONTROLS = (
 
 
 class Committed(NamedTuple):
-    """What was committed, its hash, and the records of every rollout, undosed ones first."""
+    """What was committed, its hash, and the records of every rollout, undosed ones first.
+
+    `shards` lists the tables that hold them, in their order; none where nothing is stored.
+    """
 
     content: Commitment
     sha256: str
     records: list[Record]
+    shards: Sequence[Shard] = ()
 
     @property
     def figures(self) -> Figures:
@@ -104,7 +110,7 @@ def measure_committed(
         records += measure_attacks(measure, bar.advance)
     if plan.controls:
         records += _control_records(run, measure, plan, Committed(content, sha256, records))
-    return Committed(content, sha256, records)
+    return Committed(content, sha256, records, in_turn(measure.shards))
 
 
 def measured_stages(run: Run, measure: Measurement, plan: Plan, before: Committed) -> list[Record]:
