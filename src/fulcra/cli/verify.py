@@ -66,8 +66,8 @@ def verify_command(
 
     look = second_look(folder, root)
     if rerun is not None:
+        from fulcra.protocol.rerun import rerun as rolled_again
         from fulcra.protocol.source import Sources
-        from fulcra.studies.rerun import rerun as rolled_again
 
         sources = Sources(tuple(model or ()), tuple(behavior or ()))
         with bars(quiet or as_json) as progress:

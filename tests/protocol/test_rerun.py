@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from fulcra.errors import InputError
+from fulcra.protocol.rerun import noticed, rerun, sample_size
 from fulcra.protocol.shards import read_rollouts
 from fulcra.protocol.source import Sources
 from fulcra.store import SEAL, SOURCE, read_json, write_json
-from fulcra.studies.rerun import noticed, rerun, sample_size
 from tests.rollouts import rewrite
 
 
@@ -54,7 +54,7 @@ def test_another_model_is_told(run_copy: Path) -> None:
 def test_the_sample_follows_from_the_root_and_the_seed(
     run_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fulcra.studies.rerun._rolled", lambda run, records, *rest: [None] * 20)
+    monkeypatch.setattr("fulcra.protocol.rerun._rolled", lambda run, records, *rest: [None] * 20)
 
     def drawn(seed: int) -> list[int]:
         return [each.row for each in rerun(run_copy, "20", seed).differences]

@@ -152,9 +152,9 @@ def _rolled(
         replay = Replay(subject, run.content)
         trials = [replay.trial(record) for record in records]
     measure = Measurement(subject, plan.horizons, salt=salt_of(run.folder))
-    asked = [trial for trial in trials if trial is not None]
-    with clock.step("rollouts again", len(asked)) as bar:
-        made = iter(measure("again", asked, bar.advance))
+    planned = [trial for trial in trials if trial is not None]
+    with clock.step("rollouts again", len(planned)) as bar:
+        made = iter(measure("again", planned, bar.advance))
     return [None if trial is None else next(made) for trial in trials]
 
 
