@@ -13,7 +13,8 @@ from typing import NamedTuple
 import yaml
 
 from fulcra import load_behavior
-from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, read_rows
+from fulcra.protocol.shards import read_rollouts
+from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json
 
 PATIENCE = 300
 #: What stands before `main()` in the process of a command.
@@ -121,7 +122,7 @@ class Victim:
 
 def is_work(path: Path) -> bool:
     """Whether a file of an unfinished run is finished work."""
-    return (path.parent.name == "parts" and path.suffix == ".parquet") or path.name == COMMITMENT
+    return (path.parent.name == "rollouts" and path.suffix == ".parquet") or path.name == COMMITMENT
 
 
 def ended(process: "subprocess.Popen[str]") -> Left:
@@ -131,9 +132,11 @@ def ended(process: "subprocess.Popen[str]") -> Left:
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    """Return as soon as a file stands, or the process that should write it has ended."""
+    """Return once a file of that pattern stands, or the process that should write it has ended."""
     deadline = time.monotonic() + PATIENCE
-    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(path.parent.glob(path.name)):
+            return
         time.sleep(0.002)
 
 
@@ -142,12 +145,12 @@ def chain(root: Path) -> list[Observation]:
     victim = Victim(root)
     steps: tuple[Callable[[], None], ...] = (
         lambda: victim.signalled(signal.SIGKILL, "manifest.json"),
-        lambda: victim.signalled(signal.SIGTERM, "parts/baseline-0.parquet"),
+        lambda: victim.signalled(signal.SIGTERM, "rollouts/baseline-0.*.parquet"),
         victim.full,
-        lambda: victim.signalled(signal.SIGHUP, "parts/selection-0.parquet"),
-        lambda: victim.second("parts/ceiling-0.parquet"),
-        lambda: victim.signalled(signal.SIGKILL, "parts/confirmation-0.parquet"),
-        lambda: victim.signalled(signal.SIGINT, "parts/pins-0.parquet"),
+        lambda: victim.signalled(signal.SIGHUP, "rollouts/selection-0.*.parquet"),
+        lambda: victim.second("rollouts/ceiling-0.*.parquet"),
+        lambda: victim.signalled(signal.SIGKILL, "rollouts/confirmation-0.*.parquet"),
+        lambda: victim.signalled(signal.SIGINT, "rollouts/pins-0.*.parquet"),
     )
     for step in steps:
         step()
@@ -169,7 +172,7 @@ def differences(folder: Path, whole: Path) -> list[str]:
     pairs = {
         AUDIT: (json.dumps(first), json.dumps(second)),
         COMMITMENT: tuple((place / COMMITMENT).read_bytes() for place in (folder, whole)),
-        ROLLOUTS: tuple(read_rows(place / ROLLOUTS) for place in (folder, whole)),
+        ROLLOUTS: tuple(read_rollouts(place) for place in (folder, whole)),
     }
     return sorted(names | {name for name, (one, other) in pairs.items() if one != other})
 

@@ -10,9 +10,9 @@ from fulcra import AuditResult, Behavior, Model
 from fulcra.engines import local
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock, Silent
+from fulcra.protocol.shards import read_rollouts
 from fulcra.protocol.stages import baseline_trials
 from fulcra.protocol.subject import Subject
-from fulcra.store import ROLLOUTS, read_rows
 from tests.chaos.audits import RUN, audit_below, smallest
 from tests.chaos.faults import Observation, chain, read_only
 
@@ -78,7 +78,7 @@ def test_a_batch_that_runs_out_of_memory_changes_no_rollout(
     monkeypatch.setattr(local, "decode", tight)
     audit_below(tmp_path / "tight", sparse, short)
     assert refused
-    tables = [read_rows(tmp_path / name / RUN / ROLLOUTS) for name in ("whole", "tight")]
+    tables = [read_rollouts(tmp_path / name / RUN) for name in ("whole", "tight")]
     assert tables[0] == tables[1]
     assert AuditResult.load(tmp_path / "tight" / RUN) == AuditResult.load(tmp_path / "whole" / RUN)
 

@@ -21,6 +21,13 @@ from fulcra.types import Behavior
 Group = tuple[str, str, str, float]
 
 
+#: The stages of an audit in the order they are run in.
+STAGES = (
+    *("baseline", "selection", CEILING, "confirmation", "pins", EARLIER),
+    *("context", "direction_selection", "direction_ablation", "control"),
+)
+
+
 def block_checks(run: RunFiles, behavior: Behavior | None) -> list[RunCheck]:
     """Whether audit.json says what plan, behavior and rollouts say, and the report what it says."""
     checks = [_form(run), *_planned(run), _order(run, behavior)]
@@ -176,8 +183,10 @@ def _place(record: Record) -> Group:
 
 
 def _apart(groups: Sequence[tuple[Group, list[str]]]) -> Iterator[str]:
-    """Stages and groups of rollouts that do not stand together, prompts that come twice."""
+    """Stages out of turn, groups of rollouts that stand apart, prompts that come twice."""
     stages = Counter(stage for stage, _ in groupby(place[0] for place, _ in groups))
+    if list(stages) != [stage for stage in STAGES if stage in stages]:
+        yield "stages are not in the order they are run in"
     places = Counter(place for place, _ in groups)
     for place, prompts in groups:
         if stages[place[0]] > 1 or places[place] > 1:
