@@ -245,6 +245,7 @@ def test_sensitive_words_leave_this_machine_only_when_told_to(
         file,
         "--judge",
         "api:m@http://judge.invalid/v1",
+        "--allow-http",
         "--timeout",
         "1",
     )
@@ -277,6 +278,10 @@ def test_bad_input_is_one_line(
         (
             (run_copy, "--judge", "api:m@https://judge.invalid/v1"),
             "no key for https://judge.invalid/v1; set FULCRA_JUDGE_KEY",
+        ),
+        (
+            (run_copy, "--judge", "api:m@http://judge.invalid/v1"),
+            "in clear to another machine; give https, or --allow-http",
         ),
         (
             (run_copy, "--judge", "api:m@http:///v1"),
