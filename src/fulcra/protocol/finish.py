@@ -19,15 +19,12 @@ from fulcra.protocol.runs import Run, model_entry
 from fulcra.protocol.seal import write_seal
 from fulcra.protocol.subject import Subject
 from fulcra.store import (
-    AUDIT,
     PRIVATE,
     ROLLOUTS,
     TEXTS,
     RunFolder,
     read_rows,
-    write_json,
     write_rows,
-    write_text,
 )
 
 SCHEMA_VERSION = 1
@@ -70,10 +67,9 @@ def save(folder: RunFolder, result: AuditResult, records: Sequence[Record]) -> N
         texts = ((row["text_hash"], row["text"]) for part in parts for row in read_rows(part))
         write_rows(folder.path / TEXTS, kept_rows(texts), TEXTS_SCHEMA, PRIVATE)
     write_rows(folder.path / ROLLOUTS, record_rows(records), SCHEMA)
-    for name, text in result.pages().items():
-        write_text(folder.path / name, text)
+    result.write_pages(folder.path)
     write_seal(folder.path, result)
-    write_json(folder.path / AUDIT, result.plain())
+    result.write(folder.path)
     folder.drop_parts()
 
 
