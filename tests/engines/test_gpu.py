@@ -3,7 +3,6 @@
 import pytest
 
 from fulcra.engines.decoding import decode
-from fulcra.engines.estimate import estimate
 from fulcra.engines.local import run
 from fulcra.models import load
 from fulcra.types import RolloutRequest
@@ -25,11 +24,3 @@ def test_slots_say_what_the_plain_engine_says_on_an_accelerator(
     )
     assert run(compiled, sampled) == run(plain, sampled)
     assert "not compiled" not in caplog.text
-
-
-@pytest.mark.gpu
-def test_an_estimate_counts_the_memory_of_the_accelerator(sampled: list[RolloutRequest]) -> None:
-    model = load("apothecary-sparse", "float32", "cuda")
-    assert estimate(model, sampled).bytes > sum(
-        p.numel() * p.element_size() for p in model.hf.parameters()
-    )

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from fulcra.engines import local, memory
-from fulcra.engines.estimate import estimate
 from fulcra.engines.local import run, shards
 from fulcra.errors import InputError
 from fulcra.models import Model
@@ -66,12 +65,3 @@ def test_one_row_that_runs_out_of_memory_is_named(
 def test_a_request_for_nothing_is_named(model: Model, request_: RolloutRequest) -> None:
     with pytest.raises(InputError, match="at least one prompt token"):
         run(model, [request_])
-
-
-def test_an_estimate_counts_what_would_run(model: Model, requests: list[RolloutRequest]) -> None:
-    cost = estimate(model, requests)
-    assert cost.rollouts == len(requests)
-    assert 0 < cost.tokens <= sum(r.horizon for r in requests) * 1.01
-    assert cost.seconds > 0
-    assert cost.bytes > sum(p.numel() for p in model.hf.parameters()) * 4
-    assert estimate(model, []).seconds == 0

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from fulcra.protocol.evidence import Evidence, figures, positive_control
+from fulcra.protocol.evidence import figures, positive_control
 from fulcra.protocol.records import Record
 from fulcra.protocol.results.audit import Attack, Branch, BranchSource, Figures, Predicted
 from fulcra.protocol.results.commitment import BranchEntry, Commitment, PlanEntry
+from fulcra.protocol.staged import Evidence
 
 GAINS = (0.3, 0.6)
 PROMPTS = tuple(f"confirmation-{i}" for i in range(16))

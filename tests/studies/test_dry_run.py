@@ -1,4 +1,4 @@
-"""An estimate counts what the audit then does, by the audit's own steps."""
+"""A plan counts what the audit then does, and a number of minutes makes it smaller."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,76 +7,104 @@ from pathlib import Path
 import pytest
 
 from fulcra import AuditResult, AuditSettings, Behavior, Model
-from fulcra.engines.estimate import Estimate, line
 from fulcra.errors import InputError
+from fulcra.protocol.budget import SMALLER, audit_costs, budgeted
+from fulcra.protocol.subject import in_tokens_of
+from fulcra.protocol.unit_costs import UnitCosts, unit_costs
 from fulcra.store import ROLLOUTS, read_rows
-from fulcra.studies.dry_run import estimate_audit, estimated
+from fulcra.studies.dry_run import estimated, planned
 from tests.studies.test_audit import STEPS
 
-#: Stages of the rollout table that the estimate counts under the name of their step.
+#: Stages of the rollout table that the plan counts under the name of their step.
 STEP_OF = {"direction_selection": "context", "direction_ablation": "context"}
+#: Round numbers, so that what fits depends on no machine.
+COSTS = UnitCosts(0.001, 0.0002, 0.0002, 0.001, 0.0002, cpu=2.0, prompt=12.0, reply=30.0)
 
 
-def test_an_estimate_has_the_steps_the_rollouts_and_about_the_tokens_of_the_audit(
+def test_a_plan_has_the_steps_and_the_rollouts_of_the_audit(
     audited: Path, sparse: Model, refusal: Behavior, tiny: AuditSettings
 ) -> None:
-    costs, rows = estimate_audit(sparse, refusal, tiny), read_rows(audited / ROLLOUTS)
-    steps = [STEP_OF.get(row["stage"], row["stage"]) for row in rows]
+    plan, rows = planned(sparse, refusal, tiny), read_rows(audited / ROLLOUTS)
     timing = AuditResult.load(audited).timing
     assert timing is not None
-    assert set(costs) == set(STEPS) - {"cast"} == set(timing.steps) - {"cast"}
-    rolled_out = {step: cost for step, cost in costs.items() if step != "clean ground"}
-    rollouts = {step: cost.rollouts for step, cost in rolled_out.items() if cost.rollouts}
-    assert rollouts == Counter(steps)
-    tokens = sum(cost.tokens for cost in rolled_out.values())
-    assert tokens == pytest.approx(sum(row["tokens"] for row in rows), rel=0.3)
-    for cost in costs.values():
+    assert set(plan.steps) == set(STEPS) - {"cast"} == set(timing.steps) - {"cast"}
+    assert plan.settings == tiny
+    assert plan.concessions == ()
+    counts = Counter(STEP_OF.get(row["stage"], row["stage"]) for row in rows)
+    for step in ("baseline", "selection", "ceiling", "confirmation", "control"):
+        assert plan.steps[step].rollouts == counts[step]
+    assert plan.steps["pins"].rollouts >= counts["pins"]
+    for cost in plan.steps.values():
         assert cost.seconds > 0
-        assert cost.cpu_seconds > 0
         assert cost.bytes > 1 << 20
 
 
-def test_the_sums_are_those_of_the_steps_and_are_said_in_one_line(
+def test_the_sums_are_those_of_the_steps(
     sparse: Model, refusal: Behavior, tiny: AuditSettings
 ) -> None:
-    few = replace(refusal, confirmation=refusal.confirmation[:1])
-    cost = estimated(sparse, few, tiny)
+    cost = estimated(sparse, refusal, planned(sparse, refusal, tiny))
     assert cost.rollouts == sum(step.rollouts for step in cost.steps.values())
     assert cost.seconds == pytest.approx(sum(step.seconds for step in cost.steps.values()))
     assert cost.bytes == max(step.bytes for step in cost.steps.values())
     assert f"{cost.rollouts:,} rollouts" in repr(cost)
     assert cost.settings.gains == tiny.gains
-    assert {"schema_version", "provenance"} <= cost.plain().keys()
+    assert {"schema_version", "provenance", "concessions"} <= cost.plain().keys()
 
 
-def test_screens_are_counted_by_their_candidates_and_forecasts_by_their_branches(
-    sparse: Model, refusal: Behavior, tiny: AuditSettings
+def test_unit_costs_are_seconds_of_something(sparse: Model, refusal: Behavior) -> None:
+    costs = unit_costs(sparse, in_tokens_of(sparse, refusal))
+    assert all(value is not None and value > 0 for value in costs)
+    assert costs.reply <= in_tokens_of(sparse, refusal).horizon
+
+
+def test_a_behavior_without_openings_has_no_cost_of_a_next_token(
+    sparse: Model, refusal: Behavior
 ) -> None:
-    few = replace(refusal, confirmation=refusal.confirmation[:1])
-    costs = estimate_audit(sparse, few, replace(tiny, screen="window"))
-    assert {"screen doses", "screen pins", "forecast"} <= set(costs)
-    assert costs["screen doses"].rollouts == costs["forecast"].tokens == 0
+    silent = [
+        replace(prompt, target_openings=(), control_openings=()) for prompt in refusal.selection
+    ]
+    assert unit_costs(sparse, replace(refusal, selection=tuple(silent))).next_token is None
 
 
-def test_more_neurons_than_there_are_cannot_be_estimated(sparse: Model, refusal: Behavior) -> None:
+def test_more_neurons_than_there_are_cannot_be_planned(sparse: Model, refusal: Behavior) -> None:
     with pytest.raises(InputError, match="ask for fewer"):
-        estimate_audit(sparse, refusal, AuditSettings(neurons=3072))
+        planned(sparse, refusal, AuditSettings(neurons=3072))
 
 
-def test_the_line_gives_back_what_it_goes_through_and_never_more_than_proportion() -> None:
-    few, many = (
-        Estimate(tokens=20, seconds=2.0, cpu_seconds=3.0),
-        Estimate(tokens=120, seconds=7.0, cpu_seconds=18.0),
-    )
-    assert line((10, few), (60, many), 10).seconds == pytest.approx(2.0)
-    assert line((10, few), (60, many), 600).seconds == pytest.approx(61.0)
-    assert line((10, few), (60, many), 600).cpu_seconds == pytest.approx(180.0)
-    assert line((10, few), (60, many), 600).tokens == 1200
-    assert line((10, many), (60, few), 600).seconds == pytest.approx(2.0)
-    assert line((10, few), (10, few), 40).seconds == pytest.approx(8.0)
+def test_fewer_minutes_never_afford_more(sparse: Model, refusal: Behavior) -> None:
+    behavior, whole = in_tokens_of(sparse, refusal), AuditSettings()
+    plans = [budgeted(sparse, behavior, whole, COSTS, m) for m in (20.0, 4.0, 2.0, 1.0, 0.5)]
+    assert plans[0].settings == whole
+    assert plans[0].concessions == ()
+    seconds = [plan.seconds for plan in plans]
+    assert seconds == sorted(seconds, reverse=True)
+    assert seconds[1:] == [min(s, 60 * m) for s, m in zip(seconds[1:], (4, 2, 1, 0.5), strict=True)]
+    counts = [len(plan.concessions) for plan in plans]
+    assert counts == sorted(counts)
+    assert any("prevalence is bounded by" in line for line in plans[-1].concessions)
 
 
-def test_costs_add_up_and_the_largest_memory_counts() -> None:
-    first, second = Estimate(3, 4, 5.0, 6.0, 70), Estimate(1, 2, 3.0, 4.0, 50)
-    assert first + second == Estimate(4, 6, 8.0, 10.0, 70)
-    assert first.times(2) == Estimate(6, 8, 10.0, 12.0, 70)
+def test_what_was_asked_for_is_never_exceeded(sparse: Model, refusal: Behavior) -> None:
+    small = AuditSettings(neurons=3, random=0, controls=10, measure="sequential", candidates=100)
+    plan = budgeted(sparse, in_tokens_of(sparse, refusal), small, COSTS, 0.4)
+    assert plan.settings.neurons <= 3
+    assert plan.settings.random == 0
+    assert plan.settings.candidates <= 100
+    assert plan.settings.measure == "sequential"
+
+
+def test_minutes_that_afford_nothing_are_refused_with_what_would(
+    sparse: Model, refusal: Behavior
+) -> None:
+    with pytest.raises(InputError, match=r"smallest audit .* takes\s+about"):
+        budgeted(sparse, in_tokens_of(sparse, refusal), AuditSettings(), COSTS, 0.001)
+
+
+def test_each_concession_makes_the_audit_cheaper(sparse: Model, refusal: Behavior) -> None:
+    behavior, settings = in_tokens_of(sparse, refusal), AuditSettings()
+    before = sum(c.seconds for c in audit_costs(sparse, behavior, settings, COSTS).values())
+    for name, sizes in SMALLER:
+        settings = replace(settings, **{name: sizes[-1]})
+        after = sum(c.seconds for c in audit_costs(sparse, behavior, settings, COSTS).values())
+        assert after < before, name
+        before = after

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sized
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
 
 from fulcra.behaviors.oracles_own import RuleFlip
@@ -63,6 +63,20 @@ def behavior_sha256(behavior: Behavior) -> str:
     content["generic"] = behavior.generic
     content["ceiling_generic"] = behavior.ceiling_generic
     return _sha256(content)
+
+
+def shortened(behavior: Behavior, prompts: int | None, horizon: int | None) -> Behavior:
+    """The behavior with at most so many prompts a split and tokens a reply; None limits nothing."""
+    if prompts is not None:
+        behavior = replace(
+            behavior,
+            selection=behavior.selection[:prompts],
+            confirmation=behavior.confirmation[:prompts],
+            ceiling_generic=behavior.ceiling_generic[:prompts],
+        )
+    if horizon is None:
+        return behavior
+    return replace(behavior, horizon=min(horizon, behavior.horizon), replies=())
 
 
 def longest_reply(behavior: Behavior, cut: Callable[[str], Sized]) -> int:

@@ -25,9 +25,16 @@ from fulcra.cli.app import (
 from fulcra.cli.bars import bars
 
 if TYPE_CHECKING:
+    from fulcra.models import Model
+    from fulcra.protocol.budget import Budgeted
+    from fulcra.protocol.progress import Progress
     from fulcra.protocol.results.audit import AuditResult
+    from fulcra.protocol.stages import AuditSettings
+    from fulcra.types import Behavior
 
 DEFAULT_MODEL = "apothecary-sparse"
+#: Minutes that an audit may take where no size is given.
+MINUTES = 15.0
 
 
 class ScreenName(StrEnum):
@@ -37,6 +44,14 @@ class ScreenName(StrEnum):
     contrastive = "contrastive"
 
 
+class MeasureName(StrEnum):
+    """How many of the rollouts are made."""
+
+    full = "full"
+    curtailed = "curtailed"
+    sequential = "sequential"
+
+
 @command(
     "audit", "Audit", "audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense"
 )
@@ -44,16 +59,39 @@ def audit_command(
     model: ModelName = DEFAULT_MODEL,
     behavior: BehaviorName = "refusal",
     neurons: Annotated[
-        int, typer.Option(metavar="N", help="Screened neurons, both poles each.", min=1)
-    ] = 12,
+        int | None,
+        typer.Option(metavar="N", help="Screened neurons, both poles each: 12, or fewer.", min=1),
+    ] = None,
     random: Annotated[
-        int,
-        typer.Option(metavar="N", help="Random neurons for prevalence, both poles each.", min=0),
-    ] = 12,
+        int | None,
+        typer.Option(
+            metavar="N", help="Random neurons for prevalence, both poles each: 12, or fewer.", min=0
+        ),
+    ] = None,
     controls: Annotated[
-        int,
-        typer.Option(metavar="N", help="Random control neurons, and as many directions.", min=20),
-    ] = 20,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Random control neurons, and as many directions: 20, or fewer.",
+            min=10,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="Minutes the audit may take here: it is made as large as fits. Default: 15 where"
+            " no size is given.",
+            min=0.1,
+        ),
+    ] = None,
+    measure: Annotated[
+        MeasureName,
+        typer.Option(
+            help="full: every rollout; curtailed: none that cannot change a verdict; sequential:"
+            " stopped by a test with an error of 1 % a rung."
+        ),
+    ] = MeasureName.full,
     out: RunOut = None,
     screen: Annotated[
         ScreenName,
@@ -91,31 +129,86 @@ def audit_command(
     from fulcra.models.loading import LoadOptions
     from fulcra.protocol.stages import AuditSettings
     from fulcra.studies.audit import audit
-    from fulcra.studies.dry_run import estimated
 
-    task = task_of(behavior, model)
+    task, hidden = task_of(behavior, model), quiet or as_json
     settings = AuditSettings(
-        neurons, random, controls, seed, screen=screen.value, keep_text=keep_text
+        neurons=neurons or 12,
+        random=12 if random is None else random,
+        controls=controls or 20,
+        seed=seed,
+        screen=screen.value,
+        keep_text=keep_text,
+        measure=measure.value,
     )
-    options = LoadOptions(compiled=compiled, trust_remote_code=trust_remote_code)
-    if dry_run:
-        with bars(quiet or as_json) as progress:
-            loaded = load(model, dtype, device, **options)
-            cost = estimated(loaded, task, settings, progress)
-        from fulcra.report.cost import cost_table
-
-        emit(cost, as_json, quiet, lambda: cost_table(cost))
-        return
+    sized = (neurons, random, controls) != (None, None, None)
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
+    options = LoadOptions(compiled=compiled, trust_remote_code=trust_remote_code)
+    with bars(hidden) as progress:
+        loaded = load(model, dtype, device, **options)
+        limit = MINUTES if minutes is None and not sized else minutes
+        plan = plan_of(loaded, task, settings, None if dry_run else folder, limit, progress)
+    if dry_run:
+        show_cost(loaded, task, plan, as_json, quiet)
+        return
+    show_plan(plan, hidden)
+    expected = {name: step.seconds for name, step in plan.steps.items()}
     try:
-        with bars(quiet or as_json) as progress:
-            loaded = load(model, dtype, device, **options)
-            result = audit(loaded, task, settings, folder, progress)
+        with bars(hidden, expected) as progress:
+            result = audit(loaded, task, plan.settings, folder, progress)
     except KeyboardInterrupt:
         if out is None:
             typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
         raise
     show_audit(result, folder, as_json, quiet)
+
+
+def plan_of(
+    model: "Model",
+    behavior: "Behavior",
+    settings: "AuditSettings",
+    folder: Path | None,
+    minutes: float | None,
+    progress: "Progress",
+) -> "Budgeted":
+    """The audit that is run in a folder, None for a dry run.
+
+    One that was begun there goes on as it was planned, whatever the machine can do today.
+    """
+    from fulcra.protocol.budget import Budgeted
+    from fulcra.studies.audit import begun_settings
+    from fulcra.studies.dry_run import planned
+
+    if folder is None:
+        return planned(model, behavior, settings, minutes, progress)
+    if minutes is None:
+        return Budgeted(settings, {}, ())
+    if (begun := begun_settings(folder)) is not None:
+        return Budgeted(begun, {}, ())
+    return planned(model, behavior, settings, minutes, progress)
+
+
+def show_cost(
+    model: "Model", behavior: "Behavior", plan: "Budgeted", as_json: bool, quiet: bool
+) -> None:
+    """The cost of a planned audit."""
+    from fulcra.report.cost import cost_table
+    from fulcra.studies.dry_run import estimated
+
+    cost = estimated(model, behavior, plan)
+    emit(cost, as_json, quiet, lambda: cost_table(cost))
+
+
+def show_plan(plan: "Budgeted", hidden: bool) -> None:
+    """What an audit will take and what it gives up for that, on stderr; nothing of no plan."""
+    from fulcra.report.cost import duration
+
+    if hidden or not plan.steps:
+        return
+    settings = plan.settings
+    sizes = f"{settings.neurons} screened and {settings.random} random neurons"
+    typer.echo(f"plan      {sizes}, about {duration(plan.seconds)}", err=True)
+    for line in plan.concessions:
+        typer.echo(f"gives up  {line}", err=True)
 
 
 def sealed_root(folder: Path) -> str:

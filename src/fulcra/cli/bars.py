@@ -1,7 +1,10 @@
-"""The progress of a study in the terminal."""
+"""The progress of a study: bars in a terminal, a line a minute anywhere else."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import (
@@ -16,23 +19,58 @@ from rich.progress import (
 
 from fulcra.protocol.progress import Silent
 
+#: Seconds between two lines where nobody watches bars.
+EVERY = 60.0
+
+
+@dataclass(slots=True)
+class Share:
+    """How much of the expected time is behind: `expected` holds the seconds of each step."""
+
+    expected: Mapping[str, float] = field(default_factory=dict)
+    behind: float = 0.0
+    step: str = ""
+    total: int = 0
+    done: int = 0
+
+    def begin(self, step: str, total: int) -> None:
+        """The running step is over, and the next begins."""
+        self.behind += self.expected.get(self.step, 0.0)
+        self.step, self.total, self.done = step, total, 0
+
+    def advance(self, done: int) -> None:
+        """More of the running step is done."""
+        self.done += done
+
+    @property
+    def seconds(self) -> float:
+        """Expected seconds of what is done."""
+        part = min(1.0, self.done / self.total) if self.total else 0.0
+        return self.behind + part * self.expected.get(self.step, 0.0)
+
 
 class Bars:
-    """Progress of a study as rich bars with time left."""
+    """Progress of a study as rich bars with time left, one for the whole where it is expected."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, expected: Mapping[str, float]) -> None:
+        self._progress, self._share = progress, Share(expected)
         self._task: TaskID | None = None
+        self._whole = None
+        if expected:
+            self._whole = progress.add_task("all steps", total=round(sum(expected.values())))
 
     def begin(self, step: str, total: int) -> None:
         """Finish the running step and show the next; total 0 is a step without a count."""
         self.close()
+        self._share.begin(step, total)
         self._task = self._progress.add_task(step, total=total or None)
 
     def advance(self, done: int) -> None:
         """More of the running step is done."""
+        self._share.advance(done)
         if self._task is not None:
             self._progress.advance(self._task, done)
+        self._show_whole()
 
     def close(self) -> None:
         """Mark the running step as finished."""
@@ -40,14 +78,75 @@ class Bars:
             task = next(t for t in self._progress.tasks if t.id == self._task)
             total = task.total or max(task.completed, 1)
             self._progress.update(self._task, total=total, completed=total)
+        self._show_whole()
+
+    def _show_whole(self) -> None:
+        if self._whole is not None:
+            self._progress.update(self._whole, completed=round(self._share.seconds))
+
+
+class Lines:
+    """Progress of a study as one line a minute: the step, its rate, the time left."""
+
+    def __init__(self, write: Callable[[str], object], expected: Mapping[str, float]) -> None:
+        self._write, self._share = write, Share(expected)
+        self._start = self._step_start = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def begin(self, step: str, total: int) -> None:
+        """The next step runs; total 0 is a step without a count."""
+        self._step_start = time.monotonic()
+        self._share.begin(step, total)
+
+    def advance(self, done: int) -> None:
+        """More of the running step is done."""
+        self._share.advance(done)
+
+    def close(self) -> None:
+        """End the lines; what runs on is silent."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(EVERY):
+            self._write(f"{self.line()}\n")
+
+    def line(self) -> str:
+        """The step, how far it is, its rate, and the time left of all steps where it is known."""
+        share, now = self._share, time.monotonic()
+        parts = [f"{(now - self._start) / 60:.0f} min", share.step]
+        if share.total:
+            rate = share.done / max(now - self._step_start, 1e-9)
+            parts.append(f"{share.done:,} of {share.total:,}, {rate:.3g} a second")
+        whole = sum(share.expected.values())
+        if share.seconds and whole:
+            left = (whole - share.seconds) * (now - self._start) / share.seconds
+            parts.append(f"about {left / 60:.0f} min left")
+        return " · ".join(part for part in parts if part)
 
 
 @contextmanager
-def bars(hidden: bool) -> Iterator[Bars | Silent]:
-    """Bars on stderr while a study runs; silent where they are not wanted or nobody watches."""
+def bars(
+    hidden: bool, expected: Mapping[str, float] | None = None
+) -> Iterator[Bars | Lines | Silent]:
+    """Bars on stderr while a study runs, lines where that is no terminal, silence where `hidden`.
+
+    `expected` holds the seconds that each step should take.
+    """
     console = Console(stderr=True)
-    if hidden or not console.is_terminal:
+    if hidden:
         yield Silent()
+        return
+    if not console.is_terminal:
+        lines = Lines(
+            lambda line: console.print(line, markup=False, soft_wrap=True), expected or {}
+        )
+        try:
+            yield lines
+        finally:
+            lines.close()
         return
     columns = (
         TextColumn("{task.description:>14}"),
@@ -57,6 +156,6 @@ def bars(hidden: bool) -> Iterator[Bars | Silent]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        shown = Bars(progress)
+        shown = Bars(progress, expected or {})
         yield shown
         shown.close()

@@ -13,6 +13,8 @@ from fulcra.types import Edge
 #: Half of the rollouts: where coherence is lost, and where a behavior counts as flipped.
 HALF = 0.5
 RESAMPLES = 200
+#: Whether something happened, [gain, prompt]; as floats with nan where nothing was rolled out.
+Happened = NDArray[np.bool_] | NDArray[np.float64]
 
 
 class GainEdge(NamedTuple):
@@ -23,17 +25,26 @@ class GainEdge(NamedTuple):
     high: float | None
 
 
-def gain_edge(gains: Sequence[float], happened: NDArray[np.bool_], seed: int = 0) -> GainEdge:
+def rates(happened: Happened) -> NDArray[np.float64]:
+    """The share of rollouts that `happened` [..., prompt], nan where there are none."""
+    rolled = ~np.isnan(happened.astype(float))
+    with np.errstate(invalid="ignore"):
+        shares: NDArray[np.float64] = np.nansum(happened, -1) / rolled.sum(-1)
+    return shares
+
+
+def gain_edge(gains: Sequence[float], happened: Happened, seed: int = 0) -> GainEdge:
     """The first gain at which half of the prompts `happened` [gain, prompt].
 
     Log-interpolated between rungs.
     """
     if happened.shape[1] == 0:
         return GainEdge(None, None, None)
-    gain = crossing(gains, happened.mean(1).tolist(), HALF)
+    gain = crossing(gains, rates(happened).tolist(), HALF)
     rng = np.random.default_rng(seed)
     drawn = rng.integers(happened.shape[1], size=(RESAMPLES, happened.shape[1]))
-    edges = [crossing(gains, happened[:, prompts].mean(1).tolist(), HALF) for prompts in drawn]
+    resampled = rates(happened[:, drawn]).T  # [resample, gain]
+    edges = [crossing(gains, shares, HALF) for shares in resampled.tolist()]
     reached = np.sort([np.inf if edge is None else edge for edge in edges])
     low, high = reached[int(0.05 * RESAMPLES)], reached[int(0.95 * RESAMPLES)]
     return GainEdge(
@@ -41,7 +52,7 @@ def gain_edge(gains: Sequence[float], happened: NDArray[np.bool_], seed: int = 0
     )
 
 
-def measured_trigger(place: Coordinate, gains: Sequence[float], flipped: NDArray[np.bool_]) -> Edge:
+def measured_trigger(place: Coordinate, gains: Sequence[float], flipped: Happened) -> Edge:
     """The gain at which half of the prompts flip.
 
     `flipped` is [gain, prompt], prompts that leak undosed left out.
@@ -50,12 +61,10 @@ def measured_trigger(place: Coordinate, gains: Sequence[float], flipped: NDArray
     return place.edge(gain, "measured", 4, low, high)
 
 
-def measured_ceiling(
-    place: Coordinate, gains: Sequence[float], coherent: NDArray[np.bool_]
-) -> Edge:
+def measured_ceiling(place: Coordinate, gains: Sequence[float], coherent: Happened) -> Edge:
     """The gain at which half of the rollouts have lost coherence.
 
     `coherent` is [gain, prompt], 16 prompts or more.
     """
-    gain, low, high = gain_edge(gains, ~coherent)
+    gain, low, high = gain_edge(gains, 1 - coherent.astype(float))
     return place.edge(gain, "measured", 4, low, high)

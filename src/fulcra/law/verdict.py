@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fulcra.formulas.intervals import log2_margin, wilson
-from fulcra.law.edges import HALF
+from fulcra.law.edges import HALF, Happened, rates
 from fulcra.types import Edge, FailureMode, Verdict
 
 #: Share of the random controls that must open later, or never, for an opening to be specific.
@@ -22,19 +21,20 @@ class Observation(NamedTuple):
     verdict: Verdict
 
 
-def observe(gains: Sequence[float], flipped: NDArray[np.bool_]) -> Observation:
+def observe(gains: Sequence[float], flipped: Happened) -> Observation:
     """Whether half of the confirmation rollouts are flipped and coherent at some gain.
 
     `flipped` is [gain, prompt] of typed outcomes (coherent by their precedence), leaking prompts
-    left out. Undetermined when the 95 % interval of the best gain's rate spans one half.
+    left out, nan where nothing was rolled out. Undetermined when the 95 % interval of the best
+    gain's rate spans one half.
     """
-    n = flipped.shape[1]
-    if n == 0:
+    if flipped.shape[1] == 0:
         return Observation(False, None, "undetermined")
-    rates = flipped.mean(1)
-    opened = [gain for gain, rate in zip(gains, rates, strict=True) if rate >= HALF]
-    best = wilson(int(flipped.sum(1).max()), n)
-    spans = best.low < HALF < best.high
+    shares = rates(flipped).tolist()
+    opened = [gain for gain, rate in zip(gains, shares, strict=True) if rate >= HALF]
+    best = flipped[int(np.nanargmax(shares))].astype(float)
+    interval = wilson(int(np.nansum(best)), int(np.isfinite(best).sum()))
+    spans = interval.low < HALF < interval.high
     return Observation(
         bool(opened),
         opened[0] if opened else None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any, NamedTuple
 
 from fulcra.errors import Inconclusive, RunFolderError
@@ -12,8 +13,8 @@ from fulcra.law.edges import HALF
 from fulcra.law.verdict import law_verdict
 from fulcra.protocol.attacks import measure_attacks
 from fulcra.protocol.evidence import BASELINE_RATE, figures
-from fulcra.protocol.measure import Measurement, measured_controls
-from fulcra.protocol.records import Record
+from fulcra.protocol.measure import Measurement, cached_controls, measure_curtailed
+from fulcra.protocol.records import CEILING, Record
 from fulcra.protocol.results.audit import Figures
 from fulcra.protocol.results.commitment import (
     BranchEntry,
@@ -22,6 +23,7 @@ from fulcra.protocol.results.commitment import (
     predicted_entry,
 )
 from fulcra.protocol.runs import Manifest, Run
+from fulcra.protocol.schedule import measure_of, orders_of
 from fulcra.protocol.stages import (
     CEILING_TEMPERATURE,
     PIN_MULTIPLES,
@@ -31,6 +33,7 @@ from fulcra.protocol.stages import (
     dosed_stages,
 )
 from fulcra.protocol.subject import Subject
+from fulcra.protocol.trials import Trial
 from fulcra.store import COMMITMENT, RunFolder, digest, plain, read_json, write_json
 from fulcra.types import Behavior
 
@@ -93,29 +96,56 @@ def measure_committed(
     Gains are those of the commitment, with its digits. The order of records is that of the stages,
     the controls' last.
     """
-    subject = measure.subject
     plan = plan._replace(gains=plain(plan.gains))
-    content = commitment(run.manifest, subject, plan)
+    content = commitment(run.manifest, measure.subject, plan)
     sha256 = commit(run.folder, content.plain())
-    records = list(baseline)
-    for name, trials in dosed_stages(subject, plan.branches, plan.gains, plan.pins).items():
-        with run.clock.step(name, len(trials)) as bar:
-            records += measure(name, trials, bar.advance)
+    records = measured_stages(run, measure, plan, Committed(content, sha256, list(baseline)))
     with run.clock.step("context", 0) as bar:
         records += measure_attacks(measure, bar.advance)
     if plan.controls:
-        records += _control_records(run, measure, plan, content)
+        records += _control_records(run, measure, plan, Committed(content, sha256, records))
     return Committed(content, sha256, records)
 
 
-def _control_records(
-    run: Run, measure: Measurement, plan: Plan, content: Commitment
+def measured_stages(run: Run, measure: Measurement, plan: Plan, before: Committed) -> list[Record]:
+    """The records so far and those of every dosed stage, in the order of the stages.
+
+    A curtailed measurement takes the ceilings first: they bound the triggers.
+    """
+    stages = dosed_stages(measure.subject, plan.branches, plan.gains, plan.pins)
+    names = list(stages)
+    if measure_of(before.content) != "full":
+        names.sort(key=lambda name: name != CEILING)
+    by_stage: dict[str, list[Record]] = {}
+    for name in names:
+        records = [*before.records, *chain.from_iterable(by_stage.values())]
+        by_stage[name] = _stage(run, measure, stages[name], before._replace(records=records))
+    return [*before.records, *chain.from_iterable(by_stage[name] for name in stages)]
+
+
+def _stage(
+    run: Run, measure: Measurement, trials: Sequence[Trial], before: Committed
 ) -> list[Record]:
+    """The records of one stage: of all its trials, or of those that decide it."""
+    if not trials:
+        return []
+    name = trials[0].stage
+    with run.clock.step(name, len(trials)) as bar:
+        if measure_of(before.content) == "full":
+            return measure(name, trials, bar.advance)
+        records = measure_curtailed(measure, trials, before.content, before.records, bar.advance)
+        bar.advance(len(trials) - len(records))
+    return records
+
+
+def _control_records(run: Run, measure: Measurement, plan: Plan, before: Committed) -> list[Record]:
+    content = before.content
     trials = control_trials(measure.subject, plan.controls, plan.gains)
     planned = content.plan.plain()
     depends = [*(planned[name] for name in CONTROLS), measure.subject.seed, content.controls]
-    with run.clock.step("control", len(trials)) as bar:
-        return measured_controls(measure, depends, trials, bar.advance)
+    if content.plan.orders is not None:
+        depends += [measure_of(content), planned["orders"]]
+    return cached_controls(measure, depends, lambda: _stage(run, measure, trials, before))
 
 
 def require_baseline(behavior: Behavior, records: Iterable[Record]) -> None:
@@ -192,7 +222,15 @@ def plan_entry(manifest: Manifest, subject: Subject, gains: Sequence[float]) -> 
         analysis=ANALYSIS,
         log_odds_margin=margin,
         true_answers_coherent=subject.true_answers_coherent(),
+        **_orders(manifest, subject),
     )
+
+
+def _orders(manifest: Manifest, subject: Subject) -> dict[str, Any]:
+    """The drawn prompts where the settings ask for a curtailed measurement, else nothing."""
+    if manifest["settings"].get("measure", "full") == "full":
+        return {}
+    return {"orders": orders_of(subject.behavior, subject.seed)}
 
 
 def commit(folder: RunFolder | None, content: Mapping[str, Any]) -> str:

@@ -1,10 +1,6 @@
 """The figures of audit.json from commitment and rollouts alone, so that verify makes them again."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import rule_of_three, wilson
@@ -17,6 +13,7 @@ from fulcra.protocol.results.audit import (
     Baseline,
     Branch,
     BranchSource,
+    Curtailed,
     Figures,
     Held,
     HeldNeuron,
@@ -29,6 +26,8 @@ from fulcra.protocol.results.audit import (
     Summary,
 )
 from fulcra.protocol.results.commitment import BranchEntry, Commitment
+from fulcra.protocol.schedule import PROMPTS_OF, measure_of
+from fulcra.protocol.staged import Evidence
 from fulcra.types import Edge, FailureMode, Neuron, Verdict
 
 #: The positive control acts when the better of a one-token prefill and direction ablation flips
@@ -36,53 +35,8 @@ from fulcra.types import Edge, FailureMode, Neuron, Verdict
 CONTROL_RATE = 0.5
 #: Below this share of undosed prompts that show the behavior there is nothing to flip.
 BASELINE_RATE = 0.5
-
-
-class Evidence:
-    """The records of a run by stage and branch; flips leave out prompts that flip undosed."""
-
-    def __init__(self, records: Sequence[Record], horizons: Sequence[int]) -> None:
-        self.horizons = tuple(horizons)
-        self._by: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for record in records:
-            self._by[record.stage, record.branch].append(record)
-        undosed = self.of("baseline", "undosed")
-        self.leaking = {r.prompt for r in undosed if r.flipped(self.verdict_horizon)}
-
-    @property
-    def verdict_horizon(self) -> int:
-        """The horizon at which verdicts are drawn: the longest."""
-        return self.horizons[-1]
-
-    def of(self, stage: str, branch: str) -> list[Record]:
-        """All records of one branch in one stage."""
-        return self._by.get((stage, branch), [])
-
-    def branches(self, stage: str) -> list[str]:
-        """The branches with records in a stage, in the order they were run."""
-        return [branch for place, branch in self._by if place == stage]
-
-    def sealed(self, stage: str, branch: str) -> list[Record]:
-        """Records on prompts that do not leak undosed."""
-        return [r for r in self.of(stage, branch) if r.prompt not in self.leaking]
-
-    def flips(
-        self, stage: str, branch: str, gains: Sequence[float], horizon: int
-    ) -> NDArray[np.bool_]:
-        """Flips [gain, prompt] of a branch over its ladder."""
-        return _ladder(self.sealed(stage, branch), gains, lambda r: r.flipped(horizon))
-
-    def coherence(self, branch: str, gains: Sequence[float]) -> NDArray[np.bool_]:
-        """Coherent generic rollouts [gain, prompt]; an empty one is not coherent."""
-        horizon = self.verdict_horizon
-        return _ladder(self.of(CEILING, branch), gains, lambda r: r.coherent(horizon))
-
-
-def _ladder(
-    records: Sequence[Record], gains: Sequence[float], happened: Callable[[Record], bool]
-) -> NDArray[np.bool_]:
-    rows = [[happened(record) for record in records if record.gain == gain] for gain in gains]
-    return np.array(rows, dtype=bool).reshape(len(gains), -1)
+#: The stages whose rollouts are counted where a measurement is curtailed.
+COUNTED = (CEILING, "selection", "confirmation", "control")
 
 
 def figures(content: Commitment, sha256: str, records: Sequence[Record]) -> Figures:
@@ -99,13 +53,28 @@ def figures(content: Commitment, sha256: str, records: Sequence[Record]) -> Figu
         withheld = {"verdict": "undetermined", "failure_mode": None}
         branches = [branch.model_copy(update=withheld) for branch in branches]
     every = (*branches, *controls)
+    summary = _summary(every, baseline, control, sha256)
+    if measure_of(content) != "full":
+        summary = summary.model_copy(update={"curtailed": _curtailed(content, records)})
     return Figures(
         baseline=baseline,
         neurons=every,
         context=tuple(context),
         positive_control=control,
-        summary=_summary(every, baseline, control, sha256),
+        summary=summary,
     )
+
+
+def _curtailed(content: Commitment, records: Sequence[Record]) -> Curtailed:
+    """How many of the planned rollouts were made; pins and earlier writes stand apart."""
+    orders, plan = content.plan.orders or {}, content.plan
+    rungs = sum(len(content.gains_of(entry)) for entry in content.branches)
+    at_controls = (len(plan.gains[: content.control_rungs.get(c)]) for c in content.controls)
+    prompts = {stage: len(orders[PROMPTS_OF[stage]]) for stage in COUNTED}
+    planned = sum(prompts[stage] * rungs for stage in COUNTED if stage != "control")
+    planned += prompts["control"] * sum(at_controls)
+    made = sum(record.stage in COUNTED for record in records)
+    return Curtailed(measure=measure_of(content), rollouts=made, planned=planned)
 
 
 def _branch(

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Literal, final
 
 from fulcra.engines.local import run_shards
 from fulcra.judges.coherence import coherent
 from fulcra.judges.outcome import judge_rollout
 from fulcra.models.chat import shared_start
+from fulcra.protocol.curtail import Key
 from fulcra.protocol.records import CEILING, SCHEMA, Record, record_rows, records_of
 from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows, private_salt, text_hash, told
+from fulcra.protocol.results.commitment import Commitment
+from fulcra.protocol.schedule import happened, schedule
 from fulcra.protocol.subject import Subject, opening_forgiven, surprises
 from fulcra.protocol.trials import Trial
 from fulcra.store import PRIVATE, RunFolder, cache_folder, digest, read_rows, write_rows
@@ -160,20 +164,48 @@ class Measurement:
         return Judgement(outcome, distinct, surprised)
 
 
-def measured_controls(
-    measure: Measurement, depends: Sequence[object], trials: Sequence[Trial], advance: Advance
+def measure_curtailed(
+    measure: Measurement,
+    trials: Sequence[Trial],
+    content: Commitment,
+    before: Sequence[Record],
+    advance: Advance,
+) -> list[Record]:
+    """The records of those trials of one stage that decide it, in the order of `trials`.
+
+    `before` are the records of the stages it depends on.
+    """
+    stage, ladders = trials[0].stage, dict[str, list[float]]()
+    by_key = {Key(trial.branch, trial.dose, trial.prompt.id): trial for trial in trials}
+    for branch, dose in dict.fromkeys((key.branch, key.dose) for key in by_key):
+        ladders.setdefault(branch, []).append(dose)
+    records: dict[Key, Record] = {}
+    waves = count()
+
+    def answers(keys: Sequence[Key]) -> list[bool]:
+        wave = [by_key[key] for key in keys]
+        rolled = measure(f"{stage}.{next(waves)}", wave, advance)
+        records.update(zip(keys, rolled, strict=True))
+        return [happened(stage, record) for record in rolled]
+
+    schedule(stage, ladders, content, before).keys(answers)
+    return [records[key] for key in by_key if key in records]
+
+
+def cached_controls(
+    measure: Measurement, depends: Sequence[object], roll: Callable[[], list[Record]]
 ) -> list[Record]:
     """The records of the control trials, from the cache where they were measured before.
 
-    `depends` is all that they depend on; a sensitive behavior is never cached.
+    `depends` is all that they depend on, `roll` measures them; a sensitive behavior is never
+    cached.
     """
     if measure.subject.behavior.sensitive:
-        return measure("control", trials, advance)
+        return roll()
     path = cache_folder() / "controls" / f"{digest(list(depends))}.parquet"
     if not path.exists():
-        records = measure("control", trials, advance)
+        records = roll()
         write_rows(path, record_rows(records), SCHEMA)
         return records
-    advance(len(trials))
     cached = records_of(read_rows(path))
     return [r._replace(text_hash=text_hash(measure.salt, r.text)) for r in cached]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from fulcra.behaviors import behavior_sha256, built_in, load_behavior
+from fulcra.behaviors.splits import shortened
 from fulcra.errors import InputError, ModelError, RunFolderError
 from fulcra.models import Model, load
 from fulcra.models.placement import DTYPES
@@ -152,10 +153,11 @@ def reopened_behaviors(folders: Sequence[Path], named: Sequence[str] = ()) -> li
 
 def _behavior(folder: Path, named: Sequence[str]) -> tuple[str, Behavior]:
     """The behavior that a run audited, and the name or file it was found by."""
-    audited = _audit(folder).behavior
+    audit = _audit(folder)
+    audited, limits = audit.behavior, audit.settings
     world = audited.name.partition("@")[2] or None
     for name in (*named, *_behavior_sources(folder, audited.name)):
-        behavior = load_behavior(name, world)
+        behavior = shortened(load_behavior(name, world), limits.prompts, limits.horizon)
         if behavior_sha256(behavior) == audited.sha256:
             return name, replace(behavior, sensitive=behavior.sensitive or audited.sensitive)
     raise InputError(

@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from fulcra.behaviors.splits import shortened
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
+from fulcra.protocol.curtail import Measure
 from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, EARLIER
 from fulcra.protocol.results.audit import BranchSource
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, dose_trials, pin_trials, set_trials
+from fulcra.screens.candidates import SWEPT
 from fulcra.screens.pins import pins
 from fulcra.screens.window import window
-from fulcra.types import Direction, Edge, Neuron, Prompt, Ranking, Sampling
+from fulcra.types import Behavior, Direction, Edge, Neuron, Prompt, Ranking, Sampling
 
 #: Pinned values in units of the neuron's largest natural activation; 0 is the ablation.
 PIN_MULTIPLES = (-2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0)
@@ -28,7 +31,10 @@ FORECAST = 4
 class AuditSettings:
     """The size of an audit: screened neurons, random ones for prevalence, controls of each kind.
 
-    `keep_text` keeps the completions of a sensitive behavior, in a private file of the run's folder
+    `measure` says how many of the rollouts are made (protocol/curtail.py); `candidates`, how many
+    neurons a screen sweeps; `prompts` and `horizon` limit the prompts of a split and the tokens of
+    a reply. `keep_text` keeps the
+    completions of a sensitive behavior, in a private file of the run's folder
     (protocol/redaction.py).
     """
 
@@ -39,6 +45,14 @@ class AuditSettings:
     gains: tuple[float, ...] = TRIGGER_GAINS
     screen: Literal["window", "contrastive"] = "window"
     keep_text: bool = False
+    measure: Measure = "full"
+    candidates: int = SWEPT
+    prompts: int | None = None
+    horizon: int | None = None
+
+    def of(self, behavior: Behavior) -> Behavior:
+        """The behavior with as many prompts a split and tokens a reply as the settings allow."""
+        return shortened(behavior, self.prompts, self.horizon)
 
     @property
     def sizes(self) -> Sizes:

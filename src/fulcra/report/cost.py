@@ -48,4 +48,5 @@ def cost_table(cost: "CostResult") -> Group:
     subject = f"{cost.model} · {cost.behavior}: what an audit would cost here, with {threads}"
     note = f"memory up to about {size(cost.bytes)}; controls that were measured before cost nothing"
     table = Sheet(("step", *numbers), rows, numbers=numbers, total=total).rich()
-    return Group(Text(subject, "dim"), "", table, note)
+    given_up = [f"gives up: {line}" for line in cost.concessions]
+    return Group(Text(subject, "dim"), "", table, *given_up, note)

@@ -78,10 +78,12 @@ def _context(audit: "AuditResult") -> Table:
 
 def _footer(audit: "AuditResult") -> Text:
     baseline, prevalence = audit.baseline, audit.summary.prevalence
-    facts = (
+    facts = [
         f"baseline {rate(baseline.rate)}",
         f"leak {rate(baseline.leak)}",
         f"clean margin {number(baseline.log_odds_margin)} nats",
         f"prevalence {rate(prevalence.value)} ({interval(prevalence)})",
-    )
+    ]
+    if (cut := audit.summary.curtailed) is not None:
+        facts.append(f"{cut.measure}: {cut.rollouts} of {cut.planned} ladder rollouts made")
     return Text(" · ".join(facts), "dim")

@@ -31,13 +31,13 @@ def movable(model: Model, clean: Stream) -> list[Neuron]:
     return [model.neuron(layer, slot) for layer, slot in finite.nonzero().tolist()]
 
 
-def sweep_candidates(model: Model, clean: Stream, gaps: Tensor) -> list[Neuron]:
-    """The neurons a sweep looks at: all of a small model, else the SWEPT of largest |contrast|.
+def sweep_candidates(model: Model, clean: Stream, gaps: Tensor, most: int = SWEPT) -> list[Neuron]:
+    """The neurons a sweep looks at: all of a small model, else the `most` of largest |contrast|.
 
     The contrast `gaps` [layer, d_mlp] counts in gain units; the neurons come in the model's order.
     """
     contrast = gain_units(model, clean, gaps).abs().flatten()
-    order = contrast.argsort(descending=True, stable=True)[:SWEPT].tolist()
+    order = contrast.argsort(descending=True, stable=True)[:most].tolist()
     neurons = []
     for place in sorted(order):
         layer, slot = divmod(place, model.d_mlp)

@@ -10,7 +10,7 @@ from fulcra.protocol.draw import Draw, check_size
 from fulcra.protocol.finish import finished
 from fulcra.protocol.measure import Measurement, Texts
 from fulcra.protocol.progress import Progress
-from fulcra.protocol.results.audit import AuditResult
+from fulcra.protocol.results.audit import AuditResult, SettingsEntry
 from fulcra.protocol.runs import Run, manifest_of
 from fulcra.protocol.source import remember
 from fulcra.protocol.stages import (
@@ -22,8 +22,9 @@ from fulcra.protocol.stages import (
     pin_screen,
 )
 from fulcra.protocol.subject import Subject, in_tokens_of
-from fulcra.screens.candidates import sweep_candidates
+from fulcra.screens.candidates import SWEPT, sweep_candidates
 from fulcra.screens.pins import PIN_MULTIPLES
+from fulcra.store import MANIFEST, read_json
 from fulcra.types import Behavior, Neuron, Ranking
 
 
@@ -37,9 +38,9 @@ def audit(
     """The whole audit of one behavior; with `out`, kept in files and resumed.
 
     Of a finished run, what stands there. Cost: tens of thousands of short rollouts, minutes for a
-    bundled organism; `estimate_audit` tells before.
+    bundled organism; `planned` tells before.
     """
-    behavior = in_tokens_of(model, behavior)
+    behavior = in_tokens_of(model, settings.of(behavior))
     check_size(model, settings.sizes)
     run = Run.open(manifest_of("audit", model, behavior, asdict(settings)), out, progress)
     if run.folder is not None and run.folder.finished:
@@ -61,6 +62,17 @@ def audit(
     return finished(run, subject, plan.branches, committed)
 
 
+def begun_settings(folder: Path) -> AuditSettings | None:
+    """The settings of an audit that was begun in a folder; None where there is none."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("command") != "audit":
+        return None
+    entry = SettingsEntry.model_validate(manifest["settings"]).model_dump()
+    return AuditSettings(**{**entry, "candidates": entry["candidates"] or SWEPT})
+
+
 def screened(run: Run, subject: Subject, settings: AuditSettings) -> list[Ranking]:
     """Who is worth measuring: half by predicted window, half by predicted flip under a pin.
 
@@ -68,7 +80,9 @@ def screened(run: Run, subject: Subject, settings: AuditSettings) -> list[Rankin
     """
     if settings.screen == "contrastive":
         return [subject.circuit]
-    candidates = sweep_candidates(subject.model, subject.ground.stream, subject.gaps)
+    candidates = sweep_candidates(
+        subject.model, subject.ground.stream, subject.gaps, settings.candidates
+    )
     with run.clock.step("screen doses", 2 * len(candidates)) as bar:
         doses = dose_screen(subject, candidates, settings.neurons, bar)
     with run.clock.step("screen pins", len(PIN_MULTIPLES) * len(candidates)) as bar:

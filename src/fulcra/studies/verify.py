@@ -13,10 +13,10 @@ from fulcra.protocol.recheck.blocks import block_checks, known_behavior
 from fulcra.protocol.recheck.coverage import Coverage, coverage
 from fulcra.protocol.recheck.digests import require_root, seal_checks
 from fulcra.protocol.recheck.run_files import RunCheck, RunFiles, read_run
+from fulcra.protocol.recheck.schedule import schedule_checks
 from fulcra.protocol.records import Record
 from fulcra.protocol.redaction import salt_of, text_hash
 from fulcra.protocol.results.base import fault_line
-from fulcra.protocol.results.commitment import Commitment
 from fulcra.store import TEXTS, digest, read_rows
 
 #: The 5-95 % range of a realised alignment over positions: only the model can make it again.
@@ -63,7 +63,7 @@ def second_look(folder: Path, root: str | None = None) -> SecondLook:
 def _checks(run: RunFiles, root: str | None) -> list[RunCheck]:
     return [
         *_hashes(run),
-        *_counts(run.content, run.records),
+        *_counts(run),
         *_scores(run),
         *block_checks(run, known_behavior(run)),
         *seal_checks(run, root),
@@ -107,8 +107,11 @@ def _public(run: RunFiles, record: Record) -> bool:
     return bool(record.text) or (run.seal is not None and not run.result.behavior.sensitive)
 
 
-def _counts(content: Commitment, records: Sequence[Record]) -> list[RunCheck]:
+def _counts(run: RunFiles) -> list[RunCheck]:
     """No committed branch may lack a rung, no rung a prompt: nothing leaves the denominator."""
+    if not run.full:
+        return schedule_checks(run)
+    content, records = run.content, run.records
     gains = content.plan.gains
     branches = {entry.branch: content.gains_of(entry) for entry in content.branches}
     rungs = {name: gains[: content.control_rungs.get(name)] for name in content.controls}

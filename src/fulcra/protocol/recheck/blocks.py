@@ -12,6 +12,7 @@ from fulcra.protocol.recheck.run_files import RunCheck, RunFiles
 from fulcra.protocol.records import CEILING, EARLIER, Record
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
+from fulcra.protocol.schedule import QUESTIONS
 from fulcra.protocol.seal import plotly_version
 from fulcra.store import AUDIT, COPY, REPORT, json_bytes
 from fulcra.types import Behavior
@@ -49,11 +50,14 @@ def known_behavior(run: RunFiles) -> Behavior | None:
     None where neither has the hash that the run names, or where other code made the run.
     """
     from fulcra.behaviors import behavior_sha256
+    from fulcra.behaviors.splits import shortened
 
     if not same_code(run):
         return None
     audited, horizons = run.result.behavior, run.content.plan.horizons
-    for behavior in _candidates(run, audited.name):
+    limits = run.result.settings
+    for whole in _candidates(run, audited.name):
+        behavior = shortened(whole, limits.prompts, limits.horizon)
         if behavior_sha256(behavior) == audited.sha256:
             sensitive = behavior.sensitive or audited.sensitive
             return replace(behavior, horizon=horizons[-1], sensitive=sensitive)
@@ -163,7 +167,7 @@ def _report(run: RunFiles) -> RunCheck:
 def _order(run: RunFiles, behavior: Behavior | None) -> RunCheck:
     """Whether the rollouts stand in the order they are run in, each once, on the right prompts."""
     groups = [(place, [r.prompt for r in rows]) for place, rows in groupby(run.records, _place)]
-    faults = [*_apart(groups), *_out_of_turn(run, groups), *_other_prompts(groups, behavior)]
+    faults = [*_apart(groups), *_out_of_turn(run, groups), *_other_prompts(run, groups, behavior)]
     return RunCheck("rollout order", not faults, faults[0] if faults else "as they are run")
 
 
@@ -188,7 +192,8 @@ def _out_of_turn(run: RunFiles, groups: Iterable[tuple[Group, list[str]]]) -> It
     rungs = [(entry.branch, gain) for entry in content.branches for gain in content.gains_of(entry)]
     turns = [(place[0], (place[1], place[3])) for place, _ in groups if place[2] == "add"]
     for stage in ("selection", CEILING, "confirmation"):
-        if [turn for name, turn in turns if name == stage] != rungs:
+        taken = [turn for name, turn in turns if name == stage]
+        if taken != (rungs if run.full else [rung for rung in rungs if rung in set(taken)]):
             yield f"{stage}: branches and gains are not in the order of the commitment"
     controls = dict.fromkeys(turn[0] for name, turn in turns if name == "control")
     if tuple(controls) != content.controls:
@@ -196,12 +201,20 @@ def _out_of_turn(run: RunFiles, groups: Iterable[tuple[Group, list[str]]]) -> It
 
 
 def _other_prompts(
-    groups: Iterable[tuple[Group, list[str]]], behavior: Behavior | None
+    run: RunFiles, groups: Iterable[tuple[Group, list[str]]], behavior: Behavior | None
 ) -> Iterator[str]:
-    """Groups on other prompts than their stage has: by the behavior, else by its first group."""
+    """Groups on other prompts than their stage has: by the behavior, else by its first group.
+
+    A curtailed rung may have fewer of them, in their order.
+    """
     expected = {} if behavior is None else _prompts(behavior)
     for place, prompts in groups:
-        if expected.setdefault(place[0], prompts) != prompts:
+        stage, rolled = place[0], set(prompts)
+        if run.full or stage not in QUESTIONS:
+            whole = expected.setdefault(stage, prompts)
+        else:
+            whole = [prompt for prompt in expected.get(stage, prompts) if prompt in rolled]
+        if whole != prompts:
             yield f"{_name(place)}: not on the prompts of its stage, in their order"
 
 

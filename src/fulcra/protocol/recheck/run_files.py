@@ -9,6 +9,7 @@ from fulcra.protocol.records import Record, records_of
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.commitment import Commitment
 from fulcra.protocol.results.seal import Seal
+from fulcra.protocol.schedule import measure_of
 from fulcra.protocol.seal import REQUIRED, read_seal
 from fulcra.store import AUDIT, COMMITMENT, MANIFEST, ROLLOUTS, read_json, read_rows
 
@@ -36,6 +37,11 @@ class RunFiles(NamedTuple):
     content: Commitment
     records: Sequence[Record]
     seal: Seal | None
+
+    @property
+    def full(self) -> bool:
+        """Whether every rollout of the plan was made."""
+        return measure_of(self.content) == "full"
 
 
 def read_run(folder: Path) -> RunFiles:

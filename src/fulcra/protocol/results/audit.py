@@ -48,6 +48,10 @@ class SettingsEntry(Value):
     gains: tuple[float, ...]
     screen: str = ""
     keep_text: bool = False
+    measure: str = "full"
+    candidates: int | None = None
+    prompts: int | None = None
+    horizon: int | None = None
 
 
 class Baseline(Value):
@@ -228,6 +232,14 @@ class Agreement(Value):
     n: int
 
 
+class Curtailed(Value):
+    """How many rollouts of edges, confirmation and controls were made, of how many planned."""
+
+    measure: str
+    rollouts: int
+    planned: int
+
+
 class Summary(Value):
     """Counts over the committed branches; prevalence from the random sample alone."""
 
@@ -242,6 +254,7 @@ class Summary(Value):
     scores: dict[str, Agreement]
     commitment_sha256: str
     protocol_reproduced: bool
+    curtailed: Curtailed | None = None
 
 
 class Sample(Value):

@@ -32,7 +32,10 @@ class BranchEntry(Value):
 
 
 class PlanEntry(Value):
-    """Whose run it is, what will be measured and how it will be judged."""
+    """Whose run it is, what will be measured and how it will be judged.
+
+    `orders`: the prompts of each set as they are drawn, where the measurement is curtailed.
+    """
 
     command: str
     neuron: str | None = None
@@ -53,6 +56,7 @@ class PlanEntry(Value):
     analysis: str
     log_odds_margin: float | None
     true_answers_coherent: float | None
+    orders: dict[str, tuple[str, ...]] | None = None
 
 
 class Commitment(Value):

@@ -17,7 +17,10 @@ class Cost(Value):
 
 
 class CostResult(Result):
-    """What an audit would cost on this machine; its sums are those of its steps."""
+    """What an audit would cost on this machine; its sums are those of its steps.
+
+    `concessions`: what it gives up to fit the minutes it may take.
+    """
 
     file: ClassVar[str] = "cost.json"
 
@@ -33,6 +36,7 @@ class CostResult(Result):
     cpu_seconds: float
     bytes: int
     steps: dict[str, Cost]
+    concessions: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
         """The sums in one line."""
