@@ -73,7 +73,9 @@ def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
         "phrases",
     }
     assert all((run_copy / name).read_bytes() == held for name, held in before.items())
-    rows = read_rows(next(run_copy.glob("judgements-oracle-*.parquet")))
+    table = next(run_copy.glob("judgements-oracle-*.parquet"))
+    assert table.stat().st_mode & 0o777 == 0o600
+    rows = read_rows(table)
     stored = sum(
         row["stage"] in ("baseline", "confirmation") for row in read_rows(run_copy / ROLLOUTS)
     )
