@@ -79,13 +79,14 @@ clean:
 # Only files with a known hash are installed. The hashes are not in constraints.txt, since pip would then refuse every install
 # that has `-c constraints.txt` and one thing more: an editable checkout, an extra, a package of your own. Torch's CPU wheel is
 # taken where this machine has it; else the wheel of the index, which on Linux wants the libraries of CUDA beside it: `pip check`
-# fails without them, and they are locked too. fulcra itself comes last, built from the checkout by the pinned setuptools.
+# names them as missing, and they are locked too. fulcra itself comes last, built from the checkout by the pinned setuptools.
 HASHED := -m pip install -q --disable-pip-version-check --require-hashes --no-deps
 define install
 	@$(1)/bin/python $(HASHED) -r locks/cpu.lock 2>/dev/null || echo "no CPU wheel of torch here: the index's is taken"
 	$(1)/bin/python $(HASHED) $(2)
 	$(1)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(1)/bin/python -m pip check >/dev/null || { $(1)/bin/python $(HASHED) -r locks/cuda.lock && $(1)/bin/python -m pip check; }
+	if $(1)/bin/python -m pip check | grep -qE '^torch .* (cuda|nvidia|triton)'; then $(1)/bin/python $(HASHED) -r locks/cuda.lock; fi
+	$(1)/bin/python -m pip check
 	touch $@
 endef
 
