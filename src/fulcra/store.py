@@ -243,6 +243,8 @@ def append_line(path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE)
         try:
+            with suppress(OSError):
+                os.fchmod(handle, PRIVATE)
             append_whole(handle, line)
         finally:
             os.close(handle)

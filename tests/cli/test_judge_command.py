@@ -74,7 +74,9 @@ def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
         "phrases",
     }
     assert all((run_copy / name).read_bytes() == held for name, held in before.items())
-    rows = read_rows(next(run_copy.glob("judgements-oracle-*.parquet")))
+    table = next(run_copy.glob("judgements-oracle-*.parquet"))
+    assert table.stat().st_mode & 0o777 == 0o600
+    rows = read_rows(table)
     stored = sum(row["stage"] in ("baseline", "confirmation") for row in read_rollouts(run_copy))
     assert result["rollouts"] == stored == len(rows) / len(result["horizons"])
     assert all(row["run"] == row["outcome"] for row in rows)
@@ -238,6 +240,7 @@ def test_sensitive_words_leave_this_machine_only_when_told_to(
         file,
         "--judge",
         "api:m@http://judge.invalid/v1",
+        "--allow-http",
         "--timeout",
         "1",
     )
@@ -270,6 +273,10 @@ def test_bad_input_is_one_line(
         (
             (run_copy, "--judge", "api:m@https://judge.invalid/v1"),
             "no key for https://judge.invalid/v1; set FULCRA_JUDGE_KEY",
+        ),
+        (
+            (run_copy, "--judge", "api:m@http://judge.invalid/v1"),
+            "in clear to another machine; give https, or --allow-http",
         ),
         (
             (run_copy, "--judge", "api:m@http:///v1"),

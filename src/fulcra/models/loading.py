@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model, family_of
+from fulcra.models.adapters import adapter_refused, require_no_adapter
 from fulcra.models.checks import validated
 from fulcra.models.configs import read_config, require_generation_config
 from fulcra.models.gguf_config import gguf_config
 from fulcra.models.gguf_files import gguf_parts, gguf_path, require_no_bits
 from fulcra.models.gguf_header import read_header
+from fulcra.models.headers import has_weights
 from fulcra.models.hub import hub_file
 from fulcra.models.library import quiet_library, refusing
 from fulcra.models.origin import Origin
@@ -38,12 +40,15 @@ def model_folder(name: str, revision: str | None = None) -> Path:
     if name in bundled_names():
         return Path(str(files("fulcra.organisms") / "weights" / name))
     if Path(name).is_dir():
+        require_no_adapter(name, Path(name))
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"model {name!r}: the folder holds no config.json; {_advice(name)}")
         return Path(name)
     if (file := _gguf_file(name, revision)) is not None:
         return file.parent
-    return _hub_folder(name, revision)
+    folder = _hub_folder(name, revision)
+    require_no_adapter(name, folder)
+    return folder
 
 
 def _gguf_file(name: str, revision: str | None) -> Path | None:
@@ -163,15 +168,14 @@ def _read(name: str, folder: Path, placed: dict[str, Any], options: LoadOptions)
     family = family_of(config.model_type)
     require_generation_config(name, folder)
     _require_safetensors(name, folder)
-    has_files = any(folder.glob("*.safetensors"))
-    if has_files:
+    own = name in bundled_names() or Path(name).is_dir()
+    if at_hand := own or has_weights(name, folder):
         require_fit(name, folder, config, placed["trust_remote_code"])
-    source = str(folder) if has_files else name
+    source = str(folder) if at_hand else name
     hf = _weights(name, source, placed, f".{family.layers}.")
     tokenizer = _tokenizer(name, source, placed)
-    own = name not in bundled_names() and Path(name).is_dir()
     shown = Path(name).name if own else name
-    place = folder if has_files else None
+    place = folder if has_weights(name, folder) else None
     return _model(name, shown, hf, tokenizer, place, options)
 
 
@@ -213,6 +217,8 @@ def _weights(name: str, source: str, placed: dict[str, Any], layers: str) -> "Pr
             **placed,
         )
     hf: PreTrainedModel = loaded[0]
+    if getattr(hf, "_hf_peft_config_loaded", False):
+        raise adapter_refused(name)
     quantized = getattr(hf.config, "quantization_config", None) is not None
     require_whole(name, loaded[1], None if quantized else layers)
     require_finite_weights(name, hf)

@@ -22,14 +22,11 @@ from fulcra.protocol.shards import list_shards
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.witness.entries import Outcome
 from fulcra.store import (
-    AUDIT,
     PRIVATE,
     TEXTS,
     RunFolder,
     read_rows,
-    write_json,
     write_rows,
-    write_text,
 )
 
 SCHEMA_VERSION = 1
@@ -104,10 +101,9 @@ def save(folder: RunFolder, result: AuditResult, shards: Sequence[Shard]) -> Non
         texts = ((row["text_hash"], row["text"]) for rows in words for row in rows)
         write_rows(folder.path / TEXTS, kept_rows(texts), TEXTS_SCHEMA, PRIVATE)
     list_shards(folder.path, shards)
-    for name, text in result.pages().items():
-        write_text(folder.path / name, text)
+    result.write_pages(folder.path)
     write_seal(folder.path, result)
-    write_json(folder.path / AUDIT, result.plain())
+    result.write(folder.path)
     folder.drop_parts()
 
 

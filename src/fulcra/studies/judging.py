@@ -20,6 +20,7 @@ from fulcra.protocol.shards import has_rollouts, read_rollouts
 from fulcra.store import (
     AUDIT,
     MANIFEST,
+    PRIVATE,
     ROLLOUTS,
     TEXTS,
     digest,
@@ -72,7 +73,7 @@ def judge_run(
     opinions = seated.opinions(stored.completions, clock)
     for opinion in opinions.opinions:
         rows = _rows(stored.completions, opinion)
-        write_rows(folder / _file_name(opinion.judge), rows, SCHEMA)
+        write_rows(folder / _file_name(opinion.judge), rows, SCHEMA, PRIVATE)
     result = _result(stored, opinions)
     result.save(folder)
     return result

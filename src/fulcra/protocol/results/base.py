@@ -138,9 +138,16 @@ class Result(Value):
 
     def save(self, folder: str | Path) -> Path:
         """Write the result and its pages into a folder, the result last; returns its path."""
-        folder = Path(folder)
+        self.write_pages(Path(folder))
+        return self.write(Path(folder))
+
+    def write_pages(self, folder: Path) -> None:
+        """Write the pages that are saved beside the result."""
         for name, text in self.pages().items():
             write_text(folder / name, text)
+
+    def write(self, folder: Path) -> Path:
+        """Write the result alone; returns its path."""
         write_json(folder / self.file, self.plain())
         return folder / self.file
 
