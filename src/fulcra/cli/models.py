@@ -23,11 +23,20 @@ def families_command(
     markdown: Annotated[
         bool, typer.Option("--markdown", metavar="", help="Print the page of the documentation.")
     ] = False,
+    all_types: Annotated[
+        bool,
+        typer.Option(
+            "--all", metavar="", help="Every decoder of the installed transformers; minutes."
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """List the model families, each verified anew on a tiny model."""
     from fulcra.models import families_markdown, families_table
 
+    if all_types:
+        _print_decoders(as_json, markdown, quiet)
+        return
     if markdown:
         typer.echo(families_markdown(), nl=False)
         return
@@ -42,6 +51,22 @@ def families_command(
         Console().print(families_sheet(reports).rich())
     if not all(report.passed for report in reports):
         raise typer.Exit(1)
+
+
+def _print_decoders(as_json: bool, markdown: bool, quiet: bool) -> None:
+    """Print every decoder type with its row or refusal, as each is known."""
+    from fulcra.models.decoders import decoder, decoder_types, decoders_markdown
+
+    entries = []
+    for model_type in decoder_types():
+        entry = decoder(model_type)
+        entries.append(entry)
+        if not (as_json or markdown or quiet):
+            typer.echo(f"{entry.model_type:26} {entry.state:9} {entry.detail}".rstrip())
+    if as_json:
+        emit_json(decoders=[entry._asdict() for entry in entries])
+    elif markdown:
+        typer.echo(decoders_markdown(entries), nl=False)
 
 
 @command("check", "Set up", "check apothecary-sparse --json")
@@ -60,11 +85,17 @@ def check_command(
     from fulcra.models import check, load
 
     trusted = trust_remote_code
-    checks = check(load(model, dtype, device, bits=bits, check=False, trust_remote_code=trusted))
+    loaded = load(model, dtype, device, bits=bits, check=False, trust_remote_code=trusted)
+    checks = check(loaded)
+    inferred = {} if loaded.inferred is None else {"inferred_row": loaded.inferred}
     passed = all(outcome.passed is not False for outcome in checks)
     if as_json:
-        emit_json(model=model, passed=passed, checks=[asdict(outcome) for outcome in checks])
+        emit_json(
+            model=model, passed=passed, checks=[asdict(outcome) for outcome in checks], **inferred
+        )
     elif not quiet:
+        for row in inferred.values():
+            typer.echo(f"inferred row, {loaded.hf.config.model_type} has none of its own: {row}")
         for outcome in checks:
             state = {None: "n/a ", True: "ok  ", False: "FAIL"}[outcome.passed]
             note = f" ({outcome.note})" if outcome.note else ""

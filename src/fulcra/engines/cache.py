@@ -101,7 +101,7 @@ def arrange(
     layers = row_layers(cache)
     if layers is None:
         if own is not None:
-            cache.batch_select_indices(own)
+            cache.reorder_cache(own)  # which recurrent layers have too
         return
     for place, layer in enumerate(layers):
         layer.arrange(

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from fulcra.models.checks import Check, check
+from fulcra.models.check_entries import Check
+from fulcra.models.checks import check
 from fulcra.models.families import FAMILIES
 from fulcra.models.tiny import tiny
 

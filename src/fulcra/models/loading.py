@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from fulcra.errors import InputError, ModelError
-from fulcra.models.adapter import Model, family_of
+from fulcra.models.adapter import Model
 from fulcra.models.checks import validated
 from fulcra.models.configs import read_config, require_generation_config
+from fulcra.models.expected import expected_row
 from fulcra.models.library import quiet_library, refusing
 from fulcra.models.origin import Origin
 from fulcra.models.placement import dtype_of, quantization, require_device
@@ -96,7 +97,7 @@ def load(
         compiled: rollouts by a compiled step in slots that refill, for accelerators
             (docs/decisions/0016).
         revision: a branch, tag or commit of the hub.
-        check: False skips the validation.
+        check: False skips the validation; never that of a row that had to be inferred.
         trust_remote_code: True runs the code that comes with a model, whatever it does; a warning
             is given, and `Model.origin` remembers it.
     """
@@ -119,7 +120,12 @@ def load(
     folder = model_folder(name, revision)
     model = _read(name, folder, placed, options)
     model.origin = Origin.of(name, folder, device, bits)._replace(trust_remote_code=trusted)
-    return validated(model) if options.get("check", True) else model
+    if options.get("check", True) or model.inferred is not None:
+        validated(model)
+    if model.inferred is not None:
+        what = f"{model.hf.config.model_type} has no row of its own, one was inferred and verified"
+        warnings.warn(f"model {name!r}: {what}: {model.inferred}", stacklevel=2)
+    return model
 
 
 def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
@@ -142,14 +148,14 @@ def _require_safetensors(name: str, folder: Path) -> None:
 def _read(name: str, folder: Path, placed: dict[str, Any], options: LoadOptions) -> Model:
     """The model of a folder; config and headers are compared before any weight is read."""
     config = read_config(name, folder, placed["trust_remote_code"])
-    family = family_of(config.model_type)
+    row = expected_row(config)
     require_generation_config(name, folder)
     _require_safetensors(name, folder)
     has_files = any(folder.glob("*.safetensors"))
     if has_files:
         require_fit(name, folder, config, placed["trust_remote_code"])
     source = str(folder) if has_files else name
-    hf = _weights(name, source, placed, f".{family.layers}.")
+    hf = _weights(name, source, placed, None if row is None else f".{row.layers}.")
     tokenizer = _tokenizer(name, source, placed)
     own = name not in bundled_names() and Path(name).is_dir()
     with refusing(f"model {name!r}: cannot be loaded: config.json"):
@@ -165,8 +171,10 @@ def _read(name: str, folder: Path, placed: dict[str, Any], options: LoadOptions)
     return model
 
 
-def _weights(name: str, source: str, placed: dict[str, Any], layers: str) -> "PreTrainedModel":
-    """The library's model, whole and finite; `layers` is the path of its blocks."""
+def _weights(
+    name: str, source: str, placed: dict[str, Any], layers: str | None
+) -> "PreTrainedModel":
+    """The library's model, whole and finite; `layers` is the path of its blocks, where known."""
     from transformers import AutoModelForCausalLM
 
     with refusing(f"model {name!r}: cannot be loaded"), quiet_library():

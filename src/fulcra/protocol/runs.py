@@ -60,6 +60,7 @@ def manifest_of(
 
 def model_entry(model: Model) -> ModelEntry:
     """The model of a result: name, hash of its weights, shape, dtype."""
+    inferred = {} if model.inferred is None else {"inferred_row": model.inferred}
     return ModelEntry(
         name=model.name,
         sha256=model.sha256,
@@ -69,6 +70,7 @@ def model_entry(model: Model) -> ModelEntry:
         d_mlp=model.d_mlp,
         parameters=sum(weight.numel() for weight in model.hf.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),
+        **inferred,
     )
 
 

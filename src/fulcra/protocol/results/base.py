@@ -52,7 +52,10 @@ class Timing(Value):
 
 
 class ModelEntry(Value):
-    """The model of a result: name, hash of its weights, shape, dtype."""
+    """The model of a result: name, hash of its weights, shape, dtype.
+
+    `inferred_row` is written only where the family has no row of its own.
+    """
 
     name: str
     sha256: str
@@ -62,6 +65,7 @@ class ModelEntry(Value):
     d_mlp: int
     parameters: int
     dtype: str
+    inferred_row: str | None = None
 
 
 class Named(Value):
