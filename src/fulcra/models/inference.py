@@ -40,6 +40,8 @@ def inferred(hf: Any) -> Family:
     for key in ("num_hidden_layers", "hidden_size", "vocab_size"):
         if not isinstance(getattr(config, key, None), int):
             raise ModelError(f"its config has no {key}")
+    if getattr(config, "cross_attention_layers", None):
+        raise ModelError("some of its layers read images, and are passed over without one")
     was_training = hf.training
     hf.eval()
     try:
