@@ -100,7 +100,7 @@ def arrange(
     layers = row_layers(cache)
     if layers is None:
         if own is not None:
-            cache.reorder_cache(own)  # which recurrent layers have too
+            cache.reorder_cache(own)  # type: ignore[arg-type] # recurrent layers have it too
         return
     for place, layer in enumerate(layers):
         layer.arrange(
