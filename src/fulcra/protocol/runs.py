@@ -81,9 +81,11 @@ def manifest_of(
 
 def model_entry(model: Model) -> ModelEntry:
     """The model of a result: name, hash of its weights, shape, dtype."""
-    gguf = gguf_entry(model)
+    gguf, row = gguf_entry(model), model.inferred
+    more: dict[str, Any] = {} if gguf is None else {"gguf": gguf}
+    if row is not None:
+        more["inferred_row"] = row
     return ModelEntry(
-        **({} if gguf is None else {"gguf": gguf}),
         name=model.name,
         sha256=model.sha256,
         family=model.hf.config.model_type,
@@ -92,6 +94,7 @@ def model_entry(model: Model) -> ModelEntry:
         d_mlp=model.d_mlp,
         parameters=sum(weight.numel() for weight in model.hf.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),
+        **more,
     )
 
 

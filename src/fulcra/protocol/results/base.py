@@ -73,7 +73,8 @@ class GgufEntry(Value):
 class ModelEntry(Value):
     """The model of a result: name, hash of its weights, shape, dtype.
 
-    Of a model from a GGUF file the hash is the file's, and `gguf` is set.
+    Of a model from a GGUF file the hash is the file's, and `gguf` is set. `inferred_row` is written
+    only where the family has no row of its own.
     """
 
     name: str
@@ -85,6 +86,7 @@ class ModelEntry(Value):
     parameters: int
     dtype: str
     gguf: GgufEntry | None = None
+    inferred_row: str | None = None
 
 
 class Named(Value):
