@@ -35,6 +35,8 @@ SALT = "salt"
 SOURCE, COPY = "source.json", "behavior.yaml"
 #: The digest of every file of a finished run.
 SEAL = "seal.json"
+#: What an unfinished run met and went on from; a finished one has it in audit.json.
+INCIDENTS = "incidents.json"
 PRIVATE = 0o600
 
 
@@ -187,6 +189,11 @@ class RunFolder:
         """The private words of all parts."""
         return sorted((self.path / "parts").glob("*.texts"))
 
+    @property
+    def incidents(self) -> Path:
+        """Where an unfinished run keeps what it met and went on from."""
+        return self.path / INCIDENTS
+
     def has_dosed_parts(self) -> bool:
         """Whether any rollout but the undosed baseline's is on disk."""
         return (
@@ -199,6 +206,7 @@ class RunFolder:
 
     def drop_parts(self) -> None:
         """Remove the parts, once their rows stand in the final table, and let the folder go."""
+        self.incidents.unlink(missing_ok=True)
         shutil.rmtree(self.path / "parts", ignore_errors=True)
         if self._hold is not None:
             self._hold.release()

@@ -136,8 +136,9 @@ def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) 
     sha256 = result.summary.commitment_sha256[:16]
     committed = f"committed {sha256} before the first dosed rollout; {seconds:.0f} CPU seconds"
     report = f"report    {folder / REPORT}"
-    lines = (lambda: committed, lambda: report, lambda: sealed_root(folder))
-    emit(result, as_json, quiet, lambda: audit_table(result), *lines)
+    lines = [f"met       {line}" for line in result.met]
+    lines = [committed, *lines, report, sealed_root(folder)]
+    emit(result, as_json, quiet, lambda: audit_table(result), lambda: "\n".join(lines))
     if not result.summary.protocol_reproduced:
         why = why_no_verdict(result)
         typer.echo(f"fulcra: no verdict is drawn (protocol_not_reproduced): {why}", err=True)

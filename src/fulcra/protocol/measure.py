@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, final
 
+from fulcra.engines.decoding import not_finite
+from fulcra.engines.incidents import tell
 from fulcra.engines.local import run_shards
 from fulcra.judges.coherence import coherent
 from fulcra.judges.outcome import judge_rollout
 from fulcra.models.chat import shared_start
 from fulcra.protocol.records import CEILING, SCHEMA, Record, record_rows, records_of
 from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows, private_salt, text_hash, told
-from fulcra.protocol.subject import Subject, opening_forgiven, surprises
+from fulcra.protocol.subject import PromptAndReply, Subject, opening_forgiven, surprises
 from fulcra.protocol.trials import Trial
 from fulcra.store import PRIVATE, RunFolder, cache_folder, digest, read_rows, write_rows
 from fulcra.types import CeilingOutcome, Judgement, Prompt, Rollout
@@ -20,7 +22,6 @@ PART = 3072
 #: What becomes of the words of a sensitive behavior.
 Texts = Literal["redacted", "private", "memory"]
 Advance = Callable[[int], None]
-PromptAndReply = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def reply_after(trial: Trial, rollout: Rollout) -> PromptAndReply:
@@ -69,7 +70,9 @@ class Measurement:
                 records += records_of(read_rows(path))
                 advance(len(part))
                 continue
-            judged = list(self.judge(part, self.roll(part, advance)))
+            rollouts = self.roll(part, advance)
+            self._tell_broken(f"{name}-{number}", part, rollouts)
+            judged = list(self.judge(part, rollouts))
             if path is not None:
                 self._keep_texts(path.stem)
                 write_rows(path, record_rows(judged), SCHEMA)
@@ -93,6 +96,16 @@ class Measurement:
             replace(rollouts[i], tokens=trial.prefilled + rollouts[i].tokens)
             for i, trial in enumerate(trials)
         ]
+
+    def _tell_broken(self, part: str, trials: Sequence[Trial], rollouts: Sequence[Rollout]) -> None:
+        """Tell of rollouts that met numbers that are not finite, before the part is stored."""
+        requests = [trial.request for trial in trials]
+        replies = [
+            replace(rollout, tokens=rollout.tokens[len(trial.prefilled) :])
+            for trial, rollout in zip(trials, rollouts, strict=True)
+        ]
+        if (met := not_finite(self.subject.model, requests, replies)) is not None:
+            tell(met._replace(part=part))
 
     def judge(self, trials: Sequence[Trial], rollouts: Sequence[Rollout]) -> Iterator[Record]:
         """The record of every trial and its reply."""
@@ -172,7 +185,9 @@ def measured_controls(
     path = cache_folder() / "controls" / f"{digest(list(depends))}.parquet"
     if not path.exists():
         records = measure("control", trials, advance)
-        write_rows(path, record_rows(records), SCHEMA)
+        # a run that read them back could not say where their numbers broke
+        if not any(record.broken for record in records):
+            write_rows(path, record_rows(records), SCHEMA)
         return records
     advance(len(trials))
     cached = records_of(read_rows(path))

@@ -28,8 +28,15 @@ class Run:
     @classmethod
     def open(cls, manifest: Manifest, out: Path | None, progress: Progress | None = None) -> "Run":
         """A new run, or the interrupted one of the same manifest in `out`, to be gone on with."""
+        return cls.timed(manifest, out, Clock(progress or Silent()))
+
+    @classmethod
+    def timed(cls, manifest: Manifest, out: Path | None, clock: Clock) -> "Run":
+        """The run under a clock that runs already."""
         folder = None if out is None else RunFolder.open(out, dict(manifest))
-        return cls(manifest, folder, Clock(progress or Silent()))
+        if folder is not None and not folder.finished:
+            clock.incidents.keep(folder.incidents)
+        return cls(manifest, folder, clock)
 
     @property
     def salt(self) -> str:

@@ -30,7 +30,6 @@ from fulcra.protocol.runs import Run, manifest_of, model_entry
 from fulcra.protocol.source import remember
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject
-from fulcra.store import RunFolder
 from fulcra.types import Behavior, Edge, Neuron
 
 SCHEMA_VERSION = 1
@@ -153,7 +152,7 @@ def _measured(
     size = {"seed": settings.seed, "gains": settings.gains}
     branch = str(forecast.at.branch)
     manifest = manifest_of("window", subject.model, subject.behavior, size, neuron=branch)
-    run = Run(manifest, None if out is None else RunFolder.open(out, dict(manifest)), clock)
+    run = Run.timed(manifest, out, clock)
     if run.folder is not None and run.folder.finished:
         return AuditResult.load(run.folder.path)
     if run.folder is not None:
