@@ -79,9 +79,10 @@ writes in it, and the lock ends with that process.
 ## Killed at every write
 
 The smallest audit made {operations} file operations, {changes} of which changed the folder or the
-cache. After {resumed} of these {changes} changes the audit was gone on with from exactly the files
-that a kill -9 leaves there: {faulty} of {resumed} differed from the undisturbed run in a byte of
-any file (times aside), had a stray temporary file, or repeated finished work.
+cache. After {resumed} of these {changes} changes, evenly spread, the audit was gone on with from
+exactly the files that a kill -9 leaves there: {faulty} of {resumed} differed from the undisturbed
+run in a byte of any file (times aside), had a stray temporary file, or repeated finished work.
+`tests/chaos` goes on after every fourth of them, and after all others where slow tests run.
 
 ## Faults of a machine
 
@@ -96,8 +97,9 @@ rollouts.
 FUZZ = """
 ## Hostile files, names and arguments
 
-`FULCRA_FUZZ={asked}`: {total} inputs, each accepted or refused in one line with exit code 2;
-{failed}. The slowest took {slowest:g} s of processor time, {limit:g} are allowed.
+`FULCRA_FUZZ={asked} make fuzz` (50,000 without a number): {total} inputs, each accepted, or refused
+in one line with exit code 2; {failed}. The slowest took {slowest:g} s of
+processor time, {limit:g} are allowed.
 
 | kind | accepted | refused | slowest [s] |
 |---|--:|--:|--:|
@@ -108,7 +110,8 @@ TAIL = """
 Every file operation failing with a full, failing or read-only disk (one line, the old file stays):
 `tests/store`. A number that is none in one layer (its rows are unscored, the neuron is named in
 `audit.json`, in the report and by `fulcra verify`); what halved batches leave there; memory that
-runs out with one row alone (one line): `tests/chaos`.
+runs out elsewhere (one line): `tests/chaos`. Memory that runs out with one row alone (one line):
+`tests/engines`.
 
 Not covered: a disk that loses what it reported as synced, two machines on a network folder without
 file locks, a second thread of one process in the same folder, and memory that runs out outside of

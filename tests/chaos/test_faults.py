@@ -23,14 +23,19 @@ from fulcra.store import INCIDENTS, REPORT, ROLLOUTS, read_rows
 from fulcra.studies.verify import verify
 from fulcra.types import Edit, Rollout, RolloutRequest
 from tests.chaos.audits import RUN, audit_below, smallest
-from tests.chaos.faults import Observation, chain, read_only
+from tests.chaos.faults import WHOLE, Observation, alone, chain, read_only
 
 GOES_ON = "the same command, with the same --out, goes on where this one stopped"
 
 
 @pytest.fixture(scope="module")
-def met(tmp_path_factory: pytest.TempPathFactory) -> list[Observation]:
-    return chain(tmp_path_factory.mktemp("faults"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("faults")
+
+
+@pytest.fixture(scope="module")
+def met(place: Path) -> list[Observation]:
+    return chain(place)
 
 
 @pytest.mark.slow
@@ -49,6 +54,22 @@ def test_every_fault_is_one_line_and_its_exit_code(met: list[Observation]) -> No
     assert "File too large; nothing was left under that name" in full.line
     assert "is writing there; wait until it ends, or choose another folder" in second.line
     assert end.code in (0, 3)
+
+
+@pytest.mark.slow
+def test_a_jumping_clock_scarce_memory_a_race_and_a_full_disk_change_nothing(
+    place: Path, met: list[Observation]
+) -> None:
+    seen = alone(place, place / WHOLE)
+    assert [(each.fault, each.lost) for each in seen if each.lost] == []
+    assert [each.line for each in seen if "Traceback" in each.line] == []
+    assert {each.fault: each.code for each in seen if each.code == 2}.keys() <= {
+        "two processes begin at once: the second",
+        "a full disk",
+    }
+    memory = AuditResult.load(place / "memory").incidents
+    assert memory is not None
+    assert memory.halved
 
 
 @pytest.mark.slow
