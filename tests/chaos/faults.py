@@ -21,6 +21,16 @@ WHOLE = "whole"
 #: What stands before `main()` in the process of a command.
 PLAIN, FULL = "", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
 CLEAR = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+#: The process waits as soon as a file of that name stands, for whatever comes.
+WAITING = """
+import os, time
+replace = os.replace
+def waiting(source, target, **options):
+    replace(source, target, **options)
+    if str(target).endswith({name!r}):
+        time.sleep({patience})
+os.replace = waiting
+"""
 #: A wall clock that jumps by days, back and forth, whenever it is read.
 JUMPING = """
 import itertools, time
@@ -121,17 +131,22 @@ class Victim:
 
     def signalled(self, number: signal.Signals, part: str) -> None:
         """The audit goes on until `part` stands, then it gets the signal."""
-        process = self.start(self.folder)
-        wait_for(self.folder / part, process)
+        process = self.until(part)
         process.send_signal(number)
         name = "kill -9" if number == signal.SIGKILL else number.name
         self.note(f"{name} once {part} stands", f"kill -{number.value} PID", ended(process))
 
+    def until(self, part: str) -> "subprocess.Popen[str]":
+        """The audit gone on with until `part` stands, where it waits; RuntimeError if it ended."""
+        process = self.start(self.folder, WAITING.format(name=part, patience=PATIENCE))
+        wait_for(self.folder / part, process)
+        if process.poll() is not None:
+            raise RuntimeError(f"the audit ended before {part} stood: {ended(process)}")
+        return process
+
     def second(self, part: str) -> None:
         """A second process meets the first in the folder; the first is then killed."""
-        process = self.start(self.folder)
-        wait_for(self.folder / part, process)
-        process.send_signal(signal.SIGSTOP)
+        process = self.until(part)
         second = ended(self.start(self.folder))
         process.kill()
         ended(process)
