@@ -20,7 +20,12 @@ PATIENCE = 600
 WHOLE = "whole"
 #: What stands before `main()` in the process of a command.
 PLAIN, FULL = "", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
-CLEAR = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+#: Also where `make chaos` itself was begun with signals ignored, as nohup and & do.
+CLEAR = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
 #: The process waits as soon as a file of that name stands, for whatever comes.
 WAITING = """
 import os, time
