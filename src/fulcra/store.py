@@ -40,6 +40,8 @@ SOURCE, COPY = "source.json", "behavior.yaml"
 SEAL = "seal.json"
 #: A run's place in the ledger that its commitment was entered in.
 RECEIPT = "ledger.json"
+#: What an unfinished run met and went on from; a finished one has it in audit.json.
+INCIDENTS = "incidents.json"
 PRIVATE = 0o600
 
 
@@ -210,6 +212,11 @@ class RunFolder:
         """The private words of all parts."""
         return sorted(self.parts.glob("*.texts"))
 
+    @property
+    def incidents(self) -> Path:
+        """Where an unfinished run keeps what it met and went on from."""
+        return self.path / INCIDENTS
+
     def has_dosed_parts(self) -> bool:
         """Whether any rollout but the undosed baseline's is on disk."""
         shards = [*(self.path / SHARDS).glob("*"), *(self.parts / SHARDS).glob("*")]
@@ -221,6 +228,7 @@ class RunFolder:
 
         Shards stay where they are listed as its rollouts.
         """
+        self.incidents.unlink(missing_ok=True)
         shutil.rmtree(self.parts, ignore_errors=True)
         if not (self.path / ROLLOUTS).exists():
             shutil.rmtree(self.path / SHARDS, ignore_errors=True)

@@ -57,6 +57,8 @@ def finished(
         samples=tuple(samples(subject.behavior, neurons, committed.records)),
         timing=run.clock.timing(),
     )
+    if run.clock.incidents.met:
+        result = result.model_copy(update={"incidents": run.clock.incidents.entry})
     result = AuditResult.of(result.plain())
     if run.folder is not None:
         save(run.folder, result, committed.shards)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from itertools import count
 from typing import Literal, final
 
+from fulcra.engines.decoding import not_finite
+from fulcra.engines.incidents import tell
 from fulcra.engines.local import run_shards
 from fulcra.judges.coherence import coherent
 from fulcra.judges.outcome import judge_rollout
@@ -16,7 +18,7 @@ from fulcra.protocol.results.commitment import Commitment
 from fulcra.protocol.results.rollouts import Shard
 from fulcra.protocol.schedule import happened, schedule
 from fulcra.protocol.shards import store_shard, stored_shard
-from fulcra.protocol.subject import Subject, opening_forgiven, surprises
+from fulcra.protocol.subject import PromptAndReply, Subject, opening_forgiven, surprises
 from fulcra.protocol.trials import Trial
 from fulcra.store import PRIVATE, RunFolder, cache_folder, digest, read_rows, write_rows
 from fulcra.types import CeilingOutcome, Judgement, Prompt, Rollout
@@ -26,7 +28,6 @@ PART = 3072
 #: What becomes of the words of a sensitive behavior.
 Texts = Literal["redacted", "private", "memory"]
 Advance = Callable[[int], None]
-PromptAndReply = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def reply_after(trial: Trial, rollout: Rollout) -> PromptAndReply:
@@ -80,7 +81,9 @@ class Measurement:
             part = trials[start : start + PART]
             stored = self._stored(name, number, passing)
             if stored is None:
-                stored = list(self.judge(part, self.roll(part, advance)))
+                rollouts = self.roll(part, advance)
+                self._tell_broken(f"{name}-{number}", part, rollouts)
+                stored = list(self.judge(part, rollouts))
                 self._store(name, number, stored, passing)
             else:
                 advance(len(part))
@@ -128,6 +131,16 @@ class Measurement:
             replace(rollouts[i], tokens=trial.prefilled + rollouts[i].tokens)
             for i, trial in enumerate(trials)
         ]
+
+    def _tell_broken(self, part: str, trials: Sequence[Trial], rollouts: Sequence[Rollout]) -> None:
+        """Tell of rollouts that met numbers that are not finite, before the part is stored."""
+        requests = [trial.request for trial in trials]
+        replies = [
+            replace(rollout, tokens=rollout.tokens[len(trial.prefilled) :])
+            for trial, rollout in zip(trials, rollouts, strict=True)
+        ]
+        if (met := not_finite(self.subject.model, requests, replies)) is not None:
+            tell(met._replace(part=part))
 
     def judge(self, trials: Sequence[Trial], rollouts: Sequence[Rollout]) -> Iterator[Record]:
         """The record of every trial and its reply."""
@@ -236,7 +249,9 @@ def cached_controls(
     path = cache_folder() / "controls" / f"{digest(list(depends))}.parquet"
     if not path.exists():
         records = roll()
-        write_rows(path, record_rows(records), SCHEMA)
+        # a run that read them back could not say where their numbers broke
+        if not any(record.broken for record in records):
+            write_rows(path, record_rows(records), SCHEMA)
         return records
     cached = records_of(read_rows(path, SCHEMA))
     salted = [r._replace(text_hash=text_hash(measure.salt, r.text)) for r in cached]

@@ -46,6 +46,8 @@ class Run:
         require_ledger(ledger, out)
         folder = None if out is None else RunFolder.open(out, dict(manifest))
         clock = progress if isinstance(progress, Clock) else Clock(progress or Silent())
+        if folder is not None and not folder.finished:
+            clock.incidents.keep(folder.incidents)
         return cls(manifest, folder, clock, seat_of(folder, ledger))
 
     def entered(self, sha256: str) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fulcra.behaviors.splits import longest_reply
 from fulcra.engines.generic import GenericText, continue_openings
+from fulcra.engines.memory import in_halves
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
@@ -28,6 +29,7 @@ HORIZONS = (8, 32)
 #: Replies scored together, and the logits held for them at most: a large vocabulary makes smaller
 #: batches.
 BATCH, LOGITS = 256, 1 << 27
+PromptAndReply = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +190,30 @@ def ground_of(
     return Ground(model, text, clean, reference, standard)
 
 
-def surprises(
-    reference: Model, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
-) -> list[list[float]]:
+def surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[float]]:
     """Surprise [nats] of each reply token after its prompt, under the reference model."""
     longest = max((len(prompt) + len(reply) for prompt, reply in pairs), default=1)
     batch = max(1, min(BATCH, LOGITS // (reference.vocab * longest)))
-    prompts, replies = [prompt for prompt, _ in pairs], [reply for _, reply in pairs]
-    rows = reply_log_probs(reference, prompts, replies, batch=batch)
-    return [(-row).tolist() for row in rows]
+    starts = range(0, len(pairs), batch)
+    parts = (_surprises(reference, pairs[start : start + batch]) for start in starts)
+    return [row for part in parts for row in part]
+
+
+def _surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[float]]:
+    """Surprise of each reply of one batch, in halves where memory runs out."""
+
+    def scored(part: Sequence[PromptAndReply]) -> list[list[float]]:
+        prompts, replies = zip(*part, strict=True)
+        return [(-row).tolist() for row in reply_log_probs(reference, prompts, replies)]
+
+    def alone(pair: PromptAndReply) -> InputError:
+        size = f"the surprise of {len(pair[1])} tokens after {len(pair[0])}"
+        return InputError(
+            f"{size}: {reference.name} ran out of memory with this row alone; shorten it, or free"
+            " memory"
+        )
+
+    return in_halves(reference, pairs, scored, alone)
 
 
 def opening_forgiven(

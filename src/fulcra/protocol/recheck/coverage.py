@@ -70,6 +70,7 @@ BLOCKS: dict[str, tuple[Level, str]] = {
     "positive_control": ("recomputed", "from commitment and rollouts"),
     "summary": ("recomputed", "from commitment and rollouts"),
     "timing": ("digest only", "as recorded"),
+    "incidents": ("digest only", "as recorded; broken numbers also show in the rollouts"),
 }
 
 
