@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test fuzz chaos audit effects validate organisms bench bench-gpu pins clean
+.PHONY: setup check shape test fuzz chaos audit behaviours effects validate organisms bench bench-gpu pins clean
 
 setup: .venv/developed
 
@@ -31,6 +31,14 @@ shape: .venv/developed
 # stops audits in every way a machine can, goes on with them, and writes docs/reliability.md; about five minutes
 chaos: .venv/developed
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.chaos.page $(ARGS)
+
+# every bundled behavior for chat models, tried on one: BEHAVIOURS_MODEL=folder or hub id
+BEHAVIOURS_MODEL ?= .cache/real/SmolLM2-135M-Instruct.Q4_1.gguf
+behaviours: .venv/installed
+	$(BIN)/fulcra behavior table $(BEHAVIOURS_MODEL) --out .cache/behaviours --quiet
+	mkdir -p docs/evidence/real
+	cp .cache/behaviours/behaviours.json docs/evidence/real/behaviours.json
+	cp .cache/behaviours/behaviours.md docs/behaviours.md
 
 effects: .venv/installed
 	rm -rf .cache/interventions

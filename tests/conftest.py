@@ -54,6 +54,21 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_model_path() -> Path:
+    """The file of a real chat model under .cache/real; without one that loads, a skip."""
+    from fulcra import load
+    from fulcra.errors import FulcraError
+
+    for path in sorted((ROOT / ".cache" / "real").glob("*.gguf")):
+        try:
+            load(str(path))
+        except FulcraError as error:
+            pytest.skip(f"{path.name} does not load: {error}")
+        return path
+    pytest.skip("needs a real chat model in .cache/real, which `make real` brings")
+
+
+@pytest.fixture(scope="session")
 def sparse() -> "Model":
     """The bundled organism whose refusal was planted in three neurons."""
     from fulcra import load
