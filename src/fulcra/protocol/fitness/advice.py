@@ -54,7 +54,7 @@ def problems(tried: Tried) -> tuple[str, ...]:
 
 def notes(tried: Tried) -> tuple[str, ...]:
     """What a reader of the audit should know; nothing it would fail by."""
-    return (*_surroundings(tried), *_contrast(tried))
+    return (*_surroundings(tried), *_prefill(tried), *_contrast(tried))
 
 
 def _baseline(tried: Tried) -> Iterator[str]:
@@ -86,7 +86,8 @@ def _reach(tried: Tried) -> Iterator[str]:
         yield (
             f"control: none flips half of its prompts (best: {best.name}, {_of(best.flipped)});"
             " read the quoted replies: widen the flip where it misses them, else ask for the flip"
-            " more plainly in positive prompts and begin target_openings with more of it"
+            " more plainly in positive prompts, and begin the first of target_openings with a word"
+            " that leads to it"
         )
     if tried.changed.rate > CHANGED:
         yield (
@@ -121,6 +122,16 @@ def _surroundings(tried: Tried) -> Iterator[str]:
         yield (
             f"baseline: shown on {_of(tried.shown)} prompts, enough for an audit; {CLEARLY:.0%}"
             " would make a flip stand out"
+        )
+
+
+def _prefill(tried: Tried) -> Iterator[str]:
+    flipped = tried.controls[-1].flipped
+    if flipped.rate < ACTS:
+        yield (
+            f"prefill: one token of the first of target_openings flips {_of(flipped)}; an audit"
+            " then draws a verdict only where ablating a direction flips half: begin that opening"
+            " with a word that leads to the flip"
         )
 
 

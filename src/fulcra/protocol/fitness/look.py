@@ -33,8 +33,8 @@ SCHEMA_VERSION = 1
 GENERIC = 16
 #: Prompts at most: a look, no measurement. Those of the baseline are an audit's own.
 SELECTION, CONFIRMATION, CONTROLS = 8, 16, 8
-#: Reply tokens that are put into the model's mouth, as many as in an audit.
-PREFILLED = 8
+#: Reply tokens that are put into the model's mouth: those of an audit's own positive control.
+PREFILLED = 1
 #: How far beyond its horizon a reply is read: half as far again, within these tokens.
 NEAREST, FARTHEST = 4, 12
 BASELINE = "baseline"
@@ -121,10 +121,7 @@ def _look(subject: Subject, horizon: int, clock: Clock) -> Look:
 
 
 def _trials(subject: Subject) -> list[Trial]:
-    """The undosed rollouts of a look.
-
-    A prefilled opening is not read, lest it count as a flip itself; a known answer's beginning is.
-    """
+    """The undosed rollouts of a look."""
     behavior = subject.behavior
     confirmation = behavior.confirmation[:CONFIRMATION]
     prompts = behavior.selection[:SELECTION] + confirmation
@@ -132,8 +129,7 @@ def _trials(subject: Subject) -> list[Trial]:
     trials = set_trials(subject, BASELINE, "undosed", (), prompts)
     trials += set_trials(subject, positive, "undosed", (), behavior.positive[:CONTROLS])
     trials += set_trials(subject, negative, "undosed", (), behavior.negative[:CONTROLS])
-    prefilled = prefill_trials(subject, prefill, confirmation[:CONTROLS], PREFILLED)
-    return trials + [t if t.prompt.answer else replace(t, prefilled=()) for t in prefilled]
+    return trials + prefill_trials(subject, prefill, confirmation[:CONTROLS], PREFILLED)
 
 
 def _tried(subject: Subject, behavior: Behavior, look: Look) -> Tried:

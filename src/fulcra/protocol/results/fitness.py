@@ -29,8 +29,7 @@ class Share(Value):
 class ControlEntry(Value):
     """One control: replies that flip, and those that are coherent.
 
-    Of "prefill" the target opening itself is not read, only what the model adds to it; of a prompt
-    with a known answer all is.
+    "prefill" is an audit's own: the first token of a flipped reply, put into the model's mouth.
     """
 
     name: Control
