@@ -27,9 +27,7 @@ def test_the_evidence_is_of_the_bundled_behaviors_as_they_are(shipped: FitnessTa
     assert tried.items() <= bundled.items()
 
 
-def test_what_is_called_fit_has_a_bare_baseline_and_a_control_that_acts(
-    shipped: FitnessTable,
-) -> None:
+def test_eight_behaviors_or_more_are_fit_on_a_real_chat_model(shipped: FitnessTable) -> None:
     fit = [result for result in shipped.tried if result.fit]
-    assert fit
+    assert len(fit) >= 8
     assert all(r.flipped.rate <= 0.1 and r.best_control.flipped.rate >= 0.5 for r in fit)
