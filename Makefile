@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test fuzz chaos audit effects validate organisms real bench bench-gpu pins locks advisories clean
+.PHONY: setup check shape test fuzz chaos audit behaviours effects validate organisms real bench bench-gpu pins locks advisories clean
 
 setup: .venv/developed
 
@@ -32,6 +32,14 @@ shape: .venv/developed
 # stops audits in every way a machine can, goes on with them, and writes docs/reliability.md; ten minutes of one core
 chaos: .venv/developed
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.chaos.page $(ARGS)
+
+# every bundled behavior for chat models, tried on one: BEHAVIOURS_MODEL=folder or hub id
+BEHAVIOURS_MODEL ?= .cache/real/SmolLM2-135M-Instruct.Q4_1.gguf
+behaviours: .venv/installed
+	$(BIN)/fulcra behavior table $(BEHAVIOURS_MODEL) --out .cache/behaviours --quiet
+	mkdir -p docs/evidence/real
+	cp .cache/behaviours/behaviours.json docs/evidence/real/behaviours.json
+	cp .cache/behaviours/behaviours.md docs/behaviours.md
 
 effects: .venv/installed
 	rm -rf .cache/interventions
