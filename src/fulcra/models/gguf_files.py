@@ -175,6 +175,7 @@ def _weights(
             place.parent,
             config=config,
             gguf_file=str(place),
+            trust_remote_code=False,
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
             ignore_mismatched_sizes=True,
