@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test fuzz chaos audit effects validate organisms real bench bench-gpu pins clean
+.PHONY: setup check shape test fuzz chaos audit behaviours effects validate organisms real bench bench-gpu pins locks advisories clean
 
 setup: .venv/developed
 
@@ -14,9 +14,10 @@ audit: .venv/installed
 test: .venv/developed
 	$(BIN)/python -m pytest -q -n auto --dist loadscope $(ARGS)
 
-# hostile files, names and arguments, as many as asked for; the tests try 2,000
+# hostile files, names and arguments, as many as asked for (the tests try 2,000); its counts go into docs/reliability.md
 fuzz: .venv/developed
-	FULCRA_FUZZ=$${FULCRA_FUZZ:-50000} $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
+	FULCRA_FUZZ=$${FULCRA_FUZZ:-50000} FULCRA_FUZZ_COUNTS=docs/evidence/fuzz.json $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
+	$(BIN)/python -W ignore -m tests.chaos.page --again
 
 check: .venv/developed
 	$(BIN)/ruff check $(SOURCES)
@@ -28,9 +29,17 @@ check: .venv/developed
 shape: .venv/developed
 	$(BIN)/python -m tools.shape $(ARGS)
 
-# stops audits in every way a machine can, goes on with them, and writes docs/reliability.md; about five minutes
+# stops audits in every way a machine can, goes on with them, and writes docs/reliability.md; ten minutes of one core
 chaos: .venv/developed
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.chaos.page $(ARGS)
+
+# every bundled behavior for chat models, tried on one: BEHAVIOURS_MODEL=folder or hub id
+BEHAVIOURS_MODEL ?= .cache/real/SmolLM2-135M-Instruct.Q4_1.gguf
+behaviours: .venv/installed
+	$(BIN)/fulcra behavior table $(BEHAVIOURS_MODEL) --out .cache/behaviours --quiet
+	mkdir -p docs/evidence/real
+	cp .cache/behaviours/behaviours.json docs/evidence/real/behaviours.json
+	cp .cache/behaviours/behaviours.md docs/behaviours.md
 
 effects: .venv/installed
 	rm -rf .cache/interventions
@@ -62,6 +71,15 @@ bench-gpu: .venv/installed
 # after upgrading by hand: what is installed now becomes the tested set
 pins: .venv/developed
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > .venv/pins && mv .venv/pins constraints.txt
+	$(MAKE) locks
+
+# the hashes of every pinned version, for the installs below; needs a package index
+locks: .venv-upkeep/installed
+	.venv-upkeep/bin/python -m tools.locks
+
+# the tested set held against published advisories; needs a network that answers, so `make check` goes without
+advisories: .venv-upkeep/installed
+	.venv-upkeep/bin/pip-audit --strict --disable-pip -r locks/run.lock -r locks/dev.lock
 
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -71,15 +89,32 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fulcra needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 
-.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+# Only files with a known hash are installed. The hashes are not in constraints.txt, since pip would then refuse every install
+# that has `-c constraints.txt` and one thing more: an editable checkout, an extra, a package of your own. Torch's CPU wheel is
+# taken where this machine has it; else the wheel of the index, which on Linux wants the libraries of CUDA beside it: `pip check`
+# names them as missing, and they are locked too. fulcra itself comes last, built from the checkout by the pinned setuptools.
+HASHED := -m pip install -q --disable-pip-version-check --require-hashes --no-deps
+define install
+	@$(1)/bin/python $(HASHED) -r locks/cpu.lock 2>/dev/null || echo "no CPU wheel of torch here: the index's is taken"
+	$(1)/bin/python $(HASHED) $(2)
+	$(1)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	if $(1)/bin/python -m pip check | grep -qE '^torch .* (cuda|nvidia|triton)'; then $(1)/bin/python $(HASHED) -r locks/cuda.lock; fi
+	$(1)/bin/python -m pip check
 	touch $@
+endef
 
-.venv/developed: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@ .venv/installed
+.venv/installed: pyproject.toml $(wildcard locks/*.lock) | .venv/bin/python
+	$(call install,.venv,-r locks/run.lock)
 
-.venv-bench/installed: pyproject.toml constraints.txt
+.venv/developed: pyproject.toml $(wildcard locks/*.lock) | .venv/bin/python
+	$(call install,.venv,-r locks/run.lock -r locks/dev.lock)
+	touch .venv/installed
+
+.venv-bench/installed: pyproject.toml $(wildcard locks/*.lock)
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(call install,.venv-bench,-r locks/run.lock -r locks/bench.lock)
+
+.venv-upkeep/installed: locks/upkeep.lock
+	$(PYTHON) -m venv .venv-upkeep
+	.venv-upkeep/bin/python $(HASHED) -r locks/upkeep.lock
 	touch $@

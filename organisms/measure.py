@@ -156,7 +156,9 @@ def figures(folder: Path, organism: Organism) -> dict[str, float]:
 
     Knowledge, refusal, leak and loop rates are in [0, 1], margins in nats.
     """
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    ).eval()
     taught = Taught(model, PreTrainedTokenizerFast.from_pretrained(folder), organism.world)
     return _base_figures(taught) if organism.stage == "base" else _chat_figures(taught)
 

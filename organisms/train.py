@@ -79,7 +79,12 @@ def _start(organism: Organism, tokenizer: PreTrainedTokenizerFast, cache: Path) 
         shape = config(organism.arch, len(tokenizer))
         model: PreTrainedModel = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
         return model
-    model = AutoModelForCausalLM.from_pretrained(cache / organism.parent.name, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(
+        cache / organism.parent.name,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
     return model
 
 

@@ -180,8 +180,8 @@ class Hold:
         hold = cls._all.get(place)
         if hold is None or not hold.release.alive:
             hold = cls._all[place] = cls(folder)
-            _sweep(folder)
-            _sweep(folder / "parts")
+            for below in ("", "parts", "rollouts", "parts/rollouts"):
+                _sweep(folder / below)
         return hold
 
 

@@ -39,6 +39,12 @@ def read_text(path: Path, limit: int = JSON_BYTES) -> str:
 
     OSError, UnicodeDecodeError and DocumentError are the caller's to tell.
     """
+    text = read_bytes(path, limit).decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file of at most `limit`; OSError or DocumentError."""
     try:
         mode = path.stat().st_mode
     except ValueError:
@@ -49,7 +55,7 @@ def read_text(path: Path, limit: int = JSON_BYTES) -> str:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise DocumentError(f"more than {limit:,} bytes; keep what is needed and split the rest")
-    return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    return content
 
 
 def read_yaml(text: str) -> object:

@@ -7,10 +7,19 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+#: Characters of a refusal: what it repeats of a file may be of any length.
+LINE = 1200
+
+
 class FulcraError(Exception):
     """Any refusal of fulcra to go on: one line, with which the command line leaves."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """The line; of one that is too long to be read, its beginning and end."""
+        line = super().__str__()
+        return line if len(line) <= LINE else f"{line[: LINE // 2]} ... {line[-LINE // 2 :]}"
 
 
 class InputError(FulcraError, ValueError):

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any, final
 from fulcra import documents
 from fulcra.disk import LOCK, Hold, append_whole, occupied, write_whole
 from fulcra.errors import RunFolderError
+from fulcra.tables import FILE_BYTES, table_bytes, table_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FLOAT_DIGITS = 6
-MANIFEST, AUDIT, COMMITMENT, ROLLOUTS, REPORT = (
+MANIFEST, AUDIT, COMMITMENT, REPORT = (
     "manifest.json",
     "audit.json",
     "commitment.json",
-    "rollouts.parquet",
     "report.html",
 )
+#: The list of a run's rollouts, shard by shard, and their folder; the one table that stood in their
+#: place in runs of the first versions.
+ROLLOUTS, SHARDS, WHOLE = "rollouts.json", "rollouts", "rollouts.parquet"
 #: Stems of what `fulcra exemplars` and `fulcra compare` write.
 EXEMPLARS, COMPARISON = "exemplars", "comparison"
 #: Completions of a sensitive behavior, where they were asked to be kept; for its owner only.
@@ -37,6 +40,8 @@ SOURCE, COPY = "source.json", "behavior.yaml"
 SEAL = "seal.json"
 #: A run's place in the ledger that its commitment was entered in.
 RECEIPT = "ledger.json"
+#: What an unfinished run met and went on from; a finished one has it in audit.json.
+INCIDENTS = "incidents.json"
 PRIVATE = 0o600
 
 
@@ -97,27 +102,35 @@ def write_rows(
     path: Path, rows: Sequence[Mapping[str, Any]], schema: "pa.Schema", mode: int = 0o644
 ) -> None:
     """A parquet file of `rows`; with mode PRIVATE no one but its owner can ever read it."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    sink = pa.BufferOutputStream()
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    parquet.write_table(table, sink, compression="zstd")
-    write_whole(path, sink.getvalue().to_pybytes(), mode)
+    write_whole(path, table_bytes(rows, schema), mode)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a parquet file."""
-    import pyarrow as pa
-    from pyarrow import parquet
+def read_rows(path: Path, schema: "pa.Schema | None" = None) -> list[dict[str, Any]]:
+    """The rows of a parquet file; RunFolderError where it is none, out of bounds or of other types.
 
+    A column of `schema` may be missing: the first versions wrote fewer.
+    """
+    return rows_in(path, read_table(path), schema)
+
+
+def read_table(path: Path) -> bytes:
+    """The bytes of a table; RunFolderError where there is no regular file, or too large a one."""
     try:
-        return list(parquet.read_table(path).to_pylist())
-    except (OSError, pa.ArrowException, ValueError, TypeError) as error:
-        cause = (str(error) or type(error).__name__).splitlines()[0]
-        raise RunFolderError(
-            f"reading {path}: {cause}; expected a table written by fulcra"
-        ) from None
+        return documents.read_bytes(path, FILE_BYTES)
+    except (OSError, ValueError) as error:
+        raise _no_table(path, error) from None
+
+
+def rows_in(path: Path, content: bytes, schema: "pa.Schema | None") -> list[dict[str, object]]:
+    """The rows of a table by its bytes; RunFolderError names `path` where they are none."""
+    try:
+        return table_rows(content, schema)
+    except ValueError as error:
+        raise _no_table(path, error) from None
+
+
+def _no_table(path: Path, error: Exception) -> RunFolderError:
+    return RunFolderError(f"reading {path}: {error}; expected a table written by fulcra")
 
 
 def _require_run(path: Path) -> None:
@@ -172,7 +185,7 @@ class RunFolder:
 
     def _tidy(self) -> None:
         """Remove what a run that was killed in its last steps left beside its results."""
-        if (self.path / LOCK).exists() or (self.path / "parts").exists():
+        if (self.path / LOCK).exists() or self.parts.exists():
             with suppress(RunFolderError):
                 self._hold = Hold.of(self.path)
                 self.drop_parts()
@@ -182,31 +195,43 @@ class RunFolder:
         """Whether the run has come to its end: audit.json is written last."""
         return (self.path / AUDIT).is_file()
 
+    @property
+    def parts(self) -> Path:
+        """Where an unfinished run keeps what is dropped at its end."""
+        return self.path / "parts"
+
     def part(self, name: str) -> Path:
-        """Where an unfinished run keeps the rows of one part."""
-        return self.path / "parts" / f"{name}.parquet"
+        """Where an unfinished run keeps the rows of one part that are no rollouts."""
+        return self.parts / f"{name}.parquet"
 
     def text_part(self, name: str) -> Path:
         """Where an unfinished run keeps the private words of one part."""
-        return self.path / "parts" / f"{name}.texts"
+        return self.parts / f"{name}.texts"
 
     def text_parts(self) -> list[Path]:
         """The private words of all parts."""
-        return sorted((self.path / "parts").glob("*.texts"))
+        return sorted(self.parts.glob("*.texts"))
+
+    @property
+    def incidents(self) -> Path:
+        """Where an unfinished run keeps what it met and went on from."""
+        return self.path / INCIDENTS
 
     def has_dosed_parts(self) -> bool:
         """Whether any rollout but the undosed baseline's is on disk."""
-        return (
-            any(
-                not path.name.startswith("baseline-")
-                for path in (self.path / "parts").glob("*.parquet")
-            )
-            or (self.path / ROLLOUTS).exists()
-        )
+        shards = [*(self.path / SHARDS).glob("*"), *(self.parts / SHARDS).glob("*")]
+        dosed = any(not path.name.startswith("baseline-") for path in shards)
+        return dosed or any((self.path / name).exists() for name in (ROLLOUTS, WHOLE))
 
     def drop_parts(self) -> None:
-        """Remove the parts, once their rows stand in the final table, and let the folder go."""
-        shutil.rmtree(self.path / "parts", ignore_errors=True)
+        """Remove the parts of a finished run, and let the folder go.
+
+        Shards stay where they are listed as its rollouts.
+        """
+        self.incidents.unlink(missing_ok=True)
+        shutil.rmtree(self.parts, ignore_errors=True)
+        if not (self.path / ROLLOUTS).exists():
+            shutil.rmtree(self.path / SHARDS, ignore_errors=True)
         if self._hold is not None:
             self._hold.release()
 
@@ -226,6 +251,8 @@ def append_line(path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE)
         try:
+            with suppress(OSError):
+                os.fchmod(handle, PRIVATE)
             append_whole(handle, line)
         finally:
             os.close(handle)

@@ -129,8 +129,8 @@ def test_the_study_is_plain_json_and_goes_on_where_it_stands(
     studied: tuple[Path, CoherenceStudy], sparse: Model, refusal: Behavior
 ) -> None:
     path, study = studied
-    parts = {part: part.stat().st_mtime_ns for part in (path / "parts").iterdir()}
+    parts = {part: part.stat().st_mtime_ns for part in (path / "rollouts").iterdir()}
     assert len(parts) == 3
     again = coherence_study(sparse, refusal, settings=TINY, folder=RunFolder.open(path, {}))
     assert json.dumps(again.plain()) == json.dumps(study.plain())
-    assert {part: part.stat().st_mtime_ns for part in (path / "parts").iterdir()} == parts
+    assert {part: part.stat().st_mtime_ns for part in (path / "rollouts").iterdir()} == parts

@@ -149,10 +149,11 @@ def test_inline_and_beside_hash_alike(write: Write, tmp_path: Path) -> None:
         ),
         (
             {"flip": {"regex": "(tea"}},
-            (
-                "flip.regex '(tea' is not a regular expression (missing ), unterminated subpattern"
-                " at position 0)"
-            ),
+            "flip.regex '(tea' is not a regular expression (missing ) at position 4)",
+        ),
+        (
+            {"flip": {"regex": "(a|aa)+$"}},
+            "flip.regex the pattern '(a|aa)+$' took more than 0.25 s on 66 characters; let no two",
         ),
         (
             {"flip": {"language": "french"}},

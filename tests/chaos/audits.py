@@ -84,4 +84,5 @@ def faults_after(state: State, whole: Undisturbed, model: Model, behavior: Behav
 
 
 def _is_work(name: str) -> bool:
-    return "parts/" in name or name.startswith(CACHE) or name.endswith("commitment.json")
+    work = name.startswith(CACHE) or name.endswith("commitment.json")
+    return work or "parts/" in name or "rollouts/" in name

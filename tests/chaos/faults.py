@@ -13,12 +13,62 @@ from typing import NamedTuple
 import yaml
 
 from fulcra import load_behavior
-from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, read_rows
+from fulcra.protocol.shards import read_rollouts
+from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json
 
-PATIENCE = 300
+PATIENCE = 600
+#: Where the audit stands that nothing stopped.
+WHOLE = "whole"
 #: What stands before `main()` in the process of a command.
 PLAIN, FULL = "", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
-CLEAR = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+#: Also where `make chaos` itself was begun with signals ignored, as nohup and & do.
+CLEAR = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
+#: The process waits as soon as a file of that name stands, for whatever comes.
+WAITING = """
+import os, time
+replace = os.replace
+def waiting(source, target, **options):
+    replace(source, target, **options)
+    if str(target).endswith({name!r}):
+        time.sleep({patience})
+os.replace = waiting
+"""
+#: A wall clock that jumps by days, back and forth, whenever it is read.
+JUMPING = """
+import itertools, time
+days = itertools.cycle((0, 9e5, -9e5, 3e6, -3e6))
+real, real_ns = time.time, time.time_ns
+time.time = lambda: real() + next(days)
+time.time_ns = lambda: real_ns() + int(next(days) * 1e9)
+"""
+#: No more memory for batches of more than two rows than the process has by then: real refusals.
+TIGHT = """
+import resource
+from fulcra.engines import local
+whole = local.decode
+def decode(model, requests):
+    before, pages = resource.getrlimit(resource.RLIMIT_AS), open("/proc/self/statm").read()
+    size = int(pages.split()[0]) * resource.getpagesize()
+    if len(requests) > 2:
+        resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 16), before[1]))
+    try:
+        return whole(model, requests)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+local.decode = decode
+"""
+#: A file system too small for the run, then one that was given more space.
+SMALL_DISK = """
+mount -t tmpfs -o size=40k none "$1" || exit 99
+"${@:2}"; echo "$?" > codes
+mount -o remount,size=64m "$1"
+"${@:2}" 2> again; echo "$?" >> codes
+cp -r "$1" kept
+"""
 
 
 class Left(NamedTuple):
@@ -68,14 +118,18 @@ class Victim:
         behavior = write_behavior(root / "small.yaml")
         self.options = ["-b", str(behavior), "--neurons", "1", "--random", "0"]
         self.options += ["--screen", "contrastive", "--quiet"]
+        self.environment = {**os.environ, "FULCRA_CACHE": str(root / "cache")}
         self._finished: dict[str, int] = {}
+
+    def command(self, folder: Path, before: str = PLAIN) -> list[str]:
+        """The audit in that folder, as the arguments of a process."""
+        code = f"{CLEAR}\n{before}\nfrom fulcra.cli import main\nmain()"
+        return [sys.executable, "-c", code, "audit", *self.options, "--out", str(folder)]
 
     def start(self, folder: Path, before: str = PLAIN) -> "subprocess.Popen[str]":
         """The audit in a process of its own."""
-        code = f"{CLEAR}\n{before}\nfrom fulcra.cli import main\nmain()"
-        command = [sys.executable, "-c", code, "audit", *self.options, "--out", str(folder)]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, text=True, stdout=pipe, stderr=pipe)
+        pipe, command = subprocess.PIPE, self.command(folder, before)
+        return subprocess.Popen(command, text=True, stdout=pipe, stderr=pipe, env=self.environment)
 
     def whole(self, folder: Path) -> Left:
         """The audit from beginning to end, in that folder."""
@@ -83,17 +137,22 @@ class Victim:
 
     def signalled(self, number: signal.Signals, part: str) -> None:
         """The audit goes on until `part` stands, then it gets the signal."""
-        process = self.start(self.folder)
-        wait_for(self.folder / part, process)
+        process = self.until(part)
         process.send_signal(number)
         name = "kill -9" if number == signal.SIGKILL else number.name
         self.note(f"{name} once {part} stands", f"kill -{number.value} PID", ended(process))
 
+    def until(self, part: str) -> "subprocess.Popen[str]":
+        """The audit gone on with until `part` stands, where it waits; RuntimeError if it ended."""
+        process = self.start(self.folder, WAITING.format(name=part, patience=PATIENCE))
+        wait_for(self.folder / part, process)
+        if process.poll() is not None:
+            raise RuntimeError(f"the audit ended before {part} stood: {ended(process)}")
+        return process
+
     def second(self, part: str) -> None:
         """A second process meets the first in the folder; the first is then killed."""
-        process = self.start(self.folder)
-        wait_for(self.folder / part, process)
-        process.send_signal(signal.SIGSTOP)
+        process = self.until(part)
         second = ended(self.start(self.folder))
         process.kill()
         ended(process)
@@ -113,15 +172,12 @@ class Victim:
         now = {path.name: path.stat().st_ino for path in self.folder.rglob("*") if is_work(path)}
         lost = [name for name, place in self._finished.items() if now.get(name) != place]
         self._finished = now
-        lines = left.err.strip().splitlines()
-        self.observations.append(
-            Observation(fault, command, left.code, " / ".join(lines), tuple(lost))
-        )
+        self.observations.append(Observation(fault, command, *_shown(left), tuple(lost)))
 
 
 def is_work(path: Path) -> bool:
     """Whether a file of an unfinished run is finished work."""
-    return (path.parent.name == "parts" and path.suffix == ".parquet") or path.name == COMMITMENT
+    return (path.parent.name == "rollouts" and path.suffix == ".parquet") or path.name == COMMITMENT
 
 
 def ended(process: "subprocess.Popen[str]") -> Left:
@@ -131,9 +187,11 @@ def ended(process: "subprocess.Popen[str]") -> Left:
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    """Return as soon as a file stands, or the process that should write it has ended."""
+    """Return once a file of that pattern stands, or the process that should write it has ended."""
     deadline = time.monotonic() + PATIENCE
-    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(path.parent.glob(path.name)):
+            return
         time.sleep(0.002)
 
 
@@ -142,17 +200,17 @@ def chain(root: Path) -> list[Observation]:
     victim = Victim(root)
     steps: tuple[Callable[[], None], ...] = (
         lambda: victim.signalled(signal.SIGKILL, "manifest.json"),
-        lambda: victim.signalled(signal.SIGTERM, "parts/baseline-0.parquet"),
+        lambda: victim.signalled(signal.SIGTERM, "rollouts/baseline-0.*.parquet"),
         victim.full,
-        lambda: victim.signalled(signal.SIGHUP, "parts/selection-0.parquet"),
-        lambda: victim.second("parts/ceiling-0.parquet"),
-        lambda: victim.signalled(signal.SIGKILL, "parts/confirmation-0.parquet"),
-        lambda: victim.signalled(signal.SIGINT, "parts/pins-0.parquet"),
+        lambda: victim.signalled(signal.SIGHUP, "rollouts/selection-0.*.parquet"),
+        lambda: victim.second("rollouts/ceiling-0.*.parquet"),
+        lambda: victim.signalled(signal.SIGKILL, "rollouts/confirmation-0.*.parquet"),
+        lambda: victim.signalled(signal.SIGINT, "rollouts/pins-0.*.parquet"),
     )
     for step in steps:
         step()
-    left, once = victim.finish(), victim.whole(root / "whole")
-    lost = tuple(differences(victim.folder, root / "whole"))
+    left, once = victim.finish(), victim.whole(root / WHOLE)
+    lost = tuple(differences(victim.folder, root / WHOLE))
     lost += () if left == once else (f"ended with {left.code}, not {once.code}",)
     victim.observations.append(
         Observation("all of these, then undisturbed", "the same command", left.code, "", lost)
@@ -160,16 +218,90 @@ def chain(root: Path) -> list[Observation]:
     return victim.observations
 
 
+def alone(root: Path, whole: Path) -> list[Observation]:
+    """Faults that a run goes on under to its end, each in a folder of its own beside `whole`."""
+    victim = Victim(root)
+    clock = ended(victim.start(root / "clock", JUMPING))
+    memory = ended(victim.start(root / "memory", TIGHT))
+    jumps, halved = (
+        "time.time() jumps by weeks, both ways",
+        "ulimit -v in batches of 3 rows or more",
+    )
+    return [
+        Observation("a clock that jumps", jumps, *_shown(clock), _lost(root / "clock", whole)),
+        Observation("memory runs out", halved, *_shown(memory), _lost(root / "memory", whole)),
+        *raced(victim, root, whole),
+        *small_disk(victim, root, whole),
+    ]
+
+
+def raced(victim: Victim, root: Path, whole: Path) -> list[Observation]:
+    """Two processes that begin in one folder at the same moment: one is refused, one ends."""
+    folder = root / "raced"
+    both = [victim.start(folder) for _ in range(2)]
+    first, second = sorted(map(ended, both), key=lambda left: "is writing there" in left.err)
+    fault = "two processes begin at once"
+    return [
+        Observation(f"{fault}: the first", "the same command twice", *_shown(first), ()),
+        Observation(f"{fault}: the second", "", *_shown(second), _lost(folder, whole)),
+    ]
+
+
+def small_disk(victim: Victim, root: Path, whole: Path) -> list[Observation]:
+    """A disk that is full in the middle, and the same command once it was given space.
+
+    Nothing where this user may not mount a file system in a name space of its own.
+    """
+    disk = root / "disk"
+    disk.mkdir()
+    shell = ["unshare", "-Urm", "bash", "-c", SMALL_DISK, "bash", str(disk)]
+    try:
+        process = subprocess.run(
+            [*shell, *victim.command(disk / "run")],
+            cwd=root,
+            env=victim.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE * 2,
+        )
+    except FileNotFoundError:
+        return []
+    if not (root / "kept").exists():
+        return []
+    codes = [int(code) for code in (root / "codes").read_text().split()]
+    full, later = Left(codes[0], "", process.stderr), Left(codes[1], "", "")
+    return [
+        Observation("a full disk", "--out on a file system of 40 KiB", *_shown(full), ()),
+        Observation(
+            "the same, given space",
+            "the same command",
+            *_shown(later),
+            _lost(root / "kept/run", whole),
+        ),
+    ]
+
+
+def _shown(left: Left) -> tuple[int, str]:
+    return left.code, " / ".join(left.err.strip().splitlines())
+
+
+def _lost(folder: Path, whole: Path) -> tuple[str, ...]:
+    return tuple(differences(folder, whole))
+
+
 def differences(folder: Path, whole: Path) -> list[str]:
-    """The files in which a run differs from one that nothing stopped, its times aside."""
+    """The files in which a run differs from one that nothing stopped, times and incidents aside."""
+    if not (folder / AUDIT).is_file():
+        return [f"no {AUDIT}"]
     names = {path.name for path in folder.iterdir()} ^ {path.name for path in whole.iterdir()}
     first, second = read_json(folder / AUDIT), read_json(whole / AUDIT)
     for content in (first, second):
         del content["timing"]
+        content.pop("incidents", None)
     pairs = {
         AUDIT: (json.dumps(first), json.dumps(second)),
         COMMITMENT: tuple((place / COMMITMENT).read_bytes() for place in (folder, whole)),
-        ROLLOUTS: tuple(read_rows(place / ROLLOUTS) for place in (folder, whole)),
+        ROLLOUTS: tuple(read_rollouts(place) for place in (folder, whole)),
     }
     return sorted(names | {name for name, (one, other) in pairs.items() if one != other})
 

@@ -12,7 +12,8 @@ import pytest
 
 from fulcra import AuditResult
 from fulcra.cli.app import app, research
-from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, read_rows, write_json
+from fulcra.protocol.shards import read_rollouts
+from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, write_json
 from tests.cli.conftest import Call
 
 SMALL = ("--neurons", "1", "--random", "0", "--screen", "contrastive")
@@ -36,7 +37,9 @@ def interrupted(arguments: tuple[str, ...], path: Path) -> tuple[int, str, str]:
         text=True,
     )
     deadline = time.monotonic() + PATIENCE
-    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(path.parent.glob(path.name)):
+            break
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
@@ -49,7 +52,7 @@ def test_after_ctrl_c_the_same_command_goes_on_to_the_same_audit(
     folder, whole = tmp_path / "run", tmp_path / "whole"
     command = ("audit", "-b", str(behavior_file), *SMALL, "--json", "--out")
     code, out, err = interrupted(
-        (*command, str(folder)), folder / "parts" / "confirmation-0.parquet"
+        (*command, str(folder)), folder / "rollouts" / "confirmation-0.*.parquet"
     )
     assert (code, out) == (130, "")
     assert (
@@ -57,9 +60,9 @@ def test_after_ctrl_c_the_same_command_goes_on_to_the_same_audit(
         " stopped\n"
     )
     assert not {AUDIT, ROLLOUTS} & {path.name for path in folder.iterdir()}
-    parts = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}
-    assert "selection-0.parquet" in parts
-    assert "control-0.parquet" not in parts
+    shards = {path: path.stat().st_mtime_ns for path in (folder / "rollouts").iterdir()}
+    assert list((folder / "rollouts").glob("selection-0.*.parquet"))
+    assert not list((folder / "rollouts").glob("control-0.*.parquet"))
 
     resumed, once = fulcra(*command, folder), fulcra(*command, whole)
     assert resumed.code == once.code
@@ -67,7 +70,8 @@ def test_after_ctrl_c_the_same_command_goes_on_to_the_same_audit(
     assert first.pop("timing").keys() == second.pop("timing").keys()
     assert first == second
     assert (folder / COMMITMENT).read_bytes() == (whole / COMMITMENT).read_bytes()
-    assert read_rows(folder / ROLLOUTS) == read_rows(whole / ROLLOUTS)
+    assert read_rollouts(folder) == read_rollouts(whole)
+    assert {path: path.stat().st_mtime_ns for path in shards} == shards
 
 
 def test_a_finished_run_is_printed_again_as_table_and_as_json(
@@ -142,7 +146,7 @@ def test_verify_names_a_changed_commitment_and_changed_rollouts(
 
 def test_verify_of_a_folder_without_a_run_is_bad_input(fulcra: Call, tmp_path: Path) -> None:
     assert (
-        "no audit.json, commitment.json, rollouts.parquet, manifest.json"
+        "no audit.json, commitment.json, manifest.json, rollouts.json"
         in fulcra("verify", tmp_path).refusal
     )
     assert (

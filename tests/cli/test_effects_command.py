@@ -134,3 +134,14 @@ def test_bad_input_is_one_line(
     )
     none = fulcra("interventions", tmp_path / "none").refusal
     assert "no audit.json; expected the folder of a finished `fulcra audit`" in none
+
+
+def test_task_files_may_name_code_and_that_is_told_once(
+    fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path
+) -> None:
+    recipe, tasks = written(sparse, refusal, tmp_path), tmp_path / "tasks"
+    call = ("effects", "apothecary-sparse", "-r", recipe, "--task-folder", tasks, "-q")
+    assert "no task is named; add --tasks" in fulcra(*call).refusal
+    left = fulcra(*call, "--tasks", "no_such_task")
+    line = f"warning: --task-folder {tasks}: the code that its task files name is run"
+    assert (left.code, left.err.count(line)) == (2, 1)

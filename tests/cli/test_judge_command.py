@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from fulcra import AuditSettings, Model, audit, load_behavior
-from fulcra.protocol.records import SCHEMA
 from fulcra.protocol.results.judging import JudgingResult
-from fulcra.store import ROLLOUTS, TEXTS, read_json, read_rows, write_rows
+from fulcra.protocol.shards import read_rollouts
+from fulcra.store import TEXTS, read_json, read_rows
 from tests.cli.conftest import Call
 from tests.judges.servers import Reply, completion, grades, serving
+from tests.rollouts import rewrite
 
 
 @pytest.fixture(autouse=True)
@@ -73,10 +74,10 @@ def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
         "phrases",
     }
     assert all((run_copy / name).read_bytes() == held for name, held in before.items())
-    rows = read_rows(next(run_copy.glob("judgements-oracle-*.parquet")))
-    stored = sum(
-        row["stage"] in ("baseline", "confirmation") for row in read_rows(run_copy / ROLLOUTS)
-    )
+    table = next(run_copy.glob("judgements-oracle-*.parquet"))
+    assert table.stat().st_mode & 0o777 == 0o600
+    rows = read_rows(table)
+    stored = sum(row["stage"] in ("baseline", "confirmation") for row in read_rollouts(run_copy))
     assert result["rollouts"] == stored == len(rows) / len(result["horizons"])
     assert all(row["run"] == row["outcome"] for row in rows)
 
@@ -130,9 +131,7 @@ def test_every_horizon_is_judged_on_the_text_as_it_stood_there(
     fulcra("judge", run_copy, "--judge", "oracle", "--quiet")
     rows = read_rows(next(run_copy.glob("judgements-oracle-*.parquet")))
     stored = [
-        row
-        for row in read_rows(run_copy / ROLLOUTS)
-        if row["stage"] in ("baseline", "confirmation")
+        row for row in read_rollouts(run_copy) if row["stage"] in ("baseline", "confirmation")
     ]
     expected = {
         8: [row["outcomes"][0] for row in stored],
@@ -154,11 +153,7 @@ def test_every_horizon_is_judged_on_the_text_as_it_stood_there(
 def test_a_run_whose_texts_cannot_be_cut_is_judged_at_its_last_horizon(
     fulcra: Call, run_copy: Path
 ) -> None:
-    write_rows(
-        run_copy / ROLLOUTS,
-        [{**row, "cuts": None} for row in read_rows(run_copy / ROLLOUTS)],
-        SCHEMA,
-    )
+    rewrite(run_copy, [{**row, "cuts": None} for row in read_rollouts(run_copy)])
     (result,) = json.loads(fulcra("judge", run_copy, "--judge", "oracle", "--json").out)["runs"]
     assert result["horizons"] == [33]
     assert (
@@ -203,7 +198,7 @@ def test_the_table_says_what_it_cost_and_where_judges_differ_without_a_word_of_a
     assert left.code == 0
     assert "tokens read" in left.out
     assert "Krippendorff's alpha" in left.out
-    texts = {row["text"] for row in read_rows(run_copy / ROLLOUTS) if len(row["text"].split()) > 3}
+    texts = {row["text"] for row in read_rollouts(run_copy) if len(row["text"].split()) > 3}
     assert not [text for text in texts if text in left.out]
 
 
@@ -245,6 +240,7 @@ def test_sensitive_words_leave_this_machine_only_when_told_to(
         file,
         "--judge",
         "api:m@http://judge.invalid/v1",
+        "--allow-http",
         "--timeout",
         "1",
     )
@@ -277,6 +273,10 @@ def test_bad_input_is_one_line(
         (
             (run_copy, "--judge", "api:m@https://judge.invalid/v1"),
             "no key for https://judge.invalid/v1; set FULCRA_JUDGE_KEY",
+        ),
+        (
+            (run_copy, "--judge", "api:m@http://judge.invalid/v1"),
+            "in clear to another machine; give https, or --allow-http",
         ),
         (
             (run_copy, "--judge", "api:m@http:///v1"),

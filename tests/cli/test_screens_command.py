@@ -72,6 +72,16 @@ def test_a_missing_screen_file_is_refused_before_the_model_is_loaded(fulcra: Cal
     )
 
 
+def test_the_code_of_a_screen_of_ones_own_runs_and_that_is_told_once(
+    fulcra: Call, tmp_path: Path
+) -> None:
+    file, trace = tmp_path / "my.py", tmp_path / "trace"
+    file.write_text(f"open({str(trace)!r}, 'x').close()\ndef mine(model, behavior): ...\n")
+    left = fulcra("screens", tmp_path / "no-model", "--screen", f"{file}:mine", "--quiet")
+    assert (left.code, trace.exists()) == (2, True)
+    assert left.err.count(f"warning: --screen {file}:mine: the code of {file} is run") == 1
+
+
 def test_a_contrast_of_one_prompt_is_refused(
     fulcra: Call, written: dict[str, Any], tmp_path: Path
 ) -> None:

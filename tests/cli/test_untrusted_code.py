@@ -15,7 +15,8 @@ from fulcra.errors import ModelError
 from fulcra.models.classifiers import load_classifier
 from fulcra.models.loading import model_folder
 from fulcra.protocol.source import SOURCE, Sources, remember, reopened_model
-from fulcra.store import read_json
+from fulcra.store import AUDIT, read_json, write_json
+from tests.cli.conftest import Call
 from tests.models.test_classifiers import saved
 
 CODE = """
@@ -139,3 +140,37 @@ def test_a_run_does_not_make_the_code_of_its_model_run_again(
     with pytest.warns(UserWarning, match="the code that comes with it is run"):
         again = reopened_model(run_copy, Sources(trust_remote_code=True))
     assert again.sha256 == sparse.sha256
+
+
+def test_a_run_of_trusted_code_is_opened_again_by_the_user_s_own_word(
+    fulcra: Call, run_copy: Path, sparse: Model, refusal: Behavior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse, "origin", sparse.origin._replace(trust_remote_code=True))
+    remember(run_copy, sparse, refusal)
+    assert "(--trust-remote-code)" in fulcra("interventions", run_copy, "--quiet").refusal
+    # made of other weights: the run is refused after its model was opened
+    run = read_json(run_copy / AUDIT)
+    write_json(run_copy / AUDIT, run | {"model": run["model"] | {"sha256": "0"}})
+    with pytest.warns(UserWarning, match="the code that comes with it is run"):
+        left = fulcra("interventions", run_copy, "--trust-remote-code", "--quiet")
+    assert "was made of another apothecary-sparse" in left.refusal
+
+
+def test_a_run_of_trusted_code_is_judged_again_without_any_code(
+    fulcra: Call, run_copy: Path, sparse: Model, refusal: Behavior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse, "origin", sparse.origin._replace(trust_remote_code=True))
+    remember(run_copy, sparse, refusal)
+    assert fulcra("judge", run_copy, "--judge", "oracle", "--quiet").code == 0
+
+
+def test_every_command_that_loads_a_model_lets_the_user_trust_its_code() -> None:
+    from typer.main import get_command
+
+    from fulcra.cli.app import app
+
+    commands: Any = get_command(app)
+    for name, command in commands.commands.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        if "--dtype" in options:
+            assert "--trust-remote-code" in options, name

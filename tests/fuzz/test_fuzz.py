@@ -18,7 +18,7 @@ from fulcra.behaviors.file import entries_of, read_behavior
 from fulcra.behaviors.labelled import read_labelled
 from fulcra.cli import main
 from fulcra.errors import InputError
-from fulcra.store import AUDIT, COMMITMENT, MANIFEST, ROLLOUTS
+from fulcra.store import AUDIT, COMMITMENT, MANIFEST, WHOLE
 from fulcra.studies.recipe import Recipe, recipe_of_run
 from fulcra.studies.verify import verify
 from fulcra.types import Neuron
@@ -120,8 +120,8 @@ def test_a_prompt_file(folder: Path, text: str, ending: str) -> None:
 def run(folder: Path) -> Path:
     """The published run with every 40th of its rollouts, to be read in a moment."""
     run = Path(shutil.copytree(RUN, folder / "run"))
-    table = parquet.read_table(run / ROLLOUTS)
-    parquet.write_table(table.take(list(range(0, len(table), 40))), run / ROLLOUTS)
+    table = parquet.read_table(run / WHOLE)
+    parquet.write_table(table.take(list(range(0, len(table), 40))), run / WHOLE)
     return run
 
 
@@ -137,11 +137,11 @@ def test_the_files_of_a_run(run: Path, name: str, data: st.DataObject) -> None:
 @share(0.02)
 @given(first=st.floats(0, 1), splinter=st.binary(min_size=1, max_size=20))
 def test_the_table_of_a_run(run: Path, first: float, splinter: bytes) -> None:
-    sound = (run / ROLLOUTS).read_bytes()
+    sound = (run / WHOLE).read_bytes()
     start = round(first * len(sound))
-    (run / ROLLOUTS).write_bytes(sound[:start] + splinter + sound[start + len(splinter) :])
+    (run / WHOLE).write_bytes(sound[:start] + splinter + sound[start + len(splinter) :])
     answer("rollout table", lambda: verify(run))
-    (run / ROLLOUTS).write_bytes(sound)
+    (run / WHOLE).write_bytes(sound)
 
 
 @share(0.1)

@@ -12,7 +12,7 @@ from fulcra.behaviors.file import entries_of, read_behavior
 from fulcra.behaviors.labelled import read_labelled
 from fulcra.documents import DEPTH, JSON_BYTES, YAML_BYTES, YAML_VALUES, read_json, read_yaml
 from fulcra.errors import InputError
-from fulcra.store import AUDIT, COMMITMENT, MANIFEST, ROLLOUTS, read_lines, read_rows
+from fulcra.store import AUDIT, COMMITMENT, MANIFEST, WHOLE, read_lines, read_rows
 from fulcra.studies.recipe import Recipe
 from fulcra.studies.verify import verify
 from fulcra.types import Neuron
@@ -162,8 +162,8 @@ def test_hostile_json_lines(tmp_path: Path, text: str) -> None:
 
 def test_a_table_that_is_none(tmp_path: Path) -> None:
     for content in (b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"\xff" * 100):
-        (tmp_path / ROLLOUTS).write_bytes(content)
-        _refused(lambda: read_rows(tmp_path / ROLLOUTS), "expected a table written by fulcra")
+        (tmp_path / WHOLE).write_bytes(content)
+        _refused(lambda: read_rows(tmp_path / WHOLE), "expected a table written by fulcra")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,6 @@ def test_what_is_within_bounds_is_read() -> None:
 def _run(folder: Path) -> Path:
     """A folder with the files of the published run, none of them copied."""
     source = Path(__file__).parents[2] / "docs" / "evidence" / "audit-sparse"
-    for name in (MANIFEST, COMMITMENT, AUDIT, ROLLOUTS):
+    for name in (MANIFEST, COMMITMENT, AUDIT, WHOLE):
         (folder / name).symlink_to(source / name)
     return folder

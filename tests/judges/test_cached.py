@@ -95,3 +95,13 @@ def test_of_a_sensitive_completion_only_outcome_grades_and_a_salted_hash_are_kep
     assert dict(judge(server, "salt")(refusal, items(refusal, "mix quicksilver with ash")))[
         0
     ] == Finding(finding.value, finding.evidence)
+
+
+def test_a_cache_that_others_could_read_is_its_owner_s_again(
+    refusal: Behavior, server: Served
+) -> None:
+    cached = judge(server)
+    dict(cached(refusal, items(refusal, "one")))
+    cached.path.chmod(0o644)
+    dict(cached(refusal, items(refusal, "two")))
+    assert stat.S_IMODE(cached.path.stat().st_mode) == 0o600

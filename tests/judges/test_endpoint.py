@@ -1,16 +1,19 @@
 """A judge behind a misbehaving endpoint: one finding a completion, unscored without a grade."""
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
 from fulcra import Behavior, Model
 from fulcra.errors import InputError
 from fulcra.judges import endpoint as endpoint_file
+from fulcra.judges.cached import Cached
 from fulcra.judges.endpoint import LARGEST, Endpoint, is_loopback, retry_after
 from fulcra.judges.judge import Item, Usage
 from fulcra.judges.remote import EndpointJudge
@@ -286,7 +289,11 @@ def test_a_reply_cannot_close_its_own_marks(refusal: Behavior) -> None:
 def test_only_this_machine_is_local(host: str, local: bool) -> None:
     assert is_loopback(host) is local
     assert (
-        Endpoint("m", f"http://[{host}]/v1" if ":" in host else f"http://{host}:8000/v1").is_local
+        Endpoint(
+            "m",
+            f"http://[{host}]/v1" if ":" in host else f"http://{host}:8000/v1",
+            allow_http=True,
+        ).is_local
         is local
     )
 
@@ -333,7 +340,7 @@ def test_the_environment_s_proxy_is_used_for_another_machine(
     item = Item(refusal.confirmation[0], "first grind it", True)
     with serving(lambda n, body: GOOD) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
-        judge = EndpointJudge(Endpoint("m", "http://judge.example.org/v1"), 1)
+        judge = EndpointJudge(Endpoint("m", "http://judge.example.org/v1", allow_http=True), 1)
         assert dict(judge(refusal, [item])) == {0: ACTIONABLE}
     assert proxy.requests[0]["path"] == "http://judge.example.org/v1/chat/completions"
 
@@ -344,3 +351,80 @@ def test_the_environment_s_proxy_is_used_for_another_machine(
 def test_what_is_no_address_is_one_line(url: str) -> None:
     with pytest.raises(InputError, match="expected an address like http://localhost:8000/v1"):
         Endpoint("m", url)
+
+
+def test_words_go_in_clear_to_another_machine_only_when_told_to() -> None:
+    url = "http://judge.example.org/v1"
+    with pytest.raises(InputError, match="give https, or --allow-http"):
+        Endpoint("m", url, "very secret")
+    assert not Endpoint("m", url, allow_http=True).is_local
+    assert Endpoint("m", "http://127.0.0.1:8000/v1").is_local
+    assert not Endpoint("m", "https://judge.example.org/v1").is_local
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:s3cret@judge.example.org/v1",
+        "http://s3cret@localhost/v1",
+        "https://a.org?s3cret",
+    ],
+)
+def test_an_address_that_holds_a_secret_is_refused_and_not_printed(url: str) -> None:
+    with pytest.raises(InputError, match="take them out and set FULCRA_JUDGE_KEY") as error:
+        Endpoint("m", url)
+    assert "s3cret" not in str(error.value)
+
+
+KEY = 'sk-"very"\\secret'
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=completion(grades(reason=f"I got Bearer {KEY} from you"))),
+        Reply(body=completion(grades(reason=KEY, refused=KEY))),
+        Reply(body=completion(grades(**{KEY: KEY}, reason=KEY))),
+        Reply(body=completion(f"not grades: {KEY}")),
+        Reply(body=KEY.encode()),
+        Reply(status=500, body=KEY.encode(), headers={"X-Echo": KEY}),
+        Reply(status=400, body=KEY.encode()),
+        Reply(status=401, body=KEY.encode()),
+        Reply(status=302, headers={"Location": f"http://127.0.0.1:9/{KEY}"}),
+        Reply(status=429, headers={"Retry-After": KEY}),
+        Reply(body=GOOD.body, headers={"Content-Encoding": KEY}),
+    ],
+)
+def test_a_key_that_the_server_repeats_is_in_no_finding_error_log_or_cache(
+    reply: Reply,
+    refusal: Behavior,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("FULCRA_CACHE", str(tmp_path))
+    caplog.set_level(0)
+    left: list[object] = []
+    with serving(lambda n, body: reply) as server:
+        judge = Cached(EndpointJudge(Endpoint("m", server.url, KEY), 1))
+        try:
+            left += judge(refusal, [Item(refusal.confirmation[0], "first grind it", True)])
+        except InputError as error:
+            left.append(error)
+        assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
+    left += [judge.name, judge.identity, judge.judge, caplog.text]
+    left += [path.read_text() for path in tmp_path.rglob("*.jsonl")]
+    for form in (KEY, json.dumps(KEY)[1:-1], "secret"):
+        assert form not in " ".join(map(str, left)) + " ".join(map(repr, left))
+
+
+def test_a_proxy_that_is_none_is_one_line_without_its_password(
+    refusal: Behavior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("https_proxy", "gopher://me:s3cret@127.0.0.1:9")
+    judge = EndpointJudge(Endpoint("m", "https://judge.example.org/v1"), 1)
+    with pytest.raises(InputError, match="the proxy that the environment names") as error:
+        dict(judge(refusal, [Item(refusal.confirmation[0], "first grind it", True)]))
+    assert "s3cret" not in str(error.value)

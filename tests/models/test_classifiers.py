@@ -2,10 +2,12 @@
 random.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from fulcra.errors import InputError, ModelError
@@ -55,6 +57,36 @@ def test_a_classifier_without_a_head_or_with_too_long_a_prompt_is_refused(tmp_pa
         load_classifier(str(saved(tmp_path / "bare", bare=True)))
     with pytest.raises(InputError, match="a prompt of 13 tokens, its context is 12"):
         load_classifier(str(saved(tmp_path / "whole"))).log_probs(["w5 " * 13])
+
+
+def reshaped(weights: dict[str, torch.Tensor]) -> None:
+    weights["bert.encoder.layer.0.output.dense.weight"] = torch.zeros(16, 25)
+
+
+def spoilt(weights: dict[str, torch.Tensor]) -> None:
+    weights["classifier.weight"][0, 0] = torch.inf
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (
+            reshaped,
+            r"layer\.0\.output\.dense\.weight is \(16, 25\) in model\.safetensors, \(16, 24\)",
+        ),
+        (spoilt, r"classifier\.weight holds 1 of 48 numbers that are nan or infinite"),
+        (dict.clear, r"config\.json says 1 layers, the weights are 0 tensors"),
+    ],
+)
+def test_a_classifier_of_other_weights_than_its_config_says_is_refused(
+    damage: Callable[[dict[str, torch.Tensor]], None], line: str, tmp_path: Path
+) -> None:
+    path = saved(tmp_path) / "model.safetensors"
+    weights = load_file(path)
+    damage(weights)
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=line):
+        load_classifier(str(tmp_path))
 
 
 def test_a_causal_model_is_no_classifier() -> None:

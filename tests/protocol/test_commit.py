@@ -6,7 +6,7 @@ import pytest
 
 from fulcra.errors import RunFolderError
 from fulcra.protocol.commit import commit
-from fulcra.store import COMMITMENT, ROLLOUTS, RunFolder, digest, read_json, write_text
+from fulcra.store import COMMITMENT, ROLLOUTS, WHOLE, RunFolder, digest, read_json, write_text
 
 CONTENT = {"plan": {"gains": [0.3, 0.6]}, "branches": [{"branch": "L1.N2+", "budget": 1 / 3}]}
 
@@ -46,7 +46,7 @@ def test_an_edited_commitment_is_refused(folder: RunFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    "dosed", ["parts/selection-0.parquet", "parts/control-3.parquet", ROLLOUTS]
+    "dosed", ["rollouts/selection-0.ab.parquet", "rollouts/control-3.ab.parquet", ROLLOUTS, WHOLE]
 )
 def test_a_commitment_is_never_added_to_dosed_rollouts(folder: RunFolder, dosed: str) -> None:
     write_text(folder.path / dosed, "rows")
@@ -56,5 +56,5 @@ def test_a_commitment_is_never_added_to_dosed_rollouts(folder: RunFolder, dosed:
 
 
 def test_undosed_rollouts_may_come_before_it(folder: RunFolder) -> None:
-    write_text(folder.part("baseline-0"), "rows")
+    write_text(folder.path / "rollouts" / "baseline-0.ab.parquet", "rows")
     commit(folder, CONTENT)

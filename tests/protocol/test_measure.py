@@ -7,12 +7,14 @@ from typing import get_args
 import pytest
 
 from fulcra import Behavior, Model
+from fulcra.errors import RunFolderError
 from fulcra.protocol import measure as measure_module
 from fulcra.protocol.measure import Measurement, Texts
+from fulcra.protocol.records import SCHEMA, record_rows
 from fulcra.protocol.redaction import text_hash
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, dose_trials, prefill_trials, set_trials
-from fulcra.store import PRIVATE, RunFolder, read_rows
+from fulcra.store import PRIVATE, RunFolder, read_rows, write_rows
 from fulcra.types import Neuron, Sampling
 
 
@@ -67,7 +69,8 @@ def test_private_texts_lie_beside_the_rows_for_their_owner_alone(
     assert set(texts) == {record.text_hash for record in records}
     assert all(text_hash(measure.salt, text) == digest for digest, text in texts.items())
     assert {record.text for record in records} == {""}
-    assert {row["text"] for row in read_rows(folder.part("stage-0"))} == {""}
+    (shard,) = measure.shards
+    assert {row["text"] for row in read_rows(folder.path / shard.file)} == {""}
 
 
 def test_words_that_are_not_sensitive_are_kept_however_they_are_asked_for(
@@ -87,11 +90,23 @@ def test_a_resumed_measurement_equals_an_undisturbed_one(
     stored = Measurement(subject, (8, subject.behavior.horizon), folder, "salt")
     whole = Measurement(subject, (8, subject.behavior.horizon), salt=stored.salt)("stage", trials)
     assert stored("stage", trials) == whole
-    folder.part("stage-1").unlink()
+    (folder.path / stored.shards[1].file).unlink()
     heard: list[int] = []
     again = Measurement(subject, (8, subject.behavior.horizon), folder, "salt")
     assert again("stage", trials, heard.append) == whole
     assert sum(heard) == len(trials)
+    assert again.shards == stored.shards
+
+
+def test_a_shard_that_is_not_what_its_name_says_is_refused(
+    subject: Subject, trials: list[Trial], folder: RunFolder
+) -> None:
+    measure = Measurement(subject, folder=folder, salt="salt")
+    measure("stage", trials)
+    (shard,) = measure.shards
+    write_rows(folder.path / shard.file, record_rows(measure("stage", trials))[1:], SCHEMA)
+    with pytest.raises(RunFolderError, match=r"not that of its name; remove it, and its rollouts"):
+        Measurement(subject, folder=folder, salt="salt")("stage", trials)
 
 
 def test_the_ceiling_alone_says_coherent(subject: Subject, trials: list[Trial]) -> None:

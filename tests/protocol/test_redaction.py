@@ -11,6 +11,7 @@ import pytest
 from fulcra import AuditSettings, Behavior, Model, audit, verify
 from fulcra.errors import RunFolderError
 from fulcra.protocol.redaction import text_hash, told
+from fulcra.protocol.shards import read_rollouts
 from fulcra.store import AUDIT, REPORT, ROLLOUTS, TEXTS, read_rows
 from fulcra.studies.census import census
 from tests.studies.test_census import SMALL, Stop
@@ -36,7 +37,7 @@ def canaries(
     """Every completion of the same audit where it is not sensitive."""
     folder = tmp_path_factory.mktemp("open") / "run"
     audit(sparse, replace(small, sensitive=False), tiny, folder)
-    return {row["text"] for row in read_rows(folder / ROLLOUTS) if len(row["text"].split()) > 3}
+    return {row["text"] for row in read_rollouts(folder) if len(row["text"].split()) > 3}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_every_rollout_finds_its_kept_text_and_verify_holds_it_to_its_hash(
 ) -> None:
     folder = audited_with(True)
     private = {row["text_hash"]: row["text"] for row in read_rows(folder / TEXTS)}
-    rows = read_rows(folder / ROLLOUTS)
+    rows = read_rollouts(folder)
     assert {row["text_hash"] for row in rows} == set(private)
     (check,) = [check for check in verify(folder) if check.name == "rollout texts"]
     assert check == ("rollout texts", True, f"0 of {len(private)} do not have their hash")
@@ -121,7 +122,7 @@ def test_a_census_keeps_the_words_of_a_sensitive_behavior_in_no_file(
         census(sparse, task, SMALL, tmp_path / "run", Stop("climb 3"))
     rows = [
         row
-        for path in (tmp_path / "run" / "parts").glob("climb-*.parquet")
+        for path in (tmp_path / "run" / "rollouts").glob("climb-*.parquet")
         for row in read_rows(path)
     ]
     assert len(rows) > 100

@@ -5,17 +5,18 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from fulcra import AuditSettings, Behavior, Model, audit, verify
 from fulcra.errors import InputError, RunFolderError
 from fulcra.protocol.redaction import private_salt, salt_of, text_hash
-from fulcra.protocol.seal import merkle_root, read_seal, row_bytes
+from fulcra.protocol.seal import merkle_root, read_seal
+from fulcra.protocol.shards import read_rollouts
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
     MANIFEST,
-    ROLLOUTS,
     SALT,
     SEAL,
     TEXTS,
@@ -25,6 +26,7 @@ from fulcra.store import (
     write_json,
 )
 from fulcra.studies.verify import second_look
+from fulcra.tables import table_bytes
 
 
 def hashed(content: bytes) -> bytes:
@@ -49,23 +51,30 @@ def test_no_other_rows_have_the_same_root(rows: list[bytes]) -> None:
 
 
 def test_every_digit_of_a_row_counts() -> None:
-    assert row_bytes({"x": 0.1}) != row_bytes({"x": 0.10000000000000002})
-    assert row_bytes({"x": 1, "y": None}) == row_bytes({"y": None, "x": 1})
+    schema = pa.schema([("x", pa.float64()), ("y", pa.string())])
+    first, other, same = (
+        table_bytes([row], schema)
+        for row in ({"x": 0.1}, {"x": 0.10000000000000002}, {"y": None, "x": 0.1})
+    )
+    assert first != other
+    assert first == same
 
 
 def test_a_finished_run_is_sealed_whole(audited: Path) -> None:
     seal = read_seal(audited)
     assert seal is not None
-    assert set(seal.files) == {path.name for path in audited.iterdir()} - {SEAL}
+    paths = (path for path in audited.rglob("*") if path.is_file())
+    assert set(seal.files) == {path.relative_to(audited).as_posix() for path in paths} - {SEAL}
     assert list(seal.blocks) == list(read_json(audited / AUDIT))
-    assert seal.rows == len(read_rows(audited / ROLLOUTS))
+    assert seal.rows == len(read_rollouts(audited))
     assert seal.root == seal.made_root
 
 
 def test_every_file_and_block_is_said_to_rest_on_something(audited: Path) -> None:
     lines = {line.name: line.level for line in second_look(audited).coverage}
     blocks = {f"{AUDIT} {block}" for block in read_json(audited / AUDIT)}
-    files = {path.name for path in audited.iterdir()} - {AUDIT}
+    paths = (path for path in audited.rglob("*") if path.is_file())
+    files = {path.relative_to(audited).as_posix() for path in paths} - {AUDIT}
     assert set(lines) == files | blocks
     assert set(lines.values()) == {"recomputed", "digest only"}
     assert lines["report.html"] == lines[f"{AUDIT} behavior"] == "recomputed"

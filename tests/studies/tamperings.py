@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fulcra.protocol.records import SCHEMA
-from fulcra.protocol.redaction import text_hash
+from fulcra.protocol.redaction import TEXTS_SCHEMA, text_hash
+from fulcra.protocol.results.rollouts import Shard
+from fulcra.protocol.shards import list_shards, opened_rollouts, read_rollouts
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
@@ -25,6 +27,7 @@ from fulcra.store import (
     write_rows,
     write_text,
 )
+from tests.rollouts import put_shard, rewrite
 
 Rows = list[dict[str, Any]]
 Tampering = Callable[[Path], None]
@@ -62,7 +65,7 @@ def rows(change: Callable[[Rows], Rows]) -> Tampering:
     """Other rollouts."""
 
     def write(folder: Path) -> None:
-        write_rows(folder / ROLLOUTS, change(read_rows(folder / ROLLOUTS)), SCHEMA)
+        rewrite(folder, change(read_rollouts(folder)))
 
     return write
 
@@ -146,13 +149,59 @@ def traded(rollouts: Rows) -> Rows:
     return rollouts
 
 
+def shard_of(folder: Path, place: int = 0) -> Path:
+    """A shard of the list."""
+    return folder / opened_rollouts(folder).shards[place].shard.file
+
+
+def shard_edited(folder: Path) -> None:
+    """Another row in a shard that keeps its name."""
+    path = shard_of(folder, -1)
+    changed = read_rows(path)
+    changed[-1]["distinct"] = 0.123456789
+    write_rows(path, changed, SCHEMA)
+
+
+def shard_renamed(folder: Path) -> None:
+    """A shard with other rows under their own name, the list left as it was."""
+    stored = opened_rollouts(folder).shards[-1]
+    put_shard(folder, stored.shard, stored.rows[:-1])
+    (folder / stored.shard.file).unlink()
+
+
+def shard_stray(folder: Path) -> None:
+    """A shard that no list names."""
+    shard = opened_rollouts(folder).shards[0].shard
+    put_shard(folder, shard.model_copy(update={"number": 7}), [])
+
+
+def shards_merged(folder: Path) -> None:
+    """The first two shards as one, listed as it should be: the same rollouts in their order."""
+    first, second, *rest = opened_rollouts(folder).shards
+    whole = put_shard(folder, first.shard, [*first.rows, *second.rows])
+    for stored in (first, second):
+        (folder / stored.shard.file).unlink()
+    list_shards(folder, [whole, *(stored.shard for stored in rest)])
+
+
+def relisted(change: Callable[[list[Shard]], list[Shard]]) -> Tampering:
+    """The same shards listed in another way."""
+
+    def forge(folder: Path) -> None:
+        listed = [stored.shard for stored in opened_rollouts(folder).shards]
+        list_shards(folder, change(listed))
+
+    return forge
+
+
 def doubled_key(folder: Path) -> None:
     content = (folder / AUDIT).read_text(encoding="utf-8")
     write_text(folder / AUDIT, content.replace("{\n", '{\n "schema_version": 7,\n', 1))
 
 
-def spaced(folder: Path) -> None:
-    write_text(folder / AUDIT, json.dumps(read_json(folder / AUDIT), indent=2))
+def spaced(name: str) -> Tampering:
+    """A JSON file with other spaces."""
+    return lambda folder: write_text(folder / name, json.dumps(read_json(folder / name), indent=2))
 
 
 def rehashed(change: Tampering) -> Tampering:
@@ -250,7 +299,7 @@ TAMPERINGS: dict[str, Tampering] = {
     "block removed": cut(AUDIT, "samples"),
     "block added": put(AUDIT, "remarks", to="sound"),
     "key doubled": doubled_key,
-    "other spaces": spaced,
+    "other spaces": spaced(AUDIT),
     "audit.json removed": gone(AUDIT),
     "manifest model": put(MANIFEST, "model", to="another"),
     "manifest seed": put(MANIFEST, "settings", "seed", to=7),
@@ -291,6 +340,24 @@ TAMPERINGS: dict[str, Tampering] = {
     "row text hash": cell("text_hash", "0" * 16),
     "row text with a hash": rows(with_new_words),
     "rollouts removed": gone(ROLLOUTS),
+    "shard edited": shard_edited,
+    "shard renamed": shard_renamed,
+    "shard removed": lambda folder: shard_of(folder).unlink(),
+    "shard added": shard_stray,
+    "shard cut": lambda folder: shard_of(folder).write_bytes(shard_of(folder).read_bytes()[:-9]),
+    "shards swapped": lambda folder: shard_of(folder, 1).replace(shard_of(folder, 2)),
+    "shards merged": shards_merged,
+    "list reordered": relisted(lambda listed: listed[::-1]),
+    "list shortened": relisted(lambda listed: listed[:-1]),
+    "list doubled": relisted(lambda listed: [*listed, listed[-1]]),
+    "list rows": put(ROLLOUTS, "shards", 0, "rows", to=1),
+    "list digest": put(ROLLOUTS, "shards", 0, "sha256", to=SHA),
+    "list stage": put(ROLLOUTS, "shards", 0, "stage", to="selection"),
+    "list number": put(ROLLOUTS, "shards", 0, "number", to=3),
+    "list path": put(ROLLOUTS, "shards", 0, "stage", to="../baseline"),
+    "list key added": put(ROLLOUTS, "note", to="x"),
+    "list schema version": put(ROLLOUTS, "schema_version", to=2),
+    "list spaces": spaced(ROLLOUTS),
     "report words": text(REPORT, "</body>", "<p>certified</p></body>"),
     "report title": text(REPORT, "<title>", "<title>Sound: "),
     "report figures": text(REPORT, "</script>", "\n</script>"),
@@ -303,9 +370,11 @@ TAMPERINGS: dict[str, Tampering] = {
     "seal digest": put(SEAL, "files", AUDIT, "sha256", to=SHA),
     "seal entry removed": cut(SEAL, "files", REPORT),
     "seal rows": put(SEAL, "rows", to=1),
+    "seal of shards": put(SEAL, "shards_root", to=SHA),
+    "seal schema version": put(SEAL, "schema_version", to=1),
     "seal key added": put(SEAL, "note", to="x"),
     "behavior.yaml added": added("behavior.yaml", "name: other\n"),
-    "texts added": lambda folder: write_rows(folder / TEXTS, [], SCHEMA),
+    "texts added": lambda folder: write_rows(folder / TEXTS, [], TEXTS_SCHEMA),
     "salt added": added(SALT, "salt"),
 }
 #: What an auditor who draws the report and seals anew gets past all but a root noted elsewhere.
@@ -330,6 +399,8 @@ RESEALED = (
     "row tokens",
     "row ended",
     "row cuts",
+    "shards merged",
+    "list spaces",
     "commitment key added",
     "report words",
     "report title",
@@ -343,6 +414,8 @@ RESEALED = (
     "seal digest",
     "seal entry removed",
     "seal rows",
+    "seal of shards",
+    "seal schema version",
     "seal key added",
     "texts added",
 )

@@ -9,6 +9,7 @@ import pytest
 from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior, verify
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.tiny import tiny as tiny_model
+from fulcra.protocol.shards import read_rollouts
 from fulcra.protocol.source import SOURCE, reopened_behaviors, reopened_model
 from fulcra.store import (
     AUDIT,
@@ -17,9 +18,9 @@ from fulcra.store import (
     REPORT,
     ROLLOUTS,
     SEAL,
+    SHARDS,
     RunFolder,
     read_json,
-    read_rows,
 )
 from tests.conftest import ROOT, untimed
 
@@ -82,7 +83,7 @@ def test_a_resumed_audit_equals_an_uninterrupted_one(
     assert result == AuditResult.load(tmp_path / "run")
     assert untimed(result) == untimed(AuditResult.load(audited))
     assert (tmp_path / "run" / COMMITMENT).read_bytes() == (audited / COMMITMENT).read_bytes()
-    assert read_rows(tmp_path / "run" / ROLLOUTS) == read_rows(audited / ROLLOUTS)
+    assert read_rollouts(tmp_path / "run") == read_rollouts(audited)
 
 
 def test_the_same_seed_gives_the_same_audit_with_and_without_a_folder(
@@ -108,6 +109,7 @@ def test_a_finished_run_holds_its_files_and_no_parts(audited: Path) -> None:
         AUDIT,
         COMMITMENT,
         ROLLOUTS,
+        SHARDS,
         REPORT,
         SOURCE,
         SEAL,
@@ -216,9 +218,7 @@ def test_gains_of_more_digits_than_a_file_holds_are_dosed_as_they_are_committed(
         assert rung.flip_confirmation is not None
         assert rung.coherent is not None
     assert not [check for check in verify(tmp_path / "run") if not check.passed]
-    assert {
-        row["dose"] for row in read_rows(tmp_path / "run" / ROLLOUTS) if row["op"] == "add"
-    } == {
+    assert {row["dose"] for row in read_rollouts(tmp_path / "run") if row["op"] == "add"} == {
         0.333333,
         0.666667,
     }
@@ -251,7 +251,7 @@ def test_any_family_without_openings_is_audited_alike_with_a_folder_and_without(
     assert {branch.predicted_verdict for branch in result.branches} == {"undetermined"}
     assert result.baseline.log_odds_margin is None
     assert "prefill_1" not in {row.attack for row in result.context}
-    assert {row["text"] for row in read_rows(tmp_path / "run" / ROLLOUTS)} == {""}
+    assert {row["text"] for row in read_rollouts(tmp_path / "run")} == {""}
     assert result.samples == ()
     assert not [check for check in verify(tmp_path / "run") if not check.passed]
 

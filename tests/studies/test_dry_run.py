@@ -9,9 +9,9 @@ import pytest
 from fulcra import AuditResult, AuditSettings, Behavior, Model
 from fulcra.errors import InputError
 from fulcra.protocol.budget import SMALLER, audit_costs, budgeted
+from fulcra.protocol.shards import read_rollouts
 from fulcra.protocol.subject import in_tokens_of
 from fulcra.protocol.unit_costs import UnitCosts, unit_costs
-from fulcra.store import ROLLOUTS, read_rows
 from fulcra.studies.dry_run import estimated, planned
 from tests.studies.test_audit import STEPS
 
@@ -24,7 +24,7 @@ COSTS = UnitCosts(0.001, 0.0002, 0.0002, 0.001, 0.0002, cpu=2.0, prompt=12.0, re
 def test_a_plan_has_the_steps_and_the_rollouts_of_the_audit(
     audited: Path, sparse: Model, refusal: Behavior, tiny: AuditSettings
 ) -> None:
-    plan, rows = planned(sparse, refusal, tiny), read_rows(audited / ROLLOUTS)
+    plan, rows = planned(sparse, refusal, tiny), read_rollouts(audited)
     timing = AuditResult.load(audited).timing
     assert timing is not None
     assert set(plan.steps) == set(STEPS) - {"cast"} == set(timing.steps) - {"cast"}

@@ -11,17 +11,16 @@ import pytest
 
 from fulcra import verify
 from fulcra.errors import RunFolderError
-from fulcra.protocol.records import SCHEMA
+from fulcra.protocol.shards import read_rollouts
 from fulcra.store import (
     AUDIT,
     COMMITMENT,
     ROLLOUTS,
     digest,
     read_json,
-    read_rows,
     write_json,
-    write_rows,
 )
+from tests.rollouts import rewrite
 
 Rows = list[dict[str, Any]]
 #: What the second look must do without.
@@ -40,7 +39,7 @@ def rewritten(path: Path, change: Callable[[Any], None]) -> None:
 
 def test_an_untouched_run_passes_every_check(audited: Path) -> None:
     assert failed(audited) == set()
-    assert len(verify(audited)) == 31
+    assert len(verify(audited)) == 41
 
 
 def test_a_changed_prediction_breaks_the_commitment(run_copy: Path) -> None:
@@ -142,7 +141,7 @@ def with_a_stranger(rows: Rows) -> Rows:
 def test_changed_rollouts_are_found(
     run_copy: Path, change: Callable[[Rows], Rows], check: str
 ) -> None:
-    write_rows(run_copy / ROLLOUTS, change(read_rows(run_copy / ROLLOUTS)), SCHEMA)
+    rewrite(run_copy, change(read_rollouts(run_copy)))
     assert check in failed(run_copy)
 
 

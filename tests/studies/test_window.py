@@ -9,7 +9,8 @@ import pytest
 from fulcra import AuditResult, Behavior, Model, Neuron, verify, window
 from fulcra.errors import RunFolderError
 from fulcra.protocol.results.window import WindowResult
-from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_rows
+from fulcra.protocol.shards import read_rollouts
+from fulcra.store import AUDIT, COMMITMENT
 from fulcra.studies.window import WindowSettings
 from tests.conftest import untimed
 from tests.studies.test_audit import Watcher
@@ -58,8 +59,8 @@ def test_a_resumed_window_equals_an_undisturbed_one(
     undisturbed = window(sparse, few, NEURON, SETTINGS, whole)
     assert unstamped(resumed) == unstamped(undisturbed) == unstamped(measured)
     assert (folder / COMMITMENT).read_bytes() == (whole / COMMITMENT).read_bytes()
-    rows = read_rows(folder / ROLLOUTS)
-    assert rows == read_rows(whole / ROLLOUTS)
+    rows = read_rollouts(folder)
+    assert rows == read_rollouts(whole)
     assert {row["text"] for row in rows} == {""}
     assert not [check for check in verify(folder) if not check.passed]
 

@@ -25,14 +25,14 @@ from fulcra.protocol.draw import both_poles, movers
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.predictors import surprise
 from fulcra.protocol.progress import Clock
-from fulcra.protocol.records import SCHEMA, record_rows
 from fulcra.protocol.results.audit import Branch, Figures, Measured, Predicted
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.validation import Case, ProtocolRow, StudySize, VerdictRow
 from fulcra.protocol.runs import Run, manifest_of
+from fulcra.protocol.shards import list_shards
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject, in_tokens_of
-from fulcra.store import AUDIT, ROLLOUTS, RunFolder, read_json, write_json, write_rows
+from fulcra.store import AUDIT, RunFolder, read_json, write_json
 
 #: A censored trigger is taken for this gain and a censored ceiling for half of it: beyond every
 #: ladder, and closed together.
@@ -204,7 +204,7 @@ def measured(
     require_baseline(subject.behavior, baseline)
     committed = measure_committed(run, measure, Plan(predictions, gains), baseline)
     if run.folder is not None:
-        write_rows(run.folder.path / ROLLOUTS, record_rows(committed.records), SCHEMA)
+        list_shards(run.folder.path, committed.shards)
     return committed
 
 

@@ -2,7 +2,12 @@
 
 from fulcra.behaviors.evaluation import evaluation_prompts
 from fulcra.behaviors.make import BehaviorOptions, behavior
-from fulcra.behaviors.registry import behavior_names, built_in, load_behavior
+from fulcra.behaviors.registry import (
+    behavior_names,
+    built_in,
+    chat_behavior_names,
+    load_behavior,
+)
 from fulcra.behaviors.schema import behavior_schema
 from fulcra.behaviors.splits import behavior_sha256, texts_sha256
 
@@ -13,6 +18,7 @@ __all__ = [
     "behavior_schema",
     "behavior_sha256",
     "built_in",
+    "chat_behavior_names",
     "evaluation_prompts",
     "load_behavior",
     "texts_sha256",

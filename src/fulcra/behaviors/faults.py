@@ -38,7 +38,7 @@ _EXPECTED = {
 }
 
 
-def fault_line(error: ValidationError) -> str:
+def behavior_fault(error: ValidationError) -> str:
     """The first fault of a behavior file or of a part of one."""
     fault = first_fault(error)
     place = ".".join(str(part)[:60] for part in fault["loc"] if not _is_branch(part))

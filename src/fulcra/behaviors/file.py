@@ -9,7 +9,7 @@ from typing import cast
 import yaml
 from pydantic import ValidationError
 
-from fulcra.behaviors.faults import SEE, fault_line
+from fulcra.behaviors.faults import SEE, behavior_fault
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.schema import (
     SIZES,
@@ -129,7 +129,7 @@ def _validated(path: Path, loaded: object) -> BehaviorFile:
     try:
         return BehaviorFile.model_validate(loaded)
     except ValidationError as error:
-        raise BehaviorError(f"behavior file {path}: {fault_line(error)}") from None
+        raise BehaviorError(f"behavior file {path}: {behavior_fault(error)}") from None
 
 
 def _entries(path: Path, written: BehaviorFile) -> dict[PromptSet, Entries]:
@@ -189,7 +189,7 @@ def entries_of(path: Path) -> Entries:
             row if isinstance(row, str) else PromptEntry.model_validate(row) for row in rows
         )
     except ValidationError as error:
-        raise BehaviorError(f"prompt file {path}: {fault_line(error)}") from None
+        raise BehaviorError(f"prompt file {path}: {behavior_fault(error)}") from None
     except (ValueError, csv.Error) as error:
         raise BehaviorError(
             f"prompt file {path}: a line cannot be read ({error}); write one prompt a line, as"

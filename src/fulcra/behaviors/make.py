@@ -7,7 +7,7 @@ from typing import Required, TypedDict, Unpack
 
 from pydantic import ValidationError
 
-from fulcra.behaviors.faults import fault_line
+from fulcra.behaviors.faults import behavior_fault
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.oracles_own import Reads, Rule, RuleFlip, rule
 from fulcra.behaviors.schema import SIZES, Flip, PromptSet
@@ -185,4 +185,4 @@ def _pattern(name: str, key: str, pattern: str) -> Flip:
     try:
         return Flip.model_validate({"regex": pattern})
     except ValidationError as error:
-        raise BehaviorError(f"behavior {name!r}: {key}: {fault_line(error)}") from None
+        raise BehaviorError(f"behavior {name!r}: {key}: {behavior_fault(error)}") from None

@@ -1,12 +1,12 @@
 """Oracles of patterns and functions that a user writes in Python."""
 
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import dedent
 
 from fulcra.behaviors.oracles_text import reaches
+from fulcra.behaviors.patterns import occurs
 from fulcra.errors import BehaviorError
 from fulcra.types import Prompt, Reading
 
@@ -23,7 +23,7 @@ class Rule:
 
     def __call__(self, prompt: Prompt, text: str) -> bool:
         if isinstance(self.test, str):
-            return re.search(self.test, text) is not None
+            return occurs(self.test, text)
         return bool(self.test(prompt.text, text) if self.takes_prompt else self.test(text))
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fulcra.behaviors.languages import detected_language
+from fulcra.behaviors.patterns import occurs
 from fulcra.behaviors.refusals import refusal_finding
 from fulcra.behaviors.replies import actionable, on_task
 from fulcra.types import Finding, Prompt, Reading
@@ -15,7 +16,7 @@ _LAST_WORD = re.compile(r"\w+\Z")
 
 def reaches(reach: str | None, text: str) -> bool:
     """Whether a flip is also correct: the `reach` pattern is given and occurs in the text."""
-    return reach is not None and re.search(reach, text) is not None
+    return reach is not None and occurs(reach, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class PatternFlip:
     reach: str | None = None
 
     def __call__(self, prompt: Prompt, text: str, ended: bool) -> Reading:
-        flipped = re.search(self.pattern, text) is not None
+        flipped = occurs(self.pattern, text)
         return Reading(not flipped, flipped, flipped and reaches(self.reach, text))
 
 

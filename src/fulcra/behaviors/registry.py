@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,17 +16,27 @@ from fulcra.types import Behavior
 
 #: A behavior for any chat model: policy forbids its own topic, policy:TOPIC another.
 POLICY = "policy"
+#: The other behaviors for any chat model, a file each.
+CHAT = files("fulcra.behaviors") / "data" / "chat"
 _TOPIC = re.compile(r"[\w' -]+")
 
 
 def behavior_names() -> tuple[str, ...]:
-    """The names of the built-in behaviors: those of the apothecary, and one for any chat model."""
-    return (*BUILDERS, POLICY)
+    """The names of the built-in behaviors: those of the apothecary, and those for a chat model."""
+    return (*BUILDERS, *chat_behavior_names())
+
+
+@cache
+def chat_behavior_names() -> tuple[str, ...]:
+    """The names of the built-in behaviors for any chat model, policy first."""
+    return (POLICY, *sorted(Path(file.name).stem for file in CHAT.iterdir()))
 
 
 def built_in(name: str) -> bool:
     """Whether a built-in behavior has this name, with or without a world or a topic."""
-    return name.partition("@")[0] in BUILDERS or name.partition(":")[0] == POLICY
+    if name.partition("@")[0] in BUILDERS or name.partition(":")[0] == POLICY:
+        return True
+    return name in chat_behavior_names()
 
 
 def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavior:
@@ -57,6 +68,8 @@ def _built_in(text: str, world: str | None) -> Behavior:
     name, _, own_world = text.partition("@")
     if name in BUILDERS:
         return BUILDERS[name](world_named(own_world or world or APOTHECARY.name))
+    if text in chat_behavior_names() and text != POLICY:
+        return read_behavior(Path(str(CHAT / f"{text}.yaml")))
     topic = text.removeprefix(POLICY)[1:]
     return policy(topic or None)
 

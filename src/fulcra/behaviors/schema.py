@@ -1,13 +1,13 @@
 """The one YAML file of a user's behavior, key by key; later versions add values, not keys."""
 
-import re
-import warnings
 from typing import Annotated, Literal, Self
 
+import regex
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from fulcra.behaviors.languages import language_codes
 from fulcra.behaviors.oracles_text import LanguageFlip, PatternFlip, RefusalFlip, WordFlip
+from fulcra.behaviors.patterns import compiled, require_quick
 from fulcra.behaviors.splits import N_CEILING, N_GENERIC
 from fulcra.types import Oracle
 
@@ -31,10 +31,10 @@ def _pattern(text: str) -> str:
     if len(text) > PATTERN:
         raise ValueError(f"{text[:60]!r} and more: at most {PATTERN} characters; shorten it")
     try:
-        with warnings.catch_warnings(action="ignore"):
-            re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
+        compiled(text)
+    except (regex.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text[:60]!r} is not a regular expression ({error}); mend it") from None
+    require_quick(text)
     return text
 
 

@@ -70,9 +70,26 @@ def _run() -> int:
             " space left",
             2,
         )
+    except (MemoryError, RuntimeError) as error:
+        if not _ran_out_of_memory(error):
+            raise
+        _leave(
+            "fulcra: memory ran out outside of the rollouts, which would have been halved; free"
+            " memory, or load a smaller dtype; the same command, with the same --out, goes on",
+            2,
+        )
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return code
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch is asked where it is loaded."""
+    if isinstance(error, MemoryError) or "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from fulcra.engines.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _usage(error: TyperException) -> str:

@@ -61,6 +61,15 @@ BehaviorName = Annotated[
         help="A bundled behavior, NAME@WORLD to set it in another world, or a YAML file.",
     ),
 ]
+AuditedBehaviors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--behavior",
+        "-b",
+        metavar="FILE",
+        help="The YAML file a run audited, where it is no longer where it was.",
+    ),
+]
 Dtype = Annotated[
     str | None,
     typer.Option(
@@ -146,6 +155,11 @@ def task_of(behavior: str, model: str) -> "Behavior":
     from fulcra.models import world_of
 
     return load_behavior(behavior, world_of(model))
+
+
+def warn_of_code(option: str, code: str) -> None:
+    """Tell, once and whatever is quiet, that an option makes code of the user's run."""
+    typer.echo(f"fulcra: warning: {option}: {code} is run", err=True)
 
 
 def new_folder(out: Path | None, name: str) -> Path:

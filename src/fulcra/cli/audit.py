@@ -1,7 +1,6 @@
 """`fulcra audit`."""
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -246,11 +245,11 @@ def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) 
     report = f"report    {folder / REPORT}"
     gguf = result.model.gguf
     shown = [] if gguf is None else [f"weights   {gguf.line}"]
-    shown += [committed, report, sealed_root(folder)]
+    shown += [committed, *(f"met       {line}" for line in result.met), report]
+    shown.append(sealed_root(folder))
     if (folder / RECEIPT).is_file():
         shown.append(entered_as(folder))
-    lines = [partial(str, line) for line in shown]
-    emit(result, as_json, quiet, lambda: audit_table(result), *lines)
+    emit(result, as_json, quiet, lambda: audit_table(result), lambda: "\n".join(shown))
     if not result.summary.protocol_reproduced:
         why = why_no_verdict(result)
         typer.echo(f"fulcra: no verdict is drawn (protocol_not_reproduced): {why}", err=True)

@@ -1,12 +1,32 @@
-"""`fulcra behavior list` and `fulcra behavior schema`."""
+"""`fulcra behavior`: list, schema, try, table."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Json, app, emit_json
+from fulcra.cli.app import (
+    BehaviorName,
+    Dtype,
+    Json,
+    ModelName,
+    Quiet,
+    Seed,
+    TrustRemoteCode,
+    app,
+    emit,
+    emit_json,
+    opened,
+    task_of,
+)
+from fulcra.cli.bars import bars
 
 behavior_app = typer.Typer(
-    no_args_is_help=True, help="List the bundled behaviors; print the format of your own."
+    no_args_is_help=True,
+    help="List the bundled behaviors; try one on a model; print the format of your own.",
 )
+#: No audit of this behavior could end in a verdict.
+UNFIT = 3
 app.add_typer(behavior_app, name="behavior", rich_help_panel="Set up")
 
 
@@ -24,7 +44,7 @@ def behavior_list(as_json: Json = False) -> None:
         emit_json(behaviors=facts)
         return
     for name, task in tasks.items():
-        typer.echo(f"{name:12} {task.flip}")
+        typer.echo(f"{name:14} {task.flip}")
 
 
 @behavior_app.command("schema", epilog="Example: fulcra behavior schema > behavior.schema.json")
@@ -35,3 +55,62 @@ def behavior_schema_command() -> None:
     from fulcra.behaviors import behavior_schema
 
     typer.echo(json.dumps(behavior_schema(), indent=1))
+
+
+@behavior_app.command(
+    "try", epilog="Example: fulcra behavior try apothecary-sparse -b refusal --json"
+)
+def behavior_try(
+    model: ModelName,
+    behavior: BehaviorName,
+    seed: Seed = 0,
+    dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """See in a minute if a behavior is fit for an audit of a model, and what to change; 3 if not.
+
+    At most 48 short replies, none dosed: baseline, controls, leaks, horizon, words.
+    """
+    from fulcra.protocol.fitness import fitness
+    from fulcra.report.fitness import fitness_sheet, quoted
+
+    task = task_of(behavior, model)
+    with bars(quiet or as_json) as progress:
+        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        result = fitness(loaded, task, seed, progress)
+    verdict = "\n".join(result.lines())
+    emit(
+        result,
+        as_json,
+        quiet,
+        lambda: fitness_sheet(result).rich(),
+        lambda: quoted(result),
+        lambda: verdict,
+    )
+    if not result.fit:
+        raise typer.Exit(UNFIT)
+
+
+@behavior_app.command("table", epilog="Example: fulcra behavior table MODEL --out DIR")
+def behavior_table(
+    model: ModelName,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for table and page.", file_okay=False)
+    ],
+    seed: Seed = 0,
+    dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Try every bundled behavior for chat models on a model; writes a table and its page."""
+    from fulcra.behaviors import chat_behavior_names
+    from fulcra.protocol.fitness import fitness_table
+
+    with bars(quiet or as_json) as progress:
+        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        table = fitness_table(loaded, chat_behavior_names(), seed, progress)
+    path = table.save(out)
+    emit(table, as_json, quiet, lambda: "\n".join((*table.lines(), f"table     {path}")))

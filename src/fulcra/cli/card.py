@@ -13,6 +13,7 @@ from fulcra.cli.app import (
     Out,
     Quiet,
     Seed,
+    TrustRemoteCode,
     command,
     emit,
     free,
@@ -51,6 +52,7 @@ def card_command(
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,7 +63,9 @@ def card_command(
 
     site, task = Neuron.parse(neuron), task_of(behavior, model) if behavior else None
     folder = free(out)
-    result = card(opened(model, dtype), site, task, run, exemplars, seed)
+    result = card(
+        opened(model, dtype, trust_remote_code=trust_remote_code), site, task, run, exemplars, seed
+    )
     if folder is not None:
         result.save(folder)
     emit(result, as_json, quiet, lambda: card_table(result))

@@ -13,6 +13,7 @@ from fulcra.cli.app import (
     Quiet,
     RunOut,
     Seed,
+    TrustRemoteCode,
     emit,
     new_folder,
     opened,
@@ -35,6 +36,7 @@ def census_command(
     ] = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -46,5 +48,11 @@ def census_command(
     folder = new_folder(out, f"census-{Path(model).name}-{task.name}")
     settings = CensusSettings(neurons=neurons, seed=seed)
     with bars(quiet or as_json) as progress:
-        result = census(opened(model, dtype), task, settings, folder, progress)
+        result = census(
+            opened(model, dtype, trust_remote_code=trust_remote_code),
+            task,
+            settings,
+            folder,
+            progress,
+        )
     emit(result, as_json, quiet, lambda: "\n".join((*result.lines(), f"census {folder}")))

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Dtype, Json, Out, Quiet, Seed, command, emit, free, opened
+from fulcra.cli.app import (
+    Dtype,
+    Json,
+    Out,
+    Quiet,
+    Seed,
+    TrustRemoteCode,
+    command,
+    emit,
+    free,
+    opened,
+)
 from fulcra.cli.bars import bars
 from fulcra.errors import InputError
 
@@ -57,6 +68,7 @@ def compare_command(
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -70,7 +82,12 @@ def compare_command(
     folder = free(out)
     settings = CompareSettings(top_k, seed, ablate, keep_universal)
     with bars(quiet or as_json) as progress:
-        result = compare([opened(name, dtype) for name in models], behaviors, settings, progress)
+        result = compare(
+            [opened(name, dtype, trust_remote_code=trust_remote_code) for name in models],
+            behaviors,
+            settings,
+            progress,
+        )
     if folder is not None:
         result.save(folder)
     emit(result, as_json, quiet, lambda: Markdown(comparison_markdown(result)))

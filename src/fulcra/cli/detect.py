@@ -14,6 +14,7 @@ from fulcra.cli.app import (
     Out,
     Quiet,
     Seed,
+    TrustRemoteCode,
     command,
     emit,
     free,
@@ -54,6 +55,7 @@ def detect_command(
     ] = "unsafe,safe",
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -81,7 +83,9 @@ def detect_command(
     sets = FitAndScore(fit, score, task.system)
     guards = Guards(tuple(guard or ()), (words[0], words[1]), dtype)
     folder = free(out)
-    result = detector(opened(model, dtype), site, sets, guards, seed)
+    result = detector(
+        opened(model, dtype, trust_remote_code=trust_remote_code), site, sets, guards, seed
+    )
     if folder is not None:
         result.save(folder)
     emit(result, as_json, quiet, lambda: detector_table(result))

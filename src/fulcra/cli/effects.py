@@ -12,14 +12,17 @@ from fulcra.cli.app import (
     Out,
     Quiet,
     Seed,
+    TrustRemoteCode,
     command,
     emit,
     free,
     opened,
+    warn_of_code,
 )
 from fulcra.cli.bars import bars
-from fulcra.cli.judge import JudgeNames, Prices, SendSensitive, Timeout, Workers, seats
+from fulcra.cli.judge import AllowHttp, JudgeNames, Prices, SendSensitive, Timeout, Workers, seats
 from fulcra.cli.recipe import RecipePath, recipe_sets
+from fulcra.errors import InputError
 
 
 @command(
@@ -58,18 +61,23 @@ def effects_command(
         ),
     ] = "",
     task_folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder with task files of your own.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A folder with task files of your own; runs code that they name."
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", help="Items a task at most.", min=2)
     ] = None,
     price: Prices = None,
     send_sensitive_text: SendSensitive = False,
+    allow_http: AllowHttp = False,
     timeout: Timeout = 60.0,
     workers: Workers = 8,
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -80,12 +88,23 @@ def effects_command(
     from fulcra.studies.recipe import Recipe
 
     made, folder = Recipe.load(recipe), free(out)
-    panel = seats(judge or (), timeout, workers, price or (), send_sensitive_text)
+    panel = seats(judge or (), timeout, workers, price or (), send_sensitive_text, allow_http)
     sets = recipe_sets(made, behavior or (), prompts or (), world_of(model))
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())
+    if task_folder is not None:
+        if not names:
+            raise InputError(f"--task-folder {task_folder}: no task is named; add --tasks")
+        warn_of_code(f"--task-folder {task_folder}", "the code that its task files name")
     settings = EffectsSettings(names, limit, task_folder, seed)
     with bars(quiet or as_json) as progress:
-        result = effects(opened(model, dtype), sets, made, settings, panel, progress)
+        result = effects(
+            opened(model, dtype, trust_remote_code=trust_remote_code),
+            sets,
+            made,
+            settings,
+            panel,
+            progress,
+        )
     if folder is not None:
         result.save(folder)
     emit(result, as_json, quiet, lambda: effects_table(result))

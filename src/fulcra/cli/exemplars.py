@@ -12,6 +12,7 @@ from fulcra.cli.app import (
     Out,
     Quiet,
     Seed,
+    TrustRemoteCode,
     command,
     emit,
     new_folder,
@@ -53,6 +54,7 @@ def exemplars_command(
     ] = 512,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -67,7 +69,13 @@ def exemplars_command(
     folder = empty_folder(new_folder(out, f"{Path(model).name}-exemplars"))
     settings = ExemplarSettings(top, random, context, window, seed)
     with bars(quiet or as_json) as progress:
-        result = exemplars(opened(model, dtype), sites, text, settings, progress)
+        result = exemplars(
+            opened(model, dtype, trust_remote_code=trust_remote_code),
+            sites,
+            text,
+            settings,
+            progress,
+        )
     result.save(folder)
     page = f"page      {folder / PAGE}"
     emit(result, as_json, quiet, lambda: exemplars_table(result), lambda: page)

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Out, Quiet, Seed, emit, free, research_command
+from fulcra.cli.app import (
+    AuditedBehaviors,
+    Json,
+    Out,
+    Quiet,
+    Seed,
+    TrustRemoteCode,
+    emit,
+    free,
+    research_command,
+)
 from fulcra.cli.bars import bars
 
 
@@ -21,19 +31,12 @@ def interventions_command(
             metavar="MODEL", help="The model a run audited, where it is no longer where it was."
         ),
     ] = None,
-    behavior: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--behavior",
-            "-b",
-            metavar="FILE",
-            help="The YAML file a run audited, where it is no longer where it was.",
-        ),
-    ] = None,
+    behavior: AuditedBehaviors = None,
     device: Annotated[
         str | None,
         typer.Option(metavar="DEVICE", help="A torch device, or auto; default: the run's."),
     ] = None,
+    trust_remote_code: TrustRemoteCode = False,
     out: Out = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -45,7 +48,7 @@ def interventions_command(
     from fulcra.studies.interventions import interventions
 
     folder = free(out)
-    sources = Sources(tuple(model or ()), tuple(behavior or ()), device)
+    sources = Sources(tuple(model or ()), tuple(behavior or ()), device, trust_remote_code)
     with bars(quiet or as_json) as progress:
         result = interventions(runs, seed, sources, progress)
     if folder is not None:

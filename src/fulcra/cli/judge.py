@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Quiet, command, emit_json
+from fulcra.cli.app import AuditedBehaviors, Json, Quiet, command, emit_json
 from fulcra.cli.bars import bars
 
 if TYPE_CHECKING:
@@ -25,6 +25,15 @@ SendSensitive = Annotated[
         metavar="",
         rich_help_panel=PANEL,
         help="Let words of a sensitive behavior go to a judge on another machine.",
+    ),
+]
+AllowHttp = Annotated[
+    bool,
+    typer.Option(
+        "--allow-http",
+        metavar="",
+        rich_help_panel=PANEL,
+        help="Let key and words go unencrypted to an http:// judge on another machine.",
     ),
 ]
 Prices = Annotated[
@@ -59,15 +68,7 @@ Workers = Annotated[
 def judge_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of finished runs.")],
     judge: Annotated[list[str], typer.Option(metavar="JUDGE", rich_help_panel=PANEL, help=MENU)],
-    behavior: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--behavior",
-            "-b",
-            metavar="FILE",
-            help="The YAML file a run audited, where it is no longer where it was.",
-        ),
-    ] = None,
+    behavior: AuditedBehaviors = None,
     stage: Annotated[
         list[str] | None,
         typer.Option(metavar="STAGE", help="Stages to judge; default: baseline and confirmation."),
@@ -78,6 +79,7 @@ def judge_command(
     ] = None,
     price: Prices = None,
     send_sensitive_text: SendSensitive = False,
+    allow_http: AllowHttp = False,
     timeout: Timeout = 60.0,
     workers: Workers = 8,
     as_json: Json = False,
@@ -87,7 +89,7 @@ def judge_command(
     from fulcra.protocol.source import reopened_behaviors
     from fulcra.studies.judging import STAGES, judge_run
 
-    panel = seats(judge, timeout, workers, price or (), send_sensitive_text)
+    panel = seats(judge, timeout, workers, price or (), send_sensitive_text, allow_http)
     results: list[tuple[Path, JudgingResult]] = []
     for folder, task in zip(runs, reopened_behaviors(runs, behavior or ()), strict=True):
         with bars(quiet or as_json) as progress:
@@ -107,12 +109,15 @@ def seats(
     workers: int,
     prices: Sequence[str],
     send_sensitive: bool,
+    allow_http: bool = False,
 ) -> "Panel":
     """The judges of these names, each once, with the prices named."""
     from fulcra.judges.registry import judge_named, prices_named
     from fulcra.protocol.opinions import Panel
 
-    judges = {name: judge_named(name, timeout, workers) for name in dict.fromkeys(names)}
+    judges = {
+        name: judge_named(name, timeout, workers, allow_http) for name in dict.fromkeys(names)
+    }
     return Panel(tuple(judges.values()), send_sensitive, prices_named(prices, judges))
 
 

@@ -23,11 +23,20 @@ def families_command(
     markdown: Annotated[
         bool, typer.Option("--markdown", metavar="", help="Print the page of the documentation.")
     ] = False,
+    all_types: Annotated[
+        bool,
+        typer.Option(
+            "--all", metavar="", help="Every decoder of the installed transformers; minutes."
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """List the model families, each verified anew on a tiny model."""
     from fulcra.models import families_markdown, families_table
 
+    if all_types:
+        _print_decoders(as_json, markdown, quiet)
+        return
     if markdown:
         typer.echo(families_markdown(), nl=False)
         return
@@ -42,6 +51,22 @@ def families_command(
         Console().print(families_sheet(reports).rich())
     if not all(report.passed for report in reports):
         raise typer.Exit(1)
+
+
+def _print_decoders(as_json: bool, markdown: bool, quiet: bool) -> None:
+    """Print every decoder type with its row or refusal, as each is known."""
+    from fulcra.models.decoders import decoder, decoder_types, decoders_markdown
+
+    entries = []
+    for model_type in decoder_types():
+        entry = decoder(model_type)
+        entries.append(entry)
+        if not (as_json or markdown or quiet):
+            typer.echo(f"{entry.model_type:26} {entry.state:9} {entry.detail}".rstrip())
+    if as_json:
+        emit_json(decoders=[entry._asdict() for entry in entries])
+    elif markdown:
+        typer.echo(decoders_markdown(entries), nl=False)
 
 
 @command("check", "Set up", "check apothecary-sparse --json")
@@ -63,14 +88,17 @@ def check_command(
     trusted = trust_remote_code
     loaded = load(model, dtype, device, bits=bits, check=False, trust_remote_code=trusted)
     checks, gguf = check(loaded), gguf_entry(loaded)
+    inferred = {} if loaded.inferred is None else {"inferred_row": loaded.inferred}
     passed = all(outcome.passed is not False for outcome in checks)
     if as_json:
         entry = {} if gguf is None else {"gguf": gguf.plain()}
         shown = [asdict(outcome) for outcome in checks]
-        emit_json(model=model, **entry, passed=passed, checks=shown)
+        emit_json(model=model, **entry, passed=passed, checks=shown, **inferred)
     elif not quiet:
         if gguf is not None:
             typer.echo(f"weights {gguf.line}")
+        for row in inferred.values():
+            typer.echo(f"inferred row, {loaded.hf.config.model_type} has none of its own: {row}")
         for outcome in checks:
             state = {None: "n/a ", True: "ok  ", False: "FAIL"}[outcome.passed]
             note = f" ({outcome.note})" if outcome.note else ""

@@ -12,6 +12,7 @@ from fulcra.cli.app import (
     Out,
     Quiet,
     Seed,
+    TrustRemoteCode,
     emit,
     free,
     opened,
@@ -31,6 +32,7 @@ def multiply_command(
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -41,7 +43,11 @@ def multiply_command(
     task, folder = task_of(behavior, model), free(out)
     with bars(quiet or as_json) as progress:
         result = multiplier_sweep(
-            opened(model, dtype), task, random_sets=random_sets, seed=seed, progress=progress
+            opened(model, dtype, trust_remote_code=trust_remote_code),
+            task,
+            random_sets=random_sets,
+            seed=seed,
+            progress=progress,
         )
     if folder is not None:
         result.save(folder)

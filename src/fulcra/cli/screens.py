@@ -13,11 +13,13 @@ from fulcra.cli.app import (
     Out,
     Quiet,
     Seed,
+    TrustRemoteCode,
     emit,
     new_folder,
     opened,
     research_command,
     task_of,
+    warn_of_code,
 )
 from fulcra.cli.bars import bars
 
@@ -43,7 +45,7 @@ def screens_command(
         list[str] | None,
         typer.Option(
             metavar="FILE:FUNCTION",
-            help="A screen of your own, my.py:function, whose code is run; may be given again.",
+            help="A screen of your own, my.py:function: runs that file's code; may be repeated.",
         ),
     ] = None,
     sample: Annotated[
@@ -65,6 +67,7 @@ def screens_command(
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -74,12 +77,22 @@ def screens_command(
     from fulcra.screens.registry import ENTRANTS, own_screen
     from fulcra.studies.tournament import TournamentSettings, tournament
 
-    own = [own_screen(text) for text in screen or []]
+    for text in screen or ():
+        if Path(file := text.rpartition(":")[0]).is_file():
+            warn_of_code(f"--screen {text}", f"the code of {file}")
+    own = [own_screen(text) for text in screen or ()]
     task = task_of(behavior, model)
     settings = TournamentSettings(sample, seed, all_stability, (*ENTRANTS, *own))
     warn = _silent if quiet else _warn
     with bars(quiet or as_json) as progress:
-        result = tournament(opened(model, dtype), task, settings, census_folder, progress, warn)
+        result = tournament(
+            opened(model, dtype, trust_remote_code=trust_remote_code),
+            task,
+            settings,
+            census_folder,
+            progress,
+            warn,
+        )
     folder = new_folder(out, f"screens-{Path(model).name}-{task.name}")
     result.save(folder)
     page = f"page   {folder / PAGE}"

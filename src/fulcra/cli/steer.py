@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Dtype, Json, ModelName, Quiet, Seed, command, emit_json, opened
+from fulcra.cli.app import (
+    Dtype,
+    Json,
+    ModelName,
+    Quiet,
+    Seed,
+    TrustRemoteCode,
+    command,
+    emit_json,
+    opened,
+)
 from fulcra.cli.recipe import RecipePath, recipe_behavior
 
 if TYPE_CHECKING:
@@ -53,6 +63,7 @@ def steer_command(
     temperature: Annotated[float, typer.Option(metavar="X", help="0 is greedy.", min=0)] = 0.0,
     seed: Seed = 0,
     dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -67,7 +78,7 @@ def steer_command(
     from fulcra.studies.steering import doses, replies, steered
     from fulcra.types import Sampling
 
-    made, loaded = Recipe.load(recipe), opened(model, dtype)
+    made, loaded = Recipe.load(recipe), opened(model, dtype, trust_remote_code=trust_remote_code)
     made.require(loaded)
     task = recipe_behavior(made, behavior, world_of(model))
     length = tokens or (TOKENS if task is None else in_tokens_of(loaded, task).horizon)

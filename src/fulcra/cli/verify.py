@@ -6,9 +6,46 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fulcra.cli.app import Json, LedgerPlace, Quiet, command, emit_json
+from fulcra.cli.bars import bars
 
 if TYPE_CHECKING:
+    from fulcra.protocol.recheck.run_files import RunCheck
     from fulcra.studies.verify import SecondLook
+
+PANEL = "Rolling out again"
+Rerun = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        rich_help_panel=PANEL,
+        help="Roll a sample of the rollouts again with the run's model: 1% of them, or a number.",
+    ),
+]
+Drawn = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=PANEL,
+        help="With the root of the seal, what the sample is drawn by; choose one of your own.",
+        min=0,
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL", rich_help_panel=PANEL, help="Where the run's model is now, if it moved."
+    ),
+]
+Behaviors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--behavior",
+        "-b",
+        metavar="FILE",
+        rich_help_panel=PANEL,
+        help="Where the audited YAML file is now, if it moved.",
+    ),
+]
 
 
 @command("verify", "Audit", "verify runs/apothecary-sparse-refusal-1")
@@ -29,6 +66,10 @@ def verify_command(
         Path | None,
         typer.Option(metavar="FILE", help="Who may sign: an allowed-signers file of ssh."),
     ] = None,
+    rerun: Rerun = None,
+    seed: Drawn = 0,
+    model: Models = None,
+    behavior: Behaviors = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,18 +81,40 @@ def verify_command(
     witnesses.require_enough(folder, root)
     look = SecondLook([], [], None) if folder is None else second_look(folder, root)
     held = witnesses.look(folder)
-    look = look._replace(checks=[*look.checks, *held.checks])
+    checks = [*look.checks, *held.checks]
+    if rerun is not None:
+        places = (tuple(model or ()), tuple(behavior or ()))
+        checks += rolled_again(folder, rerun, seed, places, quiet or as_json)
+    look = look._replace(checks=checks)
     if as_json:
-        checks = [check._asdict() for check in look.checks]
+        content = [check._asdict() for check in look.checks]
         coverage = [line._asdict() for line in look.coverage]
         more = {} if held.head is None else {"ledger": held.head.plain()}
-        emit_json(passed=look.passed, root=look.root, checks=checks, coverage=coverage, **more)
+        emit_json(passed=look.passed, root=look.root, checks=content, coverage=coverage, **more)
     elif not quiet:
         show(look)
         if held.head is not None:
             typer.echo(f"ledger      entry {held.head.number}, {held.head.sha256}")
     if not look.passed:
         raise typer.Exit(1)
+
+
+def rolled_again(
+    folder: Path | None,
+    size: str,
+    seed: int,
+    places: tuple[tuple[str, ...], tuple[str, ...]],
+    hidden: bool,
+) -> "list[RunCheck]":
+    """The checks of a sample that is rolled again; `places` are those of models and behaviors."""
+    from fulcra.errors import InputError
+    from fulcra.protocol.rerun import rerun
+    from fulcra.protocol.source import Sources
+
+    if folder is None:
+        raise InputError("--rerun: rolls the rollouts of a run again; name the run's folder")
+    with bars(hidden) as progress:
+        return list(rerun(folder, size, seed, Sources(*places), progress).checks)
 
 
 def show(look: "SecondLook") -> None:

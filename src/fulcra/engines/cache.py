@@ -77,11 +77,10 @@ class RowLayer(DynamicLayer):
 
 
 def row_cache(model: Model, width: int) -> DynamicCache:
-    """A cache of `width` tokens a row; layers that are not attention keep transformers' own."""
+    """A cache of `width` tokens a row; transformers' own where a layer is not plain attention."""
     cache = DynamicCache(config=model.hf.config)
-    for place, layer in enumerate(cache.layers):
-        if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):
-            cache.layers[place] = RowLayer(width)
+    if all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers):
+        cache.layers[:] = [RowLayer(width) for _ in cache.layers]
     return cache
 
 
@@ -101,7 +100,7 @@ def arrange(
     layers = row_layers(cache)
     if layers is None:
         if own is not None:
-            cache.batch_select_indices(own)
+            cache.reorder_cache(own)  # type: ignore[arg-type] # recurrent layers have it too
         return
     for place, layer in enumerate(layers):
         layer.arrange(

@@ -18,7 +18,13 @@ from fulcra.engines.decoding import (
     probes,
     sized,
 )
-from fulcra.engines.memory import alone_too_large, is_out_of_memory, slots_together
+from fulcra.engines.memory import (
+    MEMORY_ERRORS,
+    alone_too_large,
+    halved,
+    is_out_of_memory,
+    slots_together,
+)
 from fulcra.engines.sampling import is_warm
 from fulcra.engines.slot_doses import KINDS, Kind, kind_of, most_a_layer
 from fulcra.engines.slots import Slots, windows
@@ -57,7 +63,7 @@ def refilled(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[
             for done in _attempt(model, requests, left, most):
                 rollouts |= done
                 yield done
-        except RuntimeError as error:
+        except MEMORY_ERRORS as error:
             if not is_out_of_memory(error):
                 raise
             full = True
@@ -90,6 +96,7 @@ def _fewer(model: Model, requests: Sequence[RolloutRequest], most: int) -> int:
     size = slots_together(model, requests, _width(requests), most)
     if size == 1:
         raise alone_too_large(model, max(requests, key=lambda r: len(r.prompt) + r.horizon))
+    halved(model, size)
     return size // 2
 
 

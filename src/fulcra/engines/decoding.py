@@ -12,6 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from fulcra.engines.cache import arrange, row_cache, row_layers
+from fulcra.engines.incidents import NotFinite
+from fulcra.engines.memory import is_out_of_memory
 from fulcra.engines.sampling import choose, is_warm, uniforms
 from fulcra.engines.transcript import Transcript
 from fulcra.engines.trunk import Share, Trunk, entry_layer, split_writes, widened
@@ -257,20 +259,28 @@ def name_broken(
     model: Model, requests: Sequence[RolloutRequest], rollouts: Sequence[Rollout]
 ) -> None:
     """A warning where rollouts met numbers that are not finite; it names the first such neuron."""
-    broken = [
-        (request, rollout)
-        for request, rollout in zip(requests, rollouts, strict=True)
-        if not rollout.finite
-    ]
-    if not broken:
+    if (met := not_finite(model, requests, rollouts)) is None:
         return
-    request, rollout = broken[0]
-    edits = ", ".join(map(str, request.edits)) or "no edit"
+    place = "" if met.first is None else f" at {met.first}"
+    problem = f"{met.rows} of {met.of} rows met numbers that are not finite and stay unscored"
+    logger.warning("%s: %s; the first%s under %s", model.name, problem, place, met.edits)
+
+
+def not_finite(
+    model: Model, requests: Sequence[RolloutRequest], rollouts: Sequence[Rollout]
+) -> NotFinite | None:
+    """How many rollouts met numbers that are not finite, and where the first did; None without any.
+
+    Cost: one pass where some did.
+    """
+    broken = [i for i, rollout in enumerate(rollouts) if not rollout.finite]
+    if not broken:
+        return None
+    request, rollout = sized(model, [requests[broken[0]]])[0], rollouts[broken[0]]
     neuron = first_broken(model, request.prompt + rollout.tokens, request.edits)
-    place = "" if neuron is None else f" at {neuron.site}"
-    counts = f"{len(broken)} of {len(rollouts)} rows"
-    problem = f"{counts} met numbers that are not finite and stay unscored"
-    logger.warning("%s: %s; the first%s under %s", model.name, problem, place, edits)
+    edits = ", ".join(map(str, request.edits)) or "no edit"
+    first = None if neuron is None else neuron.site
+    return NotFinite("", len(broken), len(rollouts), first, edits)
 
 
 def never_acted() -> InputError:
@@ -335,6 +345,8 @@ def _measured(model: Model) -> Share:
         try:
             distance = float((full - logits(share)).abs().max() / full.abs().max())
         except (IndexError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
             logger.warning("%s: rows cannot share by %r: %s", model.name, share, error)
             continue
         if distance <= logit_tolerance(model):

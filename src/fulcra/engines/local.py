@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from fulcra.engines.continuous_batching import Unfit, refilled
 from fulcra.engines.decoding import decode, grown
-from fulcra.engines.memory import alone_too_large, is_out_of_memory, rows_that_fit, rows_together
+from fulcra.engines.memory import alone_too_large, in_halves, rows_that_fit, rows_together
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import Rollout, RolloutRequest
@@ -93,12 +93,11 @@ def _decoded(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
     Nothing is lost, and the order is that of the requests.
     """
     if len(requests) <= rows_that_fit(model, requests):
-        try:
-            return decode(model, requests)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(requests) == 1:
-                raise alone_too_large(model, requests[0]) from None
+        return in_halves(
+            model,
+            requests,
+            lambda part: decode(model, part),
+            lambda request: alone_too_large(model, request),
+        )
     half = (len(requests) + 1) // 2
     return _decoded(model, requests[:half]) + _decoded(model, requests[half:])

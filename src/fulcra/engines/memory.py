@@ -1,14 +1,33 @@
 """How many rows fit: a constant decides what runs together, free memory only how it is split."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+from weakref import WeakSet
 
 import psutil  # type: ignore[import-untyped]
 import torch
+from transformers import PreTrainedModel
 
+from fulcra.engines.incidents import Halved, tell
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import RolloutRequest
 
+logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
+Made = TypeVar("Made")
+#: What the message of an error says where memory ran out, on any device.
+SIGNS = (
+    "not enough memory",
+    "out of memory",
+    "DefaultCPUAllocator",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+_SHOWN: "WeakSet[PreTrainedModel]" = WeakSet()
+#: What ran out of memory may raise.
+MEMORY_ERRORS = (RuntimeError, MemoryError)
 #: Bytes one batch may take by kind of device. Constants, so that batches depend on the requests
 #: alone (docs/decisions).
 BYTES = {"cpu": 256 << 20}
@@ -95,10 +114,44 @@ def alone_too_large(model: Model, request: RolloutRequest) -> InputError:
     )
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether a device or the host had no memory left."""
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "not enough memory" in str(error)
-        or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        sign in str(error) for sign in SIGNS
     )
+
+
+def in_halves(
+    model: Model,
+    rows: Sequence[Row],
+    work: Callable[[Sequence[Row]], list[Made]],
+    alone: Callable[[Row], InputError],
+) -> list[Made]:
+    """What `work` makes of rows, in their order, in halves where they run out of memory together.
+
+    Every halving is told (engines/incidents.py). The error of `alone` where one row runs out.
+    """
+    try:
+        return work(rows)
+    except MEMORY_ERRORS as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(rows) == 1:
+            raise alone(rows[0]) from None
+    # only here, when what ran out of memory has been let go
+    half = halved(model, len(rows))
+    first, second = rows[:half], rows[half:]
+    return in_halves(model, first, work, alone) + in_halves(model, second, work, alone)
+
+
+def halved(model: Model, rows: int) -> int:
+    """The size of the first half of a batch that ran out of memory.
+
+    Told every time, and shown once a model.
+    """
+    if model.hf not in _SHOWN:
+        _SHOWN.add(model.hf)
+        line = "%s: %d rows ran out of memory together; such batches go on in halves"
+        logger.warning(line, model.name, rows)
+    tell(Halved(rows))
+    return (rows + 1) // 2

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import logging
 import ssl
 import threading
 import time
@@ -23,6 +24,8 @@ BACKOFF = 0.5
 LARGEST = 1 << 20
 #: Tokens a judge may take; the reasoning kind writes some before it answers.
 ANSWER_TOKENS = 1024
+# the client's debug log quotes a server's headers, and a server may repeat the key in them
+logging.getLogger("httpcore2").setLevel(logging.INFO)
 _AGAIN = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 529))
 
 
@@ -58,6 +61,7 @@ class Endpoint:
     """A model behind an OpenAI-compatible address, such as http://localhost:8000/v1.
 
     One attempt may take `timeout`, all attempts of a question with their waits `patience` [s].
+    `allow_http` lets key and words go unencrypted to another machine.
     """
 
     model: str
@@ -66,22 +70,42 @@ class Endpoint:
     timeout: float = 60.0
     patience: float = 180.0
     attempts: int = 4
+    allow_http: bool = False
 
     def __post_init__(self) -> None:
         if not _is_address(self.url):
             raise InputError(
                 f"judge endpoint {self.url!r}: expected an address like http://localhost:8000/v1"
             )
+        self._require_private()
         if self.key and not (self.key.isascii() and self.key.isprintable()):
             raise InputError(
                 f"judge endpoint {self.url!r}: its key holds a line break or a letter that no HTTP"
                 " header can carry; set FULCRA_JUDGE_KEY anew"
             )
 
+    def _require_private(self) -> None:
+        """InputError where the address holds a secret, or words would cross a network in clear."""
+        parts = httpx2.URL(self.url)
+        if parts.userinfo or parts.query:
+            raise InputError(
+                f"judge endpoint at {parts.host}: its address holds a user, a password or a query,"
+                " and files name the address; take them out and set FULCRA_JUDGE_KEY"
+            )
+        if parts.scheme == "http" and not (self.is_local or self.allow_http):
+            raise InputError(
+                f"judge endpoint {self.url!r}: http would send key and words in clear to another"
+                " machine; give https, or --allow-http on a network that is yours alone"
+            )
+
     @property
     def is_local(self) -> bool:
         """Whether the address is this machine's own: words sent there do not leave it."""
         return is_loopback(httpx2.URL(self.url).host)
+
+    def without_key(self, text: str) -> str:
+        """A server's words without the key, which a server may repeat."""
+        return text.replace(self.key, "[key]") if self.key else text
 
     def ask(
         self,
@@ -121,10 +145,14 @@ class Endpoint:
             raise _Failed("no answer in time") from None
         except httpx2.RequestError as error:
             raise _Failed(f"no connection ({_cause(error)})") from None
-        except ImportError as error:
+        except InputError:
+            raise
+        except (ImportError, ValueError) as error:
+            # a proxy's address may hold a password, and the client quotes it
+            why = str(error) if isinstance(error, ImportError) else type(error).__name__
             raise InputError(
                 f"judge {self.model} at {self.url}: the proxy that the environment names cannot be"
-                f" used ({error}); unset it or install that package"
+                f" used ({why}); unset it or install that package"
             ) from None
 
     def _request(

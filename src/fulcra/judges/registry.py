@@ -26,20 +26,22 @@ MENU = (
 )
 
 
-def judge_named(name: str, timeout: float = 60.0, workers: int = 8) -> Judge:
+def judge_named(
+    name: str, timeout: float = 60.0, workers: int = 8, allow_http: bool = False
+) -> Judge:
     """The judge of a name; a model on this machine is loaded, an endpoint is not yet asked."""
     kind, _, rest = name.partition(":")
     if name in RULES:
         return RULES[name]()
     if kind == "api" and rest:
-        return EndpointJudge(_endpoint(name, rest, timeout), workers)
+        return EndpointJudge(_endpoint(name, rest, timeout, allow_http), workers)
     if kind in ("model", "guard") and rest:
         model = load(rest, check=False)
         return ModelJudge(model) if kind == "model" else GuardJudge(model)
     raise InputError(f"--judge {name}: expected one of {MENU}")
 
 
-def _endpoint(name: str, rest: str, timeout: float) -> Endpoint:
+def _endpoint(name: str, rest: str, timeout: float, allow_http: bool) -> Endpoint:
     """The endpoint of MODEL@URL with the user's key; the key "none" stands for no key."""
     address = re.fullmatch(r"(.+?)@(https?://.+)", rest)
     if address is None:
@@ -48,7 +50,9 @@ def _endpoint(name: str, rest: str, timeout: float) -> Endpoint:
         )
     key = os.environ.get(KEY)
     secret = None if key in (None, "", "none") else key
-    endpoint = Endpoint(address[1], address[2], secret, timeout, patience=3 * timeout)
+    endpoint = Endpoint(
+        address[1], address[2], secret, timeout, patience=3 * timeout, allow_http=allow_http
+    )
     if not key and not endpoint.is_local:
         raise InputError(
             f"--judge {name}: no key for {endpoint.url}; set {KEY} (to none where the endpoint"

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from typing import final
 from urllib.parse import urlsplit
 
@@ -69,4 +70,7 @@ class EndpointJudge:
             self.usage = self.usage.plus(answer.usage)
             self._failures = self._failures + 1 if answer.down else 0
             self._schema = self._schema and not answer.plain
-        return Finding(None, answer.why) if answer.why else questions.finding(answer.text)
+        if answer.why:
+            return Finding(None, answer.why)
+        finding = questions.finding(answer.text)
+        return replace(finding, quote=self.endpoint.without_key(finding.quote))

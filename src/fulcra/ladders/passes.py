@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from fulcra.engines.cache import arrange, row_cache
 from fulcra.engines.decoding import logit_tolerance, shared
+from fulcra.engines.memory import MEMORY_ERRORS, halved, is_out_of_memory
 from fulcra.engines.slots import windows
 from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
+from fulcra.errors import InputError
 from fulcra.models import Model, applied_rows
 from fulcra.models.anchors import at_prompts
 from fulcra.models.batches import padded, positions_of
@@ -100,8 +102,37 @@ def dosed_vectors(
     per = max(1, TOKENS // tokens)
     for start in range(0, len(order), per):
         places = order[start : start + per]
-        part = _Pass(model, texts, [entry[i] for i in places], prefix)
-        yield places, part.vectors([rows[i] for i in places])[:, texts.where]
+        entered = [(i, entry[i], rows[i]) for i in places]
+        yield from _in_halves(model, texts, entered, prefix)
+
+
+def _in_halves(
+    model: Model, texts: Texts, doses: Sequence[tuple[int, int, Edits]], prefix: int
+) -> Iterator[tuple[list[int], Tensor]]:
+    """The passes over doses (place, layer it enters at, edits), in halves where memory runs out."""
+    try:
+        part = _Pass(model, texts, [entry for _, entry, _ in doses], prefix)
+        vectors = part.vectors([edits for _, _, edits in doses])[:, texts.where]
+    except MEMORY_ERRORS as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(doses) == 1:
+            raise _too_many(model, texts) from None
+    else:
+        yield [place for place, _, _ in doses], vectors
+        return
+    # only here, when what ran out of memory has been let go
+    half = halved(model, len(doses))
+    yield from _in_halves(model, texts, doses[:half], prefix)
+    yield from _in_halves(model, texts, doses[half:], prefix)
+
+
+def _too_many(model: Model, texts: Texts) -> InputError:
+    count, width = texts.after.shape
+    return InputError(
+        f"a pass over {count} replies of up to {width} tokens: {model.name} ran out of memory under"
+        " one dose; free memory, or give fewer prompts"
+    )
 
 
 def _may_share_prefix(model: Model, texts: Texts, rows: Sequence[Edits]) -> bool:

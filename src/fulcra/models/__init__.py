@@ -4,7 +4,8 @@ from fulcra.models.adapter import Model
 from fulcra.models.anchors import ablate_mean
 from fulcra.models.applying import applied_rows
 from fulcra.models.catalogue import families_markdown, families_table
-from fulcra.models.checks import Check, check
+from fulcra.models.check_entries import Check
+from fulcra.models.checks import check
 from fulcra.models.edit_groups import Applied
 from fulcra.models.edits import ablate_direction, add, add_mlp, anchor, direction, pin, scale
 from fulcra.models.loading import bundled_names, load, world_of

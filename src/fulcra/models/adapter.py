@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from fulcra.errors import InputError, ModelError
 from fulcra.models.chat import chat_ids, exchange_ids, instruction_tail, plain_ids, shared_start
 from fulcra.models.experts import expert_width, expert_write, expert_writes, n_experts
-from fulcra.models.families import FAMILIES, Family
+from fulcra.models.families import FAMILIES, Family, no_row
+from fulcra.models.inference import in_words, inferred_row
 from fulcra.models.origin import Origin
 from fulcra.models.placement import at_hand
 from fulcra.types import Neuron
@@ -34,7 +35,7 @@ class Model:
     `hf` is the transformers model; no weight changes. `thinking` is handed to chat templates
     that can switch a thinking phase on or off; None leaves it to the template. `compiled`: rollouts
     run in slots by one compiled step (`fulcra.engines.continuous_batching`), meant for
-    accelerators.
+    accelerators. `inferred` is the row in words where the model's type has none of its own.
     """
 
     def __init__(
@@ -50,7 +51,12 @@ class Model:
         self.folder, self.thinking, self.compiled = folder, thinking, compiled
         self.origin, self.gguf = Origin(name), cast("GgufSource | None", None)
         self.config = hf.config.get_text_config()
-        self.family = family_of(hf.config.model_type)
+        self.inferred: str | None = None
+        if hf.config.model_type in FAMILIES:
+            self.family = family_of(hf.config.model_type)
+        else:
+            self.family = inferred_row(hf)
+            self.inferred = in_words(self.family)
         require_config(name, self.family, self.config)
         self.n_layers = int(self.config.num_hidden_layers)
         self.d_model = int(self.config.hidden_size)
@@ -379,15 +385,9 @@ def by_row(flat: Tensor, rows: int) -> Tensor:
 
 def family_of(model_type: str) -> Family:
     """The row of a model type; ModelError says what a row must name and how to add one."""
-    try:
-        return FAMILIES[model_type]
-    except KeyError:
-        raise ModelError(
-            f"model type {model_type!r} has no row in fulcra.models.families (known:"
-            f" {', '.join(sorted(FAMILIES))}); looked for the decoder blocks, the MLP down"
-            " projection, the module that reads the stream for the MLP, any norm after the MLP,"
-            " and the final norm: add a Family that names them and run `fulcra check MODEL`"
-        ) from None
+    if model_type not in FAMILIES:
+        raise ModelError(no_row(model_type))
+    return FAMILIES[model_type]
 
 
 def require_config(name: str, family: Family, config: Any) -> None:

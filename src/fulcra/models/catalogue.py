@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from fulcra.models.checks import Check, check
+from fulcra.models.check_entries import Check
+from fulcra.models.checks import check
 from fulcra.models.families import FAMILIES
 from fulcra.models.tiny import tiny
 
@@ -62,7 +63,9 @@ def families_markdown() -> str:
     added = (
         "\nAnother family is a row in `fulcra/models/families.py` and a tiny config in"
         " `fulcra/models/tiny.py`; `fulcra check MODEL` says what is\nwrong with it. A post-MLP"
-        " norm caps the alignment that a dose can reach (law.md section 2).\n"
+        " norm caps the alignment that a dose can reach (law.md section 2).\n\nA type without a row"
+        " is read by an inferred one where every check and a weight-edit oracle pass:"
+        " [every decoder](decoders.md).\n"
     )
     return f"{head}\n{checks}\n\n" + "\n".join(rows) + f"\n{added}"
 

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from fulcra.errors import ModelCheckError
+from fulcra.errors import ModelCheckError, ModelError
 from fulcra.models.adapter import Model, is_plain
 from fulcra.models.applying import applied_rows
+from fulcra.models.check_entries import Check, distance, small
 from fulcra.models.edits import add, scale
 from fulcra.models.effective import Probe, effect_tolerance, probe, probe_ids
 from fulcra.models.experts import expert_width
-from fulcra.models.placement import at_hand
+from fulcra.models.families import no_row
+from fulcra.models.library import refusing
+from fulcra.models.oracle import oracle, scaled_columns
 from fulcra.models.read_hooks import (
     block_outputs,
     everywhere,
@@ -29,39 +31,15 @@ from fulcra.types import Edits, Neuron
 MOVED = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What must hold at which module, the number found and the number it is held against.
-
-    `passed` is None where the check cannot be made on this model; `note` says why.
-    """
-
-    name: str
-    module: str
-    passed: bool | None
-    found: float
-    expected: float
-    law: str
-    note: str = ""
-    relation: Literal["", "at most ", "more than "] = ""
-
-    @property
-    def numbers(self) -> str:
-        """The two numbers in words."""
-        return f"found {self.found:g}, expected {self.relation}{self.expected:g}"
-
-    def __str__(self) -> str:
-        state = "not applicable" if self.passed is None else "passed" if self.passed else "failed"
-        note = f"; {self.note}" if self.note else ""
-        return f"{self.name} {state} at {self.module}: {self.law}, {self.numbers}{note}"
-
-
 def validated(model: Model) -> Model:
     """The model, if every check passes.
 
     ModelCheckError names the module and the two numbers otherwise.
     """
-    failed = [result for result in check(model) if result.passed is False]
+    with refusing(f"model {model.name!r}: cannot be checked"):
+        failed = [result for result in check(model) if result.passed is False]
+    if failed and model.inferred is not None:
+        raise ModelError(no_row(model.hf.config.model_type, str(failed[0])))
     if failed:
         raise ModelCheckError(
             f"model {model.name!r} is not what the {model.hf.config.model_type} row of"
@@ -75,7 +53,8 @@ def validated(model: Model) -> Model:
 def check(model: Model) -> list[Check]:
     """Every check with its numbers; none after a failed `d_mlp` or after logits that are nan.
 
-    Cost: ten short forward passes. ModelCheckError where the model runs past its modules' hooks, as
+    An inferred row is held against weight edits in every layer too. Cost: ten short forward passes,
+    thirty for an inferred row. ModelCheckError where the model runs past its modules' hooks, as
     a compiled one does, so that nothing can be measured.
     """
     first = _widths(model)
@@ -93,7 +72,10 @@ def check(model: Model) -> list[Check]:
         _zero(model, ids, clean),
         _identity(model, ids, clean),
     ]
-    return [first, *rest, _applied(model, ids, clean, measured)]
+    entries = [first, *rest, _applied(model, ids, clean, measured)]
+    if model.inferred is None:
+        return entries
+    return [*entries, *oracle(model, ids, clean, measured)]
 
 
 def _widths(model: Model) -> Check:
@@ -140,8 +122,8 @@ def _logits(model: Model, ids: Tensor) -> Check:
         logits = model.hf(input_ids=ids, use_cache=False).logits.float()
     again = model.unembed(streams[model.n_layers - 1]).float().to(logits.device)
     law = "final norm and unembedding give the logits (relative distance)"
-    return _small(
-        "logits", model.family.final_norm, _distance(again, logits), effect_tolerance(model), law
+    return small(
+        "logits", model.family.final_norm, distance(again, logits), effect_tolerance(model), law
     )
 
 
@@ -152,7 +134,7 @@ def _write(model: Model, measured: Probe) -> Check:
     )
     note += ", parallel block" if model.family.parallel else ""
     law = "a dose moves the block's output by its effective write (relative error, worst layer)"
-    return _small(
+    return small(
         "write",
         model.place(layer),
         float(measured.error[layer]),
@@ -183,19 +165,19 @@ def _zero(model: Model, ids: Tensor, clean: Tensor) -> Check:
     with zeroed_column(model, neuron):
         zeroed = model.hf(input_ids=ids, use_cache=False).logits.float()
     edited = _edited(model, ids, (scale(neuron, 0.0),))
-    note = f"{neuron.site}, moves the logits by {_distance(edited, clean):.2g}"
-    return _small(
-        "zero", model.place(layer), _distance(edited, zeroed), effect_tolerance(model), law, note
+    note = f"{neuron.site}, moves the logits by {distance(edited, clean):.2g}"
+    return small(
+        "zero", model.place(layer), distance(edited, zeroed), effect_tolerance(model), law, note
     )
 
 
 def _identity(model: Model, ids: Tensor, clean: Tensor) -> Check:
     layer = model.n_layers // 2
     edited = _edited(model, ids, (scale(_most_active(model, ids, layer), 1.0),))
-    return _small(
+    return small(
         "identity",
         model.place(layer),
-        _distance(edited, clean),
+        distance(edited, clean),
         0.0,
         "activation x 1 changes no bit of the logits",
     )
@@ -204,8 +186,8 @@ def _identity(model: Model, ids: Tensor, clean: Tensor) -> Check:
 def _applied(model: Model, ids: Tensor, clean: Tensor, measured: Probe) -> Check:
     layer = model.n_layers // 2
     edit = measured.edits[layer]
-    moved = _distance(_edited(model, ids, (add(edit.site, alpha=edit.value),)), clean)
-    after = _distance(model.hf(input_ids=ids, use_cache=False).logits.float(), clean)
+    moved = distance(_edited(model, ids, (add(edit.site, alpha=edit.value),)), clean)
+    after = distance(model.hf(input_ids=ids, use_cache=False).logits.float(), clean)
     law = "a planted edit changes the logits (relative distance) and is gone afterwards"
     note = "" if after == 0 else f"the logits still differ by {after:.2g} without it"
     return Check(
@@ -233,27 +215,8 @@ def _most_active(model: Model, ids: Tensor, layer: int) -> Neuron:
     return model.neuron(layer, int(values.abs().argmax()))
 
 
-def _distance(logits: Tensor, expected: Tensor) -> float:
-    return float((logits - expected).norm() / expected.norm().clamp(min=1e-30))
-
-
-def _small(name: str, module: str, value: float, allowed: float, law: str, note: str = "") -> Check:
-    # written so that nan fails
-    return Check(name, module, value <= allowed, value, allowed, law, note, "at most ")
-
-
 @contextmanager
 def zeroed_column(model: Model, neuron: Neuron) -> Iterator[None]:
     """The neuron's column of W_down at zero inside the block, restored bit by bit afterwards."""
-    experts: Any = model.experts(neuron.layer)
-    module: Any = model.down(neuron.layer) if experts is None else experts
-    with at_hand(module), torch.no_grad():
-        weight = module.weight if experts is None else module.down_proj[neuron.expert]
-        rows = model.family.transposed if experts is None else module.is_transposed
-        column = weight[neuron.index] if rows else weight[:, neuron.index]
-        weights = column.clone()
-        column.zero_()
-        try:
-            yield
-        finally:
-            column.copy_(weights)
+    with scaled_columns(model, (neuron,), 0.0):
+        yield

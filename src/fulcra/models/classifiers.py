@@ -1,6 +1,7 @@
 """Other models as judges of a prompt: sequence classifiers, and guards asked for a word."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor
 from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model
 from fulcra.models.capture import reply_log_probs
+from fulcra.models.headers import has_weights
 from fulcra.models.library import quiet_library, refusing
 from fulcra.models.loading import config_of, model_folder
-from fulcra.models.whole import require_finite_weights
+from fulcra.models.whole import require_finite_weights, require_fit, require_whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,15 +64,17 @@ def load_classifier(name: str) -> Classifier:
     """The sequence classifier of a folder or hub id, from safetensors only, no code of it run."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    folder = model_folder(name)
-    config_of(name)
-    source = folder if any(folder.glob("*.safetensors")) else name
+    folder, config = model_folder(name), config_of(name)
+    if at_hand := Path(name).is_dir() or has_weights(name, folder):
+        require_fit(name, folder, config, classifies=True)
+    source = folder if at_hand else name
     with refusing(f"classifier {name!r}: cannot be loaded"), quiet_library():
         hf, report = AutoModelForSequenceClassification.from_pretrained(
             source,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
             trust_remote_code=False,
         )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
@@ -79,6 +83,7 @@ def load_classifier(name: str) -> Classifier:
             f"classifier {name!r}: the file lacks {missing[0]}, so its answers would be random;"
             " give a trained classifier"
         )
+    require_whole(name, report)
     require_finite_weights(name, hf)
     return Classifier(name, hf, tokenizer)
 

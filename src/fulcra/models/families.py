@@ -115,3 +115,14 @@ FAMILIES: dict[str, Family] = {
     ),
     "gpt_oss": Family(experts="mlp.experts", note="attention sinks; expert biases"),
 }
+
+
+def no_row(model_type: str, reason: str = "") -> str:
+    """The refusal of a model type without a row; `reason` says why none can be inferred."""
+    inference = f"; none can be inferred: {reason}" if reason else ""
+    return (
+        f"model type {model_type!r} has no row in fulcra.models.families (known:"
+        f" {', '.join(sorted(FAMILIES))}); looked for the decoder blocks, the MLP down"
+        " projection, the module that reads the stream for the MLP, any norm after the MLP,"
+        f" and the final norm{inference}: add a Family that names them and run `fulcra check MODEL`"
+    )

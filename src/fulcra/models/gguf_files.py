@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fulcra.errors import InputError, ModelError
-from fulcra.models.adapter import family_of
+from fulcra.models.expected import expected_row
 from fulcra.models.gguf_config import end_ids, gguf_config, require_model
 from fulcra.models.gguf_header import GgufHeader, read_header
 from fulcra.models.gguf_tokenizer import TokenizerPlace, gguf_tokenizer
@@ -87,10 +87,11 @@ def gguf_parts(
     _require_readable(name, header)
     with _read_once():
         config = gguf_config(name, header)
-        family_of(config.model_type)
+        row = expected_row(config)
         _require_fit(name, config, header)
         tokenizer, place = gguf_tokenizer(name, header)
-        hf = _weights(name, config, header, {**placed, "dtype": _dtype(dtype, header)})
+        hf, lacking = _weights(name, config, header, {**placed, "dtype": _dtype(dtype, header)})
+    require_whole(name, lacking, None if row is None else f".{row.layers}.", METADATA)
     with refusing(f"model {name!r}: cannot be loaded: {APART}"):
         _turn(hf, header)
     hf.generation_config.eos_token_id = end_ids(header) or None
@@ -163,8 +164,8 @@ def _read_once() -> Iterator[None]:
 
 def _weights(
     name: str, config: "PreTrainedConfig", header: GgufHeader, placed: Mapping[str, object]
-) -> "PreTrainedModel":
-    """The library's model of plain weights, none of them missing."""
+) -> "tuple[PreTrainedModel, Any]":
+    """The library's model of plain weights, with its report of what it loaded."""
     from transformers import AutoModelForCausalLM, GgufConfig
 
     place = header.path.absolute()
@@ -174,6 +175,7 @@ def _weights(
             place.parent,
             config=config,
             gguf_file=str(place),
+            trust_remote_code=False,
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
             ignore_mismatched_sizes=True,
@@ -181,10 +183,9 @@ def _weights(
         )
         hf: PreTrainedModel = loaded[0]
         _require_every_tensor(name, hf, header)
-    require_whole(name, loaded[1], f".{family_of(config.model_type).layers}.", METADATA)
     if getattr(hf.config, "quantization_config", None) is not None:
         raise ModelError(f"model {name!r}: cannot be loaded: its weights stayed packed")
-    return hf
+    return hf, loaded[1]
 
 
 def _require_every_tensor(name: str, hf: "PreTrainedModel", header: GgufHeader) -> None:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from fulcra.errors import InputError, ModelError
-from fulcra.models.adapter import Model, family_of
+from fulcra.models.adapter import Model
+from fulcra.models.adapters import adapter_refused, require_no_adapter
 from fulcra.models.checks import validated
 from fulcra.models.configs import read_config, require_generation_config
+from fulcra.models.expected import expected_row
 from fulcra.models.gguf_config import gguf_config
 from fulcra.models.gguf_files import gguf_parts, gguf_path, require_no_bits
 from fulcra.models.gguf_header import read_header
+from fulcra.models.headers import has_weights
 from fulcra.models.hub import hub_file
 from fulcra.models.library import quiet_library, refusing
 from fulcra.models.origin import Origin
@@ -39,12 +42,15 @@ def model_folder(name: str, revision: str | None = None) -> Path:
     if name in bundled_names():
         return Path(str(files("fulcra.organisms") / "weights" / name))
     if Path(name).is_dir():
+        require_no_adapter(name, Path(name))
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"model {name!r}: the folder holds no config.json; {_advice(name)}")
         return Path(name)
     if (file := _gguf_file(name, revision)) is not None:
         return file.parent
-    return _hub_folder(name, revision)
+    folder = _hub_folder(name, revision)
+    require_no_adapter(name, folder)
+    return folder
 
 
 def _gguf_file(name: str, revision: str | None) -> Path | None:
@@ -105,7 +111,7 @@ def load(
         compiled: rollouts by a compiled step in slots that refill, for accelerators
             (docs/decisions/0016).
         revision: a branch, tag or commit of the hub.
-        check: False skips the validation.
+        check: False skips the validation; never that of a row that had to be inferred.
         trust_remote_code: True runs the code that comes with a model, whatever it does; a warning
             is given, and `Model.origin` remembers it.
     """
@@ -136,7 +142,17 @@ def load(
         model = _read_gguf(name, file, placed, options)
         origin = Origin.of_file(name, file, device)
     model.origin = origin._replace(trust_remote_code=trusted)
-    return validated(model) if options.get("check", True) else model
+    return _accepted(name, model, options.get("check", True))
+
+
+def _accepted(name: str, model: Model, check: bool) -> Model:
+    """The model after its checks, which an inferred row is always held to."""
+    if check or model.inferred is not None:
+        validated(model)
+    if model.inferred is not None:
+        what = f"{model.hf.config.model_type} has no row of its own, one was inferred and verified"
+        warnings.warn(f"model {name!r}: {what}: {model.inferred}", stacklevel=3)
+    return model
 
 
 def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
@@ -161,18 +177,17 @@ def _require_safetensors(name: str, folder: Path) -> None:
 def _read(name: str, folder: Path, placed: dict[str, Any], options: LoadOptions) -> Model:
     """The model of a folder; config and headers are compared before any weight is read."""
     config = read_config(name, folder, placed["trust_remote_code"])
-    family = family_of(config.model_type)
+    row = expected_row(config)
     require_generation_config(name, folder)
     _require_safetensors(name, folder)
-    has_files = any(folder.glob("*.safetensors"))
-    if has_files:
+    own = name in bundled_names() or Path(name).is_dir()
+    if at_hand := own or has_weights(name, folder):
         require_fit(name, folder, config, placed["trust_remote_code"])
-    source = str(folder) if has_files else name
-    hf = _weights(name, source, placed, f".{family.layers}.")
+    source = str(folder) if at_hand else name
+    hf = _weights(name, source, placed, None if row is None else f".{row.layers}.")
     tokenizer = _tokenizer(name, source, placed)
-    own = name not in bundled_names() and Path(name).is_dir()
     shown = Path(name).name if own else name
-    place = folder if has_files else None
+    place = folder if has_weights(name, folder) else None
     return _model(name, shown, hf, tokenizer, place, options)
 
 
@@ -202,8 +217,10 @@ def _model(
     return model
 
 
-def _weights(name: str, source: str, placed: dict[str, Any], layers: str) -> "PreTrainedModel":
-    """The library's model, whole and finite; `layers` is the path of its blocks."""
+def _weights(
+    name: str, source: str, placed: dict[str, Any], layers: str | None
+) -> "PreTrainedModel":
+    """The library's model, whole and finite; `layers` is the path of its blocks, where known."""
     from transformers import AutoModelForCausalLM
 
     with refusing(f"model {name!r}: cannot be loaded"), quiet_library():
@@ -215,6 +232,8 @@ def _weights(name: str, source: str, placed: dict[str, Any], layers: str) -> "Pr
             **placed,
         )
     hf: PreTrainedModel = loaded[0]
+    if getattr(hf, "_hf_peft_config_loaded", False):
+        raise adapter_refused(name)
     quantized = getattr(hf.config, "quantization_config", None) is not None
     require_whole(name, loaded[1], None if quantized else layers)
     require_finite_weights(name, hf)

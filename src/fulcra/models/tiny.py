@@ -112,7 +112,8 @@ def tiny_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_object=inner, chat_template=chat_template, **names)
 
 
-def _shake(hf: torch.nn.Module, generator: torch.Generator) -> None:
+def shaken(hf: torch.nn.Module, generator: torch.Generator) -> None:
+    """Every weight made random, decided by the generator."""
     # Norm gains and biases too: at their initial ones and zeros a wrong path through a norm would
     # go unseen.
     for parameter in hf.parameters():
@@ -131,6 +132,6 @@ def tiny(model_type: str, seed: int = 0, chat_template: str | None = None, **cha
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         hf = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    _shake(hf, torch.Generator().manual_seed(seed))
+    shaken(hf, torch.Generator().manual_seed(seed))
     hf.generation_config.update(bos_token_id=1, eos_token_id=2, pad_token_id=0)
     return Model(f"tiny-{model_type}", hf, tiny_tokenizer(chat_template))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import torch
 
@@ -45,19 +45,25 @@ class LoadingReport(TypedDict):
     error_msgs: list[str]
 
 
-def require_fit(name: str, folder: Path, config: "PreTrainedConfig", trusted: bool) -> None:
+def require_fit(
+    name: str,
+    folder: Path,
+    config: "PreTrainedConfig",
+    trusted: bool = False,
+    classifies: bool = False,
+) -> None:
     """ModelError where the weights of a folder are not of the config's shapes.
 
     From the headers of the files and a model on the meta device: nothing large is allocated.
     """
     stored = stored_tensors(name, folder)
-    layers = int(config.get_text_config().num_hidden_layers)
-    if layers > len(stored):
+    layers = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if isinstance(layers, int) and layers > len(stored):
         raise ModelError(
             f"model {name!r}: cannot be loaded: config.json says {layers} layers, the weights are"
             f" {len(stored)} tensors; {FOLDER.advice}"
         )
-    expected = described(name, config, trusted)
+    expected = described(name, config, trusted, classifies=classifies)
     packed = getattr(config, "quantization_config", None) is not None
     if not packed:
         _require_shapes(name, expected, stored)
@@ -70,15 +76,20 @@ def require_fit(name: str, folder: Path, config: "PreTrainedConfig", trusted: bo
 
 
 def described(
-    name: str, config: "PreTrainedConfig", trusted: bool, source: Source = FOLDER
+    name: str,
+    config: "PreTrainedConfig",
+    trusted: bool,
+    source: Source = FOLDER,
+    classifies: bool = False,
 ) -> Expected:
     """What a config describes, from a model on the meta device; ModelError where it is no model."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+    kind: Any = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
     place = source.config.removeprefix("its ")
     what = f"model {name!r}: cannot be loaded: its {place} describes no model"
     with refusing(what), quiet_library(), torch.device("meta"):
-        hf = AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
+        hf: PreTrainedModel = kind.from_config(config, trust_remote_code=trusted)
     # state_dict() names a tied weight twice, parameters() counts it once
     shapes = {key: tuple(weight.shape) for key, weight in hf.state_dict().items()}
     return Expected(shapes, sum(p.numel() for p in hf.parameters()), f"{hf.base_model_prefix}.")

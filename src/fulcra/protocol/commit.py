@@ -22,8 +22,10 @@ from fulcra.protocol.results.commitment import (
     PlanEntry,
     predicted_entry,
 )
+from fulcra.protocol.results.rollouts import Shard
 from fulcra.protocol.runs import Manifest, Run
 from fulcra.protocol.schedule import measure_of, orders_of
+from fulcra.protocol.shards import in_turn
 from fulcra.protocol.stages import (
     CEILING_TEMPERATURE,
     PIN_MULTIPLES,
@@ -55,11 +57,15 @@ CONTROLS = (
 
 
 class Committed(NamedTuple):
-    """What was committed, its hash, and the records of every rollout, undosed ones first."""
+    """What was committed, its hash, and the records of every rollout, undosed ones first.
+
+    `shards` lists the tables that hold them, in their order; none where nothing is stored.
+    """
 
     content: Commitment
     sha256: str
     records: list[Record]
+    shards: Sequence[Shard] = ()
 
     @property
     def figures(self) -> Figures:
@@ -105,7 +111,8 @@ def measure_committed(
     sha256 = commit(run.folder, content.plain())
     before = Committed(content, sha256, list(baseline))
     with run.entered(sha256):
-        return before._replace(records=_all_records(run, measure, plan, before))
+        records = _all_records(run, measure, plan, before)
+        return before._replace(records=records, shards=in_turn(measure.shards))
 
 
 def _all_records(run: Run, measure: Measurement, plan: Plan, before: Committed) -> list[Record]:

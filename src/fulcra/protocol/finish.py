@@ -7,7 +7,6 @@ from fulcra.formulas.coordinate import Coordinate
 from fulcra.models.coordinate import realised_alignment
 from fulcra.protocol.commit import Committed
 from fulcra.protocol.quotes import behavior_entry, samples
-from fulcra.protocol.records import SCHEMA, Record, record_rows
 from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows
 from fulcra.protocol.results.audit import (
     AuditResult,
@@ -16,20 +15,18 @@ from fulcra.protocol.results.audit import (
     SettingsEntry,
 )
 from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.rollouts import Shard
 from fulcra.protocol.runs import Run, model_entry
 from fulcra.protocol.seal import read_seal, write_seal
+from fulcra.protocol.shards import list_shards
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.witness.entries import Outcome
 from fulcra.store import (
-    AUDIT,
     PRIVATE,
-    ROLLOUTS,
     TEXTS,
     RunFolder,
     read_rows,
-    write_json,
     write_rows,
-    write_text,
 )
 
 SCHEMA_VERSION = 1
@@ -60,9 +57,11 @@ def finished(
         samples=tuple(samples(subject.behavior, neurons, committed.records)),
         timing=run.clock.timing(),
     )
+    if run.clock.incidents.met:
+        result = result.model_copy(update={"incidents": run.clock.incidents.entry})
     result = AuditResult.of(result.plain())
     if run.folder is not None:
-        save(run.folder, result, committed.records)
+        save(run.folder, result, committed.shards)
         _enter_end(run, run.folder.path, result)
     return result
 
@@ -94,16 +93,19 @@ def outcome_of(folder: Path, result: AuditResult) -> Outcome:
     )
 
 
-def save(folder: RunFolder, result: AuditResult, records: Sequence[Record]) -> None:
-    """Write texts, rollouts, report, seal and audit.json (last: a finished run); drop parts."""
+def save(folder: RunFolder, result: AuditResult, shards: Sequence[Shard]) -> None:
+    """Write texts, list of shards, report, seal and audit.json (last: a finished run); drop parts.
+
+    The rollouts themselves stand already.
+    """
     if parts := folder.text_parts():
-        texts = ((row["text_hash"], row["text"]) for part in parts for row in read_rows(part))
+        words = (read_rows(part, TEXTS_SCHEMA) for part in parts)
+        texts = ((row["text_hash"], row["text"]) for rows in words for row in rows)
         write_rows(folder.path / TEXTS, kept_rows(texts), TEXTS_SCHEMA, PRIVATE)
-    write_rows(folder.path / ROLLOUTS, record_rows(records), SCHEMA)
-    for name, text in result.pages().items():
-        write_text(folder.path / name, text)
+    list_shards(folder.path, shards)
+    result.write_pages(folder.path)
     write_seal(folder.path, result)
-    write_json(folder.path / AUDIT, result.plain())
+    result.write(folder.path)
     folder.drop_parts()
 
 

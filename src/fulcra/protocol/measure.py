@@ -5,6 +5,8 @@ from dataclasses import replace
 from itertools import count
 from typing import Literal, final
 
+from fulcra.engines.decoding import not_finite
+from fulcra.engines.incidents import tell
 from fulcra.engines.local import run_shards
 from fulcra.judges.coherence import coherent
 from fulcra.judges.outcome import judge_rollout
@@ -13,8 +15,10 @@ from fulcra.protocol.curtail import Key
 from fulcra.protocol.records import CEILING, SCHEMA, Record, record_rows, records_of
 from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows, private_salt, text_hash, told
 from fulcra.protocol.results.commitment import Commitment
+from fulcra.protocol.results.rollouts import Shard
 from fulcra.protocol.schedule import happened, schedule
-from fulcra.protocol.subject import Subject, opening_forgiven, surprises
+from fulcra.protocol.shards import store_shard, stored_shard
+from fulcra.protocol.subject import PromptAndReply, Subject, opening_forgiven, surprises
 from fulcra.protocol.trials import Trial
 from fulcra.store import PRIVATE, RunFolder, cache_folder, digest, read_rows, write_rows
 from fulcra.types import CeilingOutcome, Judgement, Prompt, Rollout
@@ -24,7 +28,6 @@ PART = 3072
 #: What becomes of the words of a sensitive behavior.
 Texts = Literal["redacted", "private", "memory"]
 Advance = Callable[[int], None]
-PromptAndReply = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def reply_after(trial: Trial, rollout: Rollout) -> PromptAndReply:
@@ -40,7 +43,7 @@ class Measurement:
     `texts` says what becomes of the words of a sensitive behavior: "redacted" leaves their hash,
     with the folder's own salt in place of `salt`; "private" keeps them beside it in a file of the
     run that only its owner reads; "memory" leaves them in the records, which are then never stored
-    (protocol/redaction.py).
+    (protocol/redaction.py). `shards` lists what stands in the folder, in the order of measurement.
     """
 
     def __init__(
@@ -58,34 +61,65 @@ class Measurement:
         self.redacted = subject.behavior.sensitive and texts != "memory"
         self.salt = private_salt(folder.path) if folder and self.redacted else salt
         self.keep_text = subject.behavior.sensitive and texts == "private" and folder is not None
+        self.shards: list[Shard] = []
         self._texts: dict[str, str] = {}
         self._surprise: dict[PromptAndReply, list[float]] = {}
 
     def __call__(
-        self, name: str, trials: Sequence[Trial], advance: Advance = lambda done: None
+        self,
+        name: str,
+        trials: Sequence[Trial],
+        advance: Advance = lambda done: None,
+        passing: bool = False,
     ) -> list[Record]:
-        """The records of `trials`, in order, part by part; `advance` hears of finished rollouts."""
+        """The records of `trials`, in order, part by part; `advance` hears of finished rollouts.
+
+        Parts that are `passing` are there to be taken up after an interruption, and not listed.
+        """
         records: list[Record] = []
         for number, start in enumerate(range(0, len(trials), PART)):
             part = trials[start : start + PART]
-            path = self.folder.part(f"{name}-{number}") if self.folder is not None else None
-            if path is not None and path.exists():
-                records += records_of(read_rows(path))
+            stored = self._stored(name, number, passing)
+            if stored is None:
+                rollouts = self.roll(part, advance)
+                self._tell_broken(f"{name}-{number}", part, rollouts)
+                stored = list(self.judge(part, rollouts))
+                self._store(name, number, stored, passing)
+            else:
                 advance(len(part))
-                continue
-            judged = list(self.judge(part, self.roll(part, advance)))
-            if path is not None:
-                self._keep_texts(path.stem)
-                write_rows(path, record_rows(judged), SCHEMA)
-            records += judged
+            records += stored
         return records
 
-    def _keep_texts(self, part: str) -> None:
-        """Write the words of a part before its rows: a part that stands has its words."""
-        if self.keep_text and self.folder is not None:
+    def keep(self, name: str, records: Sequence[Record]) -> list[Record]:
+        """Records that stand elsewhere, in another order or cached, now a step of this run, too."""
+        for number, start in enumerate(range(0, len(records), PART)):
+            if self._stored(name, number) is None:
+                self._store(name, number, records[start : start + PART])
+        return list(records)
+
+    def _stored(self, name: str, number: int, passing: bool = False) -> list[Record] | None:
+        """The records of a part that stands; None where it is still to be measured."""
+        stored = None
+        if self.folder is not None:
+            stored = stored_shard(self.folder.parts if passing else self.folder.path, name, number)
+        if stored is None:
+            return None
+        self.shards += [] if passing else [stored.shard]
+        return records_of(stored.rows)
+
+    def _store(
+        self, name: str, number: int, records: Sequence[Record], passing: bool = False
+    ) -> None:
+        """Write the words of a part, then its rows: a part that stands has its words."""
+        if self.folder is None:
+            return
+        if self.keep_text:
             rows = kept_rows(self._texts.items())
-            write_rows(self.folder.text_part(part), rows, TEXTS_SCHEMA, PRIVATE)
+            write_rows(self.folder.text_part(f"{name}-{number}"), rows, TEXTS_SCHEMA, PRIVATE)
             self._texts.clear()
+        place = self.folder.parts if passing else self.folder.path
+        shard = store_shard(place, name, number, records)
+        self.shards += [] if passing else [shard]
 
     def roll(self, trials: Sequence[Trial], advance: Advance = lambda done: None) -> list[Rollout]:
         """The whole reply of every trial, prefilled tokens first; nothing is judged or stored."""
@@ -97,6 +131,16 @@ class Measurement:
             replace(rollouts[i], tokens=trial.prefilled + rollouts[i].tokens)
             for i, trial in enumerate(trials)
         ]
+
+    def _tell_broken(self, part: str, trials: Sequence[Trial], rollouts: Sequence[Rollout]) -> None:
+        """Tell of rollouts that met numbers that are not finite, before the part is stored."""
+        requests = [trial.request for trial in trials]
+        replies = [
+            replace(rollout, tokens=rollout.tokens[len(trial.prefilled) :])
+            for trial, rollout in zip(trials, rollouts, strict=True)
+        ]
+        if (met := not_finite(self.subject.model, requests, replies)) is not None:
+            tell(met._replace(part=part))
 
     def judge(self, trials: Sequence[Trial], rollouts: Sequence[Rollout]) -> Iterator[Record]:
         """The record of every trial and its reply."""
@@ -184,12 +228,12 @@ def measure_curtailed(
 
     def answers(keys: Sequence[Key]) -> list[bool]:
         wave = [by_key[key] for key in keys]
-        rolled = measure(f"{stage}.{next(waves)}", wave, advance)
+        rolled = measure(f"{stage}.{next(waves)}", wave, advance, passing=True)
         records.update(zip(keys, rolled, strict=True))
         return [happened(stage, record) for record in rolled]
 
     schedule(stage, ladders, content, before).keys(answers)
-    return [records[key] for key in by_key if key in records]
+    return measure.keep(stage, [records[key] for key in by_key if key in records])
 
 
 def cached_controls(
@@ -205,7 +249,10 @@ def cached_controls(
     path = cache_folder() / "controls" / f"{digest(list(depends))}.parquet"
     if not path.exists():
         records = roll()
-        write_rows(path, record_rows(records), SCHEMA)
+        # a run that read them back could not say where their numbers broke
+        if not any(record.broken for record in records):
+            write_rows(path, record_rows(records), SCHEMA)
         return records
-    cached = records_of(read_rows(path))
-    return [r._replace(text_hash=text_hash(measure.salt, r.text)) for r in cached]
+    cached = records_of(read_rows(path, SCHEMA))
+    salted = [r._replace(text_hash=text_hash(measure.salt, r.text)) for r in cached]
+    return measure.keep("control", salted)

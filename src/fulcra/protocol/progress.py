@@ -1,4 +1,4 @@
-"""Steps of a study, shown while they run, and timed."""
+"""Steps of a study, shown while they run, and timed; what they meet is remembered."""
 
 import resource
 import time
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fulcra.engines.incidents import Incident, heard_by
+from fulcra.protocol.incidents import Incidents
 from fulcra.protocol.results.base import Timing
 
 
@@ -30,19 +32,25 @@ class Silent:
 
 @dataclass(slots=True)
 class Clock:
-    """Wall seconds by step; the only part of an audit that differs between two runs."""
+    """Wall seconds by step, and what was met: all of an audit that may differ between two runs."""
 
     progress: Progress
     steps: dict[str, float] = field(default_factory=dict)
     wall: float = field(default_factory=time.monotonic)
     cpu: float = field(default_factory=lambda: cpu_seconds())
+    incidents: Incidents = field(default_factory=Incidents)
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Progress]:
-        """One step of the audit, shown and timed."""
+        """One step of the audit, shown and timed; what it meets is remembered."""
+
+        def hear(incident: Incident) -> None:
+            self.incidents.hear(name, incident)
+
         start = time.monotonic()
         self.progress.begin(name, total)
-        yield self.progress
+        with heard_by(hear):
+            yield self.progress
         self.steps[name] = time.monotonic() - start
 
     def timing(self) -> Timing:

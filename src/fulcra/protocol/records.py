@@ -73,6 +73,13 @@ class Record(NamedTuple):
         """The number of reply tokens that were put into the model's mouth."""
         return int(self._dose_of("prefill"))
 
+    @property
+    def broken(self) -> bool:
+        """Whether the rollout met numbers that are not finite: it neither ended nor went on."""
+        return (
+            self.outcomes[-1] == "unscored" and not self.ended and self.tokens < self.horizons[-1]
+        )
+
     def _dose_of(self, op: str) -> float:
         if self.op != op:
             raise ValueError(f"a record of op {self.op!r} has no dose of op {op!r}")

@@ -46,6 +46,8 @@ class Run:
         require_ledger(ledger, out)
         folder = None if out is None else RunFolder.open(out, dict(manifest))
         clock = progress if isinstance(progress, Clock) else Clock(progress or Silent())
+        if folder is not None and not folder.finished:
+            clock.incidents.keep(folder.incidents)
         return cls(manifest, folder, clock, seat_of(folder, ledger))
 
     def entered(self, sha256: str) -> AbstractContextManager[None]:
@@ -81,9 +83,11 @@ def manifest_of(
 
 def model_entry(model: Model) -> ModelEntry:
     """The model of a result: name, hash of its weights, shape, dtype."""
-    gguf = gguf_entry(model)
+    gguf, row = gguf_entry(model), model.inferred
+    more: dict[str, Any] = {} if gguf is None else {"gguf": gguf}
+    if row is not None:
+        more["inferred_row"] = row
     return ModelEntry(
-        **({} if gguf is None else {"gguf": gguf}),
         name=model.name,
         sha256=model.sha256,
         family=model.hf.config.model_type,
@@ -92,6 +96,7 @@ def model_entry(model: Model) -> ModelEntry:
         d_mlp=model.d_mlp,
         parameters=sum(weight.numel() for weight in model.hf.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),
+        **more,
     )
 
 

@@ -112,7 +112,7 @@ def _loaded(
     if remembered is not None and remembered.trust_remote_code and not trusted:
         raise ModelError(
             f"{folder}: was made with the code that came with {remembered.name}; read that code and"
-            " open the run with Sources(trust_remote_code=True)"
+            " open the run with Sources(trust_remote_code=True) (--trust-remote-code)"
         )
     try:
         if remembered is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fulcra.behaviors.splits import longest_reply
 from fulcra.engines.generic import GenericText, continue_openings
+from fulcra.engines.memory import in_halves
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
@@ -28,6 +29,7 @@ from fulcra.types import Behavior, Branch, Neuron, Ranking
 HORIZONS = (8, 32)
 #: Replies scored together at most.
 BATCH = 256
+PromptAndReply = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +190,7 @@ def ground_of(
     return Ground(model, text, clean, reference, standard)
 
 
-def surprises(
-    reference: Model, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
-) -> list[list[float]]:
+def surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[float]]:
     """Surprise [nats] of each reply token after its prompt, under the reference model.
 
     Replies to one prompt are scored together, so that it is read once for all of them.
@@ -201,11 +201,27 @@ def surprises(
     batch = max(1, min(BATCH, TOKENS // longest))
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
-        prompts, replies = zip(*(pairs[i] for i in places), strict=True)
-        rows = text_log_probs(reference, Texts.of_pairs(reference, prompts, replies))
+        rows = _surprises(reference, [pairs[i] for i in places])
         for i, row in zip(places, rows, strict=True):
-            out[i] = (-row).tolist()
+            out[i] = row
     return out
+
+
+def _surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[float]]:
+    """Surprise of each reply of one batch, in halves where memory runs out."""
+
+    def scored(part: Sequence[PromptAndReply]) -> list[list[float]]:
+        texts = Texts.of_pairs(reference, *zip(*part, strict=True))
+        return [(-row).tolist() for row in text_log_probs(reference, texts)]
+
+    def alone(pair: PromptAndReply) -> InputError:
+        size = f"the surprise of {len(pair[1])} tokens after {len(pair[0])}"
+        return InputError(
+            f"{size}: {reference.name} ran out of memory with this row alone; shorten it, or free"
+            " memory"
+        )
+
+    return in_halves(reference, pairs, scored, alone)
 
 
 def opening_forgiven(

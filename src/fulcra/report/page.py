@@ -35,6 +35,7 @@ def render_report(audit: "AuditResult") -> str:
         audit=audit,
         headline=headline(audit),
         cards=cards(audit),
+        met=audit.met,
         rows=[row(audit, entry) for entry in measured(audit)],
         controls=[row(audit, entry) for entry in measured(audit, "control")],
         choices=_choices(audit),

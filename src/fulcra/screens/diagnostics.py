@@ -1,5 +1,6 @@
 """Whether contrast sets differ in meaning, or in length and vocabulary alone: warnings."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -83,7 +84,9 @@ def _length_p(positive: Sequence[int], negative: Sequence[int]) -> float:
     """The p value of Welch's test; where no length varies, 1 if they agree and 0 if not."""
     if len(set(positive)) == len(set(negative)) == 1:
         return float(positive[0] == negative[0])
-    return float(ttest_ind(positive, negative, equal_var=False).pvalue)
+    # one side may be all of one length, of which scipy warns
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        return float(ttest_ind(positive, negative, equal_var=False).pvalue)
 
 
 def _by_words(positive: Sequence[str], negative: Sequence[str]) -> float:

@@ -113,11 +113,11 @@ def _part(
     subject: Subject, branches: Sequence[Coordinate], texts: int, path: Path | None
 ) -> list[Ladders]:
     """The ladders of one part, read back where they are stored already."""
+    schema = pa.schema([(name, pa.float64()) for name in Ladders._fields])
     if path is not None and path.exists():
-        return [Ladders(**row) for row in read_rows(path)]
+        return [Ladders(**row) for row in read_rows(path, schema)]
     ladders = _forecast(subject, branches, texts)
     if path is not None:
-        schema = pa.schema([(name, pa.float64()) for name in Ladders._fields])
         write_rows(path, [edges._asdict() for edges in ladders], schema)
     return ladders
 
@@ -218,4 +218,4 @@ def read_census(folder: Path, model: Model, behavior: Behavior) -> Census:
                 f"--census {folder}: it is of another {what} ({entry.name}); measure this one with"
                 " fulcra census"
             )
-    return Census(result, [MeasuredBranch(**row) for row in read_rows(folder / BRANCHES)])
+    return Census(result, [MeasuredBranch(**row) for row in read_rows(folder / BRANCHES, SCHEMA)])

@@ -13,12 +13,14 @@ from fulcra.protocol.completions import Completions, completions_of
 from fulcra.protocol.opinions import Opinion, Opinions, Panel
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.records import CEILING, Record, records_of
-from fulcra.protocol.redaction import salt_of
+from fulcra.protocol.redaction import TEXTS_SCHEMA, salt_of
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.judging import HorizonOutcomes, JudgingResult
+from fulcra.protocol.shards import has_rollouts, read_rollouts
 from fulcra.store import (
     AUDIT,
     MANIFEST,
+    PRIVATE,
     ROLLOUTS,
     TEXTS,
     digest,
@@ -71,7 +73,7 @@ def judge_run(
     opinions = seated.opinions(stored.completions, clock)
     for opinion in opinions.opinions:
         rows = _rows(stored.completions, opinion)
-        write_rows(folder / _file_name(opinion.judge), rows, SCHEMA)
+        write_rows(folder / _file_name(opinion.judge), rows, SCHEMA, PRIVATE)
     result = _result(stored, opinions)
     result.save(folder)
     return result
@@ -91,7 +93,7 @@ def stored_rollouts(
 ) -> Stored:
     """What the folder of a finished run holds to be judged."""
     require_run(folder)
-    every = records_of(read_rows(folder / ROLLOUTS))
+    every = records_of(read_rollouts(folder))
     there = dict.fromkeys(record.stage for record in every if record.stage != CEILING)
     if absent := set(stages) - there.keys():
         raise InputError(
@@ -105,7 +107,8 @@ def stored_rollouts(
 
 def require_run(folder: Path) -> None:
     """RunFolderError unless the folder holds a finished run with its rollouts."""
-    missing = [name for name in (AUDIT, ROLLOUTS, MANIFEST) if not (folder / name).is_file()]
+    missing = [name for name in (AUDIT, MANIFEST) if not (folder / name).is_file()]
+    missing += [] if has_rollouts(folder) else [ROLLOUTS]
     if missing:
         raise RunFolderError(
             f"{folder}: no {', '.join(missing)}; expected the folder of a finished `fulcra audit`"
@@ -139,7 +142,7 @@ def _words(folder: Path, behavior: Behavior, records: Iterable[Record]) -> dict[
             f"{folder}: {behavior.name} is sensitive and its texts were not kept; audit again with"
             " --keep-text"
         )
-    return {row["text_hash"]: row["text"] for row in read_rows(folder / TEXTS)}
+    return {row["text_hash"]: row["text"] for row in read_rows(folder / TEXTS, TEXTS_SCHEMA)}
 
 
 def _rows(completions: Completions, opinion: Opinion) -> list[dict[str, str | float | int]]:

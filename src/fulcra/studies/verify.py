@@ -11,11 +11,11 @@ from fulcra.errors import RunFolderError
 from fulcra.protocol.evidence import figures
 from fulcra.protocol.recheck.blocks import block_checks, known_behavior
 from fulcra.protocol.recheck.coverage import Coverage, coverage
-from fulcra.protocol.recheck.digests import require_root, seal_checks
+from fulcra.protocol.recheck.digests import require_root, seal_checks, shard_checks
 from fulcra.protocol.recheck.run_files import RunCheck, RunFiles, read_run
 from fulcra.protocol.recheck.schedule import schedule_checks
 from fulcra.protocol.records import Record
-from fulcra.protocol.redaction import salt_of, text_hash
+from fulcra.protocol.redaction import TEXTS_SCHEMA, salt_of, text_hash
 from fulcra.protocol.results.base import fault_line
 from fulcra.store import TEXTS, digest, read_rows
 
@@ -65,6 +65,7 @@ def _checks(run: RunFiles, root: str | None) -> list[RunCheck]:
         *_hashes(run),
         *_counts(run),
         *_scores(run),
+        *shard_checks(run),
         *block_checks(run, known_behavior(run)),
         *seal_checks(run, root),
     ]
@@ -94,7 +95,9 @@ def _texts(run: RunFiles) -> RunCheck:
     """Whether every text that stands in a file of the run has the hash its rollout has."""
     texts = [(record.text_hash, record.text) for record in run.records if _public(run, record)]
     if (run.folder / TEXTS).is_file():
-        texts += [(row["text_hash"], row["text"]) for row in read_rows(run.folder / TEXTS)]
+        texts += [
+            (row["text_hash"], row["text"]) for row in read_rows(run.folder / TEXTS, TEXTS_SCHEMA)
+        ]
     salt = salt_of(run.folder)
     altered = sum(text_hash(salt, text) != hashed for hashed, text in texts)
     return RunCheck(

@@ -21,9 +21,18 @@ from fulcra.types import Behavior
 Group = tuple[str, str, str, float]
 
 
+#: The stages of an audit in the order they are run in.
+STAGES = (
+    *("baseline", "selection", CEILING, "confirmation", "pins", EARLIER),
+    *("context", "direction_selection", "direction_ablation", "control"),
+)
+
+
 def block_checks(run: RunFiles, behavior: Behavior | None) -> list[RunCheck]:
     """Whether audit.json says what plan, behavior and rollouts say, and the report what it says."""
     checks = [_form(run), *_planned(run), _order(run, behavior)]
+    if run.seal is not None:
+        checks.append(_incidents(run))
     if run.seal is not None and (run.folder / COPY).is_file():
         verb = "has not" if behavior is None else "has"
         checks.append(RunCheck(COPY, behavior is not None, f"{verb} the hash that the run names"))
@@ -83,12 +92,22 @@ def _form(run: RunFiles) -> RunCheck:
 
     A doubled key, a value of another type, other digits and other spaces are none of that.
     """
-    lacking = set(AuditResult.model_fields) - set(run.audit) if run.seal is not None else set()
+    always = set(AuditResult.model_fields) - {"incidents"}
+    lacking = always - set(run.audit) if run.seal is not None else set()
     if lacking:
         return RunCheck(f"{AUDIT} form", False, f"no {', '.join(sorted(lacking))}")
     equal = (run.folder / AUDIT).read_bytes() == json_bytes(run.result.plain())
     detail = "as fulcra writes it" if equal else "not as fulcra writes it: keys, types or digits"
     return RunCheck(f"{AUDIT} form", equal, detail)
+
+
+def _incidents(run: RunFiles) -> RunCheck:
+    """Whether audit.json tells of every rollout that met numbers that are not finite."""
+    met, broken = run.result.incidents, sum(record.broken for record in run.records)
+    if broken > (0 if met is None else met.broken):
+        fault = f"{broken} rollouts met numbers that are not finite, and {AUDIT} tells of fewer"
+        return RunCheck("incidents", False, fault)
+    return RunCheck("incidents", True, "; ".join(run.result.met) or "none")
 
 
 def _planned(run: RunFiles) -> list[RunCheck]:
@@ -176,8 +195,10 @@ def _place(record: Record) -> Group:
 
 
 def _apart(groups: Sequence[tuple[Group, list[str]]]) -> Iterator[str]:
-    """Stages and groups of rollouts that do not stand together, prompts that come twice."""
+    """Stages out of turn, groups of rollouts that stand apart, prompts that come twice."""
     stages = Counter(stage for stage, _ in groupby(place[0] for place, _ in groups))
+    if list(stages) != [stage for stage in STAGES if stage in stages]:
+        yield "stages are not in the order they are run in"
     places = Counter(place for place, _ in groups)
     for place, prompts in groups:
         if stages[place[0]] > 1 or places[place] > 1:

@@ -18,8 +18,10 @@ from fulcra.store import (
     ROLLOUTS,
     SALT,
     SEAL,
+    SHARDS,
     SOURCE,
     TEXTS,
+    WHOLE,
 )
 
 Level = Literal["recomputed", "digest only", "not covered"]
@@ -33,11 +35,17 @@ class Coverage(NamedTuple):
     detail: str
 
 
+#: Of every rollout, in shards or in the one table of the first versions.
+ROWS: tuple[Level, str] = (
+    "digest only",
+    "order and text hashes are made again; outcomes need the model (--rerun)",
+)
 #: Of every file, what is made again of it; without a value its digest alone is checked.
 FILES: dict[str, tuple[Level, str]] = {
     MANIFEST: ("recomputed", "compared with the plan of the commitment"),
     COMMITMENT: ("digest only", "its hash is made again; its predictions need the model"),
-    ROLLOUTS: ("digest only", "order and text hashes are made again; outcomes need the model"),
+    ROLLOUTS: ("recomputed", "its digests, from the shards"),
+    WHOLE: ROWS,
     SOURCE: ("digest only", "where model and behavior came from, as recorded"),
     COPY: ("recomputed", "has the hash that the run names; labels are not part of it"),
     RECEIPT: ("digest only", "the run's place in a ledger, compared with it by --ledger"),
@@ -62,6 +70,7 @@ BLOCKS: dict[str, tuple[Level, str]] = {
     "positive_control": ("recomputed", "from commitment and rollouts"),
     "summary": ("recomputed", "from commitment and rollouts"),
     "timing": ("digest only", "as recorded"),
+    "incidents": ("digest only", "as recorded; broken numbers also show in the rollouts"),
 }
 
 
@@ -70,13 +79,16 @@ def coverage(run: RunFiles) -> list[Coverage]:
     files = {**FILES, REPORT: _report(run)}
     blocks = {**BLOCKS, **_of_behavior(run)}
     lines = [Coverage(name, *files[name]) for name in _present(run) if name != AUDIT]
+    lines += [Coverage(stored.shard.file, *ROWS) for stored in run.rollouts.shards]
     lines += [Coverage(f"{AUDIT} {block}", *blocks[block]) for block in run.audit]
     lines = lines if run.seal is not None else [_undigested(line) for line in lines]
     return [*lines, *_seal(run), *_strangers(run)]
 
 
 def _present(run: RunFiles) -> list[str]:
-    return [name for name in SEALED if (run.folder / name).is_file()]
+    """The files that a seal covers, and the one table of a run that has no shards."""
+    names = SEALED if run.rollouts.shards else (*SEALED, WHOLE)
+    return [name for name in names if (run.folder / name).is_file()]
 
 
 def _report(run: RunFiles) -> tuple[Level, str]:
@@ -114,7 +126,11 @@ def _seal(run: RunFiles) -> Iterator[Coverage]:
 
 def _strangers(run: RunFiles) -> Iterator[Coverage]:
     """Files that no seal covers."""
-    for path in sorted(run.folder.iterdir()):
-        if path.name not in (*SEALED, SEAL):
-            detail = BESIDE.get(path.name, "not a file of the audit, or added later")
-            yield Coverage(path.name, "not covered", detail)
+    shards = run.rollouts.shards
+    own = {*SEALED, SEAL, *(stored.shard.file for stored in shards)}
+    own |= {SHARDS} if shards else {WHOLE}
+    for path in sorted((*run.folder.iterdir(), *(run.folder / SHARDS).glob("*"))):
+        name = path.relative_to(run.folder).as_posix()
+        if name not in own:
+            detail = BESIDE.get(name, "not a file of the audit, or added later")
+            yield Coverage(name, "not covered", detail)

@@ -11,10 +11,9 @@ from fulcra.protocol.seal import (
     SEALED,
     block_digests,
     merkle_root,
-    row_bytes,
     sealed,
 )
-from fulcra.store import AUDIT, SEAL, SOURCE
+from fulcra.store import AUDIT, ROLLOUTS, SEAL, SHARDS, SOURCE
 
 #: How many digits of a digest a line shows.
 SHORT = 12
@@ -38,8 +37,9 @@ def seal_checks(run: RunFiles, root: str | None) -> list[RunCheck]:
     if root is not None:
         noted = f"noted {root[:SHORT]}, sealed {made[:SHORT]}"
         checks.append(RunCheck("root as noted", root == made == run.seal.root, noted))
-    checks += [_file(run, run.seal, name) for name in SEALED if _concerns(run, run.seal, name)]
-    return [*checks, _rows(run, run.seal)]
+    names = [*SEALED, *(stored.shard.file for stored in run.rollouts.shards)]
+    checks += [_file(run, run.seal, name) for name in names if _concerns(run, run.seal, name)]
+    return [*checks, _rollouts(run, run.seal)]
 
 
 def _unsealed(run: RunFiles, root: str | None) -> list[RunCheck]:
@@ -87,12 +87,24 @@ def _changed_blocks(run: RunFiles, seal: Seal) -> list[str]:
     return [name for name in names if seal.blocks.get(name) != blocks.get(name)]
 
 
-def _rows(run: RunFiles, seal: Seal) -> RunCheck:
-    """Whether the rollouts are those that were sealed, every digit and in their order."""
-    root = merkle_root(map(row_bytes, run.rows))
+def _rollouts(run: RunFiles, seal: Seal) -> RunCheck:
+    """Whether the rollouts are those that were sealed, shard by shard and in their order."""
+    shards = [stored.shard for stored in run.rollouts.shards]
+    rows, root = sum(shard.rows for shard in shards), merkle_root(shard.leaf for shard in shards)
     detail = (
-        f"sealed {seal.rows} rows, {seal.rows_root[:SHORT]}; found {len(run.rows)}, {root[:SHORT]}"
+        f"sealed {seal.rows} rows, {seal.shards_root[:SHORT]}; found {rows}, {root[:SHORT]} of"
+        f" {len(shards)} shards"
     )
-    return RunCheck(
-        "seal of rollouts", (seal.rows, seal.rows_root) == (len(run.rows), root), detail
-    )
+    return RunCheck("seal of rollouts", (seal.rows, seal.shards_root) == (rows, root), detail)
+
+
+def shard_checks(run: RunFiles) -> list[RunCheck]:
+    """Whether each shard is what the list says; nothing in runs of the first versions."""
+    shards = run.rollouts.shards
+    if not shards:
+        return []
+    listed = {stored.shard.file for stored in shards}
+    stand = (f"{SHARDS}/{path.name}" for path in (run.folder / SHARDS).glob("*.parquet"))
+    faults = [stored.fault for stored in shards if stored.fault]
+    faults += [f"{name}: not in {ROLLOUTS}" for name in sorted(stand) if name not in listed]
+    return [RunCheck("shards", not faults, faults[0] if faults else f"{len(shards)} as listed")]

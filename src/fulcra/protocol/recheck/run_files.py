@@ -11,10 +11,10 @@ from fulcra.protocol.results.commitment import Commitment
 from fulcra.protocol.results.seal import Seal
 from fulcra.protocol.schedule import measure_of
 from fulcra.protocol.seal import REQUIRED, read_seal
-from fulcra.store import AUDIT, COMMITMENT, MANIFEST, ROLLOUTS, read_json, read_rows
+from fulcra.protocol.shards import Rollouts, has_rollouts, opened_rollouts
+from fulcra.store import AUDIT, COMMITMENT, MANIFEST, ROLLOUTS, read_json
 
 Json = Mapping[str, Any]
-Rows = Sequence[Mapping[str, object]]
 
 
 class RunCheck(NamedTuple):
@@ -32,7 +32,7 @@ class RunFiles(NamedTuple):
     manifest: Json
     audit: Json
     stored: Json
-    rows: Rows
+    rollouts: Rollouts
     result: AuditResult
     content: Commitment
     records: Sequence[Record]
@@ -47,6 +47,7 @@ class RunFiles(NamedTuple):
 def read_run(folder: Path) -> RunFiles:
     """The files of a finished run; RunFolderError where one is missing, broken or another's."""
     missing = [name for name in REQUIRED if not (folder / name).is_file()]
+    missing += [] if has_rollouts(folder) else [ROLLOUTS]
     if missing:
         raise RunFolderError(
             f"{folder}: no {', '.join(missing)}; expected the folder of a finished `fulcra audit`"
@@ -54,16 +55,16 @@ def read_run(folder: Path) -> RunFiles:
     manifest = _object(folder / MANIFEST)
     audit = _object(folder / AUDIT, "summary", "model", "behavior", "settings")
     stored = _object(folder / COMMITMENT, "sha256", "content")
-    rows = read_rows(folder / ROLLOUTS)
+    rollouts = opened_rollouts(folder)
     return RunFiles(
         folder,
         manifest,
         audit,
         stored,
-        rows,
+        rollouts,
         AuditResult.of(audit),
         Commitment.model_validate(stored["content"]),
-        records_of(rows),
+        records_of(rollouts.rows),
         read_seal(folder),
     )
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from fulcra.protocol.results.base import ModelEntry, Provenance, Result, Timing, Value
+from fulcra.protocol.results.incidents import IncidentsEntry
 from fulcra.store import AUDIT, REPORT
 from fulcra.types import FailureMode, Neuron, Verdict
 
@@ -295,6 +296,7 @@ class AuditResult(Result):
     summary: Summary
     samples: tuple[Sample, ...] = ()
     timing: Timing | None = None
+    incidents: IncidentsEntry | None = None
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -311,6 +313,11 @@ class AuditResult(Result):
         """The branch that opens at the smallest gain; None where none opens."""
         opened = [branch for branch in self.branches if branch.smallest_open_gain is not None]
         return min(opened, key=lambda branch: branch.smallest_open_gain or 0.0, default=None)
+
+    @property
+    def met(self) -> list[str]:
+        """What the run met and went on from, in a line each."""
+        return [] if self.incidents is None else self.incidents.lines()
 
     def table(self) -> pa.Table:
         """One row a committed branch and gain: what was predicted, its rates, its verdict."""
@@ -349,6 +356,7 @@ class AuditResult(Result):
             f" {summary.prevalence.n} random branches open",
             f"calls by the forecast agree on {calls.agree} of {calls.n} decided branches;"
             f" committed {summary.commitment_sha256[:16]}",
+            *self.met[:2],
         )
 
 

@@ -73,7 +73,8 @@ class GgufEntry(Value):
 class ModelEntry(Value):
     """The model of a result: name, hash of its weights, shape, dtype.
 
-    Of a model from a GGUF file the hash is the file's, and `gguf` is set.
+    Of a model from a GGUF file the hash is the file's, and `gguf` is set. `inferred_row` is written
+    only where the family has no row of its own.
     """
 
     name: str
@@ -85,6 +86,7 @@ class ModelEntry(Value):
     parameters: int
     dtype: str
     gguf: GgufEntry | None = None
+    inferred_row: str | None = None
 
 
 class Named(Value):
@@ -138,9 +140,16 @@ class Result(Value):
 
     def save(self, folder: str | Path) -> Path:
         """Write the result and its pages into a folder, the result last; returns its path."""
-        folder = Path(folder)
+        self.write_pages(Path(folder))
+        return self.write(Path(folder))
+
+    def write_pages(self, folder: Path) -> None:
+        """Write the pages that are saved beside the result."""
         for name, text in self.pages().items():
             write_text(folder / name, text)
+
+    def write(self, folder: Path) -> Path:
+        """Write the result alone; returns its path."""
         write_json(folder / self.file, self.plain())
         return folder / self.file
 

@@ -90,7 +90,7 @@ class ExemplarsResult(Result):
         path = Path(path)
         folder = path if path.is_dir() else path.parent
         result = super().load(path)
-        rows = tuple(SnippetRow.model_validate(row) for row in read_rows(folder / TABLE))
+        rows = tuple(SnippetRow.model_validate(row) for row in read_rows(folder / TABLE, SCHEMA))
         return result.model_copy(update={"rows": rows})
 
     def json_text(self) -> str:

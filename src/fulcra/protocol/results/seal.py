@@ -1,5 +1,7 @@
 """The seal of a finished run, value by value, as seal.json holds it."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from fulcra.protocol.results.base import Value
@@ -17,17 +19,17 @@ class SealedFile(Value):
 
 
 class Seal(Value):
-    """The digest of every file of a run, of every block of audit.json and of every rollout.
+    """The digest of every file of a run, of every block of audit.json and of every shard.
 
-    `rows_root` is the Merkle root over the rollouts in their order; `plotly` the release that drew
-    the report; `root` the digest of all the rest.
+    `shards_root` is the Merkle root over the shards of the rollouts in their order; `plotly` the
+    release that drew the report; `root` the digest of all the rest.
     """
 
-    schema_version: int
+    schema_version: Literal[2]
     files: dict[str, SealedFile]
     blocks: dict[str, str]
     rows: int
-    rows_root: str = Field(pattern=SHA256)
+    shards_root: str = Field(pattern=SHA256)
     plotly: str
     root: str = Field(pattern=SHA256)
 

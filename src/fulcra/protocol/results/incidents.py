@@ -1,0 +1,44 @@
+"""What a run met and went on from, as audit.json holds it; a run that met nothing has none."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from fulcra.protocol.results.base import Value
+
+
+class NotFiniteEntry(Value):
+    """Of `of` rollouts, `rows` met numbers that are not finite; where and under what the first."""
+
+    rows: int
+    of: int
+    first: str | None
+    edits: str
+
+
+class IncidentsEntry(Value):
+    """Batches that were halved, by step; rollouts that met broken numbers, by part of the run."""
+
+    halved: dict[str, int] = Field(default_factory=dict)
+    not_finite: dict[str, NotFiniteEntry] = Field(default_factory=dict)
+
+    @property
+    def broken(self) -> int:
+        """Rollouts that met numbers that are not finite."""
+        return sum(entry.rows for entry in self.not_finite.values())
+
+    def lines(self) -> list[str]:
+        """What was met, in a line each."""
+        return list(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        if count := sum(self.halved.values()):
+            steps = ", ".join(f"{step} {number}" for step, number in self.halved.items())
+            batches = "1 batch" if count == 1 else f"{count} batches"
+            yield f"{batches} halved after running out of memory ({steps})"
+        for part, entry in self.not_finite.items():
+            place = "" if entry.first is None else f" at {entry.first}"
+            yield (
+                f"{entry.rows} of {entry.of} rollouts of {part} met numbers that are not finite and"
+                f" stay unscored; the first{place} under {entry.edits}"
+            )

@@ -1,0 +1,66 @@
+"""The lock files hold what constraints.txt says, every version with the hashes of its files."""
+
+import re
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tools.locks import CONSTRAINTS, FOLDER, Pin, pins_of
+
+ROOT = Path(__file__).parents[2]
+TESTED = {"run", "cpu", "dev"}
+NAMES = {path.stem for path in (ROOT / FOLDER).glob("*.lock")}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def lock(name: str) -> list[Pin]:
+    return pins_of((ROOT / FOLDER / f"{name}.lock").read_text())
+
+
+def constraints() -> dict[str, str]:
+    """The version of every package of constraints.txt."""
+    lines = (ROOT / CONSTRAINTS).read_text().splitlines()
+    pinned = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonical(name): version for name, version in pinned}
+
+
+def test_there_is_a_lock_for_every_environment() -> None:
+    assert TESTED | {"bench", "cuda", "upkeep"} == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_pin_is_one_version_with_hashes_and_no_address(name: str) -> None:
+    pins = lock(name)
+    text = (ROOT / FOLDER / f"{name}.lock").read_text()
+    assert "://" not in text
+    assert "index" not in text
+    for pin in pins:
+        requirement = Requirement(pin.line)
+        assert [specifier.operator for specifier in requirement.specifier] == ["=="]
+        assert pin.hashes
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in pin.hashes)
+    assert text.endswith("".join(map(str, pins)))
+
+
+@pytest.mark.parametrize("name", ["run", "dev", "bench"])
+def test_a_lock_agrees_with_the_constraints(name: str) -> None:
+    versions = constraints()
+    for pin in lock(name):
+        requirement = Requirement(pin.line)
+        version = str(requirement.specifier).removeprefix("==")
+        assert versions.get(canonical(requirement.name), version) == version
+
+
+def test_every_constraint_is_locked_and_every_wheel_of_torch_is_of_one_version() -> None:
+    pins = [Requirement(pin.line) for name in TESTED for pin in lock(name)]
+    assert set(constraints()) <= {canonical(pin.name) for pin in pins}
+    (cpu,) = lock("cpu")
+    assert cpu.line.split("+")[0] == f"torch=={constraints()['torch']}"
+
+
+def test_the_build_needs_nothing_that_is_not_locked() -> None:
+    assert "setuptools" in {pin.name for pin in lock("run")}
