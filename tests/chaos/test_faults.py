@@ -12,7 +12,7 @@ from fulcra.engines import local
 from fulcra.engines.incidents import Halved, Incident, NotFinite, heard_by
 from fulcra.errors import RunFolderError
 from fulcra.ladders import passes
-from fulcra.ladders.passes import Texts, dosed_logits
+from fulcra.ladders.passes import Texts, dosed_vectors
 from fulcra.protocol import subject
 from fulcra.protocol.incidents import Incidents
 from fulcra.protocol.measure import Measurement
@@ -198,20 +198,20 @@ def test_passes_and_surprises_are_halved_as_rollouts_are(
     pairs = [((5, 6), (7, 8)), ((5,), (9,)), ((6, 7), (8,))]
     whole = _by_dose(sparse, texts, doses)
     scores = subject.surprises(sparse, pairs)
-    real_pass, real_scores = passes._Pass, subject.reply_log_probs
+    real_pass, real_scores = passes._Pass, subject.text_log_probs
 
-    def one_dose(model: Model, texts: Texts, entry: list[int]) -> object:
+    def one_dose(model: Model, texts: Texts, entry: list[int], prefix: int) -> object:
         if len(entry) > 1:
             raise RuntimeError(message)
-        return real_pass(model, texts, entry)
+        return real_pass(model, texts, entry, prefix)
 
-    def one_row(model: Model, prompts: list[object], replies: list[object]) -> object:
-        if len(prompts) > 1:
+    def one_row(model: Model, texts: Texts) -> object:
+        if len(texts.of) > 1:
             raise RuntimeError(message)
-        return real_scores(model, prompts, replies)
+        return real_scores(model, texts)
 
     monkeypatch.setattr(passes, "_Pass", one_dose)
-    monkeypatch.setattr(subject, "reply_log_probs", one_row)
+    monkeypatch.setattr(subject, "text_log_probs", one_row)
     heard = list[Incident]()
     with heard_by(heard.append):
         halves = _by_dose(sparse, texts, doses)
@@ -221,8 +221,8 @@ def test_passes_and_surprises_are_halved_as_rollouts_are(
 
 
 def _by_dose(model: Model, texts: Texts, doses: list[Edit | None]) -> dict[int, Tensor]:
-    """The logits under each dose, by its place."""
-    passes = dosed_logits(model, texts, doses)
+    """The final vectors under each dose, by its place."""
+    passes = dosed_vectors(model, texts, doses)
     return {i: row for places, rows in passes for i, row in zip(places, rows, strict=True)}
 
 

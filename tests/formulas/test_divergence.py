@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from fulcra.formulas.divergence import kl_nats, log_odds
+from fulcra.formulas.divergence import CleanTokens, kl_nats, log_odds
 from tests.oracles.curves import kl
 
 
@@ -77,3 +77,16 @@ def test_log_odds_are_those_of_the_probabilities() -> None:
     assert torch.allclose(
         log_odds(control.log(), target.log()), -log_odds(target.log(), control.log())
     )
+
+
+@given(seed=st.integers(0, 1000), scale=st.floats(0.01, 30))
+def test_a_clean_side_computed_beforehand_changes_nothing(seed: int, scale: float) -> None:
+    clean, dosed = logits(seed, 6, 50, scale=scale), logits(seed + 1, 6, 50, scale=scale)
+    clean[0, 3] = dosed[0, 3] = -torch.inf
+    dosed[1, 4] = torch.inf
+    held = CleanTokens.of(clean)
+    assert torch.allclose(held.kl_nats(dosed), kl_nats(clean, dosed), rtol=1e-5, atol=1e-6)
+    part = held.rows(slice(2, 4)).kl_nats(dosed[2:4])
+    assert torch.allclose(part, kl_nats(clean, dosed)[2:4], rtol=1e-5, atol=1e-6)
+    broken = CleanTokens.of(torch.full((1, 50), torch.nan))
+    assert broken.kl_nats(dosed[:1]).isnan().all()

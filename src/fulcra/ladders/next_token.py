@@ -7,9 +7,10 @@ from torch import Tensor
 
 from fulcra.errors import BehaviorError
 from fulcra.formulas.divergence import log_odds
-from fulcra.ladders.passes import Texts, dosed_logits
+from fulcra.ladders.passes import Texts, dosed_vectors
 from fulcra.models import Model
 from fulcra.models.chat import shared_start
+from fulcra.models.unembedding import logit_blocks
 from fulcra.types import Edit, Prompt
 
 #: One in so many edits survives the first look of a sweep.
@@ -57,20 +58,18 @@ class NextTokens:
         # Any reply of one token will do: only what foresees it is read.
         self.texts = Texts.of_pairs(model, rows, [(self.sides[i][0][0],) for i in range(len(rows))])
 
-    def odds(self, logits: Tensor) -> Tensor:
-        """Log-odds (nats) of target against control, [..., prompt].
+    def odds(self, model: Model, vectors: Tensor) -> Tensor:
+        """Log-odds (nats) of target against control, [dose, prompt].
 
-        logits [..., prompt, vocab] of the next token.
+        From final vectors [dose, prompt, d_model]; what all tokens share cancels.
         """
-        log_probs = logits.float().log_softmax(-1)
         columns = []
         for i, (target, control) in enumerate(self.sides):
-            columns.append(
-                log_odds(
-                    log_probs[..., i, target].logsumexp(-1),
-                    log_probs[..., i, control].logsumexp(-1),
-                )
-            )
+            parts = [
+                log_odds(logits[:, target].logsumexp(-1), logits[:, control].logsumexp(-1))
+                for _, logits in logit_blocks(model, vectors[:, i])
+            ]
+            columns.append(torch.cat(parts))
         return torch.stack(columns, -1)
 
 
@@ -85,7 +84,7 @@ def next_token_odds(
     Cost: one short pass a dose and prompt, no text.
     """
     out = torch.empty(len(doses), device=model.device)
-    for places, logits in dosed_logits(model, tokens.texts, doses):
-        out[places] = tokens.odds(logits[:, :, 0]).mean(-1).to(out.device)
+    for places, vectors in dosed_vectors(model, tokens.texts, doses):
+        out[places] = tokens.odds(model, vectors).mean(-1).to(out.device)
         advance(len(places))
     return out.cpu()

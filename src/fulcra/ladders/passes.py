@@ -2,24 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fulcra.engines.cache import arrange, row_cache
-from fulcra.engines.decoding import shared
+from fulcra.engines.decoding import logit_tolerance, shared
 from fulcra.engines.memory import MEMORY_ERRORS, halved, is_out_of_memory
+from fulcra.engines.slots import windows
 from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
 from fulcra.errors import InputError
 from fulcra.models import Model, applied_rows
 from fulcra.models.anchors import at_prompts
 from fulcra.models.batches import padded, positions_of
+from fulcra.models.chat import shared_start
+from fulcra.models.unembedding import chosen_log_probs, final_vectors
 from fulcra.types import Edit, Edits
 
 #: Tokens of one forward pass: more of them leave the processor's caches, fewer pay for more passes.
 TOKENS = 1 << 13
-#: Logits of one forward pass: large vocabularies make smaller passes.
-LOGITS = 1 << 27
+#: A shared beginning of fewer tokens does not pay for a pass of its own.
+PREFIX = 4
 
 
 class Texts(NamedTuple):
@@ -61,53 +65,66 @@ class Texts(NamedTuple):
         ]
 
     @property
-    def tokens(self) -> int:
-        """Positions computed under one dose."""
-        return self.ids.numel() + self.after.numel()
+    def prefix(self) -> int:
+        """How many first tokens all prompts share, each keeping a last one of its own."""
+        prompts = self.prompts
+        return min(shared_start(prompts), min(map(len, prompts)) - 1)
 
 
-def clean_logits(model: Model, texts: Texts) -> Tensor:
-    """Undosed logits that foresee the reply tokens, [text, token, vocab]."""
-    return next(dosed_logits(model, texts, [None]))[1][0]
+def clean_vectors(model: Model, texts: Texts) -> Tensor:
+    """Undosed final vectors that foresee the reply tokens, [position, d_model]."""
+    return next(dosed_vectors(model, texts, [None]))[1][0]
+
+
+def text_log_probs(model: Model, texts: Texts) -> list[Tensor]:
+    """Undosed log-probability [nats] of each reply token, [reply pos] a text; on the CPU."""
+    tokens = texts.after[texts.where]
+    chosen = chosen_log_probs(model, clean_vectors(model, texts), tokens).cpu()
+    return list(chosen.split(texts.where.sum(-1).tolist()))
 
 
 @torch.no_grad()
-def dosed_logits(
+def dosed_vectors(
     model: Model, texts: Texts, doses: Sequence[Edit | Edits | None]
 ) -> Iterator[tuple[list[int], Tensor]]:
-    """Pairs of (places of some doses, their logits [dose, text, token, vocab]), over all doses.
+    """Pairs of (places of some doses, final vectors [dose, position, d_model]), over all doses.
 
-    A dose is one edit or several; those that enter at one layer run together.
+    The vectors are those that the unembedding turns into logits; a position is that of a real reply
+    token, `texts.where` in order. A dose is one edit or several; those that enter at one layer run
+    together.
     """
     rows = [dose if isinstance(dose, tuple) else () if dose is None else (dose,) for dose in doses]
     share = shared(model) if len(doses) > 1 else "none"
+    prefix = texts.prefix if _may_share_prefix(model, texts, rows) else 0
     entry = [entry_layer(row, model.n_layers, share) for row in rows]
     order = sorted(range(len(doses)), key=entry.__getitem__)
-    per = max(1, min(TOKENS // texts.tokens, LOGITS // (texts.where.numel() * model.vocab)))
+    tokens = texts.ids[:, prefix:].numel() + texts.after.numel() + prefix
+    per = max(1, TOKENS // tokens)
     for start in range(0, len(order), per):
         places = order[start : start + per]
-        yield from _in_halves(model, texts, [(i, entry[i], rows[i]) for i in places])
+        part = [(i, entry[i], rows[i]) for i in places]
+        yield from _in_halves(model, texts, part, prefix)
 
 
 def _in_halves(
-    model: Model, texts: Texts, doses: Sequence[tuple[int, int, Edits]]
+    model: Model, texts: Texts, doses: Sequence[tuple[int, int, Edits]], prefix: int
 ) -> Iterator[tuple[list[int], Tensor]]:
     """The passes over doses (place, layer it enters at, edits), in halves where memory runs out."""
     try:
-        part = _Pass(model, texts, [entry for _, entry, _ in doses])
-        logits = part.logits([edits for _, _, edits in doses])
+        part = _Pass(model, texts, [entry for _, entry, _ in doses], prefix)
+        vectors = part.vectors([edits for _, _, edits in doses])[:, texts.where]
     except MEMORY_ERRORS as error:
         if not is_out_of_memory(error):
             raise
         if len(doses) == 1:
             raise _too_many(model, texts) from None
     else:
-        yield [place for place, _, _ in doses], logits
+        yield [place for place, _, _ in doses], vectors
         return
     # only here, when what ran out of memory has been let go
     half = halved(model, len(doses))
-    yield from _in_halves(model, texts, doses[:half])
-    yield from _in_halves(model, texts, doses[half:])
+    yield from _in_halves(model, texts, doses[:half], prefix)
+    yield from _in_halves(model, texts, doses[half:], prefix)
 
 
 def _too_many(model: Model, texts: Texts) -> InputError:
@@ -118,35 +135,87 @@ def _too_many(model: Model, texts: Texts) -> InputError:
     )
 
 
+def _may_share_prefix(model: Model, texts: Texts, rows: Sequence[Edits]) -> bool:
+    """Whether what the prompts begin with may be computed once a dose.
+
+    Not where an edit tells prompt from reply, or depends on the prompt, or where a sliding window
+    would count the pads between prefix and prompt.
+    """
+    if texts.prefix < PREFIX or len(texts.ids) == 1:
+        return False
+    if any(edit.positions != "all" or edit.op == "anchor" for row in rows for edit in row):
+        return False
+    width = texts.ids.shape[1] + texts.after.shape[1]
+    spans = windows(model)
+    return bool(spans) and all(n is None or n >= width for n in spans) and _splits(model)
+
+
+_SPLITS: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()
+
+
+@torch.no_grad()
+def _splits(model: Model) -> bool:
+    """Whether a prompt read in two parts, pads between them, gives the vectors of a whole one.
+
+    Measured once a model, on a few tokens.
+    """
+    if model.hf not in _SPLITS:
+        # pads of unequal number stand between the parts of the shorter prompt
+        prompts = [tuple(5 + (7 * i) % (model.vocab - 5) for i in range(n)) for n in (6, 9)]
+        texts = Texts.of_pairs(model, prompts, [(5, 6, 7), (6, 7)])
+        whole, split = (_Pass(model, texts, [0], n).vectors([()])[:, texts.where] for n in (0, 4))
+        distance = float((whole - split).abs().max() / whole.abs().max())
+        _SPLITS[model.hf] = distance <= logit_tolerance(model)
+    return _SPLITS[model.hf]
+
+
 class _Pass:
-    """Some doses on all texts: the prompts once a dose, then the replies as rows split off them."""
+    """Some doses on all texts: what prompts share once a dose, the prompts, then their replies.
 
-    def __init__(self, model: Model, texts: Texts, entry: Sequence[int]) -> None:
-        self.model, self.texts, self.entry = model, texts, entry
-        self.cache = row_cache(model, texts.ids.shape[1] + texts.after.shape[1])
+    `mask` [prompt, pos]: the first `prefix` tokens, then pads, then the rest of each prompt.
+    """
 
-    def logits(self, edits: Sequence[Edits]) -> Tensor:
-        """Logits that foresee the reply tokens, [dose, text, token, vocab]."""
+    def __init__(self, model: Model, texts: Texts, entry: Sequence[int], prefix: int) -> None:
+        self.model, self.texts, self.entry, self.prefix = model, texts, entry, prefix
+        width = texts.ids.shape[1]
+        self.cache = row_cache(model, width + texts.after.shape[1])
+        every = torch.ones_like(texts.mask[:, :prefix])
+        self.mask = torch.cat([every, texts.mask[:, : width - prefix]], 1)
+
+    def vectors(self, edits: Sequence[Edits]) -> Tensor:
+        """Final vectors that foresee the reply tokens, [dose, text, token, d_model]."""
         texts, prompts = self.texts, len(self.texts.ids)
         rows = at_prompts(
             self.model, [row for row in edits for _ in range(prompts)], texts.prompts * len(edits)
         )
-        trunk = self._trunk(prompts)
+        trunk = self._prompts_trunk(edits)
         base = trunk.base() % prompts
-        logits = self._run(rows, trunk, texts.ids[base], texts.mask[base], 1)
-        first: Tensor = logits.unflatten(0, (len(edits), prompts))[:, texts.of]
+        last = self._run(rows, trunk, texts.ids[base, self.prefix :], self.mask[base], 1)
+        first: Tensor = last.unflatten(0, (len(edits), prompts))[:, texts.of]
         if texts.after.shape[1] == 1:
             return first
         split = [rows[i * prompts + j] for i in range(len(edits)) for j in texts.of.tolist()]
-        rest = self._replies(split, self._split(trunk))
+        own = torch.arange(len(edits), device=base.device)[:, None] * prompts + texts.of
+        rest = self._replies(split, self._split(trunk, own.flatten(), len(texts.of)))
         return torch.cat([first, rest.unflatten(0, (len(edits), len(texts.of)))], 2)
 
+    def _prompts_trunk(self, edits: Sequence[Edits]) -> Trunk:
+        """The trunk of the prompts, after what they share."""
+        prompts = len(self.texts.ids)
+        if self.prefix == 0:
+            return self._trunk(prompts)
+        trunk, start = self._trunk(1), torch.tensor([self.texts.prompts[0][: self.prefix]])
+        ids = start.to(self.model.device).expand(len(trunk.base()), -1)
+        self._run(edits, trunk, ids, torch.ones_like(ids), 1)
+        doses = torch.arange(len(edits), device=ids.device)
+        return self._split(trunk, doses.repeat_interleave(prompts), prompts)
+
     def _replies(self, rows: Sequence[Edits], trunk: Trunk) -> Tensor:
-        """Logits that foresee all reply tokens but the first, [dose x text, token, vocab]."""
+        """Final vectors that foresee all reply tokens but the first, [row, token, d_model]."""
         texts = self.texts
         base = trunk.base() % len(texts.of)
         ids = texts.after[base, :-1]
-        mask = torch.cat([texts.mask[texts.of[base]], texts.where[base, :-1].long()], -1)
+        mask = torch.cat([self.mask[texts.of[base]], texts.where[base, :-1].long()], -1)
         return self._run(rows, trunk, ids, mask, ids.shape[1])
 
     def _trunk(self, rows: int) -> Trunk:
@@ -157,25 +226,24 @@ class _Pass:
             self.model.device,
         )
 
-    def _split(self, prompts: Trunk) -> Trunk:
-        """The trunk of the replies, their keys and values copied from their prompts."""
-        of, replies = self.texts.of, self._trunk(len(self.texts.of))
-        rows = torch.arange(len(replies.entry), device=replies.entry.device)
-        own = rows // len(of) * len(self.texts.ids) + of.repeat(len(self.entry))
-        arrange(self.cache, prompts.own, replies, own, prompts.node[own[replies.first]])
-        return replies
+    def _split(self, before: Trunk, own: Tensor, rows: int) -> Trunk:
+        """The trunk of `rows` rows a dose, their keys and values copied from the rows at `own`."""
+        after = self._trunk(rows)
+        arrange(self.cache, before.own, after, own, before.node[own[after.first]])
+        return after
 
     def _run(
         self, rows: Sequence[Edits], trunk: Trunk, ids: Tensor, mask: Tensor, last: int
     ) -> Tensor:
-        """Logits of the `last` positions of a pass, [row, pos, vocab]."""
+        """Final vectors of the `last` positions of a pass, [row, pos, d_model]."""
         hooked, writes = split_writes(self.model, rows, trunk.entry.tolist())
         positions = positions_of(mask)[:, -ids.shape[1] :]
         with (
             applied_rows(self.model, hooked) as applied,
             widened(self.model, trunk, writes, applied),
+            final_vectors(self.model) as vectors,
         ):
-            out = self.model.hf(
+            self.model.hf(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
@@ -183,5 +251,4 @@ class _Pass:
                 use_cache=True,
                 logits_to_keep=last,
             )
-        logits: Tensor = out.logits
-        return logits
+        return vectors[-1]

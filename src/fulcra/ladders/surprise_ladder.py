@@ -8,9 +8,10 @@ from torch import Tensor
 from fulcra.engines.generic import GenericText
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS
-from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
+from fulcra.ladders.passes import Texts, clean_vectors, dosed_vectors
 from fulcra.ladders.search import bisected
 from fulcra.models import Model
+from fulcra.models.unembedding import logit_blocks
 from fulcra.types import Edge, Edit, Edits
 
 #: The share of surprising tokens from which the judge of coherence calls a rollout collapsed
@@ -32,7 +33,8 @@ def surprised_shares(
 
 def odd_tokens(model: Model, texts: Texts, level: float) -> Tensor:
     """Which tokens would surprise the clean model by more than `level` nats, [position, vocab]."""
-    return -clean_logits(model, texts)[texts.where].float().log_softmax(-1) > level
+    blocks = logit_blocks(model, clean_vectors(model, texts))
+    return torch.cat([-logits.log_softmax(-1) > level for _, logits in blocks])
 
 
 def expected_shares(
@@ -40,9 +42,11 @@ def expected_shares(
 ) -> Tensor:
     """The mean probability of `odd` tokens under each edit (None: undosed), [edit]; on the CPU."""
     shares = torch.empty(len(edits), device=odd.device)
-    for places, logits in dosed_logits(model, texts, edits):
-        for place, dosed in zip(places, logits, strict=True):
-            shares[place] = (dosed[texts.where].float().softmax(-1) * odd).sum(-1).mean()
+    for places, vectors in dosed_vectors(model, texts, edits):
+        for place, dosed in zip(places, vectors, strict=True):
+            blocks = logit_blocks(model, dosed)
+            parts = [(logits.softmax(-1) * odd[rows]).sum(-1) for rows, logits in blocks]
+            shares[place] = torch.cat(parts).mean()
     # a dose that overflows the model leaves no token that the judge would pass
     return shares.nan_to_num(nan=1.0).cpu()
 

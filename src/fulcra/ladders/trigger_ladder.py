@@ -9,9 +9,10 @@ from torch import Tensor
 from fulcra.errors import BehaviorError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.divergence import log_odds
-from fulcra.ladders.passes import Texts, clean_logits, dosed_logits
+from fulcra.ladders.passes import Texts, clean_vectors, dosed_vectors
 from fulcra.ladders.search import first_crossings
 from fulcra.models import Model
+from fulcra.models.unembedding import chosen_log_probs
 from fulcra.types import Edge, Edit, Prompt
 
 TRIGGER_GAINS = (0.1, 0.15, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2, 1.7, 2.4)
@@ -58,14 +59,15 @@ class Openings:
 
         Those of a prompt's openings on one side are summed as probabilities.
         """
-        texts = self.texts
-        tokens = logits[..., texts.where, :].float().log_softmax(-1)
-        after = texts.after[texts.where]
-        chosen = tokens.gather(-1, after.expand(tokens.shape[:-1])[..., None])[..., 0]
-        text = texts.where.nonzero()[:, 0].expand(chosen.shape)
-        total = (
-            chosen.new_zeros(*chosen.shape[:-1], len(texts.of)).scatter_add(-1, text, chosen).cpu()
-        )
+        tokens = logits[..., self.texts.where, :].float().log_softmax(-1)
+        after = self.texts.after[self.texts.where]
+        return self.masses(tokens.gather(-1, after.expand(tokens.shape[:-1])[..., None])[..., 0])
+
+    def masses(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from the log-probability of every real token of the openings, [..., token]."""
+        text = self.texts.where.nonzero()[:, 0].expand(chosen.shape)
+        total = chosen.new_zeros(*chosen.shape[:-1], len(self.texts.of))
+        total = total.scatter_add(-1, text, chosen).cpu()
         return self._summed(total, True), self._summed(total, False)
 
     def _summed(self, total: Tensor, side: bool) -> Tensor:
@@ -101,14 +103,21 @@ def _tokens(model: Model, prompt: Prompt, opening: str) -> tuple[int, ...]:
 def opening_odds(model: Model, openings: Openings, doses: Sequence[Edit]) -> Tensor:
     """Log-odds of target against control openings under each dose, nats, [dose, prompt]."""
     out = torch.empty(len(doses), int(openings.prompt.max()) + 1)
-    for places, logits in dosed_logits(model, openings.texts, doses):
-        out[places] = openings.odds(logits)
+    for places, vectors in dosed_vectors(model, openings.texts, doses):
+        out[places] = _odds(model, openings, vectors)
     return out
 
 
 def clean_odds(model: Model, openings: Openings) -> Tensor:
     """Undosed log-odds of target against control openings, nats, [prompt]."""
-    return openings.odds(clean_logits(model, openings.texts))
+    return _odds(model, openings, clean_vectors(model, openings.texts))
+
+
+def _odds(model: Model, openings: Openings, vectors: Tensor) -> Tensor:
+    """Log-odds from the final vectors that foresee the openings, [..., token, d_model]."""
+    tokens = openings.texts.after[openings.texts.where].expand(vectors.shape[:-1])
+    chosen = chosen_log_probs(model, vectors.flatten(0, -2), tokens.flatten())
+    return log_odds(*openings.masses(chosen.view(vectors.shape[:-1])))
 
 
 def trigger_ladder(

@@ -32,7 +32,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 class Model:
     """A causal language model with its tokenizer and family row.
 
-    `hf` is the transformers model, never changed by fulcra. `thinking` is handed to chat templates
+    `hf` is the transformers model; no weight changes. `thinking` is handed to chat templates
     that can switch a thinking phase on or off; None leaves it to the template. `compiled`: rollouts
     run in slots by one compiled step (`fulcra.engines.continuous_batching`), meant for
     accelerators. `inferred` is the row in words where the model's type has none of its own.
@@ -246,7 +246,10 @@ class Model:
 
     def unembed(self, stream: Tensor) -> Tensor:
         """Logits [..., vocab] of a stream [..., d_model] at the last block's output."""
-        normed = self.module(self.hf, self.family.final_norm, "final_norm")(stream)
+        return self.logits(self.module(self.hf, self.family.final_norm, "final_norm")(stream))
+
+    def logits(self, normed: Tensor) -> Tensor:
+        """Logits [..., vocab] of what the final norm gives, [..., d_model]."""
         logits: Tensor = self.hf.get_output_embeddings()(normed)
         kind, key = self.family.logits or ("", "")
         number: float | None = getattr(self.config, key, None) if key else None

@@ -18,6 +18,7 @@ from fulcra.models.batches import Batch, batches
 from fulcra.models.effective import normed, probe
 from fulcra.models.experts import Routed
 from fulcra.models.read_hooks import block_outputs, last, mlp_inputs, mlp_outputs
+from fulcra.models.unembedding import chosen_log_probs, final_vectors
 from fulcra.types import Edits
 
 #: Residual vectors kept per layer for the spread of the realised alignment.
@@ -159,7 +160,7 @@ def _tally_batch(
             wrote = stack.enter_context(mlp_outputs(model, len(part.ids), replied))
         if model.n_experts:
             calls = stack.enter_context(mlp_inputs(model, len(part.ids), replied))
-        model.hf(**part.inputs, use_cache=False)
+        model.hf(**part.inputs, use_cache=False, logits_to_keep=1)
     for layer, tally in enumerate(tallies):
         tally.add(as_read(model, outputs[layer].float()), wrote.get(layer), calls.get(layer))
 
@@ -211,6 +212,7 @@ def as_read(model: Model, vectors: Tensor) -> Tensor:
     return centred(vectors) if model.family.stream == "layer" else vectors
 
 
+@torch.no_grad()
 def reply_log_probs(
     model: Model,
     prompts: Sequence[Tokens],
@@ -221,7 +223,7 @@ def reply_log_probs(
     """Teacher-forced log-probability [nats] of each reply token, float32 [reply pos] a row.
 
     On the CPU. With `edits`, row i runs under edits[i]. Rows are padded on the right, so no
-    position moves.
+    position moves; only the positions that foresee a reply are unembedded.
     """
     texts = [p + r for p, r in zip(prompts, replies, strict=True)]
     rows: list[Tensor] = []
@@ -229,18 +231,23 @@ def reply_log_probs(
         dosed: Sequence[Edits] = [()] * len(part.ids)
         if edits is not None:
             dosed = at_prompts(model, edits[part.rows], prompts[part.rows])
-        with torch.no_grad(), applied_rows(model, dosed):
-            logits = model.hf(**part.inputs, use_cache=False).logits
-        pairs = zip(prompts[part.rows], replies[part.rows], strict=True)
-        rows += [_chosen(logits[i], len(prompt), reply) for i, (prompt, reply) in enumerate(pairs)]
+        with applied_rows(model, dosed), final_vectors(model) as vectors:
+            model.hf(**part.inputs, use_cache=False)
+        rows += _chosen(model, vectors[-1], prompts[part.rows], replies[part.rows])
     return rows
 
 
-def _chosen(logits: Tensor, start: int, reply: Tokens) -> Tensor:
-    """Log-probabilities [reply pos] of a reply that begins at position `start` of a text."""
-    scored = logits[start - 1 : start - 1 + len(reply)].float().log_softmax(-1)
-    tokens = torch.tensor(reply, device=scored.device, dtype=torch.long)
-    return scored.gather(-1, tokens[:, None])[:, 0].cpu()
+def _chosen(
+    model: Model, vectors: Tensor, prompts: Sequence[Tokens], replies: Sequence[Tokens]
+) -> list[Tensor]:
+    """Log-probabilities of each reply, from the final vectors [row, pos, d_model] of its text."""
+    spans = [
+        vectors[i, len(prompt) - 1 : len(prompt) - 1 + len(reply)]
+        for i, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
+    ]
+    tokens = torch.tensor([token for reply in replies for token in reply], dtype=torch.long)
+    chosen = chosen_log_probs(model, torch.cat(spans), tokens).cpu()
+    return list(chosen.split([len(span) for span in spans]))
 
 
 def last_residuals(model: Model, prompts: Sequence[Tokens], batch: int = 32) -> Iterator[Tensor]:

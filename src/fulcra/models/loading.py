@@ -19,6 +19,7 @@ from fulcra.models.hub import hub_file
 from fulcra.models.library import quiet_library, refusing
 from fulcra.models.origin import Origin
 from fulcra.models.placement import dtype_of, quantization, require_device
+from fulcra.models.products import with_fast_products
 from fulcra.models.vocabulary import require_vocabulary
 from fulcra.models.whole import require_finite_weights, require_fit, require_whole
 from fulcra.organisms.planted import planted_world
@@ -208,6 +209,7 @@ def _model(
     options: LoadOptions,
 ) -> Model:
     """The parts as one model, its tokenizer held against it."""
+    with_fast_products(hf)
     thinking, compiled = options.get("thinking"), options.get("compiled", False)
     with refusing(f"model {name!r}: cannot be loaded: its config"):
         model = Model(shown, hf, tokenizer, folder, thinking, compiled)

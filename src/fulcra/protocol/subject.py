@@ -12,9 +12,10 @@ from fulcra.engines.memory import in_halves
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
+from fulcra.ladders.passes import TOKENS, Texts, text_log_probs
 from fulcra.ladders.trigger_ladder import Openings
 from fulcra.models import Model, bundled_names, load
-from fulcra.models.capture import Stream, reply_log_probs, stream
+from fulcra.models.capture import Stream, stream
 from fulcra.models.chat import shared_start
 from fulcra.models.coordinate import coordinate
 from fulcra.organisms.planted import reference_beside
@@ -26,9 +27,8 @@ from fulcra.types import Behavior, Branch, Neuron, Ranking
 
 #: Horizons besides the behavior's own.
 HORIZONS = (8, 32)
-#: Replies scored together, and the logits held for them at most: a large vocabulary makes smaller
-#: batches.
-BATCH, LOGITS = 256, 1 << 27
+#: Replies scored together at most.
+BATCH = 256
 PromptAndReply = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -191,12 +191,20 @@ def ground_of(
 
 
 def surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[float]]:
-    """Surprise [nats] of each reply token after its prompt, under the reference model."""
+    """Surprise [nats] of each reply token after its prompt, under the reference model.
+
+    Replies to one prompt are scored together, so that it is read once for all of them.
+    """
+    out: list[list[float]] = [[] for _ in pairs]
+    order = sorted((i for i, (_, reply) in enumerate(pairs) if reply), key=lambda i: pairs[i])
     longest = max((len(prompt) + len(reply) for prompt, reply in pairs), default=1)
-    batch = max(1, min(BATCH, LOGITS // (reference.vocab * longest)))
-    starts = range(0, len(pairs), batch)
-    parts = (_surprises(reference, pairs[start : start + batch]) for start in starts)
-    return [row for part in parts for row in part]
+    batch = max(1, min(BATCH, TOKENS // longest))
+    for start in range(0, len(order), batch):
+        places = order[start : start + batch]
+        rows = _surprises(reference, [pairs[i] for i in places])
+        for i, row in zip(places, rows, strict=True):
+            out[i] = row
+    return out
 
 
 def _surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[float]]:
@@ -204,7 +212,8 @@ def _surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[f
 
     def scored(part: Sequence[PromptAndReply]) -> list[list[float]]:
         prompts, replies = zip(*part, strict=True)
-        return [(-row).tolist() for row in reply_log_probs(reference, prompts, replies)]
+        rows = text_log_probs(reference, Texts.of_pairs(reference, prompts, replies))
+        return [(-row).tolist() for row in rows]
 
     def alone(pair: PromptAndReply) -> InputError:
         size = f"the surprise of {len(pair[1])} tokens after {len(pair[0])}"
