@@ -39,7 +39,7 @@ def rewritten(path: Path, change: Callable[[Any], None]) -> None:
 
 def test_an_untouched_run_passes_every_check(audited: Path) -> None:
     assert failed(audited) == set()
-    assert len(verify(audited)) == 41
+    assert len(verify(audited)) == 42
 
 
 def test_a_changed_prediction_breaks_the_commitment(run_copy: Path) -> None:

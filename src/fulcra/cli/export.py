@@ -31,7 +31,7 @@ def export_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a recipe of additive doses as a control vector for llama.cpp.
+    """Write additive doses as a control vector for llama.cpp.
 
     Scales, pins, anchors, layer 0, doses that spare the prompt, and families with a norm after the
     MLP are refused, each with its reason.

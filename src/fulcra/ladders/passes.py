@@ -102,8 +102,8 @@ def dosed_vectors(
     per = max(1, TOKENS // tokens)
     for start in range(0, len(order), per):
         places = order[start : start + per]
-        entered = [(i, entry[i], rows[i]) for i in places]
-        yield from _in_halves(model, texts, entered, prefix)
+        part = [(i, entry[i], rows[i]) for i in places]
+        yield from _in_halves(model, texts, part, prefix)
 
 
 def _in_halves(

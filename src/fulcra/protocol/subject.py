@@ -211,8 +211,9 @@ def _surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[f
     """Surprise of each reply of one batch, in halves where memory runs out."""
 
     def scored(part: Sequence[PromptAndReply]) -> list[list[float]]:
-        texts = Texts.of_pairs(reference, *zip(*part, strict=True))
-        return [(-row).tolist() for row in text_log_probs(reference, texts)]
+        prompts, replies = zip(*part, strict=True)
+        rows = text_log_probs(reference, Texts.of_pairs(reference, prompts, replies))
+        return [(-row).tolist() for row in rows]
 
     def alone(pair: PromptAndReply) -> InputError:
         size = f"the surprise of {len(pair[1])} tokens after {len(pair[0])}"
