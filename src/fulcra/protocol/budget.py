@@ -147,7 +147,7 @@ class _Counter:
         }
         if settings.screen == "window":
             steps |= {"screen doses": self._dose_screen(), "screen pins": self._pin_screen()}
-        openings = len(CEILING_GAINS).bit_length() * TEXTS * TOKENS * costs.text
+        openings = len(CEILING_GAINS).bit_length() * self._texts()
         odds = 2 * n_selection * len(settings.gains) * (costs.next_token or 0.0)
         steps["forecast"] = self._cost(self.branches * (openings + odds))
         rungs = len(settings.gains)
@@ -198,7 +198,11 @@ class _Counter:
 
     def _screen(self, passes: float, texts: int) -> Cost:
         short = self.costs.next_token or 0.0
-        return self._cost(passes * short + texts * TEXTS * TOKENS * self.costs.text)
+        return self._cost(passes * short + texts * self._texts())
+
+    def _texts(self) -> float:
+        """Seconds of one dosed pass over the generic texts."""
+        return TEXTS * (self.costs.prompt + TOKENS) * self.costs.text
 
     def _rolled(self, rows: float) -> Cost:
         """So many rollouts, read, rolled out and judged."""

@@ -34,8 +34,8 @@ class UnitCosts(NamedTuple):
 
     read: a prompt read under a dose. token: one more token of a row. judged: one reply token
     scored by the reference. next_token: a dosed pass over one prompt; None where the behavior has
-    no openings. text: a dosed pass over one token of a generic text. cpu: CPU time over wall time.
-    prompt, reply: their mean length in tokens.
+    no openings. text: a dosed pass over one token of a generic text or of its prompt. cpu: CPU
+    time over wall time. prompt, reply: their mean length in tokens.
     """
 
     read: float
@@ -67,7 +67,7 @@ def unit_costs(model: Model, behavior: Behavior, seed: int = 0) -> UnitCosts:
     generic = GenericText(tuple(sources), tuple(replies)).first(FEW)
     few = edits[:: max(1, len(edits) // max(FEW, fit // 4))]
     text = _timed(lambda: edit_divergences(model, few, generic))[1]
-    tokens = sum(map(len, generic.replies))
+    tokens = sum(map(len, (*set(generic.prompts), *generic.replies)))
     return UnitCosts(
         read=read,
         token=token,
