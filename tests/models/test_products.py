@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -62,3 +64,25 @@ def test_nothing_changes_where_torch_is_as_fast(monkeypatch: pytest.MonkeyPatch)
     linear = torch.nn.Linear(8, 4)
     with_fast_products(linear)
     assert type(linear) is torch.nn.Linear
+
+
+@pytest.mark.usefixtures("faster")
+def test_where_memory_ran_out_a_new_shape_is_left_to_torch() -> None:
+    program = """
+import resource, torch
+from fulcra.models.products import OneDnnLinear
+linear = torch.nn.Linear(96, 40)
+linear.__class__ = OneDnnLinear
+with torch.no_grad():
+    linear(torch.ones(3, 96))
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 16), -1))
+    linear(torch.ones(3, 96))
+    # fails as torch does, or succeeds as torch does: the process is not gone
+    try:
+        linear(torch.ones(77, 96))
+    except RuntimeError as error:
+        assert "DefaultCPUAllocator" in str(error), error
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True)
+    assert done.returncode == 0, done.stderr

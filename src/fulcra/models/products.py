@@ -4,12 +4,18 @@ MKL leaves half of an AMD processor's vector width unused; the two differ by rou
 """
 
 from functools import cache
+from mmap import mmap
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 CPUINFO = Path("/proc/cpuinfo")
+#: Bytes that must be free for a new product beside its weight, copied once: never touched.
+SPARE = 16 << 20
+#: Half as many shapes as oneDNN's own cache of programs holds.
+HELD = 512
+_SHAPES: set[tuple[int, ...]] = set()
 
 
 class OneDnnLinear(nn.Linear):
@@ -26,10 +32,30 @@ class OneDnnLinear(nn.Linear):
             or torch.compiler.is_compiling()
         ):
             return super().forward(input)
+        if not _has_room(input.numel() // self.in_features, self.weight):
+            return super().forward(input)
         product: Tensor = torch.ops.mkldnn._linear_pointwise(
             input, self.weight, self.bias, "none", [], ""
         )
         return product
+
+
+def _has_room(rows: int, weight: Tensor) -> bool:
+    """Whether a product of a new shape would find memory.
+
+    oneDNN writes a program for each shape, and where it cannot the process may be gone.
+    """
+    shape = (rows, *weight.shape)
+    if shape in _SHAPES:
+        return True
+    try:
+        mmap(-1, SPARE + 2 * weight.nbytes).close()
+    except OSError:
+        return False
+    if len(_SHAPES) >= HELD:
+        _SHAPES.clear()
+    _SHAPES.add(shape)
+    return True
 
 
 @cache
