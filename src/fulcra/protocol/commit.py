@@ -14,6 +14,7 @@ from fulcra.law.verdict import law_verdict
 from fulcra.protocol.attacks import measure_attacks
 from fulcra.protocol.evidence import BASELINE_RATE, figures
 from fulcra.protocol.measure import Measurement, cached_controls, measure_curtailed
+from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, Record
 from fulcra.protocol.results.audit import Figures
 from fulcra.protocol.results.commitment import (
@@ -144,15 +145,21 @@ def measured_stages(run: Run, measure: Measurement, plan: Plan, before: Committe
 def _stage(
     run: Run, measure: Measurement, trials: Sequence[Trial], before: Committed
 ) -> list[Record]:
-    """The records of one stage: of all its trials, or of those that decide it."""
+    """The records of one stage, shown and timed; of no trials none."""
     if not trials:
         return []
-    name = trials[0].stage
-    with run.clock.step(name, len(trials)) as bar:
-        if measure_of(before.content) == "full":
-            return measure(name, trials, bar.advance)
-        records = measure_curtailed(measure, trials, before.content, before.records, bar.advance)
-        bar.advance(len(trials) - len(records))
+    with run.clock.step(trials[0].stage, len(trials)) as bar:
+        return _rolled(measure, trials, before, bar)
+
+
+def _rolled(
+    measure: Measurement, trials: Sequence[Trial], before: Committed, bar: Progress
+) -> list[Record]:
+    """The records of all trials of a stage, or of those that decide it."""
+    if measure_of(before.content) == "full":
+        return measure(trials[0].stage, trials, bar.advance)
+    records = measure_curtailed(measure, trials, before.content, before.records, bar.advance)
+    bar.advance(len(trials) - len(records))
     return records
 
 
@@ -163,7 +170,8 @@ def _control_records(run: Run, measure: Measurement, plan: Plan, before: Committ
     depends = [*(planned[name] for name in CONTROLS), measure.subject.seed, content.controls]
     if content.plan.orders is not None:
         depends += [measure_of(content), planned["orders"]]
-    return cached_controls(measure, depends, lambda: _stage(run, measure, trials, before))
+    with run.clock.step("control", len(trials)) as bar:
+        return cached_controls(measure, depends, lambda: _rolled(measure, trials, before, bar))
 
 
 def require_baseline(behavior: Behavior, records: Iterable[Record]) -> None:
