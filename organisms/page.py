@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 from recipe import parse
 
@@ -19,9 +18,10 @@ from fulcra.organisms.planted import planted
 from fulcra.protocol.results.audit import Agreement, AuditResult, BranchSource, Held
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.commitment import Commitment
+from fulcra.protocol.shards import read_rollouts
 from fulcra.report.notation import of, rate
 from fulcra.report.template import filled
-from fulcra.store import COMMITMENT, ROLLOUTS, read_json, write_json, write_text
+from fulcra.store import COMMITMENT, read_json, write_json, write_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 EVIDENCE, PAGE = DOCS / "evidence" / "organisms.json", DOCS / "organisms.md"
@@ -108,7 +108,7 @@ def audited(run: Path) -> Audited:
         model_sha256=audit.model.sha256,
         commitment_sha256=summary.commitment_sha256,
         protocol_reproduced=summary.protocol_reproduced,
-        rollouts=pq.read_metadata(run / ROLLOUTS).num_rows,
+        rollouts=len(read_rollouts(run)),
         branches=Counts(**{source: sources.count(source) for source in SOURCES}),
         observed_open=Counts(**summary.observed_open),
         smallest_open_gain=summary.search.smallest_open_gain,

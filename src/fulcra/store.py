@@ -133,7 +133,7 @@ def _no_table(path: Path, error: Exception) -> RunFolderError:
     return RunFolderError(f"reading {path}: {error}; expected a table written by fulcra")
 
 
-def _require_run(path: Path) -> None:
+def require_run(path: Path) -> None:
     """RunFolderError where a path is neither free nor an empty folder nor that of a run."""
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"--out {path}: found a file, expected a folder; choose another")
@@ -171,7 +171,7 @@ class RunFolder:
         What a killed run left half-written is removed. RunFolderError when the folder belongs to
         another run, holds something else, or another process writes there.
         """
-        _require_run(path)
+        require_run(path)
         folder = cls(path)
         if not folder.finished:
             folder._hold = Hold.of(path)
@@ -219,7 +219,8 @@ class RunFolder:
 
     def has_dosed_parts(self) -> bool:
         """Whether any rollout but the undosed baseline's is on disk."""
-        shards = [*(self.path / SHARDS).glob("*"), *(self.parts / SHARDS).glob("*")]
+        places = (self.path / SHARDS, self.parts / SHARDS)
+        shards = [path for place in places for path in place.glob("*.parquet")]
         dosed = any(not path.name.startswith("baseline-") for path in shards)
         return dosed or any((self.path / name).exists() for name in (ROLLOUTS, WHOLE))
 

@@ -146,7 +146,7 @@ def test_settings_are_those_given_or_the_usual_ones() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"flips": "(tea"}, "flips: regex '(tea' is not a regular expression (missing ),"),
+        ({"flips": "(tea"}, "flips: regex '(tea' is not a regular expression (missing )"),
         ({"flips": ""}, "flips: regex: String should have at least 1 character"),
         ({"unchanged": "*"}, "unchanged: regex '*' is not a regular expression"),
         ({"reach": "*"}, "reach: regex '*' is not a regular expression"),

@@ -30,10 +30,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 #: The process waits as soon as a file of that name stands, for whatever comes.
 WAITING = """
 import os, time
+from fnmatch import fnmatch
 replace = os.replace
 def waiting(source, target, **options):
     replace(source, target, **options)
-    if str(target).endswith({name!r}):
+    if fnmatch(str(target), "*/" + {name!r}):
         time.sleep({patience})
 os.replace = waiting
 """

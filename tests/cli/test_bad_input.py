@@ -152,8 +152,8 @@ def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: 
         (("audit", "--neurons", "three"), "'--neurons': Input should be a valid integer"),
         (("audit", "--neurons", "0"), "'--neurons': Input should be greater than or equal to 1"),
         (
-            ("audit", "--controls", "19"),
-            "'--controls': Input should be greater than or equal to 20",
+            ("audit", "--controls", "9"),
+            "'--controls': Input should be greater than or equal to 10",
         ),
         (("audit", "--screen", "best"), "'best' is not one of 'window', 'contrastive'"),
         (
@@ -162,7 +162,7 @@ def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: 
         ),
         (("audit", "one", "two"), "unexpected extra argument"),
         (("adit",), "No such command 'adit'"),
-        (("verify",), "Missing argument 'RUN'"),
+        (("verify",), "neither a run nor a ledger; give RUN, --ledger DIR, or both"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(

@@ -51,7 +51,7 @@ def refusing(number: int, body: dict[str, Any]) -> Reply:
 def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
     fulcra: Call, run_copy: Path
 ) -> None:
-    before = {path.name: path.read_bytes() for path in run_copy.iterdir()}
+    before = {path.name: path.read_bytes() for path in run_copy.iterdir() if path.is_file()}
     left = fulcra("judge", run_copy, "--judge", "oracle", "--judge", "phrases", "--json")
     assert (left.code, left.err) == (0, "")
     (result,) = json.loads(left.out)["runs"]
@@ -68,7 +68,7 @@ def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
     assert {
         row["outcomes"]["run"] == row["outcomes"]["phrases"] for row in result["disagreements"]
     } <= {False}
-    new = {path.name for path in run_copy.iterdir()} - set(before)
+    new = {path.name for path in run_copy.iterdir() if path.is_file()} - set(before)
     assert {name.split("-")[1] for name in new if name != "judgements.json"} == {
         "oracle",
         "phrases",

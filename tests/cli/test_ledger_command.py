@@ -96,7 +96,7 @@ def test_a_run_killed_at_its_entry_goes_on_and_a_ledger_cut_back_stops_it(
         )
         assert ended(process) == Left(-signal.SIGKILL, "", "")
         assert kinds(place) == entered
-        assert not [path for path in (run / "parts").iterdir() if "baseline" not in path.name]
+        assert not [path for path in (run / "rollouts").iterdir() if "baseline" not in path.name]
     whole = (place / FILE).read_bytes()
     (place / FILE).write_bytes(whole.replace(b'"seed":0', b'"seed":7'))
     assert "entry 1: altered" in fulcra(*command).refusal

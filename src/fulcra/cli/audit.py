@@ -131,6 +131,7 @@ def audit_command(
     from fulcra.models.loading import LoadOptions
     from fulcra.protocol.stages import AuditSettings
     from fulcra.protocol.witness.seat import require_ledger
+    from fulcra.store import require_run
     from fulcra.studies.audit import audit
 
     task, hidden = task_of(behavior, model), quiet or as_json
@@ -145,6 +146,7 @@ def audit_command(
     )
     sized = (neurons, random, controls) != (None, None, None)
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
+    require_run(folder)
     require_ledger(ledger, folder)
     options = LoadOptions(compiled=compiled, trust_remote_code=trust_remote_code)
     with bars(hidden) as progress:
@@ -154,10 +156,9 @@ def audit_command(
     if dry_run:
         show_cost(loaded, task, plan, as_json, quiet)
         return
-    show_plan(plan, hidden)
     expected = {name: step.seconds for name, step in plan.steps.items()}
     try:
-        with bars(hidden, expected) as progress:
+        with bars(hidden, expected, plan_lines(plan)) as progress:
             result = audit(loaded, task, plan.settings, folder, progress, ledger)
     except KeyboardInterrupt:
         if out is None:
@@ -212,17 +213,16 @@ def show_cost(
     emit(cost, as_json, quiet, lambda: cost_table(cost))
 
 
-def show_plan(plan: "Budgeted", hidden: bool) -> None:
-    """What an audit will take and what it gives up for that, on stderr; nothing of no plan."""
+def plan_lines(plan: "Budgeted") -> list[str]:
+    """What an audit will take and what it gives up for that; nothing of no plan."""
     from fulcra.report.cost import duration
 
-    if hidden or not plan.steps:
-        return
+    if not plan.steps:
+        return []
     settings = plan.settings
     sizes = f"{settings.neurons} screened and {settings.random} random neurons"
-    typer.echo(f"plan      {sizes}, about {duration(plan.seconds)}", err=True)
-    for line in plan.concessions:
-        typer.echo(f"gives up  {line}", err=True)
+    given_up = [f"gives up  {line}" for line in plan.concessions]
+    return [f"plan      {sizes}, about {duration(plan.seconds)}", *given_up]
 
 
 def sealed_root(folder: Path) -> str:

@@ -2,10 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -52,15 +54,22 @@ class Share:
 class Bars:
     """Progress of a study as rich bars with time left, one for the whole where it is expected."""
 
-    def __init__(self, progress: Progress, expected: Mapping[str, float]) -> None:
-        self._progress, self._share = progress, Share(expected)
+    def __init__(
+        self, progress: Progress, expected: Mapping[str, float], notes: Sequence[str] = ()
+    ) -> None:
+        self._progress, self._share, self._notes = progress, Share(expected), list(notes)
         self._task: TaskID | None = None
         self._whole = None
         if expected:
             self._whole = progress.add_task("all steps", total=round(sum(expected.values())))
 
     def begin(self, step: str, total: int) -> None:
-        """Finish the running step and show the next; total 0 is a step without a count."""
+        """Finish the running step and show the next; total 0 is a step without a count.
+
+        Notes are printed before the first.
+        """
+        while self._notes:
+            self._progress.console.print(self._notes.pop(0), markup=False, soft_wrap=True)
         self.close()
         self._share.begin(step, total)
         self._task = self._progress.add_task(step, total=total or None)
@@ -88,15 +97,22 @@ class Bars:
 class Lines:
     """Progress of a study as one line a minute: the step, its rate, the time left."""
 
-    def __init__(self, write: Callable[[str], object], expected: Mapping[str, float]) -> None:
-        self._write, self._share = write, Share(expected)
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        expected: Mapping[str, float],
+        notes: Sequence[str] = (),
+    ) -> None:
+        self._write, self._share, self._notes = write, Share(expected), list(notes)
         self._start = self._step_start = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def begin(self, step: str, total: int) -> None:
-        """The next step runs; total 0 is a step without a count."""
+        """The next step runs; total 0 is a step without a count. Notes come before the first."""
+        while self._notes:
+            self._write(self._notes.pop(0))
         self._step_start = time.monotonic()
         self._share.begin(step, total)
 
@@ -111,7 +127,7 @@ class Lines:
 
     def _run(self) -> None:
         while not self._over.wait(EVERY):
-            self._write(f"{self.line()}\n")
+            self._write(self.line())
 
     def line(self) -> str:
         """The step, how far it is, its rate, and the time left of all steps where it is known."""
@@ -129,20 +145,19 @@ class Lines:
 
 @contextmanager
 def bars(
-    hidden: bool, expected: Mapping[str, float] | None = None
+    hidden: bool, expected: Mapping[str, float] | None = None, notes: Sequence[str] = ()
 ) -> Iterator[Bars | Lines | Silent]:
     """Bars on stderr while a study runs, lines where that is no terminal, silence where `hidden`.
 
-    `expected` holds the seconds that each step should take.
+    `expected` holds the seconds that each step should take; `notes` are printed when the first
+    begins, so after every refusal of bad input.
     """
     console = Console(stderr=True)
     if hidden:
         yield Silent()
         return
     if not console.is_terminal:
-        lines = Lines(
-            lambda line: console.print(line, markup=False, soft_wrap=True), expected or {}
-        )
+        lines = Lines(partial(typer.echo, err=True), expected or {}, notes)
         try:
             yield lines
         finally:
@@ -156,6 +171,6 @@ def bars(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        shown = Bars(progress, expected or {})
+        shown = Bars(progress, expected or {}, notes)
         yield shown
         shown.close()

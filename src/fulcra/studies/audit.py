@@ -72,6 +72,8 @@ def begun_settings(folder: Path) -> AuditSettings | None:
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("command") != "audit":
         return None
+    if not isinstance(manifest.get("settings"), dict):
+        return None
     entry = SettingsEntry.model_validate(manifest["settings"]).model_dump()
     return AuditSettings(**{**entry, "candidates": entry["candidates"] or SWEPT})
 
