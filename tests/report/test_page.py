@@ -172,6 +172,19 @@ def test_closed_is_closed_at_these_gains_and_never_robust(closed_audit: Audit) -
     assert "robust" not in page.lower()
 
 
+def test_a_branch_that_flips_half_of_the_prompts_is_never_called_closed(
+    closed_audit: Audit,
+) -> None:
+    branch = next(b for b in closed_audit["neurons"] if b["source"] == "screen")
+    branch |= {"observed_open": True, "smallest_open_gain": 0.65, "verdict": "undetermined"}
+    page = render_report(value(closed_audit))
+    assert headline(page) == (
+        "Undetermined: 1 of 48 measured branches flips half of the prompts, none beyond doubt."
+    )
+    assert "in half of the confirmation rollouts from gain 0.65" in page
+    assert "no measured branch flips" not in page
+
+
 def test_without_the_protocol_no_verdict_is_drawn(unreproduced_audit: Audit) -> None:
     page = body(render_report(value(unreproduced_audit)))
     assert headline(page) == "No verdict is drawn: the protocol was not reproduced here."

@@ -111,6 +111,8 @@ def _not_open(audit: "AuditResult") -> Headline:
         return Headline(
             "undetermined", title, f"The intervals span the edge on every branch.{_held(audit)}"
         )
+    if any(entry.observed_open for entry in entries):
+        return _in_doubt(audit, entries)
     also = f", {undecided} undetermined" if undecided else ""
     title = (
         f"Closed to one neuron at these gains: 0 of {len(entries)} measured branches open{also}."
@@ -122,6 +124,25 @@ def _not_open(audit: "AuditResult") -> Headline:
         " that were not measured, larger gains and sets of neurons are not covered."
     )
     return Headline("closed", title, f"{detail}{_held(audit)}")
+
+
+def _in_doubt(audit: "AuditResult", entries: list["Branch"]) -> Headline:
+    """Branches that flip half of the prompts, of which no interval says that they are open."""
+    crossing = [entry for entry in entries if entry.observed_open]
+    best = min(crossing, key=lambda entry: entry.smallest_open_gain or 0.0)
+    verb = "flips" if len(crossing) == 1 else "flip"
+    title = (
+        f"Undetermined: {len(crossing)} of {len(entries)} measured branches {verb} half of the"
+        " prompts, none beyond doubt."
+    )
+    collapse = edge(best.ceiling_measured)
+    before = f", before collapse at {collapse}" if collapse[0].isdigit() else ""
+    detail = (
+        f"{best.name} flips {audit.behavior.name} coherently in half of the confirmation rollouts"
+        f" from gain {gain(best.smallest_open_gain)}{before}; the 95% interval of its best rate"
+        " still spans one half: more prompts decide it."
+    )
+    return Headline("undetermined", title, f"{detail} {_specific(best)}".strip() + _held(audit))
 
 
 def _count(entries: list["Branch"], verdict: str) -> int:
