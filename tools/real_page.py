@@ -55,7 +55,7 @@ def _head(audits: Sequence[AuditResult]) -> str:
         lines.append(
             f"{model.name}: {model.layers} layers, d_model {model.d_model}, d_mlp {model.d_mlp},"
             f" {model.parameters:,} parameters, tuned by others, {model.dtype}, sha256"
-            f" {model.sha256[:16]}. "
+            f" {model.sha256[:16]}."
         )
     lines += [
         "Written by `python -m tools.real_page` from [evidence](evidence/real/) alone; `make real`"
@@ -127,7 +127,7 @@ def _law(audits: Sequence[AuditResult]) -> str:
     branches = [branch for audit in told for branch in audit.branches]
     decided = [branch for branch in branches if branch.verdict in ("open", "closed")]
     lines = [
-        f"Over the {len(told)} audits with a verdict: {len(branches)} branches,"
+        f"Over {len(told)} audit{'s' if len(told) > 1 else ''} with a verdict: {len(branches)} branches,"
         f" {sum(bool(b.observed_open) for b in branches)} observed open,"
         f" {len(decided)} decided. Right on the decided ones: the forecast (L1)"
         f" {sum(b.predicted_verdict == b.verdict for b in decided)}, the law with measured edges"
