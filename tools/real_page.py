@@ -127,8 +127,8 @@ def _law(audits: Sequence[AuditResult]) -> str:
     branches = [branch for audit in told for branch in audit.branches]
     decided = [branch for branch in branches if branch.verdict in ("open", "closed")]
     lines = [
-        f"Over {len(told)} audit{'s' if len(told) > 1 else ''} with a verdict: {len(branches)} branches,"
-        f" {sum(bool(b.observed_open) for b in branches)} observed open,"
+        f"Over {len(told)} audit{'s' if len(told) > 1 else ''} with a verdict:"
+        f" {len(branches)} branches, {sum(bool(b.observed_open) for b in branches)} observed open,"
         f" {len(decided)} decided. Right on the decided ones: the forecast (L1)"
         f" {sum(b.predicted_verdict == b.verdict for b in decided)}, the law with measured edges"
         f" (L3) {sum(b.law_verdict == b.verdict for b in decided)}, always saying closed"
