@@ -89,3 +89,13 @@ def test_rows_come_back_as_they_were_and_lacking_columns_are_left_out() -> None:
     assert content == table_bytes([ROW, ROW], few)
     assert table_rows(content, SCHEMA) == [ROW, ROW]
     assert table_rows(table_bytes([], SCHEMA), SCHEMA) == []
+
+
+def test_a_footer_that_would_end_the_process_is_refused(tmp_path: Path) -> None:
+    """Found by fuzzing: on this byte pyarrow aborts when it is asked for a column's sizes."""
+    table = Path(__file__).parents[2] / "docs" / "evidence" / "audit-sparse" / "rollouts.parquet"
+    content = bytearray(table.read_bytes())
+    content[-2975] = 0x6E
+    (tmp_path / "rollouts.parquet").write_bytes(content)
+    with pytest.raises(RunFolderError, match="its footer does not describe its columns"):
+        read_rows(tmp_path / "rollouts.parquet", SCHEMA)
