@@ -85,7 +85,7 @@ def _require_sound(metadata: "parquet.FileMetaData") -> None:
     child = os.fork()
     if child == 0:
         try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            os.close(2)  # its last words
             list(_chunks(metadata))
         finally:
             os._exit(0)
