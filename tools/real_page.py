@@ -144,8 +144,8 @@ def _ceilings(study: ModelCeilings) -> str:
     lines = [
         "## Ceilings",
         "",
-        f"{len(study.rows)} branches, {study.plan.neurons} random of each layer's neurons, both poles;"
-        f" {study.plan.openings} openings, {study.plan.horizon} tokens, temperature .8. Predictions"
+        f"{len(study.rows)} branches, {study.plan.neurons} random of each layer's neurons, both"
+        f" poles; {study.plan.openings} openings, {study.plan.horizon} tokens, temperature .8. Predictions"
         f" {study.predictions_sha256[:16]} stood on disk before the first dosed rollout. "
         f"{len(measured)} ceilings lie on the ladder, at a median gain of {median(measured):.2f}.",
         "",
