@@ -145,8 +145,9 @@ def _ceilings(study: ModelCeilings) -> str:
         "## Ceilings",
         "",
         f"{len(study.rows)} branches, {study.plan.neurons} random of each layer's neurons, both"
-        f" poles; {study.plan.openings} openings, {study.plan.horizon} tokens, temperature .8. Predictions"
-        f" {study.predictions_sha256[:16]} stood on disk before the first dosed rollout. "
+        f" poles; {study.plan.openings} openings, {study.plan.horizon} tokens, temperature .8."
+        f" Predictions {study.predictions_sha256[:16]} stood on disk before the first dosed"
+        " rollout. "
         f"{len(measured)} ceilings lie on the ladder, at a median gain of {median(measured):.2f}.",
         "",
         "| method | tier | MAE in cos (95 %) | in octaves | bias, octaves | correlation | n |",
