@@ -12,6 +12,7 @@ from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS
 from fulcra.ladders.next_token import KEPT
 from fulcra.models import Model
 from fulcra.protocol.attacks import PREFILLED
+from fulcra.protocol.curtail import MEASURES
 from fulcra.protocol.records import CEILING, EARLIER
 from fulcra.protocol.results.cost import Cost
 from fulcra.protocol.schedule import QUESTIONS
@@ -89,8 +90,8 @@ def _size(settings: AuditSettings, behavior: Behavior, name: str) -> object:
 def _is_less(size: object, present: object) -> bool:
     if isinstance(size, int) and isinstance(present, int):
         return size < present
-    order = ["full", "curtailed", "sequential"]
-    return order.index(str(size)) > order.index(str(present))
+    names = [str(name) for name in MEASURES]  # from all rollouts to the fewest
+    return names.index(str(size)) > names.index(str(present))
 
 
 def concessions(model: Model, wanted: AuditSettings, settings: AuditSettings) -> Iterator[str]:
