@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from fulcra.protocol.results.audit import AuditResult
-from fulcra.protocol.results.contexts import ContextsResult
+from fulcra.protocol.results.contexts import ContextsResult, median_range
 from fulcra.protocol.results.fitness import FitnessTable
 from fulcra.protocol.results.model_ceilings import ModelCeilings
 from fulcra.protocol.results.validation import CeilingRow
@@ -215,16 +215,12 @@ def _contexts(study: ContextsResult) -> str:
             f"{row.kind} {row.name}",
             str(row.texts),
             f"{row.tokens:.0f}",
-            _spread(row.budgets),
-            _spread(ratios),
+            median_range(row.budgets),
+            median_range(ratios),
             f"{len(ratios)} of {len(row.ceilings)}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})" if values else "-"
 
 
 def _digits(value: float | None) -> str:

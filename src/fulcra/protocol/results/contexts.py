@@ -1,5 +1,7 @@
 """Budgets and forecast ceilings under other contexts, as contexts.json holds them."""
 
+from collections.abc import Sequence
+from statistics import median
 from typing import ClassVar
 
 from fulcra.protocol.results.base import ModelEntry, Provenance, Result, Timing, Value
@@ -42,14 +44,12 @@ class ContextsResult(Result):
     def lines(self) -> tuple[str, ...]:
         """Each condition with its median budget and ceiling over the reference."""
         return tuple(
-            f"{row.kind} {row.name}: budgets x {_median(row.budgets)}, ceilings x"
-            f" {_median([ratio for ratio in row.ceilings.values() if ratio is not None])}"
+            f"{row.kind} {row.name}: budgets x {median_range(row.budgets)}, ceilings x"
+            f" {median_range([ratio for ratio in row.ceilings.values() if ratio is not None])}"
             for row in self.rows
         )
 
 
-def _median(values: "tuple[float, ...] | list[float]") -> str:
-    if not values:
-        return "-"
-    ordered = sorted(values)
-    return f"{ordered[len(ordered) // 2]:.2f} ({ordered[0]:.2f}-{ordered[-1]:.2f})"
+def median_range(values: Sequence[float]) -> str:
+    """The median of values with their range, "-" of none."""
+    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})" if values else "-"
