@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fulcra import Model
 from fulcra.backtest import ceilings as measuring
-from fulcra.backtest.model_ceilings import PREDICTIONS, CeilingSettings, model_ceilings
-from fulcra.errors import RunFolderError
+from fulcra.backtest.model_ceilings import PREDICTIONS, CeilingSettings, model_ceilings, predictors
+from fulcra.errors import InputError, RunFolderError
 from fulcra.protocol.results.model_ceilings import ModelCeilings
+from fulcra.protocol.witness.ledger import Ledger
 from fulcra.store import digest, read_json, write_json
 
 SMALL = CeilingSettings(neurons=1, horizon=12, methods=("kl_ladder", "family_constant"))
@@ -60,3 +62,28 @@ def test_a_finished_study_is_read_and_other_predictions_are_refused(
         model_ceilings(sparse, measured, SMALL)
     with pytest.raises(RunFolderError, match="another run"):
         model_ceilings(sparse, measured, replace(SMALL, seed=1))
+
+
+def test_predictions_are_entered_in_the_ledger_before_anything_is_measured(
+    sparse: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, seen = tmp_path / "ledger", list[str]()
+    measure = measuring.measured_ceilings
+
+    def watched(*args: Any, **kwargs: Any) -> object:
+        seen.append(Ledger(ledger).sound().entries[-1].commitment)
+        return measure(*args, **kwargs)
+
+    monkeypatch.setattr(measuring, "measured_ceilings", watched)
+    result = model_ceilings(sparse, tmp_path / "run", SMALL, ledger=ledger)
+    entries = Ledger(ledger).sound().entries
+    assert set(seen) == {result.predictions_sha256}
+    assert [entry.kind for entry in entries] == ["commitment", "outcome"]
+    assert entries[1].outcome is not None
+    assert entries[1].outcome.counts == {"ceilings": len(result.rows)}
+
+
+def test_a_predictor_that_there_is_not_is_named() -> None:
+    assert predictors("kl_ladder, family_constant") == ("kl_ladder", "family_constant")
+    with pytest.raises(InputError, match=r"no 'kl'; there are .*kl_ladder"):
+        predictors("kl")

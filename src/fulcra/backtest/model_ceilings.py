@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fulcra.backtest.ceiling_scores import kl_at_ceiling, median_nats, method_scores
 from fulcra.backtest.ceilings import (
+    METHODS,
     PART,
     RETEST,
     Forecasts,
@@ -15,18 +16,19 @@ from fulcra.backtest.ceilings import (
 )
 from fulcra.backtest.noise import noise_floor
 from fulcra.backtest.split import LineageModel
-from fulcra.errors import Inconclusive, RunFolderError
+from fulcra.errors import Inconclusive, InputError, RunFolderError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import TEXTS, edit_quantiles
 from fulcra.models import Model
 from fulcra.protocol.collapse import HORIZON, Bench
-from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.progress import Clock, Progress
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.model_ceilings import CeilingPlan, ModelCeilings
 from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.validation import CeilingRow
-from fulcra.protocol.runs import model_entry
+from fulcra.protocol.runs import Manifest, Run, model_entry
+from fulcra.protocol.witness.entries import Outcome
 from fulcra.store import RunFolder, digest, plain, read_json, write_json
 
 SCHEMA_VERSION = 1
@@ -50,17 +52,18 @@ def model_ceilings(
     out: Path,
     settings: CeilingSettings = CeilingSettings(),
     progress: Progress | None = None,
+    ledger: Path | None = None,
 ) -> ModelCeilings:
     """The ceilings of random branches of every layer, saved in `out`, where it goes on.
 
     All predictions are written there, with their hash, before the first dosed rollout; no row is
-    measured under others. Inconclusive where the model collapses undosed. Cost: about 4 rungs of 16
-    rollouts a branch.
+    measured under others. With `ledger`, the folder of one, the hash is entered there before, too.
+    Inconclusive where the model collapses undosed. Cost: about 4 rungs of 16 rollouts a branch.
     """
-    clock = Clock(progress or Silent())
     lineage = Lineage(name=model.name, recipe="", openings="plain")
     member = LineageModel(lineage, model)
-    folder = RunFolder.open(out, _manifest(model, settings))
+    run = Run.open(_manifest(model, member.openings, settings), out, progress, ledger)
+    folder, clock = RunFolder(out), run.clock
     with clock.step("clean ground", 0):
         ground = member.ground(settings.seed)
         bench = replace(member.bench(ground), horizon=settings.horizon)
@@ -72,18 +75,29 @@ def model_ceilings(
     branches = drawn_by_layer(ground, settings.neurons, settings.seed)
     with clock.step("predictions", len(branches)) as bar:
         gains, sha256 = _predictions(folder, bench, branches, settings, bar)
-    with clock.step("ceilings", len(branches)) as bar:
+    with clock.step("ceilings", len(branches)) as bar, run.entered(sha256):
         rows = _rows(folder, member, bench, Forecasts(branches, gains), settings.seed, bar)
     result = _result(model, bench, settings, sha256, rows, clock)
     result.save(out)
+    if run.seat is not None:
+        run.seat.end(sha256, Outcome(state="finished", counts={"ceilings": len(rows)}))
     return result
 
 
-def _manifest(model: Model, settings: CeilingSettings) -> dict[str, object]:
+def predictors(names: str) -> tuple[str, ...]:
+    """The predictors that `names` lists with commas; InputError for one that there is not."""
+    chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+    if strangers := [name for name in chosen if name not in METHODS]:
+        raise InputError(f"methods: no {strangers[0]!r}; there are {', '.join(METHODS)}")
+    return chosen
+
+
+def _manifest(model: Model, openings: Sequence[str], settings: CeilingSettings) -> Manifest:
     return {
         "command": "ceilings",
         "model": model.name,
         "model_sha256": model.sha256,
+        "behavior_sha256": digest(list(openings)),
         "dtype": str(model.dtype).removeprefix("torch."),
         "settings": asdict(settings),
         "code": code_version(),
