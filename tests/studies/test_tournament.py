@@ -16,8 +16,9 @@ from fulcra.protocol.results.census import MeasuredBranch
 from fulcra.protocol.results.screen_scores import ScreenScore
 from fulcra.protocol.results.screens import ScreensResult
 from fulcra.report.screens_page import screens_page
-from fulcra.screens.contrastive import contrastive
-from fulcra.screens.registry import ENTRANTS, Entrant, own_screen
+from fulcra.screens.candidates import sweep_candidates
+from fulcra.screens.contrastive import activation_gaps, contrastive
+from fulcra.screens.registry import ENTRANTS, Entrant, entrants, own_screen
 from fulcra.screens.scores import Clean, clean_ground
 from fulcra.studies.multipliers import multiplier_sweep
 from fulcra.studies.screen_scoring import pool, resampled
@@ -107,6 +108,21 @@ def test_stability_grows_to_the_last_count_the_behavior_has_prompts_for(
     assert contrast.stability == contrast.by_prompts["100"].overlap
     assert score(result, "dosed_logit").stability is None
     assert (pooled.positive, pooled.negative, pooled.selection) == (128, 128, 128)
+
+
+def test_a_bounded_sweep_ranks_the_neurons_of_largest_contrast_alone(
+    sparse: Model, refusal: Behavior
+) -> None:
+    clean = clean_ground(sparse, refusal)
+    gaps = activation_gaps(sparse, refusal)
+    bound = set(sweep_candidates(sparse, clean.stream, gaps, 6))
+    bounded = {each.name: each for each in entrants(6) if each.sweeps}
+    assert set(bounded) == {"window", "dosed_logit"}
+    for entrant in bounded.values():
+        ranking = entrant.run(sparse, refusal, clean)
+        assert ranking.branches
+        assert {branch.site for branch in ranking.branches} <= {each.site for each in bound}
+    assert entrants() == ENTRANTS
 
 
 def test_a_census_ladder_and_a_rerank_are_never_run_on_other_prompts() -> None:

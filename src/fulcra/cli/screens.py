@@ -64,6 +64,12 @@ def screens_command(
             help="Rerun the sweeping screens on resampled prompts too.",
         ),
     ] = False,
+    swept: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Neurons that each sweep looks at, by contrast; else all.", min=1
+        ),
+    ] = None,
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
@@ -74,7 +80,7 @@ def screens_command(
     """Judge every screen by what opens, in a census or a sample."""
     from fulcra.protocol.results.screens import PAGE
     from fulcra.report.screens_table import screens_sheet
-    from fulcra.screens.registry import ENTRANTS, own_screen
+    from fulcra.screens.registry import entrants, own_screen
     from fulcra.studies.tournament import TournamentSettings, tournament
 
     for text in screen or ():
@@ -82,7 +88,8 @@ def screens_command(
             warn_of_code(f"--screen {text}", f"the code of {file}")
     own = [own_screen(text) for text in screen or ()]
     task = task_of(behavior, model)
-    settings = TournamentSettings(sample, seed, all_stability, (*ENTRANTS, *own))
+    entered = (*entrants(swept), *own)
+    settings = TournamentSettings(sample, seed, all_stability, entered, swept)
     warn = _silent if quiet else _warn
     with bars(quiet or as_json) as progress:
         result = tournament(

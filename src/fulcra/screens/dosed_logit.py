@@ -61,16 +61,22 @@ def by_trigger(branches: Sequence[Coordinate], edges: Sequence[Edge]) -> Ranking
 
 
 def dosed_logit(
-    model: Model, behavior: Behavior, *, clean: Clean | None = None, prompts: int = PROMPTS
+    model: Model,
+    behavior: Behavior,
+    *,
+    clean: Clean | None = None,
+    neurons: Sequence[Neuron] | None = None,
+    prompts: int = PROMPTS,
 ) -> Ranking:
     """Branches by ascending forecast trigger, both poles; left out where none comes in 3 gains.
 
-    Cost: about 4 short passes a branch and prompt; minutes on a bundled organism.
+    `neurons`: all that move the stream if none are named. Cost: about 4 short passes a branch and
+    prompt; minutes on a bundled organism.
     """
     ground = clean or clean_ground(model, behavior)
     branches = [
         coordinate(model, ground.stream, pole)
-        for neuron in movable(model, ground.stream)
+        for neuron in (movable(model, ground.stream) if neurons is None else neurons)
         for pole in (neuron, neuron.opposite)
     ]
     return by_trigger(branches, triggers(model, behavior, branches, prompts=prompts))

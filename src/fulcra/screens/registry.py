@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple, cast
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.screens.attribution import attribution, integrated
+from fulcra.screens.candidates import sweep_candidates
 from fulcra.screens.concept import concept
-from fulcra.screens.contrastive import contrastive
+from fulcra.screens.contrastive import activation_gaps, contrastive
 from fulcra.screens.dla import dla
 from fulcra.screens.dosed_logit import dosed_logit
 from fulcra.screens.geometry import geometry
@@ -101,6 +102,26 @@ ENTRANTS: tuple[Entrant, ...] = (
     _gain("dosed_logit", sweeps=True),
     _raw("random"),
 )
+
+
+def entrants(swept: int | None = None) -> tuple[Entrant, ...]:
+    """Every screen of a tournament; with `swept`, each sweep over that many neurons.
+
+    They are those of largest contrast; else the window screen looks at its candidates, and the
+    trigger ladder at every neuron.
+    """
+    if swept is None:
+        return ENTRANTS
+    return tuple(_bounded(each, swept) if each.sweeps else each for each in ENTRANTS)
+
+
+def _bounded(entrant: Entrant, swept: int) -> Entrant:
+    def run(model: Model, behavior: Behavior, clean: Clean) -> Ranking:
+        gaps = activation_gaps(model, behavior)
+        neurons = sweep_candidates(model, clean.stream, gaps, swept)
+        return SCREENS[entrant.name](model, behavior, clean=clean, neurons=neurons)
+
+    return entrant._replace(run=run)
 
 
 def own_screen(text: str) -> Entrant:

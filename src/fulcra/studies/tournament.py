@@ -42,18 +42,25 @@ class TournamentSettings:
     """The screens that enter, and how much is measured for them.
 
     `sample` random branches are measured beside each screen's top 32 where there is no census;
-    `all_stability` runs sweeping screens on other prompts too.
+    `all_stability` runs sweeping screens on other prompts too. `swept`: how many neurons the sweeps
+    of `entrants` look at, None where they are not bounded.
     """
 
     sample: int = 200
     seed: int = 0
     all_stability: bool = False
     entrants: tuple[Entrant, ...] = ENTRANTS
+    swept: int | None = None
 
     @property
     def sizes(self) -> TournamentSizes:
         """The settings as a result holds them."""
-        return TournamentSizes(sample=self.sample, seed=self.seed, all_stability=self.all_stability)
+        return TournamentSizes(
+            sample=self.sample,
+            seed=self.seed,
+            all_stability=self.all_stability,
+            swept=self.swept,
+        )
 
 
 class Truth(NamedTuple):

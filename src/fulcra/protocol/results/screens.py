@@ -107,11 +107,15 @@ class WindowAgainst(NamedTuple):
 
 
 class TournamentSizes(Value):
-    """Random branches of a sample, the seed, and whether sweeps were run again for stability."""
+    """Random branches of a sample, the seed, and whether sweeps were run again for stability.
+
+    `swept`: how many neurons each sweep looked at, by contrast; None where it was not bounded.
+    """
 
     sample: int
     seed: int
     all_stability: bool
+    swept: int | None = None
 
 
 class ScreensResult(Result):
