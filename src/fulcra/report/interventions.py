@@ -35,9 +35,13 @@ class ModelTable(NamedTuple):
 
 def interventions_markdown(result: "InterventionsResult") -> str:
     """The page of a comparison: one table a model."""
+    return filled("interventions.md", target=f"{result.target:.0%}", tables=model_tables(result))
+
+
+def model_tables(result: "InterventionsResult") -> list[ModelTable]:
+    """The tables of a comparison, model by model."""
     models = dict.fromkeys(row.model for row in result.rows)
-    tables = [_table([row for row in result.rows if row.model == model]) for model in models]
-    return filled("interventions.md", target=f"{result.target:.0%}", tables=tables)
+    return [_table([row for row in result.rows if row.model == model]) for model in models]
 
 
 def _table(rows: "list[InterventionRow]") -> ModelTable:

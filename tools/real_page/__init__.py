@@ -1,0 +1,1 @@
+"""The page of what a real chat model showed, written from evidence alone."""
