@@ -66,7 +66,7 @@ bench: .venv-bench/installed
 
 # wall seconds on an accelerator; one line where there is none
 bench-gpu: .venv/installed
-	$(BIN)/python -W ignore benchmarks/run.py --device cuda --only sweep_vs_loop sweep_vs_reference ladders 'capture_*' generate_overhead 'slots_*' ceilings_all $(ARGS)
+	$(BIN)/python -W ignore benchmarks/run.py --device cuda --only sweep_vs_loop sweep_vs_reference ladders 'capture_*' generate_overhead ceilings_all $(ARGS)
 
 # after upgrading by hand: what is installed now becomes the tested set
 pins: .venv/developed

@@ -10,7 +10,6 @@ import ceilings
 import generate
 import ladders
 import setting
-import slots
 import startup
 import sweep
 import torch
@@ -20,7 +19,6 @@ PARTS = (
     ladders.rows_of,
     capture.rows_of,
     generate.rows_of,
-    slots.rows_of,
     ceilings.rows_of,
     startup.rows_of,
 )

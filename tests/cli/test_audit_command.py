@@ -198,7 +198,7 @@ def test_a_dry_run_prints_the_cost_and_writes_nothing(
 
 
 def test_a_device_that_is_not_there_is_one_line(fulcra: Call) -> None:
-    left = fulcra("audit", "--device", "cuda:99", "--compiled", "--dry-run")
+    left = fulcra("audit", "--device", "cuda:99", "--dry-run")
     assert (left.code, left.out) == (2, "")
     assert left.err.startswith("fulcra: device 'cuda:99': torch cannot use it here (")
     assert left.err.count("\n") == 1

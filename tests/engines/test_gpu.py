@@ -12,15 +12,3 @@ from fulcra.types import RolloutRequest
 def test_batch_equals_singles_on_an_accelerator(sampled: list[RolloutRequest]) -> None:
     model = load("apothecary-sparse", "float32", "cuda")
     assert run(model, sampled) == [decode(model, [request], "none")[0] for request in sampled]
-
-
-@pytest.mark.gpu
-def test_slots_say_what_the_plain_engine_says_on_an_accelerator(
-    sampled: list[RolloutRequest], caplog: pytest.LogCaptureFixture
-) -> None:
-    plain, compiled = (
-        load("apothecary-sparse", "float32", "cuda", compiled=compiled)
-        for compiled in (False, True)
-    )
-    assert run(compiled, sampled) == run(plain, sampled)
-    assert "not compiled" not in caplog.text

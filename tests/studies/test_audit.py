@@ -21,6 +21,7 @@ from fulcra.store import (
     SHARDS,
     RunFolder,
     read_json,
+    write_json,
 )
 from tests.conftest import ROOT, untimed
 
@@ -121,6 +122,16 @@ def test_the_model_and_the_behavior_of_a_run_are_opened_again(
 ) -> None:
     assert reopened_model(audited).sha256 == sparse.sha256
     assert [behavior.name for behavior in reopened_behaviors([audited])] == [refusal.name]
+
+
+def test_a_run_of_the_compiled_engine_is_opened_by_the_plain_one(
+    run_copy: Path, sparse: Model
+) -> None:
+    source = read_json(run_copy / SOURCE)
+    assert "compiled" not in source["model"]
+    source["model"]["compiled"] = True
+    write_json(run_copy / SOURCE, source)
+    assert reopened_model(run_copy).sha256 == sparse.sha256
 
 
 def test_another_command_is_refused_in_the_folder_of_a_run(

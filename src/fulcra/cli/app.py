@@ -83,14 +83,6 @@ Device = Annotated[
         help="A torch device, or auto: all there are, then the CPU, then the disk.",
     ),
 ]
-Compiled = Annotated[
-    bool,
-    typer.Option(
-        "--compiled",
-        metavar="",
-        help="Run rollouts in slots that refill, by one compiled step; slower on a CPU.",
-    ),
-]
 TrustRemoteCode = Annotated[
     bool,
     typer.Option(

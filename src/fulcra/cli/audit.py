@@ -8,7 +8,6 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
-    Compiled,
     Device,
     Dtype,
     Json,
@@ -121,7 +120,6 @@ def audit_command(
     seed: Seed = 0,
     dtype: Dtype = None,
     device: Device = "cpu",
-    compiled: Compiled = False,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -148,7 +146,7 @@ def audit_command(
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
     require_run(folder)
     require_ledger(ledger, folder)
-    options = LoadOptions(compiled=compiled, trust_remote_code=trust_remote_code)
+    options = LoadOptions(trust_remote_code=trust_remote_code)
     with bars(hidden) as progress:
         loaded = load(model, dtype, device, **options)
         limit = MINUTES if minutes is None and not sized else minutes

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import NamedTuple, final
+from typing import final
 from weakref import WeakKeyDictionary
 
 import torch
@@ -28,18 +28,6 @@ logger = logging.getLogger(__name__)
 #: Rows that are over stay in the batch until they are this share of it: to leave costs a copy of
 #: the cache.
 LEAVING = 0.15
-
-
-class Prefix(NamedTuple):
-    """The prompts of some requests as read, left-padded.
-
-    pads [row], logits [row, vocab] after the prompt, and the keys and values of every layer, [row,
-    head, pos, head_dim] each.
-    """
-
-    pads: Tensor
-    logits: Tensor
-    states: list[tuple[Tensor, Tensor]]
 
 
 @final
@@ -120,24 +108,6 @@ class _Decoder:
                 self._arrange()
         return torch.stack(out)[:, self.back]
 
-    def prefix(self) -> Prefix:
-        """The logits, keys and values that a pass over the prompts leaves, by request."""
-        with self._running():
-            logits = self._forward(0)
-        if (
-            any(edit.positions != "generated" for r in self.requests for edit in r.edits)
-            and self.applied.passes == 0
-        ):
-            raise never_acted()
-        back = torch.tensor(self.back, device=logits.device)
-        rows = torch.arange(len(self.back), device=logits.device)
-        states = []
-        for place, layer in enumerate(self.layers or ()):
-            own = self.trunk.own[place]
-            source = torch.where(rows < own, rows, own + self.trunk.node)[back]
-            states.append((layer.held[0][source], layer.held[1][source]))
-        return Prefix(self.pads[back], logits[back], states)
-
     def _forward(self, step: int) -> Tensor:
         base = self.trunk.base()
         ids = self._prompts(base) if step == 0 else self.chosen[base, None]
@@ -207,12 +177,6 @@ def decode(
     that it may be; `share` says otherwise.
     """
     return _decoder(model, requests, share).decode()
-
-
-@torch.no_grad()
-def prefilled(model: Model, requests: Sequence[RolloutRequest]) -> Prefix:
-    """The prompts of a few requests, read under their edits."""
-    return _decoder(model, [replace(r, horizon=0) for r in requests], None).prefix()
 
 
 @torch.no_grad()

@@ -1,16 +1,12 @@
 """Rollouts on this machine: requests with different edits, prompts and lengths decoded together."""
 
-import logging
 from collections.abc import Iterator, Sequence
 
-from fulcra.engines.continuous_batching import Unfit, refilled
 from fulcra.engines.decoding import decode, grown
 from fulcra.engines.memory import alone_too_large, in_halves, rows_that_fit, rows_together
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import Rollout, RolloutRequest
-
-logger = logging.getLogger(__name__)
 
 
 def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:
@@ -42,30 +38,11 @@ def run(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
 
 
 def run_shards(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
-    """Rollouts by request index, a shard at a time.
-
-    Those of a model that is `compiled` come as rows leave their slots.
-    """
+    """Rollouts by request index, a shard at a time."""
     for request in requests:
         _require_room(model, request)
-    left = list(range(len(requests)))
-    if model.compiled:
-        for done in _in_slots(model, requests):
-            left = [i for i in left if i not in done]
-            yield done
-    for shard in shards(model, [requests[i] for i in left]):
-        places = [left[i] for i in shard]
-        yield dict(zip(places, _decoded(model, [requests[i] for i in places]), strict=True))
-
-
-def _in_slots(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
-    """Rollouts of a compiled model by request index; none, and a warning, where it is unfit."""
-    try:
-        yield from refilled(model, requests)
-    except Unfit as reason:
-        logger.warning(
-            "%s: its rollouts are not compiled, and run as they are: %s", model.name, reason
-        )
+    for shard in shards(model, requests):
+        yield dict(zip(shard, _decoded(model, [requests[i] for i in shard]), strict=True))
 
 
 def spoken(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rollout]]:

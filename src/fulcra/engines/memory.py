@@ -92,20 +92,6 @@ def rows_that_fit(model: Model, requests: Sequence[RolloutRequest]) -> int:
     return int(free * FREE_SHARE) // each
 
 
-def slots_together(model: Model, requests: Sequence[RolloutRequest], width: int, most: int) -> int:
-    """How many rows of `width` tokens stand in slots at once, a power of two, at most `most`.
-
-    The constant decides, free memory halves. InputError where not even one fits.
-    """
-    rows_that_fit(model, [max(requests, key=lambda r: len(r.prompt) + r.horizon)])
-    prompt = max(len(r.prompt) for r in requests)
-    limit = min(
-        BYTES.get(model.device.type, ACCELERATOR_BYTES), int(free_bytes(model.device) * FREE_SHARE)
-    )
-    rows = max(1, min(most, limit // row_bytes(model, prompt, width - prompt)))
-    return 1 << (rows.bit_length() - 1)
-
-
 def alone_too_large(model: Model, request: RolloutRequest) -> InputError:
     """What is raised for a row that ran out of memory on its own."""
     size = f"rollout of {len(request.prompt)} + {request.horizon} tokens"

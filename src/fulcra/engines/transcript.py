@@ -1,6 +1,5 @@
 """The replies of a batch so far, all as tensors: tokens, how they ended, which still go on."""
 
-from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -34,20 +33,7 @@ class Transcript:
         self.count[rows] += speaks
         return speaks & (self.count[rows] < self.horizon[rows])
 
-    def begin(self, rows: Tensor, horizon: Tensor) -> None:
-        """New rows stand at `rows`, without a token so far."""
-        self.horizon[rows] = horizon
-        for held in (self.count, self.ended, self.broken):
-            held[rows] = 0
-
-    def rollouts(self, rows: Sequence[int] | None = None) -> list[Rollout]:
-        """The rollouts of the rows at `rows`, of all of them where None."""
-        places = (
-            slice(None)
-            if rows is None
-            else torch.tensor(rows, dtype=torch.long, device=self.count.device)
-        )
-        columns = (
-            held[places].tolist() for held in (self.tokens, self.count, self.ended, self.broken)
-        )
+    def rollouts(self) -> list[Rollout]:
+        """The rollouts of all rows, so far."""
+        columns = (held.tolist() for held in (self.tokens, self.count, self.ended, self.broken))
         return [Rollout(tuple(t[:n]), e, not b) for t, n, e, b in zip(*columns, strict=True)]

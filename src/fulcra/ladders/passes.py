@@ -7,10 +7,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from fulcra.engines.cache import arrange, row_cache
+from fulcra.engines.cache import arrange, attention_windows, row_cache
 from fulcra.engines.decoding import logit_tolerance, shared
 from fulcra.engines.memory import MEMORY_ERRORS, halved, is_out_of_memory
-from fulcra.engines.slots import windows
 from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
 from fulcra.errors import InputError
 from fulcra.models import Model, applied_rows
@@ -146,7 +145,7 @@ def _may_share_prefix(model: Model, texts: Texts, rows: Sequence[Edits]) -> bool
     if any(edit.positions != "all" or edit.op == "anchor" for row in rows for edit in row):
         return False
     width = texts.ids.shape[1] + texts.after.shape[1]
-    spans = windows(model)
+    spans = attention_windows(model)
     return bool(spans) and all(n is None or n >= width for n in spans) and _splits(model)
 
 

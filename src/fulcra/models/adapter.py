@@ -33,9 +33,8 @@ class Model:
     """A causal language model with its tokenizer and family row.
 
     `hf` is the transformers model; no weight changes. `thinking` is handed to chat templates
-    that can switch a thinking phase on or off; None leaves it to the template. `compiled`: rollouts
-    run in slots by one compiled step (`fulcra.engines.continuous_batching`), meant for
-    accelerators. `inferred` is the row in words where the model's type has none of its own.
+    that can switch a thinking phase on or off; None leaves it to the template. `inferred`
+    is the row in words where the model's type has none of its own.
     """
 
     def __init__(
@@ -45,10 +44,9 @@ class Model:
         tokenizer: "PreTrainedTokenizerBase",
         folder: Path | None = None,
         thinking: bool | None = None,
-        compiled: bool = False,
     ) -> None:
         self.name, self.hf, self.tokenizer = name, hf.eval(), tokenizer
-        self.folder, self.thinking, self.compiled = folder, thinking, compiled
+        self.folder, self.thinking = folder, thinking
         self.origin, self.gguf = Origin(name), cast("GgufSource | None", None)
         self.config = hf.config.get_text_config()
         self.inferred: str | None = None

@@ -86,7 +86,6 @@ class LoadOptions(TypedDict, total=False):
     memory: dict[int | str, int | str] | None
     offload_folder: Path | None
     thinking: bool | None
-    compiled: bool
     revision: str | None
     check: bool
     trust_remote_code: bool
@@ -108,8 +107,6 @@ def load(
         memory, offload_folder: what each device may take, in bytes or as "20GB"; a folder for
             weights that must be written anew for the disk (mixtures).
         thinking: passed to the chat template.
-        compiled: rollouts by a compiled step in slots that refill, for accelerators
-            (docs/decisions/0016).
         revision: a branch, tag or commit of the hub.
         check: False skips the validation; never that of a row that had to be inferred.
         trust_remote_code: True runs the code that comes with a model, whatever it does; a warning
@@ -210,9 +207,8 @@ def _model(
 ) -> Model:
     """The parts as one model, its tokenizer held against it."""
     with_fast_products(hf)
-    thinking, compiled = options.get("thinking"), options.get("compiled", False)
     with refusing(f"model {name!r}: cannot be loaded: its config"):
-        model = Model(shown, hf, tokenizer, folder, thinking, compiled)
+        model = Model(shown, hf, tokenizer, folder, options.get("thinking"))
     require_vocabulary(model)
     return model
 

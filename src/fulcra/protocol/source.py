@@ -23,7 +23,8 @@ SCHEMA_VERSION = 1
 class ModelSource(Value):
     """How a model was loaded: a bundled name, a folder or a hub id with its commit; where to.
 
-    `trust_remote_code` is written only where the code that came with the model was run.
+    `trust_remote_code` is written only where the code that came with the model was run. `compiled`
+    stands in older runs and says nothing any more (docs/decisions/0022).
     """
 
     name: str
@@ -32,7 +33,7 @@ class ModelSource(Value):
     device: str
     bits: int | None
     thinking: bool | None
-    compiled: bool
+    compiled: bool = False
     trust_remote_code: bool = False
 
 
@@ -79,7 +80,6 @@ def remember(folder: Path, model: Model, behavior: Behavior) -> None:
             device=origin.device,
             bits=origin.bits,
             thinking=model.thinking,
-            compiled=model.compiled,
             **trusted,
         ),
         behavior=BehaviorSource(name=behavior.name, file=file),
@@ -123,7 +123,6 @@ def _loaded(
             sources.device or remembered.device,
             bits=remembered.bits,
             thinking=remembered.thinking,
-            compiled=remembered.compiled,
             revision=remembered.revision if name == remembered.name else None,
             trust_remote_code=trusted,
         )
