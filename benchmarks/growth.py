@@ -12,7 +12,7 @@ from pairs import taken
 from setting import model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.models.adapter import Model
 from fulcra.models.tiny import tiny_tokenizer
 from fulcra.types import Edit, Neuron, RolloutRequest

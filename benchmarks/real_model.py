@@ -90,7 +90,7 @@ class Audit:
 
     def rolled(self, edits: Sequence[Any], count: int, horizon: int, heat: float = 0.0) -> Said:
         """Rollouts of every edit set on some prompts, and their surprise."""
-        from fulcra.engines.local import run
+        from fulcra.engines.engine import run
         from fulcra.protocol.subject import surprises
         from fulcra.types import RolloutRequest, Sampling
 

@@ -13,8 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.initialization import no_init_weights
 
 from fulcra.engines.decoding import shared
+from fulcra.engines.engine import run
 from fulcra.engines.generic import GenericText
-from fulcra.engines.local import run
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.passes import Texts
 from fulcra.ladders.trigger_ladder import Openings

@@ -9,7 +9,7 @@ from pairs import Row, compare
 from setting import TOKENS, Setting, Size, model, requests, rows, settings
 from torch import Tensor
 
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.types import Neuron, RolloutRequest
 
 #: Below this gap between the two best logits two correct programs may choose differently.

@@ -36,6 +36,8 @@ PromptSplit = Literal["contrast", "selection", "confirmation", "generic"]
 FailureMode = Literal["collapse_first", "too_late", "norm_capped"]
 Verdict = Literal["open", "closed", "undetermined"]
 
+#: Row seeds of one seed lie so far from those of the next: more than there are rows.
+ROW_SEEDS = 1_000_003
 #: Characters of a neuron's name, spaces included.
 NAME_LENGTH = 60
 _NEURON = re.compile(
@@ -182,6 +184,10 @@ class Sampling(NamedTuple):
 
     temperature: float = 0.0
     seed: int = 0
+
+    def of_row(self, row: int) -> "Sampling":
+        """The sampling of one row of many, with a seed of its own: the same in every engine."""
+        return self._replace(seed=self.seed * ROW_SEEDS + row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fulcra import AuditResult, Behavior, Model, add, cli, load
 from fulcra.engines import local
+from fulcra.engines.engine import run
 from fulcra.engines.incidents import Halved, Incident, NotFinite, heard_by
 from fulcra.errors import RunFolderError
 from fulcra.ladders import passes
@@ -173,7 +174,7 @@ def test_an_audit_killed_after_a_halving_still_tells_of_it(
 
 def test_memory_that_the_system_refuses_halves_a_batch(sparse: Model) -> None:
     requests = [RolloutRequest((5 + i, 6, 7), (), 4) for i in range(6)]
-    expected, refused = local.run(sparse, requests), list[Incident]()
+    expected, refused = run(sparse, requests), list[Incident]()
 
     def tight(model: Model, part: list[RolloutRequest]) -> list[Rollout]:
         if len(part) > 2:
@@ -183,7 +184,7 @@ def test_memory_that_the_system_refuses_halves_a_batch(sparse: Model) -> None:
     decode = local.decode
     with pytest.MonkeyPatch.context() as patch, heard_by(refused.append):
         patch.setattr(local, "decode", tight)
-        assert local.run(sparse, requests) == expected
+        assert run(sparse, requests) == expected
     assert refused == [Halved(6), Halved(3), Halved(3)]
 
 

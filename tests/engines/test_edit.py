@@ -6,7 +6,7 @@ from transformers import pipeline
 
 import fulcra
 from fulcra.engines.edit import resolve
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.models import Model
 from fulcra.models.tiny import tiny
 from fulcra.types import Behavior, Direction, Edit, Neuron, RolloutRequest

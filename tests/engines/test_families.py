@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.models import Model, add, applied_rows, pin, scale
 from fulcra.types import Edits, Rollout, RolloutRequest
 from tests.models.cases import ALL, PROMPTS, model_of, routed_neuron, row_edits

@@ -3,7 +3,7 @@
 import pytest
 
 from fulcra.engines.decoding import decode
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.models import load
 from fulcra.types import RolloutRequest
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fulcra.engines.decoding import decode, shared
-from fulcra.engines.local import run, run_shards
+from fulcra.engines.engine import run, run_shards
 from fulcra.errors import InputError
 from fulcra.models import Model, add, applied_rows
 from fulcra.types import Edit, Neuron, Rollout, RolloutRequest

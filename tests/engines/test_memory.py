@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fulcra.engines import local, memory
-from fulcra.engines.local import run, shards
+from fulcra.engines.engine import run
+from fulcra.engines.local import shards
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import Rollout, RolloutRequest

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fulcra.engines.edit import resolve
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.engines.roll import roll
 from fulcra.errors import InputError
 from fulcra.models import Model, add, anchor, pin, scale

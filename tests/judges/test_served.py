@@ -12,7 +12,7 @@ import pytest
 from transformers.utils.import_utils import is_serve_available
 
 from fulcra import Behavior, Model
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.judges.endpoint import Endpoint
 from fulcra.judges.judge import Item
 from fulcra.judges.remote import EndpointJudge

@@ -3,7 +3,7 @@
 import pytest
 
 from fulcra import Behavior, Model, load
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.errors import BehaviorError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fulcra import Model
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.models import add, applied_rows, check
 from fulcra.protocol.runs import model_entry
 from fulcra.studies.recipe import Recipe, RecipeModel

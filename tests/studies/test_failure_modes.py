@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from fulcra import Behavior, Direction, Model, Neuron
+from fulcra.engines.engine import run
 from fulcra.engines.generic import continue_openings
-from fulcra.engines.local import run
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.law.edges import measured_ceiling, measured_trigger
 from fulcra.law.verdict import failure_mode, law_verdict

@@ -8,7 +8,7 @@ import torch
 
 from fulcra import Behavior, Model
 from fulcra.behaviors import behavior_sha256
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.models import add, anchor, pin, scale
 from fulcra.models.anchors import neuron_activations
 from fulcra.protocol.redaction import text_hash

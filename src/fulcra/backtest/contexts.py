@@ -18,9 +18,8 @@ from fulcra.models import Model
 from fulcra.models.capture import first_norms, stream
 from fulcra.protocol.draw import both_poles, movers
 from fulcra.protocol.progress import Clock, Progress, Silent
-from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.contexts import ContextRow, ContextsResult
-from fulcra.protocol.runs import model_entry
+from fulcra.protocol.runs import model_entry, provenance_of
 from fulcra.protocol.subject import Ground, ground_of
 
 SCHEMA_VERSION = 1
@@ -146,7 +145,9 @@ def contexts(
     sink = first_norms(model, study.ground.text.prompts) / clean
     return ContextsResult(
         schema_version=SCHEMA_VERSION,
-        provenance=Provenance.now(seed=settings.seed, generic_sha256=study.ground.text.sha256),
+        provenance=provenance_of(
+            model, seed=settings.seed, generic_sha256=study.ground.text.sha256
+        ),
         model=model_entry(model),
         reference=f"{len(study.ground.text.prompts)} English openings, continued",
         sink=tuple(sink.tolist()),

@@ -23,11 +23,10 @@ from fulcra.models import Model
 from fulcra.protocol.collapse import HORIZON, Bench
 from fulcra.protocol.progress import Clock, Progress
 from fulcra.protocol.provenance import code_version
-from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.model_ceilings import CeilingPlan, ModelCeilings
 from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.validation import CeilingRow
-from fulcra.protocol.runs import Manifest, Run, model_entry
+from fulcra.protocol.runs import Manifest, Run, model_entry, provenance_of
 from fulcra.protocol.witness.entries import Outcome
 from fulcra.store import RunFolder, digest, plain, read_json, write_json
 
@@ -195,7 +194,9 @@ def _result(
     rows = [row for row, _ in measured]
     return ModelCeilings(
         schema_version=SCHEMA_VERSION,
-        provenance=Provenance.now(seed=settings.seed, generic_sha256=bench.ground.text.sha256),
+        provenance=provenance_of(
+            model, seed=settings.seed, generic_sha256=bench.ground.text.sha256
+        ),
         model=model_entry(model),
         plan=CeilingPlan(
             neurons=settings.neurons,

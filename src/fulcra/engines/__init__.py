@@ -1,1 +1,1 @@
-"""Run rollout requests: `local.run(model, requests)`, the same tokens whatever the batch."""
+"""Run rollout requests: `engine.run(model, requests)`, by the engine that the model has."""

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import RolloutRequest, Sampling
@@ -47,7 +47,7 @@ def continue_openings(
     """
     prompts = [model.prompt_ids(opening, system) for opening in openings]
     requests = [
-        RolloutRequest(p, (), tokens, Sampling(TEMPERATURE, seed * 1_000_003 + i))
+        RolloutRequest(p, (), tokens, Sampling(TEMPERATURE, seed).of_row(i))
         for i, p in enumerate(prompts)
     ]
     rollouts = run(model, requests)

@@ -1,6 +1,7 @@
 """Rollouts on this machine: requests with different edits, prompts and lengths decoded together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, final
 
 from fulcra.engines.decoding import decode, grown
 from fulcra.engines.memory import alone_too_large, in_halves, rows_that_fit, rows_together
@@ -28,21 +29,30 @@ def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:
     return out
 
 
-def run(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
-    """The rollouts of `requests`, in their order."""
-    out: list[Rollout | None] = [None] * len(requests)
-    for done in run_shards(model, requests):
-        for i, rollout in done.items():
-            out[i] = rollout
-    return [rollout for rollout in out if rollout is not None]
+@final
+class LocalEngine:
+    """The engine of this process: a shard of requests is one batch of the loaded model."""
 
+    name: Final = "local"
+    exact: Final = True
 
-def run_shards(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
-    """Rollouts by request index, a shard at a time."""
-    for request in requests:
-        _require_room(model, request)
-    for shard in shards(model, requests):
-        yield dict(zip(shard, _decoded(model, [requests[i] for i in shard]), strict=True))
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @property
+    def settings(self) -> Mapping[str, str | int | float | None]:
+        """Nothing: batches follow from the requests alone."""
+        return {}
+
+    def run_shards(self, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
+        """Rollouts by request index, a shard at a time, in the order of `shards`."""
+        require_room(self.model, requests)
+        for shard in shards(self.model, requests):
+            rollouts = decoded(self.model, [requests[i] for i in shard])
+            yield dict(zip(shard, rollouts, strict=True))
+
+    def close(self) -> None:
+        """Nothing is given back: the model is the caller's."""
 
 
 def spoken(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rollout]]:
@@ -51,20 +61,21 @@ def spoken(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Ro
     Their edits are in force between two tokens: run nothing else on the model until this has ended
     or is closed.
     """
-    for request in requests:
-        _require_room(model, request)
+    require_room(model, requests)
     yield from grown(model, requests)
 
 
-def _require_room(model: Model, request: RolloutRequest) -> None:
-    size = f"rollout of {len(request.prompt)} + {request.horizon} tokens"
-    if not request.prompt or request.horizon < 1:
-        raise InputError(f"{size}: give at least one prompt token and a horizon of at least 1")
-    if len(request.prompt) + request.horizon > model.context:
-        raise InputError(f"{size}: {model.name} has a context of {model.context}; shorten it")
+def require_room(model: Model, requests: Sequence[RolloutRequest]) -> None:
+    """InputError for a request without a prompt or horizon, or longer than the model's context."""
+    for request in requests:
+        size = f"rollout of {len(request.prompt)} + {request.horizon} tokens"
+        if not request.prompt or request.horizon < 1:
+            raise InputError(f"{size}: give at least one prompt token and a horizon of at least 1")
+        if len(request.prompt) + request.horizon > model.context:
+            raise InputError(f"{size}: {model.name} has a context of {model.context}; shorten it")
 
 
-def _decoded(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
+def decoded(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
     """The rollouts of one shard, in as many parts as memory asks for; one that runs out is halved.
 
     Nothing is lost, and the order is that of the requests.
@@ -77,4 +88,4 @@ def _decoded(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:
             lambda request: alone_too_large(model, request),
         )
     half = (len(requests) + 1) // 2
-    return _decoded(model, requests[:half]) + _decoded(model, requests[half:])
+    return decoded(model, requests[:half]) + decoded(model, requests[half:])

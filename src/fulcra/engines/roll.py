@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fulcra.engines.edit import resolve
-from fulcra.engines.local import run
+from fulcra.engines.engine import run
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.edits import require_edits
@@ -116,7 +116,7 @@ def roll(
     _require_sampling(horizon, temperature, seed)
     edit_sets = _edit_sets(model, edits)
     ids = [model.prompt_ids(text) for text in prompts]
-    samplings = [Sampling(temperature, seed * 1_000_003 + j) for j in range(len(ids))]
+    samplings = [Sampling(temperature, seed).of_row(j) for j in range(len(ids))]
     requests = [
         RolloutRequest(prompt, edit_set, horizon, sampling)
         for edit_set in edit_sets

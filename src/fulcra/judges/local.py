@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import final
 
-from fulcra.engines.local import run_shards
+from fulcra.engines.engine import run_shards
 from fulcra.judges.judge import Item, Usage, require_refusal
 from fulcra.judges.rubric import VERSION, rubric
 from fulcra.models import Model

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from fulcra.engines.engine import run
 from fulcra.engines.generic import GenericText
-from fulcra.engines.local import run
 from fulcra.errors import BehaviorError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import CEILING_GAINS

@@ -22,6 +22,7 @@ from fulcra.types import Neuron
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from fulcra.engines.engine import Engine
     from fulcra.models.gguf_files import GgufSource
 
 #: What a tokenizer prints for bytes that are no whole character yet.
@@ -32,9 +33,9 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 class Model:
     """A causal language model with its tokenizer and family row.
 
-    `hf` is the transformers model; no weight changes. `thinking` is handed to chat templates
-    that can switch a thinking phase on or off; None leaves it to the template. `inferred`
-    is the row in words where the model's type has none of its own.
+    `hf` is the transformers model; no weight changes. `thinking` is handed to chat templates, None
+    leaves it to them. `inferred` is the row in words where the model's type has none of its own.
+    `engine` runs its rollouts, this process where None.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Model:
         self.name, self.hf, self.tokenizer = name, hf.eval(), tokenizer
         self.folder, self.thinking = folder, thinking
         self.origin, self.gguf = Origin(name), cast("GgufSource | None", None)
+        self.engine: Engine | None = None
         self.config = hf.config.get_text_config()
         self.inferred: str | None = None
         if hf.config.model_type in FAMILIES:

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fulcra.engines.engine import run
 from fulcra.engines.generic import TEMPERATURE
-from fulcra.engines.local import run
 from fulcra.judges.coherence import CoherenceStandard, coherent
 from fulcra.ladders.kl_ladder import CEILING_GAINS
 from fulcra.ladders.search import crossings
 from fulcra.law.edges import HALF
 from fulcra.protocol.subject import Ground, surprises
-from fulcra.protocol.trials import SEEDS
 from fulcra.types import Behavior, Edits, Rollout, RolloutRequest, Sampling
 
 #: Length of a rollout whose collapse is looked for [tokens].
@@ -51,8 +50,9 @@ class Bench:
         return [_share_lost(row) for row in rows]
 
     def _requests(self, edits: Edits, seed: int) -> list[RolloutRequest]:
+        sampling = Sampling(TEMPERATURE, seed)
         return [
-            RolloutRequest(prompt, edits, self.horizon, Sampling(TEMPERATURE, seed * SEEDS + i))
+            RolloutRequest(prompt, edits, self.horizon, sampling.of_row(i))
             for i, prompt in enumerate(self.prompts)
         ]
 

@@ -14,9 +14,8 @@ from fulcra.protocol.results.audit import (
     Rung,
     SettingsEntry,
 )
-from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.rollouts import Shard
-from fulcra.protocol.runs import Run, model_entry
+from fulcra.protocol.runs import Run, model_entry, provenance_of
 from fulcra.protocol.seal import read_seal, write_seal
 from fulcra.protocol.shards import list_shards
 from fulcra.protocol.subject import Subject
@@ -44,7 +43,8 @@ def finished(
         model=model_entry(subject.model),
         behavior=behavior_entry(subject.behavior, subject.horizons),
         settings=SettingsEntry(**plan.settings),
-        provenance=Provenance.now(
+        provenance=provenance_of(
+            subject.model,
             generic_sha256=plan.generic_sha256,
             reference=plan.reference,
             coherence=plan.coherence,

@@ -6,8 +6,8 @@ from itertools import count
 from typing import Literal, final
 
 from fulcra.engines.decoding import not_finite
+from fulcra.engines.engine import run_shards, token_identity
 from fulcra.engines.incidents import tell
-from fulcra.engines.local import run_shards
 from fulcra.judges.coherence import coherent
 from fulcra.judges.outcome import judge_rollout
 from fulcra.models.chat import shared_start
@@ -246,7 +246,9 @@ def cached_controls(
     """
     if measure.subject.behavior.sensitive:
         return roll()
-    path = cache_folder() / "controls" / f"{digest(list(depends))}.parquet"
+    engine = token_identity(measure.subject.model)
+    depends = [*depends, engine] if engine else list(depends)
+    path = cache_folder() / "controls" / f"{digest(depends)}.parquet"
     if not path.exists():
         records = roll()
         # a run that read them back could not say where their numbers broke

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from fulcra.behaviors import behavior_sha256
+from fulcra.engines.engine import identity, token_identity
 from fulcra.models import Model
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
-from fulcra.protocol.results.base import GgufEntry, ModelEntry, Named
+from fulcra.protocol.results.base import GgufEntry, ModelEntry, Named, Provenance
 from fulcra.protocol.witness.seat import Seat, require_ledger, seat_of
 from fulcra.store import RunFolder, digest
 from fulcra.types import Behavior
@@ -67,10 +68,12 @@ def manifest_of(
     settings: Mapping[str, Any],
     **more: str,
 ) -> Manifest:
-    """Whose run it is: command, model, behavior, sizes and code."""
+    """Whose run it is: command, model, behavior, sizes and code; an engine of its own tokens."""
+    engine = token_identity(model)
     return {
         "command": command,
         **more,
+        **({"engine": engine} if engine else {}),
         "model": model.name,
         "model_sha256": model.sha256,
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -79,6 +82,11 @@ def manifest_of(
         "settings": dict(settings),
         "code": code_version(),
     }
+
+
+def provenance_of(model: Model, **more: Any) -> Provenance:
+    """The provenance of what is made now, of rollouts that the model's engine ran."""
+    return Provenance.now(**more, engine=identity(model))
 
 
 def model_entry(model: Model) -> ModelEntry:

@@ -8,9 +8,6 @@ from fulcra.models import pin
 from fulcra.protocol.subject import Subject
 from fulcra.types import Edits, Neuron, Prompt, RolloutRequest, Sampling
 
-#: Apart from the seeds of other seeds by more than there are prompts.
-SEEDS = 1_000_003
-
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -41,7 +38,7 @@ def dose_trials(
 
     A prompt keeps its seed, made of `sampling.seed` and its place, over all doses.
     """
-    drawn = [sampling._replace(seed=sampling.seed * SEEDS + i) for i in range(len(prompts))]
+    drawn = [sampling.of_row(i) for i in range(len(prompts))]
     trials = []
     for place in branches:
         for gain in gains[: place.rungs(gains)]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from fulcra.engines.decoding import shared
+from fulcra.engines.engine import run
 from fulcra.engines.generic import GenericText
-from fulcra.engines.local import run
 from fulcra.errors import BehaviorError
 from fulcra.ladders.kl_ladder import edit_divergences
 from fulcra.ladders.next_token import NextTokens, next_token_odds

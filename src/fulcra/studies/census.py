@@ -16,7 +16,6 @@ from fulcra.ladders import kl_ladder
 from fulcra.models import Model
 from fulcra.protocol.draw import both_poles
 from fulcra.protocol.progress import Progress, cpu_seconds
-from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.census import (
     SCHEMA,
     BranchSource,
@@ -27,7 +26,7 @@ from fulcra.protocol.results.census import (
     MissedRate,
     OpenCounts,
 )
-from fulcra.protocol.runs import Run, manifest_of, model_entry, named
+from fulcra.protocol.runs import Run, manifest_of, model_entry, named, provenance_of
 from fulcra.protocol.subject import Ground, Subject, in_tokens_of
 from fulcra.screens.candidates import movable
 from fulcra.screens.dosed_logit import REACH, triggers
@@ -175,7 +174,9 @@ def _result(
             trigger=sum(edges.trigger_s for edges in ladders),
             ceiling=sum(edges.ceiling_s for edges in ladders),
         ),
-        provenance=Provenance.now(reference=subject.ground.reference.name, seed=settings.seed),
+        provenance=provenance_of(
+            subject.model, reference=subject.ground.reference.name, seed=settings.seed
+        ),
         timing=run.clock.timing(),
     )
     return CensusResult.of(result.plain())

@@ -15,9 +15,8 @@ from fulcra.protocol.measure import Measurement, reply_after
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.multiply import MultiplierRow, MultiplyResult, Pole, SetEntry
-from fulcra.protocol.runs import Run, manifest_of, model_entry, named
+from fulcra.protocol.runs import Run, manifest_of, model_entry, named, provenance_of
 from fulcra.protocol.subject import Subject, surprises
 from fulcra.protocol.trials import Trial, set_trials
 from fulcra.screens.contrastive import set_sizes
@@ -104,7 +103,7 @@ def multiplier_sweep(
         random_sets=random_sets,
         sets=tuple(_set_entry(chosen) for chosen in sets),
         rows=tuple(rows),
-        provenance=Provenance.now(reference=subject.ground.reference.name, seed=seed),
+        provenance=provenance_of(model, reference=subject.ground.reference.name, seed=seed),
         timing=run.clock.timing(),
     )
     return MultiplyResult.of(result.plain())

@@ -13,11 +13,10 @@ from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Progress, cpu_seconds
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.census import CensusResult, CensusSettings, MeasuredBranch, OpenCounts
 from fulcra.protocol.results.screen_scores import ContrastCheck, ScreenScore
 from fulcra.protocol.results.screens import ScreensResult, TournamentSizes
-from fulcra.protocol.runs import Run, manifest_of, model_entry, named
+from fulcra.protocol.runs import Run, manifest_of, model_entry, named, provenance_of
 from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.protocol.trials import pin_trials
 from fulcra.screens.candidates import movable
@@ -116,7 +115,9 @@ def tournament(
         layers=tuple(layer_counts(model, judged)),
         diagnostics=ContrastCheck(**contrast._asdict()),
         discovery=pool_entry(behavior),
-        provenance=Provenance.now(reference=subject.ground.reference.name, seed=settings.seed),
+        provenance=provenance_of(
+            model, reference=subject.ground.reference.name, seed=settings.seed
+        ),
         timing=run.clock.timing(),
     )
     return ScreensResult.of(result.plain())

@@ -12,7 +12,6 @@ from fulcra.protocol.fitness.advice import Tried, notes, problems
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.fitness import (
     Control,
     ControlEntry,
@@ -22,7 +21,7 @@ from fulcra.protocol.results.fitness import (
     Quote,
     Share,
 )
-from fulcra.protocol.runs import model_entry, named
+from fulcra.protocol.runs import model_entry, named, provenance_of
 from fulcra.protocol.subject import Ground, Subject, ground_of, in_tokens_of, reference_of
 from fulcra.protocol.trials import Trial, prefill_trials, set_trials
 from fulcra.screens.diagnostics import diagnose
@@ -87,7 +86,7 @@ def fitness_table(
         tried.append(fitness(model, behavior, seed, progress, grounds[key]))
     return FitnessTable(
         schema_version=SCHEMA_VERSION,
-        provenance=Provenance.now(seed=seed),
+        provenance=provenance_of(model, seed=seed),
         tried=tuple(tried),
     )
 
@@ -157,7 +156,7 @@ def _result(tried: Tried, look: Look, seed: int, clock: Clock) -> FitnessResult:
     behavior, words = tried.behavior, tried.contrast.words
     return FitnessResult(
         schema_version=SCHEMA_VERSION,
-        provenance=Provenance.now(seed=seed),
+        provenance=provenance_of(tried.model, seed=seed),
         model=model_entry(tried.model),
         behavior=named(behavior),
         flip=behavior.flip,

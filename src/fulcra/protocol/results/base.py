@@ -24,7 +24,10 @@ class Value(BaseModel):
 
 
 class Provenance(Value):
-    """Versions and hashes under which a result was made; a kind sets what it depends on."""
+    """Versions and hashes under which a result was made; a kind sets what it depends on.
+
+    `engine` is what ran the rollouts: its name, then its settings.
+    """
 
     fulcra: str
     code: str
@@ -36,6 +39,7 @@ class Provenance(Value):
     reference: str | None = None
     coherence: dict[str, int | float] | None = None
     seed: int | None = None
+    engine: dict[str, str | int | float | None] | None = None
 
     @classmethod
     def now(cls, **more: Any) -> Self:

@@ -6,15 +6,14 @@ from typing import NamedTuple
 
 from fulcra.behaviors.oracles_world import Refusal
 from fulcra.behaviors.world_behavior import allowed_prompts
+from fulcra.engines.engine import run
 from fulcra.engines.generic import TEMPERATURE, TOKENS
-from fulcra.engines.local import run
 from fulcra.formulas.degeneracy import distinct_ngram_ratio
 from fulcra.formulas.resampling import cluster_bootstrap
 from fulcra.ladders.kl_ladder import TEXTS, edit_divergences
 from fulcra.organisms.world import World
 from fulcra.protocol.results.judging import Paired
 from fulcra.protocol.subject import Ground, Subject, surprises
-from fulcra.protocol.trials import SEEDS
 from fulcra.types import Behavior, Edits, Oracle, Prompt, Reading, RolloutRequest, Sampling
 
 #: Paper B's quality: the unique share of word 4-grams.
@@ -63,10 +62,10 @@ def generic_items(subject: Subject, edits: Edits) -> dict[str, Items]:
     """
     model, behavior = subject.model, subject.behavior
     prompts = [model.prompt_ids(text, behavior.system) for text in behavior.ceiling_generic]
-    requests = []
-    for i, ids in enumerate(prompts):
-        sampling = Sampling(TEMPERATURE, subject.seed * SEEDS + i)
-        requests.append(RolloutRequest(ids, edits, TOKENS, sampling))
+    sampling = Sampling(TEMPERATURE, subject.seed)
+    requests = [
+        RolloutRequest(ids, edits, TOKENS, sampling.of_row(i)) for i, ids in enumerate(prompts)
+    ]
     pairs = {}
     for i, (ids, rollout) in enumerate(zip(prompts, run(model, requests), strict=True)):
         if rollout.tokens and rollout.finite:

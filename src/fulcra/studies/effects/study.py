@@ -13,7 +13,7 @@ from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.effects import EffectsResult, RecipeEntry
 from fulcra.protocol.results.judging import Paired
-from fulcra.protocol.runs import model_entry
+from fulcra.protocol.runs import model_entry, provenance_of
 from fulcra.protocol.subject import Ground, Subject, in_tokens_of
 from fulcra.studies.effects.other_text import Items, besides, kl_per_token, paired
 from fulcra.studies.effects.sets import behavior_items, confirmed, evaluated, paired_figures
@@ -121,7 +121,8 @@ def _tasks(
 
 def effects_provenance(ground: Ground, seed: int) -> Provenance:
     """Versions, hashes and seed under which side effects were measured."""
-    return Provenance.now(
+    return provenance_of(
+        ground.model,
         generic_sha256=ground.text.sha256,
         reference=ground.reference.name,
         coherence=asdict(ground.standard),
