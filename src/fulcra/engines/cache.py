@@ -84,6 +84,17 @@ def row_cache(model: Model, width: int) -> DynamicCache:
     return cache
 
 
+def windows(model: Model) -> set[int | None]:
+    """The attention windows of the model's layers, None for full attention.
+
+    Empty where a layer keeps something else than keys and values.
+    """
+    layers = DynamicCache(config=model.hf.config).layers
+    if any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
+        return set()
+    return {getattr(layer, "sliding_window", None) for layer in layers}
+
+
 def arrange(
     cache: DynamicCache,
     before: Sequence[int],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from fulcra.engines.cache import windows
 from fulcra.engines.decoding import (
     first_logits,
     logit_tolerance,
@@ -27,7 +28,7 @@ from fulcra.engines.memory import (
 )
 from fulcra.engines.sampling import is_warm
 from fulcra.engines.slot_doses import KINDS, Kind, kind_of, most_a_layer
-from fulcra.engines.slots import Slots, windows
+from fulcra.engines.slots import Slots
 from fulcra.models import Model
 from fulcra.types import Direction, Edit, Rollout, RolloutRequest
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 
+from fulcra.engines.beginnings import begins_alike, by_dose
 from fulcra.engines.continuous_batching import Unfit, refilled
 from fulcra.engines.decoding import decode, grown
 from fulcra.engines.memory import alone_too_large, in_halves, rows_that_fit, rows_together
@@ -14,22 +15,32 @@ logger = logging.getLogger(__name__)
 
 
 def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:
-    """Indices of requests that run together, alike in horizon and prompt.
+    """Indices of requests that run together, alike in horizon, and in prompt or in dose.
 
-    So padding is short, and doses share their prompt.
+    By prompt, padding is short and doses share what lies below them; by dose, prompts share what
+    they begin with.
     """
-
-    def key(i: int) -> tuple[int, int, tuple[int, ...], int]:
-        request = requests[i]
-        return request.horizon, len(request.prompt), request.prompt, i
-
-    order = sorted(range(len(requests)), key=key)
+    order: list[int] = []
+    for horizon in sorted({request.horizon for request in requests}):
+        alike = [i for i, request in enumerate(requests) if request.horizon == horizon]
+        rows = [requests[i] for i in alike]
+        sort = by_dose if begins_alike(rows, rows_together(model, rows)) else _by_prompt
+        order += [alike[i] for i in sort(rows)]
     out: list[list[int]] = []
     while order:
-        rows = rows_together(model, [requests[i] for i in order])
-        out.append(order[:rows])
-        order = order[rows:]
+        together = rows_together(model, [requests[i] for i in order])
+        out.append(order[:together])
+        order = order[together:]
     return out
+
+
+def _by_prompt(requests: Sequence[RolloutRequest]) -> list[int]:
+    """The places of requests by length and words of their prompt."""
+
+    def key(i: int) -> tuple[int, tuple[int, ...]]:
+        return len(requests[i].prompt), requests[i].prompt
+
+    return sorted(range(len(requests)), key=key)
 
 
 def run(model: Model, requests: Sequence[RolloutRequest]) -> list[Rollout]:

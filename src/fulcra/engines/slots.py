@@ -7,9 +7,9 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer, StaticLayer
+from transformers.cache_utils import Cache, StaticLayer
 
+from fulcra.engines.cache import windows
 from fulcra.engines.decoding import Prefix, prefilled
 from fulcra.engines.sampling import choose, is_warm, uniforms
 from fulcra.engines.slot_doses import Doses
@@ -193,17 +193,6 @@ class Slots:
     def rollouts(self, slots: Sequence[int]) -> list[Rollout]:
         """The rollouts of the rows at `slots`, so far."""
         return self.transcript.rollouts(slots)
-
-
-def windows(model: Model) -> set[int | None]:
-    """The attention windows of the model's layers, None for full attention.
-
-    Empty where a layer keeps something else than keys and values.
-    """
-    layers = DynamicCache(config=model.hf.config).layers
-    if any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
-        return set()
-    return {getattr(layer, "sliding_window", None) for layer in layers}
 
 
 def twin(model: Model) -> Model:
