@@ -62,12 +62,7 @@ def behavior(
             the chat template out. sensitive: False lets completions into reports.
     """
     _require_options(name, options)
-    sets = _prompt_sets(name, positive, negative, options)
-    target, control = (_texts(name, "openings", each) for each in options["openings"])
-    prompts = {
-        key: tuple(Prompt(f"{key}-{i:02d}", text, target, control) for i, text in enumerate(texts))
-        for key, texts in sets.items()
-    }
+    prompts = _prompts(name, _prompt_sets(name, positive, negative, options), options)
     oracle, sentence = _flip(name, flips, options)
     return checked(
         Behavior(
@@ -87,6 +82,17 @@ def behavior(
             chat=options.get("chat", True),
         )
     )
+
+
+def _prompts(
+    name: str, sets: dict[PromptSet, tuple[str, ...]], options: BehaviorOptions
+) -> dict[PromptSet, tuple[Prompt, ...]]:
+    """Every prompt of the sets with its openings."""
+    target, control = (_texts(name, "openings", each) for each in options["openings"])
+    return {
+        key: tuple(Prompt(f"{key}-{i:02d}", text, target, control) for i, text in enumerate(texts))
+        for key, texts in sets.items()
+    }
 
 
 def _require_options(name: str, options: BehaviorOptions) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from fulcra.engines.beginnings import PREFIX, read_beginning, shared_prefix
 from fulcra.engines.cache import arrange, row_cache, row_layers
 from fulcra.engines.incidents import NotFinite
 from fulcra.engines.memory import is_out_of_memory
@@ -32,12 +33,20 @@ LEAVING = 0.15
 
 @final
 class _Decoder:
-    """One batch while it is decoded: rows by the layer they enter at, their cache and trunk."""
+    """One batch while it is decoded: rows by the layer they enter at, their cache and trunk.
+
+    A row holds the first `begun` tokens, which all prompts share and which are read once a dose,
+    then pads, then the rest of its prompt.
+    """
 
     def __init__(
-        self, model: Model, requests: Sequence[RolloutRequest], entry: Sequence[int]
+        self,
+        model: Model,
+        requests: Sequence[RolloutRequest],
+        entry: Sequence[int],
+        begun: int = 0,
     ) -> None:
-        self.model, device = model, model.device
+        self.model, self.begun, device = model, begun, model.device
         self.width = max(len(r.prompt) for r in requests)
         self.horizon = max(r.horizon for r in requests)
         self.cache = row_cache(model, self.width + self.horizon)
@@ -65,6 +74,8 @@ class _Decoder:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
+        if self.begun:
+            read_beginning(self.model, self.cache, self.trunk, self.requests, self.begun)
         hooked, writes = split_writes(
             self.model, [r.edits for r in self.requests], self.trunk.entry.tolist()
         )
@@ -113,7 +124,7 @@ class _Decoder:
         ids = self._prompts(base) if step == 0 else self.chosen[base, None]
         pads = self.pads[base]
         places = torch.arange(self.width + step, device=base.device)
-        mask = (places >= pads[:, None]).long()
+        mask = ((places < self.begun) | (places >= self.begun + pads[:, None])).long()
         positions = (places[-ids.shape[1] :] - pads[:, None]).clamp_(min=0)
         self.widening.set()
         out = self.model.hf(
@@ -130,7 +141,8 @@ class _Decoder:
     def _prompts(self, base: Tensor) -> Tensor:
         rows = [self.requests[i].prompt for i in base.tolist()]
         return torch.tensor(
-            [(0,) * (self.width - len(row)) + row for row in rows], device=base.device
+            [(0,) * (self.width - len(row)) + row[self.begun :] for row in rows],
+            device=base.device,
         )
 
     def _take(self, step: int, logits: Tensor) -> None:
@@ -176,7 +188,7 @@ def decode(
     What rows have in common below their edits is computed once, as far as `shared` has measured
     that it may be; `share` says otherwise.
     """
-    return _decoder(model, requests, share).decode()
+    return _in_parts(model, requests, share).decode()
 
 
 @torch.no_grad()
@@ -195,7 +207,7 @@ def grown(model: Model, requests: Sequence[RolloutRequest]) -> Iterator[list[Rol
     The edits are in force between two tokens: run nothing else on the model until this has ended or
     is closed.
     """
-    decoder = _decoder(model, requests, None)
+    decoder = _in_parts(model, requests, None)
     with closing(decoder.tokens()) as tokens:
         for _ in tokens:
             yield decoder.rollouts()
@@ -214,9 +226,21 @@ def _decoder(model: Model, requests: Sequence[RolloutRequest], share: Share | No
     requests = sized(model, requests)
     if share is None:
         share = shared(model) if any(r.edits for r in requests) else "none"
-    return _Decoder(
-        model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests]
-    )
+    return _Decoder(model, requests, _entries(model, requests, share))
+
+
+def _in_parts(model: Model, requests: Sequence[RolloutRequest], share: Share | None) -> _Decoder:
+    """The same, what all prompts begin with read once a dose where that pays."""
+    begun = shared_prefix(model, requests) if share is None else 0
+    decoder = _decoder(model, requests, share)
+    if begun and reads_in_parts(model):
+        decoder.begun = begun
+    return decoder
+
+
+def _entries(model: Model, requests: Sequence[RolloutRequest], share: Share) -> list[int]:
+    """The layer at which each row leaves what it shares with others."""
+    return [entry_layer(r.edits, model.n_layers, share) for r in requests]
 
 
 def name_broken(
@@ -271,6 +295,27 @@ def shared(model: Model) -> Share:
     return _SHARED[model.hf]
 
 
+_IN_PARTS: "WeakKeyDictionary[PreTrainedModel, bool]" = WeakKeyDictionary()
+
+
+@torch.no_grad()
+def reads_in_parts(model: Model) -> bool:
+    """Whether prompts read in two parts, pads between them, give the logits of whole ones.
+
+    Measured once a model, on a few tokens.
+    """
+    if model.hf not in _IN_PARTS:
+        # pads of unequal number stand between the parts of the shorter prompt
+        prompts = [tuple(5 + (7 * i) % (model.vocab - 5) for i in range(n)) for n in (6, 9)]
+        edits = list(dict.fromkeys(request.edits for request in probes(model)))
+        requests = [RolloutRequest(prompt, edit, 2) for edit in edits for prompt in prompts]
+        decoder = _Decoder(model, requests, _entries(model, requests, shared(model)), PREFIX)
+        full = first_logits(model, requests)
+        distance = float((full - decoder.first_logits(2)).abs().max() / full.abs().max())
+        _IN_PARTS[model.hf] = distance <= logit_tolerance(model)
+    return _IN_PARTS[model.hf]
+
+
 def logit_tolerance(model: Model) -> float:
     """The largest difference allowed between a faster pass and a full one, relative to a logit.
 
@@ -298,9 +343,7 @@ def _measured(model: Model) -> Share:
     requests = probes(model)
 
     def logits(share: Share) -> Tensor:
-        return _Decoder(
-            model, requests, [entry_layer(r.edits, model.n_layers, share) for r in requests]
-        ).first_logits(2)
+        return _Decoder(model, requests, _entries(model, requests, share)).first_logits(2)
 
     full = first_logits(model, requests)
     # behind a norm of its own an MLP's write is no multiple of one column

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, final
 
+from fulcra.engines.beginnings import begins_alike, by_dose
 from fulcra.engines.decoding import decode, grown
 from fulcra.engines.memory import alone_too_large, in_halves, rows_that_fit, rows_together
 from fulcra.errors import InputError
@@ -11,22 +12,32 @@ from fulcra.types import Rollout, RolloutRequest
 
 
 def shards(model: Model, requests: Sequence[RolloutRequest]) -> list[list[int]]:
-    """Indices of requests that run together, alike in horizon and prompt.
+    """Indices of requests that run together, alike in horizon, and in prompt or in dose.
 
-    So padding is short, and doses share their prompt.
+    By prompt, padding is short and doses share what lies below them; by dose, prompts share what
+    they begin with.
     """
-
-    def key(i: int) -> tuple[int, int, tuple[int, ...], int]:
-        request = requests[i]
-        return request.horizon, len(request.prompt), request.prompt, i
-
-    order = sorted(range(len(requests)), key=key)
+    order: list[int] = []
+    for horizon in sorted({request.horizon for request in requests}):
+        alike = [i for i, request in enumerate(requests) if request.horizon == horizon]
+        rows = [requests[i] for i in alike]
+        sort = by_dose if begins_alike(rows, rows_together(model, rows)) else _by_prompt
+        order += [alike[i] for i in sort(rows)]
     out: list[list[int]] = []
     while order:
-        rows = rows_together(model, [requests[i] for i in order])
-        out.append(order[:rows])
-        order = order[rows:]
+        together = rows_together(model, [requests[i] for i in order])
+        out.append(order[:together])
+        order = order[together:]
     return out
+
+
+def _by_prompt(requests: Sequence[RolloutRequest]) -> list[int]:
+    """The places of requests by length and words of their prompt."""
+
+    def key(i: int) -> tuple[int, tuple[int, ...]]:
+        return len(requests[i].prompt), requests[i].prompt
+
+    return sorted(range(len(requests)), key=key)
 
 
 @final

@@ -30,7 +30,7 @@ _SHOWN: "WeakSet[PreTrainedModel]" = WeakSet()
 MEMORY_ERRORS = (RuntimeError, MemoryError)
 #: Bytes one batch may take by kind of device. Constants, so that batches depend on the requests
 #: alone (docs/decisions).
-BYTES = {"cpu": 256 << 20}
+BYTES = {"cpu": 512 << 20}
 ACCELERATOR_BYTES = 8 << 30
 MAX_ROWS = 768
 #: The share of free memory a batch may take: estimates leave out the allocator's own needs.

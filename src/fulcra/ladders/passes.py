@@ -7,7 +7,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from fulcra.engines.cache import arrange, attention_windows, row_cache
+from fulcra.engines.beginnings import PREFIX, own_prefix, whole_histories
+from fulcra.engines.cache import arrange, row_cache
 from fulcra.engines.decoding import logit_tolerance, shared
 from fulcra.engines.memory import MEMORY_ERRORS, halved, is_out_of_memory
 from fulcra.engines.trunk import Trunk, entry_layer, split_writes, widened
@@ -15,14 +16,11 @@ from fulcra.errors import InputError
 from fulcra.models import Model, applied_rows
 from fulcra.models.anchors import at_prompts
 from fulcra.models.batches import padded, positions_of
-from fulcra.models.chat import shared_start
 from fulcra.models.unembedding import chosen_log_probs, final_vectors
 from fulcra.types import Edit, Edits
 
 #: Tokens of one forward pass: more of them leave the processor's caches, fewer pay for more passes.
 TOKENS = 1 << 13
-#: A shared beginning of fewer tokens does not pay for a pass of its own.
-PREFIX = 4
 
 
 class Texts(NamedTuple):
@@ -66,8 +64,7 @@ class Texts(NamedTuple):
     @property
     def prefix(self) -> int:
         """How many first tokens all prompts share, each keeping a last one of its own."""
-        prompts = self.prompts
-        return min(shared_start(prompts), min(map(len, prompts)) - 1)
+        return own_prefix(self.prompts)
 
 
 def clean_vectors(model: Model, texts: Texts) -> Tensor:
@@ -145,8 +142,7 @@ def _may_share_prefix(model: Model, texts: Texts, rows: Sequence[Edits]) -> bool
     if any(edit.positions != "all" or edit.op == "anchor" for row in rows for edit in row):
         return False
     width = texts.ids.shape[1] + texts.after.shape[1]
-    spans = attention_windows(model)
-    return bool(spans) and all(n is None or n >= width for n in spans) and _splits(model)
+    return whole_histories(model, width) and _splits(model)
 
 
 _SPLITS: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()

@@ -112,23 +112,13 @@ def load(
         trust_remote_code: True runs the code that comes with a model, whatever it does; a warning
             is given, and `Model.origin` remembers it.
     """
-    if unknown := sorted(set(options).difference(LoadOptions.__annotations__)):
-        options_there = ", ".join(sorted(LoadOptions.__annotations__))
-        raise InputError(f"load(): no option {unknown[0]!r}; options are {options_there}")
+    _require_options(options)
     bits, revision = options.get("bits"), options.get("revision")
     trusted = options.get("trust_remote_code", False)
     file = _gguf_file(name, revision)
     if file is not None:
         require_no_bits(name, bits)
-    placed: dict[str, Any] = {
-        "dtype": dtype_of(dtype, device),
-        "device_map": require_device(device),
-        "max_memory": options.get("memory"),
-        "offload_folder": options.get("offload_folder"),
-        "revision": revision or "main",
-        "trust_remote_code": trusted,
-        **quantization(bits),
-    }
+    placed = _placed(dtype, device, options)
     if trusted:
         warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=2)
     if file is None:
@@ -140,6 +130,25 @@ def load(
         origin = Origin.of_file(name, file, device)
     model.origin = origin._replace(trust_remote_code=trusted)
     return _accepted(name, model, options.get("check", True))
+
+
+def _require_options(options: LoadOptions) -> None:
+    if unknown := sorted(set(options).difference(LoadOptions.__annotations__)):
+        options_there = ", ".join(sorted(LoadOptions.__annotations__))
+        raise InputError(f"load(): no option {unknown[0]!r}; options are {options_there}")
+
+
+def _placed(dtype: str | None, device: str, options: LoadOptions) -> dict[str, Any]:
+    """What the library is told of dtype, devices, revision and bits."""
+    return {
+        "dtype": dtype_of(dtype, device),
+        "device_map": require_device(device),
+        "max_memory": options.get("memory"),
+        "offload_folder": options.get("offload_folder"),
+        "revision": options.get("revision") or "main",
+        "trust_remote_code": options.get("trust_remote_code", False),
+        **quantization(options.get("bits")),
+    }
 
 
 def _accepted(name: str, model: Model, check: bool) -> Model:

@@ -1,9 +1,10 @@
 """What a result quotes of its behavior: name, sizes, labels, a few completions; no model needed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.audit import BehaviorEntry, Branch, Sample
+from fulcra.protocol.results.audit import AuditResult, BehaviorEntry, Branch, Sample
 from fulcra.types import Behavior
 
 #: Completions quoted in the report, of the best branch.
@@ -27,6 +28,20 @@ def behavior_entry(behavior: Behavior, horizons: Sequence[int]) -> BehaviorEntry
         labels={str(outcome): label for outcome, label in behavior.labels.items()},
         splits={name: len(getattr(behavior, name)) for name in SPLITS},
     )
+
+
+def audited_behavior(result: AuditResult, whole: Behavior) -> Behavior | None:
+    """The behavior as a result's audit took it, of as many prompts and tokens; sensitive as there.
+
+    None where it is another than the audited one.
+    """
+    from fulcra.behaviors import behavior_sha256
+    from fulcra.behaviors.splits import shortened
+
+    behavior = shortened(whole, result.settings.prompts, result.settings.horizon)
+    if behavior_sha256(behavior) != result.behavior.sha256:
+        return None
+    return replace(behavior, sensitive=behavior.sensitive or result.behavior.sensitive)
 
 
 def samples(

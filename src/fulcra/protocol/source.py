@@ -1,17 +1,16 @@
 """What a run remembers of its model and behavior, and the one door that opens both again."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from fulcra.behaviors import behavior_sha256, built_in, load_behavior
-from fulcra.behaviors.splits import shortened
+from fulcra.behaviors import built_in, load_behavior
 from fulcra.errors import InputError, ModelError, RunFolderError
 from fulcra.models import Model, load
 from fulcra.models.placement import DTYPES
+from fulcra.protocol.quotes import audited_behavior
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
 from fulcra.store import AUDIT, COPY, SOURCE, read_json, write_json, write_text
@@ -153,14 +152,13 @@ def reopened_behaviors(folders: Sequence[Path], named: Sequence[str] = ()) -> li
 def _behavior(folder: Path, named: Sequence[str]) -> tuple[str, Behavior]:
     """The behavior that a run audited, and the name or file it was found by."""
     audit = _audit(folder)
-    audited, limits = audit.behavior, audit.settings
-    world = audited.name.partition("@")[2] or None
-    for name in (*named, *_behavior_sources(folder, audited.name)):
-        behavior = shortened(load_behavior(name, world), limits.prompts, limits.horizon)
-        if behavior_sha256(behavior) == audited.sha256:
-            return name, replace(behavior, sensitive=behavior.sensitive or audited.sensitive)
+    audited = audit.behavior.name
+    world = audited.partition("@")[2] or None
+    for name in (*named, *_behavior_sources(folder, audited)):
+        if (behavior := audited_behavior(audit, load_behavior(name, world))) is not None:
+            return name, behavior
     raise InputError(
-        f"{folder}: audited another version of {audited.name} than is known here; give its file"
+        f"{folder}: audited another version of {audited} than is known here; give its file"
         " with --behavior, unchanged since"
     )
 

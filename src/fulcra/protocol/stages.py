@@ -23,8 +23,8 @@ from fulcra.types import Behavior, Direction, Edge, Neuron, Prompt, Ranking, Sam
 #: Pinned values in units of the neuron's largest natural activation; 0 is the ablation.
 PIN_MULTIPLES = (-2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0)
 CEILING_TEMPERATURE = 0.8
-#: Branches forecast together.
-FORECAST = 4
+#: Branches forecast together: more of them share what lies below, and the undosed texts.
+FORECAST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,12 @@ def forecast(
     for start in range(0, len(branches), FORECAST):
         part = branches[start : start + FORECAST]
         ceilings = kl_ladder(subject.model, part, subject.ground.text)
+        bar.advance(len(part) // 2)
         triggers: Sequence[Edge | None] = [None] * len(part)
         if subject.openings is not None:
             triggers = trigger_ladder(subject.model, part, subject.openings, gains)
         forecasts += map(Forecast, part, ceilings, triggers)
-        bar.advance(len(part))
+        bar.advance(len(part) - len(part) // 2)
     return forecasts
 
 

@@ -20,7 +20,7 @@ from fulcra.protocol.runs import Run, manifest_of, model_entry, named, provenanc
 from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.protocol.trials import pin_trials
 from fulcra.screens.candidates import movable
-from fulcra.screens.diagnostics import diagnose
+from fulcra.screens.diagnostics import Diagnostics, diagnose
 from fulcra.screens.registry import ENTRANTS, Entrant
 from fulcra.studies.census import Census, open_counts, read_census
 from fulcra.studies.mechanism import layer_counts, mechanism
@@ -87,10 +87,8 @@ def tournament(
     behavior = in_tokens_of(model, behavior)
     manifest = manifest_of("screens", model, behavior, settings.sizes.plain())
     run = Run.open(manifest, None, progress)
-    contrast = diagnose(model, behavior)
+    contrast = _diagnosed(model, behavior, warn)
     measured = None if census is None else read_census(census, model, behavior)
-    for warning in contrast.warnings:
-        warn(warning)
     with run.clock.step("clean ground", 0):
         subject = Subject.of(model, behavior, settings.seed)
     ranked, skipped = _rankings(run, subject, settings.entrants, measured)
@@ -121,6 +119,14 @@ def tournament(
         timing=run.clock.timing(),
     )
     return ScreensResult.of(result.plain())
+
+
+def _diagnosed(model: Model, behavior: Behavior, warn: Callable[[str], None]) -> Diagnostics:
+    """What is wrong with the contrast set, told at once."""
+    contrast = diagnose(model, behavior)
+    for warning in contrast.warnings:
+        warn(warning)
+    return contrast
 
 
 def _rankings(

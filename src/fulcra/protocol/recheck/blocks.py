@@ -7,7 +7,7 @@ from itertools import groupby
 
 from fulcra.errors import FulcraError
 from fulcra.protocol.provenance import code_version
-from fulcra.protocol.quotes import behavior_entry, samples
+from fulcra.protocol.quotes import audited_behavior, behavior_entry, samples
 from fulcra.protocol.recheck.run_files import RunCheck, RunFiles
 from fulcra.protocol.records import CEILING, EARLIER, Record
 from fulcra.protocol.results.audit import AuditResult
@@ -58,18 +58,11 @@ def known_behavior(run: RunFiles) -> Behavior | None:
 
     None where neither has the hash that the run names, or where other code made the run.
     """
-    from fulcra.behaviors import behavior_sha256
-    from fulcra.behaviors.splits import shortened
-
     if not same_code(run):
         return None
-    audited, horizons = run.result.behavior, run.content.plan.horizons
-    limits = run.result.settings
-    for whole in _candidates(run, audited.name):
-        behavior = shortened(whole, limits.prompts, limits.horizon)
-        if behavior_sha256(behavior) == audited.sha256:
-            sensitive = behavior.sensitive or audited.sensitive
-            return replace(behavior, horizon=horizons[-1], sensitive=sensitive)
+    for whole in _candidates(run, run.result.behavior.name):
+        if (behavior := audited_behavior(run.result, whole)) is not None:
+            return replace(behavior, horizon=run.content.plan.horizons[-1])
     return None
 
 
