@@ -6,7 +6,8 @@ import torch
 from fulcra.engines import local
 from fulcra.engines.beginnings import by_dose, shared_prefix
 from fulcra.engines.decoding import decode, reads_in_parts
-from fulcra.engines.local import run, shards
+from fulcra.engines.engine import run
+from fulcra.engines.local import shards
 from fulcra.models import Model, ablate_direction, add, anchor, pin, scale
 from fulcra.models.tiny import tiny
 from fulcra.types import Direction, Edits, Rollout, RolloutRequest, Sampling

@@ -1,6 +1,7 @@
 """A recipe is what its file says: read back it edits alike, and a spoilt one is one clear line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import torch
 
 from fulcra import Behavior, Model
 from fulcra.behaviors import behavior_sha256
+from fulcra.behaviors.splits import shortened
+from fulcra.cli.recipe import recipe_behavior, recipe_sets
 from fulcra.engines.edit import branch_coordinate
 from fulcra.errors import InputError
 from fulcra.models import ablate_direction, add, add_mlp, anchor, applied_rows, load, pin, scale
 from fulcra.store import AUDIT, COMMITMENT, read_json
-from fulcra.studies.recipe import Recipe, RecipeModel, recipe_of_run
+from fulcra.studies.recipe import Recipe, RecipeBehavior, RecipeModel, recipe_of_run
 from fulcra.studies.recipe import recipe as make_recipe
 from fulcra.types import Direction, Edits, Neuron
 
@@ -105,6 +108,20 @@ def test_a_recipe_of_a_run_holds_what_the_run_committed(audited: Path, sparse: M
     assert recipe_of_run(audited, entry["branch"]).edits[0].gain == best["outcomes_gain"]
     with pytest.raises(InputError, match=r"measured no branch L7\.N1\+; it measured L"):
         recipe_of_run(audited, "L7.N1+")
+
+
+def test_a_recipe_of_an_audit_of_fewer_prompts_is_measured_on_those(
+    recipe: Recipe, refusal: Behavior
+) -> None:
+    taken = shortened(refusal, 4, 6)
+    limits = RecipeBehavior(
+        name="refusal", sha256=behavior_sha256(taken), sensitive=False, prompts=4, horizon=6
+    )
+    made = recipe.model_copy(update={"behavior": limits})
+    assert limits.taken_from(refusal) == taken
+    assert limits.taken_from(replace(refusal, selection=refusal.selection[1:])) is None
+    assert recipe_behavior(made, None, None) == taken
+    assert recipe_sets(made, ["refusal"], [], None) == [taken]
 
 
 def test_a_recipe_for_other_weights_is_refused(recipe: Recipe) -> None:

@@ -95,15 +95,16 @@ def recipe_behavior(recipe: "Recipe", name: str | None, world: str | None) -> "B
 
     None where it is neither built in nor named.
     """
-    from fulcra.behaviors import behavior_sha256, built_in, load_behavior
+    from fulcra.behaviors import built_in, load_behavior
 
     made_for = recipe.behavior
     if name is None and made_for is not None and built_in(made_for.name):
         name = made_for.name
     if name is None:
         return None
-    behavior = load_behavior(name, world)
-    if made_for is not None and made_for.sha256 != behavior_sha256(behavior):
+    whole = load_behavior(name, world)
+    behavior = whole if made_for is None else made_for.taken_from(whole)
+    if made_for is not None and behavior is None:
         raise InputError(
             f"behavior {name!r}: not the one that recipe {recipe.name!r} was made for"
             f" ({made_for.name}, {made_for.sha256:.12}); give the file it was made for with"
@@ -129,16 +130,20 @@ def recipe_sets(
             f"recipe {recipe.name!r}: no built-in behavior ({made_for}); name its file with"
             " --behavior"
         )
-    others = [each for each in named if behavior_sha256(each) != behavior_sha256(own)]
+    others = [
+        each
+        for each in named
+        if behavior_sha256(each) != behavior_sha256(own) and not _own_behavior(recipe, [each])
+    ]
     return [own, *others, *(evaluation_prompts(name, own) for name in dict.fromkeys(prompts))]
 
 
 def _own_behavior(recipe: "Recipe", named: "Sequence[Behavior]") -> "Behavior | None":
     """Of the behaviors named the one that the recipe was made for."""
-    from fulcra.behaviors import behavior_sha256
-
-    sha256 = recipe.behavior.sha256 if recipe.behavior else None
-    return next((behavior for behavior in named if behavior_sha256(behavior) == sha256), None)
+    if recipe.behavior is None:
+        return None
+    taken = map(recipe.behavior.taken_from, named)
+    return next((behavior for behavior in taken if behavior is not None), None)
 
 
 def _unknown(recipe: "Recipe", names: Sequence[str]) -> str | None:

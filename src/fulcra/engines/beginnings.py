@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from transformers import DynamicCache
 
-from fulcra.engines.cache import arrange
+from fulcra.engines.cache import arrange, attention_windows
 from fulcra.engines.trunk import Trunk, split_writes, widened
 from fulcra.models import Model, applied_rows
 from fulcra.models.chat import shared_start

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, ValidationError
 
 from fulcra.behaviors import behavior_sha256
+from fulcra.behaviors.splits import shortened
 from fulcra.engines.edit import branch_coordinate, resolve
 from fulcra.errors import InputError, first_fault
 from fulcra.law.forecast import predict_ceiling
@@ -48,11 +49,22 @@ class RecipeModel(Value):
 
 
 class RecipeBehavior(Value):
-    """The behavior a recipe was made for."""
+    """The behavior a recipe was made for.
+
+    `prompts` a split and `horizon` [tokens] are the limits of an audit that took less of it; the
+    hash is of what was taken.
+    """
 
     name: Text
     sha256: Text
     sensitive: bool
+    prompts: int | None = None
+    horizon: int | None = None
+
+    def taken_from(self, whole: Behavior) -> Behavior | None:
+        """The behavior within these limits; None where it is another one."""
+        taken = shortened(whole, self.prompts, self.horizon)
+        return taken if behavior_sha256(taken) == self.sha256 else None
 
 
 class Recipe(Value):
@@ -231,7 +243,11 @@ def recipe_of_run(
         name=str(edit),
         model=RecipeModel(name=result.model.name, sha256=result.model.sha256),
         behavior=RecipeBehavior(
-            name=audited.name, sha256=audited.sha256, sensitive=audited.sensitive
+            name=audited.name,
+            sha256=audited.sha256,
+            sensitive=audited.sensitive,
+            prompts=result.settings.prompts,
+            horizon=result.settings.horizon,
         ),
         edits=(edit,),
         windows=tuple(_committed_window(entries[pole]) for pole in poles),
