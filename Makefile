@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test fuzz chaos audit behaviours effects validate organisms real bench bench-gpu pins locks advisories clean
+.PHONY: setup check shape test test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu pins locks advisories clean
 
 setup: .venv/developed
 
@@ -12,7 +12,11 @@ audit: .venv/installed
 	$(BIN)/fulcra audit $(ARGS)
 
 test: .venv/developed
-	$(BIN)/python -m pytest -q -n auto --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadscope -m "not ray" $(ARGS)
+
+# the tests marked `ray`, on a cluster of three nodes on this machine; skipped where Ray is not installed
+test-ray: .venv/developed
+	$(BIN)/python -m pytest -q -m ray tests/engines/test_cluster.py tests/cli/test_ray_command.py $(ARGS)
 
 # hostile files, names and arguments, as many as asked for (the tests try 2,000); its counts go into docs/reliability.md
 fuzz: .venv/developed

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import capture
 import ceilings
+import cluster
 import generate
 import ladders
 import setting
@@ -20,6 +21,7 @@ PARTS = (
     capture.rows_of,
     generate.rows_of,
     ceilings.rows_of,
+    cluster.rows_of,
     startup.rows_of,
 )
 HERE = Path(__file__).parent

@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import atexit
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from hypothesis import settings
 from tests import typechecks
 
 if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
     from fulcra import AuditResult, AuditSettings, Behavior, Model
 
 # on tensors this small a second thread costs time, and on a busy machine much of it
@@ -115,6 +118,25 @@ def audited(
 def run_copy(audited: Path, tmp_path: Path) -> Path:
     """A copy of the finished tiny audit that a test may spoil."""
     return Path(shutil.copytree(audited, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> "Iterator[Cluster]":
+    """A Ray cluster on this machine: a head that runs nothing, two nodes of one processor each.
+
+    On the loopback device; a node that is gone is missed within two seconds.
+    """
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    pytest.importorskip("ray", reason="needs Ray: pip install 'fulcra[ray]'")
+    from ray.cluster_utils import Cluster
+
+    health = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": health}
+    nodes = Cluster(initialize_head=True, head_node_args=head)
+    for _ in range(2):
+        nodes.add_node(num_cpus=1)
+    yield nodes
+    nodes.shutdown()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

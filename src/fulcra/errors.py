@@ -44,6 +44,10 @@ class RunFolderError(InputError):
     """An output folder holds something else, or cannot be written."""
 
 
+class EngineError(FulcraError):
+    """An engine cannot run rollouts: not installed, nobody at its address, or lost for good."""
+
+
 class Inconclusive(FulcraError):
     """The protocol cannot give a verdict: the baseline or the positive control does not act."""
 

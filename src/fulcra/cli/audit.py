@@ -1,5 +1,6 @@
 """`fulcra audit`."""
 
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,16 @@ from fulcra.cli.app import (
     task_of,
 )
 from fulcra.cli.bars import bars
+from fulcra.cli.engines import (
+    Address,
+    EngineChoice,
+    EngineName,
+    EngineOption,
+    ReplicaCpus,
+    ReplicaGpus,
+    Replicas,
+    chosen,
+)
 
 if TYPE_CHECKING:
     from fulcra.models import Model
@@ -121,12 +132,16 @@ def audit_command(
     dtype: Dtype = None,
     device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
+    engine: EngineOption = EngineName.local,
+    address: Address = None,
+    replicas: Replicas = None,
+    replica_cpus: ReplicaCpus = None,
+    replica_gpus: ReplicaGpus = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Audit a model: which neurons flip a behavior, at what dose."""
     from fulcra.models import load
-    from fulcra.models.loading import LoadOptions
     from fulcra.protocol.stages import AuditSettings
     from fulcra.protocol.witness.seat import require_ledger
     from fulcra.store import require_run
@@ -146,22 +161,24 @@ def audit_command(
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
     require_run(folder)
     require_ledger(ledger, folder)
-    options = LoadOptions(trust_remote_code=trust_remote_code)
-    with bars(hidden) as progress:
-        loaded = load(model, dtype, device, **options)
-        limit = MINUTES if minutes is None and not sized else minutes
-        plan = plan_of(loaded, task, settings, None if dry_run else folder, limit, progress)
-    if dry_run:
-        show_cost(loaded, task, plan, as_json, quiet)
-        return
-    expected = {name: step.seconds for name, step in plan.steps.items()}
-    try:
-        with bars(hidden, expected, plan_lines(plan)) as progress:
-            result = audit(loaded, task, plan.settings, folder, progress, ledger)
-    except KeyboardInterrupt:
-        if out is None:
-            typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
-        raise
+    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus)
+    with chosen(choice) as start, ExitStack() as rolling:
+        with bars(hidden) as progress:
+            loaded = load(model, dtype, device, trust_remote_code=trust_remote_code)
+            rolling.enter_context(start(loaded))
+            limit = MINUTES if minutes is None and not sized else minutes
+            plan = plan_of(loaded, task, settings, None if dry_run else folder, limit, progress)
+        if dry_run:
+            show_cost(loaded, task, plan, as_json, quiet)
+            return
+        expected = {name: step.seconds for name, step in plan.steps.items()}
+        try:
+            with bars(hidden, expected, plan_lines(plan)) as progress:
+                result = audit(loaded, task, plan.settings, folder, progress, ledger)
+        except KeyboardInterrupt:
+            if out is None:
+                typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
+            raise
     show_audit(result, folder, as_json, quiet)
 
 

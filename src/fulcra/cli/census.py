@@ -21,6 +21,16 @@ from fulcra.cli.app import (
     task_of,
 )
 from fulcra.cli.bars import bars
+from fulcra.cli.engines import (
+    Address,
+    EngineChoice,
+    EngineName,
+    EngineOption,
+    ReplicaCpus,
+    ReplicaGpus,
+    Replicas,
+    chosen,
+)
 
 
 @research_command("census", "census apothecary-sparse --behavior refusal --out runs/census-sparse")
@@ -37,6 +47,11 @@ def census_command(
     seed: Seed = 0,
     dtype: Dtype = None,
     trust_remote_code: TrustRemoteCode = False,
+    engine: EngineOption = EngineName.local,
+    address: Address = None,
+    replicas: Replicas = None,
+    replica_cpus: ReplicaCpus = None,
+    replica_gpus: ReplicaGpus = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -47,12 +62,9 @@ def census_command(
     task = task_of(behavior, model)
     folder = new_folder(out, f"census-{Path(model).name}-{task.name}")
     settings = CensusSettings(neurons=neurons, seed=seed)
-    with bars(quiet or as_json) as progress:
-        result = census(
-            opened(model, dtype, trust_remote_code=trust_remote_code),
-            task,
-            settings,
-            folder,
-            progress,
-        )
+    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus)
+    with chosen(choice) as start, bars(quiet or as_json) as progress:
+        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        with start(loaded):
+            result = census(loaded, task, settings, folder, progress)
     emit(result, as_json, quiet, lambda: "\n".join((*result.lines(), f"census {folder}")))

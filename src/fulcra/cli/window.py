@@ -22,6 +22,16 @@ from fulcra.cli.app import (
     task_of,
 )
 from fulcra.cli.bars import bars
+from fulcra.cli.engines import (
+    Address,
+    EngineChoice,
+    EngineName,
+    EngineOption,
+    ReplicaCpus,
+    ReplicaGpus,
+    Replicas,
+    chosen,
+)
 
 
 @command("window", "Audit", "window apothecary-sparse L2.N307- --behavior refusal")
@@ -46,6 +56,11 @@ def window_command(
     seed: Seed = 0,
     dtype: Dtype = None,
     trust_remote_code: TrustRemoteCode = False,
+    engine: EngineOption = EngineName.local,
+    address: Address = None,
+    replicas: Replicas = None,
+    replica_cpus: ReplicaCpus = None,
+    replica_gpus: ReplicaGpus = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,10 +76,12 @@ def window_command(
     folder = new_folder(out, f"window-{Path(model).name}-{branch}")
     run = None if predict_only else folder
     require_ledger(ledger, folder)
-    with bars(quiet or as_json) as progress:
-        settings = WindowSettings(seed, predict_only, ledger=ledger)
+    settings = WindowSettings(seed, predict_only, ledger=ledger)
+    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus)
+    with chosen(choice) as start, bars(quiet or as_json) as progress:
         loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
-        result = window(loaded, task, branch, settings, run, progress)
+        with start(loaded):
+            result = window(loaded, task, branch, settings, run, progress)
     result.save(folder)
     page = f"page      {folder / PAGE}"
     emit(result, as_json, quiet, lambda: window_table(result), lambda: page)

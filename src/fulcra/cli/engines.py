@@ -1,0 +1,88 @@
+"""The options by which a command that rolls out chooses its engine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fulcra.models import Model
+
+#: CPUs that a replica takes of its node where nothing else is said.
+REPLICA_CPUS = 1.0
+
+
+class EngineName(StrEnum):
+    """What runs the rollouts of a command: this process, or a cluster."""
+
+    local = "local"
+    ray = "ray"
+
+
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(help="What runs the rollouts: this process, or model replicas by Ray."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="The Ray cluster, or auto; by default one on this machine that ends with the run.",
+    ),
+]
+Replicas = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Model replicas; by default as many as fit.", min=1),
+]
+ReplicaCpus = Annotated[
+    float | None, typer.Option(metavar="N", help="CPUs that a replica takes: 1.", min=0.01)
+]
+ReplicaGpus = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="GPUs that a replica takes, .5 or 2 as well: 0.", min=0.0),
+]
+#: Has the rollouts of a loaded model run by an engine, as long as its block lasts.
+Start = Callable[["Model"], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """The engine that was asked for, and the cluster and replicas it should have."""
+
+    name: EngineName = EngineName.local
+    address: str | None = None
+    replicas: int | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+
+    def require(self) -> None:
+        """A usage error for an option that only another engine has."""
+        options = {
+            "--address": self.address,
+            "--replicas": self.replicas,
+            "--replica-cpus": self.cpus,
+            "--replica-gpus": self.gpus,
+        }
+        idle = [option for option, value in options.items() if value is not None]
+        if idle and self.name is not EngineName.ray:
+            raise typer.BadParameter(f"{idle[0]} needs --engine ray")
+
+
+@contextmanager
+def chosen(choice: EngineChoice) -> Iterator[Start]:
+    """A block with what starts the engine of a loaded model; its cluster answers before that."""
+    from fulcra.engines.engine import rolled_by
+
+    choice.require()
+    if choice.name is EngineName.local:
+        yield lambda model: rolled_by(model, None)
+        return
+    from fulcra.engines.cluster import RayEngine, connected
+    from fulcra.engines.fleet import Size
+
+    size = Size(choice.replicas, choice.cpus or REPLICA_CPUS, choice.gpus or 0.0)
+    with connected(choice.address) as ray:
+        yield lambda model: rolled_by(model, RayEngine(model, ray, size))
