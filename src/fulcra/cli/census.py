@@ -5,27 +5,14 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import (
-    BehaviorName,
-    Dtype,
-    Json,
-    ModelName,
-    Quiet,
-    RunOut,
-    Seed,
-    TrustRemoteCode,
-    emit,
-    new_folder,
-    opened,
-    research_command,
-    task_of,
-)
-from fulcra.cli.bars import bars
+from fulcra.cli.app import BehaviorName, RunOut, new_folder, research_command, task_of
+from fulcra.cli.study import Study, on_one_model
 
 
 @research_command("census", "census apothecary-sparse --behavior refusal --out runs/census-sparse")
+@on_one_model
 def census_command(
-    model: ModelName,
+    study: Study,
     behavior: BehaviorName = "refusal",
     out: RunOut = None,
     neurons: Annotated[
@@ -34,25 +21,14 @@ def census_command(
             metavar="N", help="A random slice of that many neurons instead of all.", min=1
         ),
     ] = None,
-    seed: Seed = 0,
-    dtype: Dtype = None,
-    trust_remote_code: TrustRemoteCode = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Measure every branch of a small model, forecasts first."""
     from fulcra.protocol.results.census import CensusSettings
     from fulcra.studies.census import census
 
-    task = task_of(behavior, model)
-    folder = new_folder(out, f"census-{Path(model).name}-{task.name}")
-    settings = CensusSettings(neurons=neurons, seed=seed)
-    with bars(quiet or as_json) as progress:
-        result = census(
-            opened(model, dtype, trust_remote_code=trust_remote_code),
-            task,
-            settings,
-            folder,
-            progress,
-        )
-    emit(result, as_json, quiet, lambda: "\n".join((*result.lines(), f"census {folder}")))
+    task = task_of(behavior, study.model)
+    folder = new_folder(out, f"census-{Path(study.model).name}-{task.name}")
+    settings = CensusSettings(neurons=neurons, seed=study.seed)
+    with study.opened() as (model, progress):
+        result = census(model, task, settings, folder, progress)
+    study.emit(result, lambda: "\n".join((*result.lines(), f"census {folder}")))
