@@ -90,7 +90,10 @@ class Audit:
 
     def rolled(self, edits: Sequence[Any], count: int, horizon: int, heat: float = 0.0) -> Said:
         """Rollouts of every edit set on some prompts, and their surprise."""
-        from fulcra.engines.engine import run
+        try:
+            from fulcra.engines.engine import run
+        except ImportError:  # a tree from before its rollouts had an engine
+            from fulcra.engines.local import run
         from fulcra.protocol.subject import surprises
         from fulcra.types import RolloutRequest, Sampling
 

@@ -5,22 +5,8 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import (
-    Device,
-    Dtype,
-    Json,
-    LedgerPlace,
-    ModelName,
-    Quiet,
-    RunOut,
-    Seed,
-    TrustRemoteCode,
-    emit,
-    new_folder,
-    opened,
-    research_command,
-)
-from fulcra.cli.bars import bars
+from fulcra.cli.app import LedgerPlace, RunOut, new_folder, research_command
+from fulcra.cli.study import Study, on_one_model
 
 #: Predictors that are measured against unless others are named.
 METHODS = ("kl_ladder", "surprise_ladder", "family_constant")
@@ -29,8 +15,9 @@ METHODS = ("kl_ladder", "surprise_ladder", "family_constant")
 @research_command(
     "ceilings", "ceilings apothecary-sparse --neurons 4 --methods kl_ladder,family_constant"
 )
+@on_one_model
 def ceilings_command(
-    model: ModelName,
+    study: Study,
     neurons: Annotated[
         int, typer.Option(metavar="N", help="Random neurons a layer, both poles each.", min=1)
     ] = 4,
@@ -41,23 +28,16 @@ def ceilings_command(
     ] = ",".join(METHODS),
     out: RunOut = None,
     ledger: LedgerPlace = None,
-    seed: Seed = 0,
-    dtype: Dtype = None,
-    device: Device = "cpu",
-    trust_remote_code: TrustRemoteCode = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Predict the ceilings of one model, then measure them."""
     from fulcra.backtest.model_ceilings import CeilingSettings, model_ceilings, predictors
     from fulcra.protocol.witness.seat import require_ledger
 
     chosen = predictors(methods)
-    folder = new_folder(out, f"ceilings-{Path(model).name}")
+    folder = new_folder(out, f"ceilings-{Path(study.model).name}")
     require_ledger(ledger, folder)
-    with bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, device, trust_remote_code)
-        settings = CeilingSettings(neurons, tokens, seed, chosen)
-        result = model_ceilings(loaded, folder, settings, progress, ledger)
+    with study.opened() as (model, progress):
+        settings = CeilingSettings(neurons, tokens, study.seed, chosen)
+        result = model_ceilings(model, folder, settings, progress, ledger)
     written = f"written to {folder / result.file}"
-    emit(result, as_json, quiet, lambda: "\n".join(result.lines()), lambda: written)
+    study.emit(result, lambda: "\n".join(result.lines()), lambda: written)

@@ -5,22 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import (
-    BehaviorName,
-    Dtype,
-    Json,
-    ModelName,
-    Quiet,
-    RunOut,
-    Seed,
-    TrustRemoteCode,
-    emit,
-    new_folder,
-    opened,
-    research_command,
-    task_of,
-)
-from fulcra.cli.bars import bars
+from fulcra.cli.app import BehaviorName, RunOut, new_folder, research_command, task_of
 from fulcra.cli.engines import (
     Address,
     EngineChoice,
@@ -31,11 +16,13 @@ from fulcra.cli.engines import (
     Replicas,
     chosen,
 )
+from fulcra.cli.study import Study, on_one_model
 
 
 @research_command("census", "census apothecary-sparse --behavior refusal --out runs/census-sparse")
+@on_one_model
 def census_command(
-    model: ModelName,
+    study: Study,
     behavior: BehaviorName = "refusal",
     out: RunOut = None,
     neurons: Annotated[
@@ -44,27 +31,20 @@ def census_command(
             metavar="N", help="A random slice of that many neurons instead of all.", min=1
         ),
     ] = None,
-    seed: Seed = 0,
-    dtype: Dtype = None,
-    trust_remote_code: TrustRemoteCode = False,
     engine: EngineOption = EngineName.local,
     address: Address = None,
     replicas: Replicas = None,
     replica_cpus: ReplicaCpus = None,
     replica_gpus: ReplicaGpus = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Measure every branch of a small model, forecasts first."""
     from fulcra.protocol.results.census import CensusSettings
     from fulcra.studies.census import census
 
-    task = task_of(behavior, model)
-    folder = new_folder(out, f"census-{Path(model).name}-{task.name}")
-    settings = CensusSettings(neurons=neurons, seed=seed)
+    task = task_of(behavior, study.model)
+    folder = new_folder(out, f"census-{Path(study.model).name}-{task.name}")
+    settings = CensusSettings(neurons=neurons, seed=study.seed)
     choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus)
-    with chosen(choice) as start, bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
-        with start(loaded):
-            result = census(loaded, task, settings, folder, progress)
-    emit(result, as_json, quiet, lambda: "\n".join((*result.lines(), f"census {folder}")))
+    with chosen(choice) as start, study.opened() as (model, progress), start(model):
+        result = census(model, task, settings, folder, progress)
+    study.emit(result, lambda: "\n".join((*result.lines(), f"census {folder}")))

@@ -15,9 +15,10 @@ from fulcra.types import Direction, Edit, Edits, RolloutRequest
 PREFIX = 4
 #: A beginning is read apart where doses are at most this share of the rows.
 DOSES = 0.5
-#: Batches go by dose where the prompts fill at most this share of one, and where their beginning is
-#: at least this part of a row with its reply.
-PROMPTS, PART = 0.5, 0.2
+#: A beginning counts where it is at least this part of a row with its reply.
+PART = 0.2
+#: Batches go by dose where the prompts fill at most this share of one.
+PROMPTS = 0.5
 
 
 def own_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
@@ -59,12 +60,21 @@ def shared_prefix(model: Model, requests: Sequence[RolloutRequest]) -> int:
     """
     if len(requests) == 1 or any(edit.positions != "all" for r in requests for edit in r.edits):
         return 0
-    prefix = own_prefix(list({request.prompt for request in requests}))
-    if prefix < PREFIX or len(doses(requests)) > DOSES * len(requests):
+    prefix, longest = worthwhile(requests), _longest(requests)
+    if not prefix or len(doses(requests)) > DOSES * len(requests):
         return 0
-    width = max(len(request.prompt) for request in requests)
-    longest = width + max(request.horizon for request in requests)
     return prefix if whole_histories(model, longest) else 0
+
+
+def worthwhile(requests: Sequence[RolloutRequest]) -> int:
+    """How many first tokens all prompts share; 0 where that is too small a part of a row."""
+    prefix = own_prefix(list({request.prompt for request in requests}))
+    return prefix if prefix >= max(PREFIX, PART * _longest(requests)) else 0
+
+
+def _longest(requests: Sequence[RolloutRequest]) -> int:
+    """Tokens of the longest row, with its reply."""
+    return max(len(r.prompt) for r in requests) + max(r.horizon for r in requests)
 
 
 def begins_alike(requests: Sequence[RolloutRequest], together: int) -> bool:
@@ -72,11 +82,8 @@ def begins_alike(requests: Sequence[RolloutRequest], together: int) -> bool:
 
     So where the prompts are few, and what they begin with is a good part of a row.
     """
-    prompts = list({request.prompt for request in requests})
-    if len(prompts) == 1 or len(prompts) > PROMPTS * together:
-        return False
-    longest = max(map(len, prompts)) + max(request.horizon for request in requests)
-    return own_prefix(prompts) >= max(PREFIX, PART * longest)
+    prompts = {request.prompt for request in requests}
+    return 1 < len(prompts) <= PROMPTS * together and worthwhile(requests) > 0
 
 
 def by_dose(requests: Sequence[RolloutRequest]) -> list[int]:

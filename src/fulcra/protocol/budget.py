@@ -21,8 +21,11 @@ from fulcra.protocol.unit_costs import UnitCosts
 from fulcra.screens import pins, window
 from fulcra.types import Behavior, RolloutRequest, Sampling
 
-#: The share of rungs up to the ceiling, where a curtailed ladder ends.
-BELOW_CEILING = 0.7
+#: The share of rungs that a curtailed ladder climbs: a ceiling's beyond its edge, a trigger's up to
+#: the ceiling (.4 to .7 in three audits).
+CLIMBED = {CEILING: 0.85, "selection": 0.55, EARLIER: 0.55}
+#: The share of branches whose write is made earlier: they lie above a quarter of the layers.
+LATER = 0.65
 #: The share of replies that are scored: equal ones are scored once (.42 and .45 in two audits).
 DISTINCT = 0.45
 #: What is given up, in this order, until the audit fits; each is a smaller size of one setting.
@@ -157,7 +160,7 @@ class _Counter:
             CEILING: self._ladder(CEILING, len(behavior.ceiling_generic), rungs),
             "confirmation": self._ladder("confirmation", n_confirmation, rungs),
             "pins": self._ladder("pins", n_confirmation, len(PIN_MULTIPLES)) / 2,
-            EARLIER: self._ladder(EARLIER, n_selection, rungs),
+            EARLIER: self._ladder(EARLIER, n_selection, rungs) * LATER,
         }
         steps |= {name: self._rolled(self.branches * rows) for name, rows in dosed.items()}
         attacks = (len(PREFILLED) + 2) * n_confirmation + self.model.n_layers * n_selection
@@ -171,8 +174,7 @@ class _Counter:
             return prompts * rungs
         question = QUESTIONS[stage](prompts, self.settings.measure)
         whole = 2 * (prompts - question.look)
-        share = BELOW_CEILING if question.climbs else 1.0
-        return question.look * rungs * share + whole
+        return question.look * rungs * CLIMBED.get(stage, 1.0) + whole
 
     def _ground(self) -> Cost:
         """Generic text and its passes; the contrast and the universal neurons."""
