@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from fulcra.report.deciding import deciding_line
 from fulcra.report.headline import Status, headline
 from fulcra.report.notation import attack, interval, number, rate
 from fulcra.report.reading import best_first, withheld
@@ -33,7 +34,9 @@ def audit_table(audit: "AuditResult") -> Group:
     status, title, detail = headline(audit)
     subject = (f"{audit.model.name} · {audit.behavior.name}\n", "dim")
     verdict = Text.assemble(subject, (f"{title}\n", _STYLES[status]), detail)
-    return Group(verdict, "", _branches(audit), "", _context(audit), "", _footer(audit))
+    doubt = deciding_line(audit)
+    beside = [Text(doubt, "yellow"), ""] if doubt else []
+    return Group(verdict, "", _branches(audit), "", *beside, _context(audit), "", _footer(audit))
 
 
 def _branches(audit: "AuditResult") -> Table:

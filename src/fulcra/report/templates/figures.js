@@ -1,5 +1,7 @@
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const choice = document.getElementById("branch");
+const off = new Set();
+const PAPER = 660;
 
 function themed(layout) {
   const style = getComputedStyle(document.documentElement);
@@ -10,15 +12,34 @@ function themed(layout) {
   for (const key of Object.keys(copy).filter((key) => /^[xy]axis/.test(key))) {
     Object.assign(copy[key], { gridcolor: color("--grid"), linecolor: color("--rule"), tickcolor: color("--rule"), fixedrange: true });
   }
+  if (document.documentElement.classList.contains("paper")) {
+    copy.width = Math.min(PAPER, copy.width ?? PAPER);
+  }
   return copy;
+}
+
+function shown(traces, legend) {
+  return traces.map((trace) => (off.has(`${legend} ${trace.legendgroup ?? trace.name}`) ? { ...trace, visible: false } : trace));
 }
 
 function draw() {
   for (const place of document.querySelectorAll(".figure")) {
     const key = place.dataset.figure;
     const figure = figures.page[key] ?? figures.branches[choice.value][key];
-    Plotly.react(place, figure.data, themed(figure.layout), { responsive: true, displayModeBar: false });
+    Plotly.react(place, shown(figure.data, place.dataset.legend), themed(figure.layout), { responsive: true, displayModeBar: false });
   }
+  for (const note of document.querySelectorAll(".of-branch")) {
+    note.hidden = note.dataset.branch !== choice.value;
+  }
+}
+
+function onPaper(paper) {
+  const before = [...document.querySelectorAll(".figure")].some((place) => place.layout?.width);
+  document.documentElement.classList.toggle("paper", paper);
+  for (const place of document.querySelectorAll(".figure")) {
+    if (!paper && before) Plotly.purge(place);
+  }
+  draw();
 }
 
 choice?.addEventListener("change", draw);
@@ -26,4 +47,6 @@ for (const link of document.querySelectorAll("a[data-branch]")) {
   link.addEventListener("click", () => { choice.value = link.dataset.branch; draw(); });
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+addEventListener("beforeprint", () => onPaper(true));
+addEventListener("afterprint", () => onPaper(false));
 draw();
