@@ -55,13 +55,14 @@ class Tab:
                 return result
             self._event(answer)
 
-    def open(self, file: Path) -> None:
-        """Open a page and wait until it has loaded and drawn."""
+    def open(self, file: Path, drawn: bool = True) -> None:
+        """Open a page and wait until it has loaded, and unless told otherwise drawn."""
         self.loaded = False
         self.send("Page.navigate", url=file.as_uri())
         while not self.loaded:
             self._event(self._next())
-        self.settle()
+        if drawn:
+            self.settle()
 
     def settle(self) -> None:
         """Wait until two frames were drawn."""
@@ -153,13 +154,12 @@ def tab(folder: Path) -> Iterator[Tab]:
     """A tab of a browser of its own, which ends with it; its profile stands in `folder`."""
     assert BROWSER is not None
     (browser_in, write), (read, browser_out) = os.pipe(), os.pipe()
-    place = {3: browser_in, 4: browser_out}
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
     flags += ["--hide-scrollbars", f"--user-data-dir={folder / 'profile'}"]
     shell = f'exec "$0" "$@" 3<&{browser_in} 4>&{browser_out}'
     process = subprocess.Popen(
-        ["/bin/sh", "-c", shell, BROWSER, *flags],
-        pass_fds=tuple(place.values()),
+        ["bash", "-c", shell, BROWSER, *flags],
+        pass_fds=(browser_in, browser_out),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -35,8 +35,11 @@ def audit_table(audit: "AuditResult") -> Group:
     subject = (f"{audit.model.name} · {audit.behavior.name}\n", "dim")
     verdict = Text.assemble(subject, (f"{title}\n", _STYLES[status]), detail)
     doubt = deciding_line(audit)
-    beside = [Text(doubt, "yellow"), ""] if doubt else []
-    return Group(verdict, "", _branches(audit), "", *beside, _context(audit), "", _footer(audit))
+    parts: list[RenderableType] = [verdict, _branches(audit), _context(audit), _footer(audit)]
+    if doubt:
+        parts.insert(2, Text(doubt, "yellow"))
+    lines: list[RenderableType] = [line for part in parts for line in (part, "")]
+    return Group(*lines[:-1])
 
 
 def _branches(audit: "AuditResult") -> Table:

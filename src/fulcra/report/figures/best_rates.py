@@ -42,9 +42,10 @@ def best_rates(audit: "AuditResult") -> go.Figure:
         if (rung := best_rung(entry)) is not None
     ]
     rows.sort(key=lambda row: (row[1].flip_confirmation or 0.0, row[0].name))
+    calls = {row[0].verdict for row in rows}
     places = {row[0].name: place for place, row in enumerate(rows, 1)}
     return figure(
-        [_points([row for row in rows if row[0].verdict == call], places, call) for call in _LOOKS],
+        [_points(rows, places, call) for call in _LOOKS if call in calls],
         height=300,
         margin={"l": 46, "r": 12, "t": 10, "b": 44},
         xaxis={
@@ -67,6 +68,7 @@ def _half() -> dict[str, object]:
 
 def _points(rows: Sequence[_Row], places: dict[str, int], call: str | None) -> go.Scatter:
     color, symbol, _ = _LOOKS[call]
+    rows = [row for row in rows if row[0].verdict == call]
     rates = [rung.flip_confirmation or 0.0 for _, rung, _ in rows]
     spans = [
         wilson(round(rate * (n or 0)), n or 0) for rate, (_, _, n) in zip(rates, rows, strict=True)
