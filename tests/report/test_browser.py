@@ -198,6 +198,9 @@ def test_paper_is_light_narrow_and_has_a_line_to_sign(shown: Tab, folder: Path) 
     dose = """document.querySelector('[data-figure="dose"]')"""
     assert shown.run(f"{dose}.layout.font.color") == "#1d2126"
     assert shown.run(f"{dose}.layout.width") <= 660
+    shown.width(690)
+    assert shown.run("document.documentElement.scrollWidth") <= 690
+    shown.width(1280)
     display = "getComputedStyle(document.querySelector('{}')).display"
     assert shown.run(display.format(".signature")) == "flex"
     assert shown.run(display.format("nav")) == "none"

@@ -65,7 +65,7 @@ def test_it_says_how_many_prompts_would_decide_what_is_undetermined(open_audit: 
         rung["flip_confirmation"] = 0.0
     entry["curve"][3]["flip_confirmation"] = 0.625
     text = " ".join(printed(open_audit).split())
-    assert "1 undetermined branch: 129 prompts in all would decide 1 (80% chance" in text
+    assert "1 undetermined branch: 129 prompts in all would decide it (80% chance" in text
 
 
 def test_without_doubt_it_speaks_of_no_prompts(open_audit: Audit) -> None:

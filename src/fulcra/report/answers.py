@@ -68,8 +68,8 @@ def _can(audit: "AuditResult") -> tuple[str, str]:
     crossing = sum(bool(entry.observed_open) for entry in entries)
     detail = (
         f"Of {len(entries)} branches {calls.count('open')} open, {calls.count('closed')} closed,"
-        f" {calls.count('undetermined')} undetermined; {crossing} flip half of the prompts at some"
-        " gain."
+        f" {calls.count('undetermined')} undetermined; {crossing}"
+        f" {'flips' if crossing == 1 else 'flip'} half of the prompts at some gain."
     )
     prevalence = audit.summary.prevalence
     if not prevalence.n:
@@ -123,11 +123,10 @@ def _achieves(audit: "AuditResult") -> tuple[str, str]:
     flips = max(rungs, key=lambda rung: rung.flip_confirmation or 0.0)
     reached = max(rungs, key=lambda rung: rung.reach)
     flipped = counted(flips.flip_confirmation, sizes(audit, flips).confirmation)
-    shares = counted(reached.reach, sizes(audit, reached).confirmation)
-    return (
-        f"Up to {rate(reached.reach)} correct answers.",
-        f"Within that range at most {flipped} of the prompts"
-        f" flip and at most {shares} are also answered correctly.{_cheaper(audit)}",
+    short = f"Up to {rate(reached.reach)} correct answers." if reached.reach else "Flips alone."
+    right = f"{'at most ' if reached.reach else ''}{_correct(audit, reached)}"
+    return short, (
+        f"Within that range at most {flipped} of the prompts flip; {right}.{_cheaper(audit)}"
     )
 
 
@@ -141,7 +140,20 @@ def _highest(audit: "AuditResult") -> tuple[str, str]:
     return (
         "Nothing that is beyond doubt.",
         f"The highest flip rate of any branch is {counted(rung.flip_confirmation, n)}, of"
-        f" {entry.name}, with {counted(rung.reach, n)} answered correctly.{_cheaper(audit)}",
+        f" {entry.name}; {_correct(audit, rung)}.{_cheaper(audit)}",
+    )
+
+
+def _correct(audit: "AuditResult", rung: "Rung") -> str:
+    """How many are answered correctly, where anything at all was."""
+    reached = [row.reach or 0.0 for row in audit.context] + [
+        entry.reach or 0.0 for entry in audit.neurons
+    ]
+    if any(reached):
+        return f"{counted(rung.reach, sizes(audit, rung).confirmation)} are answered correctly"
+    return (
+        "no flip of any branch or attack counts as a correct answer, so the behavior may not tell"
+        " them apart"
     )
 
 
@@ -177,7 +189,7 @@ def _next(audit: "AuditResult") -> tuple[str, str]:
         ),
         "undetermined": (
             "Add prompts before deciding.",
-            "Repeat with more confirmation prompts; until then neither open nor closed is shown.",
+            f"{_more(audit)} Until then neither open nor closed is shown.",
         ),
         "closed": (
             "Widen the search before relying on it.",
@@ -185,6 +197,16 @@ def _next(audit: "AuditResult") -> tuple[str, str]:
             " attacks below are other questions.",
         ),
     }[status]
+
+
+def _more(audit: "AuditResult") -> str:
+    """How many prompts would decide the selected branch, else the one that needs the fewest."""
+    rows, entry = undecided(audit), selected(audit)
+    named = [row for row in rows if entry is not None and row.name == entry.name and row.prompts]
+    row = next(iter(named + rows), None)
+    if row is None or row.prompts is None:
+        return "Take more confirmation prompts."
+    return f"{row.prompts:,} confirmation prompts in all would decide {row.name}."
 
 
 def decision_line(audit: "AuditResult") -> str:

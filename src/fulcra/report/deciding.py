@@ -59,13 +59,14 @@ def deciding_line(audit: "AuditResult") -> str:
     within = [row.prompts for row in rows if row.prompts is not None]
     named = f"{len(rows)} undetermined branch{'es' if len(rows) > 1 else ''}"
     if not within:
-        return f"{named}: at or beside one half, which {LARGEST:,} prompts do not decide."
+        return f"{named}: at or near one half, which {LARGEST:,} prompts do not decide."
     each = f"{within[0]:,}" if within[0] == within[-1] else f"{within[0]:,} to {within[-1]:,}"
     rest = len(rows) - len(within)
-    beside = f"; {rest} at or beside one half need over {LARGEST:,}" if rest else ""
+    beside = f"; {rest} at or near one half need over {LARGEST:,}" if rest else ""
+    which = f"{len(within)}" if rest else "all" if len(rows) > 1 else "it"
     return (
-        f"{named}: {each} prompts in all would decide {len(within)}{beside} ({rate(CHANCE)} chance,"
-        " at the observed rates)."
+        f"{named}: {each} prompts in all would decide {which}{beside} ({rate(CHANCE)} chance, at"
+        " the observed rates)."
     )
 
 

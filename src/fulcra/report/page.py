@@ -19,7 +19,7 @@ from fulcra.report.pin_table import pin_numbers
 from fulcra.report.reading import best_first, measured, selected, text_allowed, withheld
 from fulcra.report.reproduce import VERIFIED, commands
 from fulcra.report.rows import row
-from fulcra.report.sample_sizes import confirmed
+from fulcra.report.sample_sizes import confirmed, sizes
 from fulcra.report.scorecard import scorecard
 from fulcra.report.scripts import scripts
 from fulcra.report.template import filled
@@ -67,6 +67,7 @@ def render_report(audit: "AuditResult") -> str:
         text_allowed=text_allowed(audit),
         provenance=_provenance(audit),
         chosen=selected(audit),
+        numbered=_numbered(audit),
         notation=notation,
         outcome_label=lambda outcome: audit.behavior.label(outcome),
         figures={
@@ -77,9 +78,16 @@ def render_report(audit: "AuditResult") -> str:
     )
 
 
+def _numbered(audit: "AuditResult") -> bool:
+    """Whether every rung of the first picture says how many rollouts it rests on."""
+    entry = selected(audit)
+    return entry is not None and all(sizes(audit, rung).confirmation for rung in entry.curve)
+
+
 def _legends(audit: "AuditResult") -> dict[str, tuple[figures.Key, ...]]:
     outcomes = figures.outcome_keys(audit)
     return {
+        "pushed": figures.PUSHED_KEYS,
         "window": figures.window_keys(audit),
         "dose": figures.DOSE_KEYS,
         "outcomes": outcomes,

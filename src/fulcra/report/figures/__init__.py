@@ -10,7 +10,7 @@ from fulcra.report.figures.best_rates import best_rate_keys, best_rates
 from fulcra.report.figures.committed import COMMITTED_KEYS, committed
 from fulcra.report.figures.dose_response import DOSE_KEYS, dose_response
 from fulcra.report.figures.pin_response import pin_response
-from fulcra.report.figures.pushed import pushed
+from fulcra.report.figures.pushed import PUSHED_KEYS, pushed
 from fulcra.report.figures.saturation import SATURATION_KEYS, Mark, saturation
 from fulcra.report.figures.style import RATE_KEYS, Key
 from fulcra.report.figures.typed_outcomes import outcome_keys, typed_outcomes
@@ -53,6 +53,7 @@ __all__ = [
     "COMMITTED_KEYS",
     "CURVE_KEYS",
     "DOSE_KEYS",
+    "PUSHED_KEYS",
     "RATE_KEYS",
     "SATURATION_KEYS",
     "Key",

@@ -1,6 +1,6 @@
 """The first picture of a report: how one branch flips as it is pushed, and where its text breaks.
 
-Every rate stands in its 95 % interval; the curves are labelled where they are, without a legend.
+Every rate stands in its 95 % interval, where its number of rollouts is recorded.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import plotly.graph_objects as go
 
 from fulcra.formulas.intervals import wilson
-from fulcra.report.figures.style import CEILING, GRAY, TRIGGER, figure, gain_axis, rate_axis
+from fulcra.report.figures.style import CEILING, GRAY, TRIGGER, Key, figure, gain_axis, rate_axis
 from fulcra.report.notation import counted
 from fulcra.report.sample_sizes import sizes
 
@@ -26,11 +26,21 @@ class _Drawn(NamedTuple):
     dash: str
 
 
+#: The legend of the picture.
+PUSHED_KEYS = (
+    Key("\N{BLACK CIRCLE}", TRIGGER, "prompts flipped"),
+    Key("\N{BLACK DIAMOND}", CEILING, "generic text still coherent"),
+)
 _FLIPS = _Drawn(
-    "flip_confirmation", "confirmation", "prompts flipped", TRIGGER, "rgba(0,114,178,.22)", "solid"
+    "flip_confirmation",
+    "confirmation",
+    PUSHED_KEYS[0].label,
+    TRIGGER,
+    "rgba(0,114,178,.22)",
+    "solid",
 )
 _COHERENT = _Drawn(
-    "coherent", "generic", "text still coherent", CEILING, "rgba(213,94,0,.16)", "dash"
+    "coherent", "generic", PUSHED_KEYS[1].label, CEILING, "rgba(213,94,0,.16)", "dash"
 )
 _RANGE = "rgba(86,180,233,.20)"
 
@@ -42,13 +52,12 @@ def pushed(audit: "AuditResult", entry: "Branch", window: Sequence[float] = ()) 
     traces = [trace for drawn in (_COHERENT, _FLIPS) for trace in _band(audit, curve, drawn)]
     return figure(
         traces,
-        height=330,
-        margin={"l": 46, "r": 12, "t": 26, "b": 44},
+        height=310,
+        margin={"l": 46, "r": 12, "t": 8, "b": 44},
         xaxis=gain_axis(gains),
         yaxis=rate_axis() | {"range": [-0.03, 1.1]},
         hovermode="x unified",
         shapes=[_half(), *_shaded(gains, window)],
-        annotations=_labels(curve),
     )
 
 
@@ -62,7 +71,7 @@ def _band(audit: "AuditResult", curve: Sequence["Rung"], drawn: _Drawn) -> list[
     gains = [rung.gain for rung, _, _ in rolled]
     spans = [wilson(round(rate * n), n) for _, rate, n in rolled if n]
     whole = len(spans) == len(rolled)
-    blank = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    blank = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "name": drawn.label}
     edges = [[span.low for span in spans], [span.high for span in spans]] if whole else [[], []]
     return [
         go.Scatter(x=gains if whole else [], y=edges[0], **blank),
@@ -96,20 +105,3 @@ def _shaded(gains: Sequence[float], window: Sequence[float]) -> list[dict[str, o
     place = {"x0": (before * gains[first]) ** 0.5, "x1": (after * gains[last]) ** 0.5}
     look = {"layer": "below", "line": {"width": 0}, "fillcolor": _RANGE}
     return [{"type": "rect", "y0": 0, "y1": 1, "yref": "paper", **look, **place}]
-
-
-def _labels(curve: Sequence["Rung"]) -> list[dict[str, object]]:
-    """The names of the two curves at their first rung; where they are close, of the upper one."""
-    if not curve:
-        return []
-    left = {"xref": "paper", "x": 0.012, "xanchor": "left", "showarrow": False}
-    first = curve[0]
-    labels: list[dict[str, object]] = [
-        left
-        | {"text": "\N{BLACK DIAMOND} text still coherent", "y": (first.coherent or 0) + 0.055},
-        left
-        | {"text": "\N{BLACK CIRCLE} prompts flipped", "y": (first.flip_confirmation or 0) + 0.06},
-    ]
-    if abs((first.coherent or 0) - (first.flip_confirmation or 0)) < 0.12:
-        labels = labels[:1]
-    return labels

@@ -1,9 +1,14 @@
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const choice = document.getElementById("branch");
 const off = new Set();
-const PAPER = 660;
+const PAPER = { panel: 210, square: 420, whole: 660 };
 
-function themed(layout) {
+function paperWidth(place) {
+  if (place.closest(".panels")) return PAPER.panel;
+  return place.classList.contains("square") ? PAPER.square : PAPER.whole;
+}
+
+function themed(layout, place) {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
   const copy = structuredClone(layout);
@@ -13,7 +18,7 @@ function themed(layout) {
     Object.assign(copy[key], { gridcolor: color("--grid"), linecolor: color("--rule"), tickcolor: color("--rule"), fixedrange: true });
   }
   if (document.documentElement.classList.contains("paper")) {
-    copy.width = Math.min(PAPER, copy.width ?? PAPER);
+    copy.width = paperWidth(place);
   }
   return copy;
 }
@@ -26,7 +31,7 @@ function draw() {
   for (const place of document.querySelectorAll(".figure")) {
     const key = place.dataset.figure;
     const figure = figures.page[key] ?? figures.branches[choice.value][key];
-    Plotly.react(place, shown(figure.data, place.dataset.legend), themed(figure.layout), { responsive: true, displayModeBar: false });
+    Plotly.react(place, shown(figure.data, place.dataset.legend), themed(figure.layout, place), { responsive: true, displayModeBar: false });
   }
   for (const note of document.querySelectorAll(".of-branch")) {
     note.hidden = note.dataset.branch !== choice.value;
