@@ -1,7 +1,6 @@
 """No word of a result acts in a page: not in its tags, not in its figures, not as a script."""
 
 import re
-import shutil
 import subprocess
 from base64 import b64encode
 from hashlib import sha256
@@ -12,10 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.report.browser import BROWSER, browsed
 from tests.report.hostile import SHORT, TRACE, WORDS, hostile_pages
 
 PAGES = hostile_pages(".html")
-FIGURES = {"report.html": 6, "window.html": 2, "card.html": 0, "exemplars.html": 0}
+FIGURES = {"report.html": 10, "window.html": 2, "card.html": 0, "exemplars.html": 0}
 INJECTED = f"<script>document.documentElement.setAttribute('{TRACE}', 1)</script>"
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 #: Keeps the hover label of a point of every curve of every figure at the end of the page.
@@ -30,10 +30,6 @@ HOVER = """<script>
   }
 })();
 </script>"""
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-browsed = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium is installed: apt-get install chromium"
-)
 
 
 class Page(HTMLParser):

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from plotly.offline import get_plotlyjs
 
 from fulcra.report.page import render_report
+from fulcra.report.scripts import bundle
 from tests.report.conftest import value
 
 Audit = dict[str, Any]
@@ -45,7 +45,7 @@ def body(page: str) -> str:
     """The page without the inlined plotly.js, which holds addresses that only its map figures would
     load.
     """
-    return page.replace(get_plotlyjs(), "")
+    return page.replace(bundle(), "")
 
 
 def cells(page: str) -> list[list[str]]:
@@ -111,7 +111,7 @@ def test_nothing_is_loaded_from_outside(open_audit: Audit) -> None:
 
 
 def test_plotly_stands_in_the_page_once(open_audit: Audit) -> None:
-    assert render_report(value(open_audit)).count(get_plotlyjs()) == 1
+    assert render_report(value(open_audit)).count(bundle()) == 1
 
 
 def test_every_branch_has_a_row(open_audit: Audit) -> None:

@@ -57,3 +57,18 @@ def test_without_the_protocol_the_table_draws_no_verdict(unreproduced_audit: Aud
     assert "No verdict is drawn" in text
     assert " open " not in text
     assert " closed " not in text
+
+
+def test_it_says_how_many_prompts_would_decide_what_is_undetermined(open_audit: Audit) -> None:
+    entry = next(e for e in open_audit["neurons"] if e["verdict"] == "undetermined")
+    for rung in entry["curve"]:
+        rung["flip_confirmation"] = 0.0
+    entry["curve"][3]["flip_confirmation"] = 0.625
+    text = " ".join(printed(open_audit).split())
+    assert "1 undetermined branch: 129 prompts in all would decide it (80% chance" in text
+
+
+def test_without_doubt_it_speaks_of_no_prompts(open_audit: Audit) -> None:
+    for entry in open_audit["neurons"]:
+        entry["verdict"] = "closed" if entry["verdict"] == "undetermined" else entry["verdict"]
+    assert "prompts in all" not in printed(open_audit)

@@ -86,7 +86,7 @@ def _branch(
     ceiling = measured_ceiling(place, gains, evidence.coherence(name, gains))
     triggers = _triggers(evidence, place, gains)
     observed = observe(gains, evidence.flips("confirmation", name, gains, horizon))
-    curve = _curve(evidence, place, gains)
+    curve = _curve(evidence, place, gains, measure_of(content) != "full")
     best = _outcomes_gain(curve, ceiling)
     why = None
     if observed.verdict == "closed":
@@ -151,14 +151,18 @@ def _measured(edge: Edge, horizon: int | None = None) -> Measured:
     )
 
 
-def _curve(evidence: Evidence, place: Coordinate, gains: Sequence[float]) -> list[Rung]:
-    """The rates of one branch at every gain."""
+def _curve(
+    evidence: Evidence, place: Coordinate, gains: Sequence[float], counted: bool
+) -> list[Rung]:
+    """The rates of one branch at every gain; with their numbers of rollouts where `counted`."""
     name, tau, rungs = str(place.branch), evidence.verdict_horizon, []
     for gain in gains:
         generic = [r for r in evidence.of(CEILING, name) if r.gain == gain]
         selection = [r for r in evidence.sealed("selection", name) if r.gain == gain]
         confirmation = [r for r in evidence.sealed("confirmation", name) if r.gain == gain]
         rates = {str(h): _rates(confirmation, h) for h in evidence.horizons}
+        rows = {"confirmation": confirmation, "selection": selection, "generic": generic}
+        counts = {f"n_{name}": len(rolled) for name, rolled in rows.items() if counted}
         rungs.append(
             Rung(
                 gain=gain,
@@ -168,6 +172,7 @@ def _curve(evidence: Evidence, place: Coordinate, gains: Sequence[float]) -> lis
                 flip_confirmation=_share([r.flipped(tau) for r in confirmation]),
                 reach=rates[str(tau)]["flipped_correct"],
                 outcomes=rates,
+                **counts,
             )
         )
     return rungs

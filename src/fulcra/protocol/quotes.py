@@ -53,6 +53,7 @@ def samples(
         return []
     best = max(opened, key=_merit)
     texts = {prompt.id: prompt.text for prompt in behavior.confirmation}
+    undosed = {r.prompt: r.text for r in records if r.stage == "baseline"}
     shown = [r for r in records if r.stage == "confirmation" and r.branch == best.name]
     return [
         Sample(
@@ -62,6 +63,7 @@ def samples(
             prompt=texts[record.prompt],
             text=record.text,
             outcome=record.outcomes[-1],
+            undosed=undosed.get(record.prompt),
         )
         for record in [r for r in shown if r.gain == best.outcomes_gain][:SAMPLES]
     ]

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from fulcra.formulas.intervals import wilson
 from fulcra.report.notation import UNKNOWN, attack, gain, interval, number, of, rate
 
 if TYPE_CHECKING:
@@ -30,14 +31,31 @@ def _protocol(audit: "AuditResult") -> list[Card]:
             rate(baseline.rate),
             f"{audit.behavior.name} without a dose\n{interval(baseline)}",
         ),
-        Card("undosed leak", rate(baseline.leak), "flipped without a dose"),
+        Card(
+            "undosed leak",
+            rate(baseline.leak),
+            f"flipped without a dose\n{_interval(baseline.leak, baseline.n)}",
+        ),
         Card(
             "clean log-odds margin",
             number(baseline.log_odds_margin),
             "nats, control over\ntarget openings",
         ),
-        Card("positive control", rate(control.rate), f"{attack(control.attack)}\n{acts}"),
+        Card(
+            "positive control",
+            rate(control.rate),
+            "\n".join([f"{attack(control.attack)}: {acts}", *_control_interval(audit)]),
+        ),
     ]
+
+
+def _interval(value: float, n: int) -> str:
+    return interval(wilson(round(value * n), n))
+
+
+def _control_interval(audit: "AuditResult") -> list[str]:
+    rows = [row for row in audit.context if row.attack == audit.positive_control.attack]
+    return [interval(row) for row in rows[:1]]
 
 
 def _findings(audit: "AuditResult") -> list[Card]:

@@ -3,6 +3,8 @@
 import math
 from typing import Protocol
 
+from fulcra.formulas.intervals import wilson
+
 UNKNOWN = "\N{EN DASH}"
 BEYOND = "> ladder"
 ABSENT = "none"
@@ -95,6 +97,16 @@ def interval(estimate: AnyInterval) -> str:
     """The interval of a rate and its number: "81 to 100%, n = 16", the "to" a dash."""
     unknown = estimate.low is None or estimate.high is None
     return f"n = {estimate.n}" if unknown else f"{rates(estimate)}, n = {estimate.n}"
+
+
+def counted(value: float | None, n: int | None) -> str:
+    """A rate with its 95 % Wilson interval and number: "75% (51 to 90%, n = 16)", dashes in it.
+
+    Without a number of rollouts the rate alone.
+    """
+    if value is None or n is None or not n:
+        return rate(value)
+    return f"{rate(value)} ({interval(wilson(round(value * n), n))})"
 
 
 def edge(value: AnyEdge | None) -> str:

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from fulcra.report import figures, notation
+from fulcra.report.answers import answers, decision_line, opened, range_of
+from fulcra.report.backtest import BACKTEST
+from fulcra.report.branch_notes import branch_note
+from fulcra.report.changed_words import changed_words
+from fulcra.report.deciding import deciding_line, undecided
 from fulcra.report.headline import headline
 from fulcra.report.key_numbers import cards
-from fulcra.report.reading import best_first, measured, text_allowed, withheld
+from fulcra.report.pin_table import pin_numbers
+from fulcra.report.reading import best_first, measured, selected, text_allowed, withheld
+from fulcra.report.reproduce import VERIFIED, commands
 from fulcra.report.rows import row
+from fulcra.report.sample_sizes import confirmed, sizes
+from fulcra.report.scorecard import scorecard
 from fulcra.report.scripts import scripts
 from fulcra.report.template import filled
 
@@ -34,17 +43,31 @@ def render_report(audit: "AuditResult") -> str:
         "report.html",
         audit=audit,
         headline=headline(audit),
+        answers=answers(audit),
+        decision=decision_line(audit),
         cards=cards(audit),
         met=audit.met,
         rows=[row(audit, entry) for entry in measured(audit)],
         controls=[row(audit, entry) for entry in measured(audit, "control")],
+        undecided=undecided(audit),
+        deciding=deciding_line(audit),
+        notes=[branch_note(audit, entry) for entry in curved.values()],
+        scorecard=scorecard(audit),
+        backtest=BACKTEST,
+        commands=commands(audit),
+        verified=VERIFIED,
         choices=_choices(audit),
         places={name: place for place, name in enumerate(curved)},
         keys=_legends(audit),
         pinned=list(pinned),
+        pin_numbers=pin_numbers(pinned, confirmed(audit)),
+        n=confirmed(audit) if audit.settings.measure == "full" else None,
         samples=audit.samples[:_TEXTS] if text_allowed(audit) else [],
+        changed_words=changed_words,
         text_allowed=text_allowed(audit),
         provenance=_provenance(audit),
+        chosen=selected(audit),
+        numbered=_numbered(audit),
         notation=notation,
         outcome_label=lambda outcome: audit.behavior.label(outcome),
         figures={
@@ -55,13 +78,23 @@ def render_report(audit: "AuditResult") -> str:
     )
 
 
+def _numbered(audit: "AuditResult") -> bool:
+    """Whether every rung of the first picture says how many rollouts it rests on."""
+    entry = selected(audit)
+    return entry is not None and all(sizes(audit, rung).confirmation for rung in entry.curve)
+
+
 def _legends(audit: "AuditResult") -> dict[str, tuple[figures.Key, ...]]:
     outcomes = figures.outcome_keys(audit)
     return {
+        "pushed": figures.PUSHED_KEYS,
         "window": figures.window_keys(audit),
         "dose": figures.DOSE_KEYS,
         "outcomes": outcomes,
         "rates": figures.RATE_KEYS,
+        "best": figures.best_rate_keys(audit),
+        "curve": figures.CURVE_KEYS,
+        "committed": figures.COMMITTED_KEYS,
     }
 
 
@@ -125,9 +158,25 @@ def _plain(value: object) -> str:
 
 def _page_figures(audit: "AuditResult", pinned: Pins) -> dict[str, object]:
     """The figures of the whole page, as plotly's JSON; no key of one is a name of the audit."""
-    drawn = {"window": figures.window_chart(audit), "context": figures.attack_cost(audit)}
-    drawn |= {f"pins {i}": figures.pin_response(pins) for i, pins in enumerate(pinned.values())}
-    return _contents(drawn)
+    n = confirmed(audit)
+    drawn = {
+        "window": figures.window_chart(audit),
+        "best": figures.best_rates(audit),
+        "curve": figures.universal_curve(audit),
+        "committed": figures.committed(audit),
+        "context": figures.attack_cost(audit),
+    }
+    drawn |= {f"pins {i}": figures.pin_response(pins, n) for i, pins in enumerate(pinned.values())}
+    return _contents(_first(audit) | drawn)
+
+
+def _first(audit: "AuditResult") -> dict[str, go.Figure]:
+    """The picture of the first screen: the selected branch, its window shaded where it is open."""
+    entry = selected(audit)
+    if entry is None or not entry.curve:
+        return {}
+    window = [] if opened(audit) is None else [rung.gain for rung in range_of(entry)]
+    return {"pushed": figures.pushed(audit, entry, window)}
 
 
 def _branch_figures(audit: "AuditResult", entry: "Branch") -> dict[str, object]:

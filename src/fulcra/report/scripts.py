@@ -7,7 +7,13 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
+
+#: Plotly's own bundle for lines, markers and bars (docs/decisions/0024-basic-bundle.md): the
+#: release that the installed plotly writes figures for, as it stands in its npm package.
+BUNDLE = "vendor/plotly-basic.min.js"
+BUNDLE_SHA256 = "99784e3abfb07b142a15e521a439e6d9addceadb3f79553fd24c72774f0649ba"
+#: What the page does itself, in the order it is run.
+OWN = ("figures.js", "legends.js", "tables.js")
 
 
 class Scripts(NamedTuple):
@@ -20,10 +26,19 @@ class Scripts(NamedTuple):
 @cache
 def scripts() -> Scripts:
     """Plotly.js and the page's own script: releases as they are, no word of a run in them."""
-    own = files("fulcra.report").joinpath("templates", "report.js").read_text("utf-8")
-    texts = tuple(Markup(text) for text in (get_plotlyjs(), own))
+    texts = tuple(map(Markup, (bundle(), "\n".join(_text(f"templates/{name}") for name in OWN))))
     hashes = [f"'sha256-{_digest(text)}'" for text in texts]
     return Scripts(texts, Markup(f"script-src {' '.join(hashes)}"))
+
+
+@cache
+def bundle() -> str:
+    """The text of plotly.js, its basic bundle."""
+    return _text(BUNDLE)
+
+
+def _text(name: str) -> str:
+    return files("fulcra.report").joinpath(*name.split("/")).read_text("utf-8")
 
 
 def _digest(text: str) -> str:

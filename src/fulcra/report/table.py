@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fulcra.report.deciding import deciding_line
 from fulcra.report.headline import Status, headline
 from fulcra.report.notation import attack, interval, number, rate
 from fulcra.report.reading import best_first, withheld
@@ -33,7 +34,12 @@ def audit_table(audit: "AuditResult") -> Group:
     status, title, detail = headline(audit)
     subject = (f"{audit.model.name} · {audit.behavior.name}\n", "dim")
     verdict = Text.assemble(subject, (f"{title}\n", _STYLES[status]), detail)
-    return Group(verdict, "", _branches(audit), "", _context(audit), "", _footer(audit))
+    doubt = deciding_line(audit)
+    parts: list[RenderableType] = [verdict, _branches(audit), _context(audit), _footer(audit)]
+    if doubt:
+        parts.insert(2, Text(doubt, "yellow"))
+    lines: list[RenderableType] = [line for part in parts for line in (part, "")]
+    return Group(*lines[:-1])
 
 
 def _branches(audit: "AuditResult") -> Table:

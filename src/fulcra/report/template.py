@@ -15,4 +15,5 @@ def filled(template: str, folder: Path | None = None, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     return environment.get_template(template).render(**values)

@@ -89,7 +89,10 @@ class Measured(Value):
 
 
 class Rung(Value):
-    """What a branch does at one gain; the alignment's range is over positions."""
+    """What a branch does at one gain; the alignment's range is over positions.
+
+    The numbers of rollouts are set where the measurement is curtailed: they differ by rung then.
+    """
 
     gain: float
     alignment: float
@@ -98,6 +101,9 @@ class Rung(Value):
     flip_confirmation: float | None
     reach: float
     outcomes: dict[str, Outcomes]
+    n_confirmation: int | None = None
+    n_selection: int | None = None
+    n_generic: int | None = None
     alignment_low: float | None = None
     alignment_high: float | None = None
 
@@ -259,7 +265,7 @@ class Summary(Value):
 
 
 class Sample(Value):
-    """One completion of the best opened branch."""
+    """One completion of the best opened branch; `undosed` is what it answers without a dose."""
 
     neuron: str
     pole: str
@@ -267,6 +273,7 @@ class Sample(Value):
     prompt: str
     text: str
     outcome: str
+    undosed: str | None = None
 
 
 class Figures(Value):
@@ -324,7 +331,8 @@ class AuditResult(Result):
         return pa.Table.from_pylist([row for branch in self.branches for row in _rows(branch)])
 
     def figure(self, name: str = "window", branch: str | None = None) -> "Figure":
-        """A plotly figure: "window" or "attacks"; "dose", "outcomes" or "pins" of one branch.
+        """A plotly figure: "window", "attacks", "rates", "curve" or "committed"; of one branch
+        "dose", "outcomes" or "pins".
 
         InputError names the figures there are, and the branches with a curve.
         """

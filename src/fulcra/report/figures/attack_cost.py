@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from fulcra.report.figures.style import BLUE, ORANGE, REACH, figure, rate_axis, words
-from fulcra.report.notation import attack
+from fulcra.report.notation import attack, counted
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.audit import Attack, AuditResult
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 def attack_cost(audit: "AuditResult") -> go.Figure:
     """Horizontal bars, first attack on top: flip rate with its interval, then strict reach."""
     context = audit.context
-    names = [words(attack(row.attack)) for row in context]
     rates, reached = [row.rate for row in context], [row.reach for row in context]
     bars = [
-        _bars(names, rates, "coherent flip", BLUE) | {"error_x": _error(context)},
-        _bars(names, reached, "strict reach", REACH),
+        _bars(context, rates, "coherent flip", BLUE) | {"error_x": _error(context)},
+        _bars(context, reached, "strict reach", REACH),
     ]
     return figure(
         [go.Bar(**bar) for bar in bars],
@@ -33,10 +32,10 @@ def attack_cost(audit: "AuditResult") -> go.Figure:
 
 
 def _bars(
-    names: Sequence[str], values: Sequence[float | None], label: str, color: str
+    context: Sequence["Attack"], values: Sequence[float | None], label: str, color: str
 ) -> dict[str, object]:
     return {
-        "y": names,
+        "y": [words(attack(row.attack)) for row in context],
         "x": [value or 0.0 for value in values],
         "name": label,
         "orientation": "h",
@@ -45,7 +44,8 @@ def _bars(
         "text": ["not measured" if value is None else "" for value in values],
         "textposition": "outside",
         "cliponaxis": False,
-        "hovertemplate": f"{label} %{{x:.0%}}<extra></extra>",
+        "customdata": [counted(value, row.n) for value, row in zip(values, context, strict=True)],
+        "hovertemplate": f"{label} %{{customdata}}<extra></extra>",
     }
 
 

@@ -4,7 +4,7 @@ window.
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -16,24 +16,34 @@ from fulcra.report.figures.style import (
     SKY,
     TRIGGER,
     Key,
+    axis_anchor,
     figure,
     gain_axis,
     rate_axis,
 )
+from fulcra.report.notation import counted
+from fulcra.report.sample_sizes import sizes
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.audit import AuditResult, Branch, Rung
 
 
+class _Curve(NamedTuple):
+    key: str
+    prompts: str
+    label: str
+    color: str
+    dash: str
+
+
 _CURVES = (
-    ("coherent", "coherent on generic text", CEILING, "solid"),
-    ("flip_selection", "flip, selection", SKY, "dot"),
-    ("flip_confirmation", "flip, confirmation", TRIGGER, "solid"),
-    ("reach", "strict reach", REACH, "solid"),
+    _Curve("coherent", "generic", "coherent on generic text", CEILING, "solid"),
+    _Curve("flip_selection", "selection", "flip, selection", SKY, "dot"),
+    _Curve("flip_confirmation", "confirmation", "flip, confirmation", TRIGGER, "solid"),
+    _Curve("reach", "confirmation", "strict reach", REACH, "solid"),
 )
 DOSE_KEYS = (
-    tuple(Key("┅┅" if dash == "dot" else "━━", color, label) for _, label, color, dash in _CURVES)
-    + EDGE_KEYS
+    tuple(Key("┅┅" if c.dash == "dot" else "━━", c.color, c.label) for c in _CURVES) + EDGE_KEYS
 )
 _SPACING = 0.14  # decades between two alignment labels: they would overlap on a narrow screen
 #: Half of the rollouts: what an open branch has to flip.
@@ -56,10 +66,10 @@ def dose_response(audit: "AuditResult", entry: "Branch") -> go.Figure:
     gains = [point.gain for point in curve]
     edges = _edges(audit, entry)
     axis = gain_axis([*gains, *(gain for _, gain, _, _ in edges)])
-    lines = [_line(curve, *row) for row in _CURVES]
+    lines = [_line(audit, curve, row) for row in _CURVES]
     marks = [_edge(*row) for row in edges]
     return figure(
-        [*lines, *marks, _alignment_anchor(gains)],
+        [*lines, *marks, axis_anchor(gains)],
         height=380,
         margin={"l": 56, "r": 16, "t": 52, "b": 44},
         xaxis=axis,
@@ -70,15 +80,18 @@ def dose_response(audit: "AuditResult", entry: "Branch") -> go.Figure:
     )
 
 
-def _line(curve: Sequence["Rung"], key: str, label: str, color: str, dash: str) -> go.Scatter:
+def _line(audit: "AuditResult", curve: Sequence["Rung"], drawn: _Curve) -> go.Scatter:
+    rates = [getattr(point, drawn.key) for point in curve]
+    numbers = [getattr(sizes(audit, point), drawn.prompts) for point in curve]
     return go.Scatter(
         x=[point.gain for point in curve],
-        y=[getattr(point, key) for point in curve],
+        y=rates,
         mode="lines+markers",
-        name=label,
-        line={"color": color, "dash": dash, "width": 2},
+        name=drawn.label,
+        line={"color": drawn.color, "dash": drawn.dash, "width": 2},
         marker={"size": 5},
-        hovertemplate="%{y:.0%}",
+        text=[counted(*pair) for pair in zip(rates, numbers, strict=True)],
+        hovertemplate="%{text}",
     )
 
 
@@ -132,10 +145,3 @@ def _alignment_axis(curve: Sequence["Rung"], span: list[float]) -> dict[str, obj
         "zeroline": False,
     }
     return labels | place | {"title": {"text": "alignment cos(r, v)", "standoff": 6}}
-
-
-def _alignment_anchor(gains: Sequence[float]) -> go.Scatter:
-    """A trace without marks: plotly draws an axis only where something refers to it."""
-    return go.Scatter(
-        x=list(gains), y=[None] * len(gains), xaxis="x2", showlegend=False, hoverinfo="skip"
-    )

@@ -40,6 +40,12 @@ class Key(NamedTuple):
     glyph: str
     color: str
     label: str
+    group: str = ""
+
+    @property
+    def traces(self) -> str:
+        """What names the traces that this entry shows and hides: `group`, else the label."""
+        return self.group or self.label
 
 
 EDGE_KEYS = (
@@ -71,6 +77,29 @@ def gain_axis(gains: Sequence[float], right: float = 1.25) -> dict[str, Any]:
         "title": {"text": "gain |g|", "standoff": 8},
         "zeroline": False,
     }
+
+
+def alignment_axis(span: Sequence[float]) -> dict[str, object]:
+    """A second axis above a gain axis: the alignment g / sqrt(1 + g^2) of the same gain."""
+    shown = [tick for tick in _TICKS if 10 ** span[0] <= tick <= 10 ** span[1]]
+    return {
+        "type": "log",
+        "overlaying": "x",
+        "side": "top",
+        "range": list(span),
+        "tickvals": shown,
+        "ticktext": [f"{tick / math.hypot(1, tick):.2f}" for tick in shown],
+        "showgrid": False,
+        "zeroline": False,
+        "title": {"text": "alignment g / \u221a(1 + g\u00b2)", "standoff": 6},
+    }
+
+
+def axis_anchor(gains: Sequence[float]) -> go.Scatter:
+    """A trace without marks: plotly draws a second axis only where something refers to it."""
+    return go.Scatter(
+        x=list(gains), y=[None] * len(gains), xaxis="x2", showlegend=False, hoverinfo="skip"
+    )
 
 
 def rate_axis(title: str = "") -> dict[str, Any]:

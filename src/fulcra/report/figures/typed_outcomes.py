@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from fulcra.report.figures.style import OUTCOME_COLORS, Key, figure, rate_axis, words
+from fulcra.report.notation import counted
+from fulcra.report.sample_sizes import sizes
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.audit import AuditResult, Branch
@@ -13,20 +15,27 @@ if TYPE_CHECKING:
 def outcome_keys(audit: "AuditResult") -> tuple[Key, ...]:
     """The legend, in the behavior's own names."""
     return tuple(
-        Key("■", color, audit.behavior.label(outcome)) for outcome, color in OUTCOME_COLORS.items()
+        Key("■", color, audit.behavior.label(outcome), outcome)
+        for outcome, color in OUTCOME_COLORS.items()
     )
 
 
 def typed_outcomes(audit: "AuditResult", entry: "Branch", horizon: int) -> go.Figure:
     """Stacked bars, one a gain."""
-    points = [(f"{point.gain:g}", point.outcomes.get(str(horizon), {})) for point in entry.curve]
+    points = [
+        (f"{point.gain:g}", point.outcomes.get(str(horizon), {}), sizes(audit, point).confirmation)
+        for point in entry.curve
+    ]
     traces = [
         go.Bar(
-            x=[gain for gain, _ in points],
-            y=[outcomes.get(outcome) for _, outcomes in points],
+            x=[gain for gain, _, _ in points],
+            y=[shares.get(outcome) for _, shares, _ in points],
             name=words(audit.behavior.label(outcome)),
+            legendgroup=outcome,
             marker={"color": color},
-            hovertemplate="%{y:.0%}",
+            text=[_hover(shares.get(outcome), n) for _, shares, n in points],
+            textposition="none",
+            hovertemplate="%{text}",
         )
         for outcome, color in OUTCOME_COLORS.items()
     ]
@@ -45,3 +54,8 @@ def typed_outcomes(audit: "AuditResult", entry: "Branch", horizon: int) -> go.Fi
         },
         yaxis=rate_axis() | {"range": [0, 1]},
     )
+
+
+def _hover(share: float | None, n: int | None) -> str:
+    """A share with n and interval; of what did not happen, n alone."""
+    return counted(share, n) if share else "0%" if n is None else f"0 of {n}"

@@ -14,11 +14,13 @@ from fulcra.report.figures.style import (
     TRIGGER,
     WINDOW,
     Key,
+    alignment_axis,
+    axis_anchor,
     figure,
     gain_axis,
     words,
 )
-from fulcra.report.notation import BEYOND, number
+from fulcra.report.notation import BEYOND, UNKNOWN, gain, number
 from fulcra.report.notation import edge as printed
 from fulcra.report.reading import measured
 
@@ -57,7 +59,7 @@ _CEILINGS = (
 
 
 _KEYS = (*EDGE_KEYS, Key("▬▬", WINDOW, "open window"))
-_CAP_KEY = Key("❘", GRAY, "cap: no dose turns the stream further")
+_CAP_KEY = Key("❘", GRAY, "cap: no dose turns the stream further", "cap")
 
 
 class _Row(NamedTuple):
@@ -89,13 +91,16 @@ def window_chart(audit: "AuditResult") -> go.Figure:
         _windows(rows, end),
         _caps(rows),
         *(_marks(rows, mark, end) for mark in (*_TRIGGERS, *_CEILINGS)),
+        axis_anchor([end]),
     ]
+    axis = gain_axis(gains, right=1.75)
     bottom = rows[-1].y + 0.7 if rows else 1.0
     return figure(
         traces,
-        height=int(_ROW * (bottom + 1)) + 56,
-        margin={"l": 92, "r": 8, "t": 4, "b": 44},
-        xaxis=gain_axis(gains, right=1.75),
+        height=int(_ROW * (bottom + 1)) + 104,
+        margin={"l": 92, "r": 8, "t": 52, "b": 44},
+        xaxis=axis,
+        xaxis2=alignment_axis(axis["range"]),
         yaxis=_branch_axis(rows, bottom),
         shapes=[
             {"type": "rect", "x0": 1.12 * end, "x1": 1.75 * end, "y0": 0, "y1": 1, "yref": "paper"}
@@ -207,9 +212,18 @@ def _marks(rows: list[_Row], mark: _Mark, end: float) -> go.Scatter:
             "symbol": mark.symbol,
         },
         error_x=_error([edge for _, edge in shown], mark.color),
-        text=[f"{words(row.entry.name)}: {mark.legend} {printed(edge)}" for row, edge in shown],
+        text=[f"{words(row.entry.name)}: {mark.legend} {_spanned(edge)}" for row, edge in shown],
         hovertemplate="%{text}<extra></extra>",
     )
+
+
+def _spanned(edge: "Predicted | Measured") -> str:
+    """An edge with the 5-95 % interval that a measured one has."""
+    low, high = getattr(edge, "low", None), getattr(edge, "high", None)
+    if edge.gain is None or low is None:
+        return printed(edge)
+    upper = UNKNOWN if high is None else gain(high)
+    return f"{printed(edge)} (5\N{EN DASH}95% {gain(low)}\N{EN DASH}{upper})"
 
 
 def _error(edges: Sequence["Predicted | Measured"], color: str) -> dict[str, object]:
