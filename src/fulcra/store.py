@@ -30,6 +30,8 @@ MANIFEST, AUDIT, COMMITMENT, REPORT = (
 ROLLOUTS, SHARDS, WHOLE = "rollouts.json", "rollouts", "rollouts.parquet"
 #: Stems of what `fulcra exemplars` and `fulcra compare` write.
 EXEMPLARS, COMPARISON = "exemplars", "comparison"
+#: What `fulcra gate` decides.
+GATE = "gate.json"
 #: Completions of a sensitive behavior, where they were asked to be kept; for its owner only.
 TEXTS = "texts.parquet"
 #: What the hashes of a sensitive behavior's completions are salted with; for its owner only.

@@ -20,6 +20,7 @@ from fulcra.cli import (  # noqa: F401
     effects,
     exemplars,
     export,
+    gate,
     interventions,
     judge,
     models,
