@@ -26,6 +26,7 @@ from fulcra.cli import (  # noqa: F401
     models,
     multiply,
     recipe,
+    report,
     screens,
     sign,
     steer,

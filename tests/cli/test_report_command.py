@@ -1,0 +1,47 @@
+"""`fulcra report`: one line where it is refused, and nothing written."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fulcra.store import AUDIT, read_json, write_json
+from tests.cli.conftest import Call
+from tests.release.conftest import DENSE, SPARSE
+
+
+@pytest.fixture
+def undecided(tmp_path: Path) -> Path:
+    """A run that draws no verdict."""
+    run = Path(shutil.copytree(DENSE, tmp_path / "undecided"))
+    audit = read_json(run / AUDIT)
+    audit["summary"]["protocol_reproduced"] = False
+    write_json(run / AUDIT, audit)
+    return run
+
+
+def test_a_format_is_a_file(fulcra: Call, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "sparse.sarif"
+    assert fulcra("report", SPARSE, "--as", "sarif", "--out", out).code == 0
+    assert json.loads(out.read_text())["version"] == "2.1.0"
+
+
+def test_a_run_without_a_verdict_is_in_no_format(
+    fulcra: Call, undecided: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.sarif"
+    left = fulcra("report", undecided, "--as", "sarif", "--out", out)
+    assert left.code == 3
+    assert "draws no verdict" in left.line
+    assert not out.exists()
+
+
+def test_what_a_format_needs_is_one_line(fulcra: Call, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    both = fulcra("report", DENSE, SPARSE, "--as", "sarif", "--out", out).refusal
+    assert "2 were named; name one" in both
+    assert "--out FILE" in fulcra("report", DENSE, "--as", "sarif").refusal
+    assert "is not one of" in fulcra("report", DENSE, "--as", "sarfi", "--out", out).refusal
+    assert "*.eval" in fulcra("report", DENSE, "--as", "inspect", "--out", out).refusal
+    assert not out.exists()
