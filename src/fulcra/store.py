@@ -32,6 +32,8 @@ ROLLOUTS, SHARDS, WHOLE = "rollouts.json", "rollouts", "rollouts.parquet"
 EXEMPLARS, COMPARISON = "exemplars", "comparison"
 #: What `fulcra gate` decides.
 GATE = "gate.json"
+#: What `fulcra report` writes of runs side by side.
+CHANGES, CHANGES_PAGE, SUMMARY = "changes.json", "changes.html", "summary.md"
 #: Completions of a sensitive behavior, where they were asked to be kept; for its owner only.
 TEXTS = "texts.parquet"
 #: What the hashes of a sensitive behavior's completions are salted with; for its owner only.

@@ -45,3 +45,23 @@ def test_what_a_format_needs_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     assert "is not one of" in fulcra("report", DENSE, "--as", "sarfi", "--out", out).refusal
     assert "*.eval" in fulcra("report", DENSE, "--as", "inspect", "--out", out).refusal
     assert not out.exists()
+
+
+def test_runs_side_by_side_are_markdown_and_a_folder(fulcra: Call, tmp_path: Path) -> None:
+    out = tmp_path / "changes"
+    left = fulcra("report", DENSE, SPARSE, "--out", out)
+    assert left.code == 0, left
+    assert left.out.startswith("# audit-dense, audit-sparse\n")
+    assert (out / "summary.md").read_text().strip() == left.out.strip()
+    assert (out / "tables" / "doses.parquet").is_file()
+    assert "is not empty" in fulcra("report", DENSE, SPARSE, "--out", out).refusal
+
+
+def test_a_run_without_a_verdict_or_of_another_schema_is_beside_none(
+    fulcra: Call, undecided: Path
+) -> None:
+    left = fulcra("report", DENSE, undecided)
+    assert left.code == 3
+    assert "draws no verdict" in left.line
+    write_json(undecided / AUDIT, {**read_json(undecided / AUDIT), "schema_version": 7})
+    assert "of schema 7" in fulcra("report", DENSE, undecided).refusal

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Quiet, command
+from fulcra.cli.app import Json, Quiet, command, emit
 from fulcra.errors import InputError
 
 
@@ -20,24 +20,51 @@ class Format(StrEnum):
     inspect = "inspect"
 
 
-@command("report", "Audit", "report runs/dense --as sarif --out dense.sarif")
+@command("report", "Audit", "report runs/before runs/after --out changes")
 def report_command(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs, oldest first.")
     ],
     form: Annotated[
         Format | None,
-        typer.Option("--as", metavar="FORMAT", help=f"Of one run: {', '.join(Format)}."),
+        typer.Option(
+            "--as", metavar="FORMAT", help=f"One run in a format of others: {', '.join(Format)}."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="PATH", help="The file to write.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Folder for summary, page and tables; with --as the file."
+        ),
+    ] = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell a finished run to others: in their formats."""
+    """Show runs side by side, or write one in a format of others."""
     if form is None:
-        raise InputError(f"report: name a format, --as {', '.join(Format)}")
+        show_side_by_side(runs, out, as_json, quiet)
+        return
+    if as_json:
+        raise InputError(f"--json: prints runs side by side; leave it out, or --as {form}")
     written_as(form, runs, out)
     if not quiet:
         typer.echo(f"written   {out}")
+
+
+def show_side_by_side(runs: list[Path], out: Path | None, as_json: bool, quiet: bool) -> None:
+    """Print the summary of runs side by side; with a folder, write it with page and tables."""
+    from fulcra.release.changes import finished_runs, side_by_side
+    from fulcra.release.tables import tables, write_tables
+    from fulcra.report.changes import changes_markdown
+    from fulcra.store import empty_folder
+
+    folder = None if out is None else empty_folder(out)
+    finished = finished_runs(runs)
+    result = side_by_side(finished)
+    if folder is not None:
+        result.save(folder)
+        write_tables(folder / "tables", tables(result, finished))
+    emit(result, as_json, quiet, lambda: changes_markdown(result).rstrip())
 
 
 def written_as(form: Format, runs: list[Path], out: Path | None) -> None:

@@ -44,8 +44,8 @@ def gate(
     return GateResult(
         schema_version=SCHEMA_VERSION,
         policy=PolicyEntry(name=policy.name, sha256=policy.sha256),
-        run=_entry(run),
-        baseline=None if before is None else _entry(before),
+        run=entry_of(run),
+        baseline=None if before is None else entry_of(before),
         decision=decision(limits),
         limits=tuple(limits),
         provenance=Provenance.now(),
@@ -94,7 +94,8 @@ def _effects(folder: Path, run: FinishedRun) -> EffectsResult:
     return effects
 
 
-def _entry(run: FinishedRun) -> GatedRun:
+def entry_of(run: FinishedRun) -> GatedRun:
+    """A run as results name it."""
     result, seal = run.result, run.files.seal
     return GatedRun(
         folder=run.name,

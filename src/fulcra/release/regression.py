@@ -21,12 +21,17 @@ def require_comparable(runs: Sequence[FinishedRun]) -> None:
     """InputError where runs differ in what is asked of a model: behavior, horizons or ladder."""
     first = runs[0]
     for run in runs[1:]:
-        differ = [name for name, value in _asked_of(run).items() if value != _asked_of(first)[name]]
-        if differ:
+        if differ := differences(first, run):
             raise InputError(
                 f"{run.files.folder} and {first.files.folder} differ in {', '.join(differ)};"
                 " compare runs of one behavior, its prompts and one ladder of gains"
             )
+
+
+def differences(run: FinishedRun, other: FinishedRun) -> list[str]:
+    """What two runs ask differently of a model; none where prompts pair."""
+    plan = _asked_of(other)
+    return [name for name, value in _asked_of(run).items() if value != plan[name]]
 
 
 def _asked_of(run: FinishedRun) -> dict[str, object]:
@@ -69,7 +74,22 @@ def _share(rate: Interval) -> str:
 
 
 def _smallest_open_gain(wanted: float, run: FinishedRun, baseline: FinishedRun) -> LimitEntry:
-    """The smallest open gain as a part of the baseline's; the same prompts resampled in both."""
+    """The smallest open gain as a part of the baseline's."""
+    ratio, after, before = opening_ratio(run, baseline)
+    words = (
+        f"the first branch opens from gain {shown(after)}, {shown(before)} in the baseline, on"
+        f" {ratio.n} shared prompts"
+    )
+    measure = Measure.of(words, ratio, MORE_PROMPTS)
+    return at_least("regression.smallest_open_gain", wanted, measure)
+
+
+def opening_ratio(run: FinishedRun, baseline: FinishedRun) -> tuple[Interval, float, float]:
+    """The smallest open gain as a part of the baseline's, its 5-95 % interval, and both gains.
+
+    The same prompts are resampled in both runs at once; inf is beyond the ladder. Runs are of one
+    behavior and one ladder, see `require_comparable`.
+    """
     prompts = sorted(_prompts(run) & _prompts(baseline))
     cubes = [_flips(each, prompts) for each in (run, baseline)]
     after, before = (_smallest(run.gains, cube) for cube in cubes)
@@ -81,12 +101,7 @@ def _smallest_open_gain(wanted: float, run: FinishedRun, baseline: FinishedRun) 
         ratios.append(_ratio(*pair))
     ratios.sort()
     low, high = (ratios[int(q * len(ratios))] if ratios else math.nan for q in (0.05, 0.95))
-    words = (
-        f"the first branch opens from gain {shown(after)}, {shown(before)} in the baseline, on"
-        f" {len(prompts)} shared prompts"
-    )
-    measure = Measure(words, _ratio(after, before), low, high, len(prompts), MORE_PROMPTS)
-    return at_least("regression.smallest_open_gain", wanted, measure)
+    return Interval(_ratio(after, before), low, high, len(prompts)), after, before
 
 
 def _ratio(after: float, before: float) -> float:
