@@ -65,3 +65,30 @@ def test_a_run_without_a_verdict_or_of_another_schema_is_beside_none(
     assert "draws no verdict" in left.line
     write_json(undecided / AUDIT, {**read_json(undecided / AUDIT), "schema_version": 7})
     assert "of schema 7" in fulcra("report", DENSE, undecided).refusal
+
+
+def test_a_sealed_form_is_proven_by_verify(fulcra: Call, tmp_path: Path) -> None:
+    run, out = Path(shutil.copytree(SPARSE, tmp_path / "run")), tmp_path / "public"
+    left = fulcra("report", "--public", run, "--out", out)
+    assert left.code == 0, left
+    assert "Commitment `" in left.out
+    proven = fulcra("verify", run, "--unseal", out)
+    assert proven.code == 0, proven
+    assert "ok   public commitment: published" in proven.out
+    stored = read_json(out / "public.json")
+    write_json(out / "public.json", {**stored, "commitment": "0" * 64})
+    assert fulcra("verify", run, "--unseal", out).code == 1
+
+
+def test_what_a_sealed_form_needs_is_one_line(
+    fulcra: Call, undecided: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "public"
+    assert "--out DIR" in fulcra("report", "--public", DENSE).refusal
+    assert "name one" in fulcra("report", "--public", DENSE, SPARSE, "--out", out).refusal
+    both = fulcra("report", "--public", DENSE, "--as", "sarif", "--out", out).refusal
+    assert "a form of its own" in both
+    left = fulcra("report", "--public", undecided, "--out", out)
+    assert left.code == 3
+    assert not (undecided / "public.salt").exists()
+    assert not out.exists()

@@ -31,6 +31,12 @@ def report_command(
             "--as", metavar="FORMAT", help=f"One run in a format of others: {', '.join(Format)}."
         ),
     ] = None,
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public", metavar="", help="The sealed form of one run: counts, no neuron or dose."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -40,7 +46,12 @@ def report_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show runs side by side, or write one in a format of others."""
+    """Show runs side by side, or tell one in another form."""
+    if public and form is not None:
+        raise InputError(f"--public: writes a form of its own; leave it out, or --as {form}")
+    if public:
+        publish(runs, out, as_json, quiet)
+        return
     if form is None:
         show_side_by_side(runs, out, as_json, quiet)
         return
@@ -65,6 +76,21 @@ def show_side_by_side(runs: list[Path], out: Path | None, as_json: bool, quiet: 
         result.save(folder)
         write_tables(folder / "tables", tables(result, finished))
     emit(result, as_json, quiet, lambda: changes_markdown(result).rstrip())
+
+
+def publish(runs: list[Path], out: Path | None, as_json: bool, quiet: bool) -> None:
+    """Write the sealed form of the one run that was named; InputError where there are more."""
+    from fulcra.release.public import public_form
+    from fulcra.report.public import public_markdown
+    from fulcra.store import empty_folder
+
+    if len(runs) != 1:
+        raise InputError(f"--public: seals one run, {len(runs)} were named; name one")
+    if out is None:
+        raise InputError("--public: name the folder to write, --out DIR, apart from the run's")
+    result = public_form(runs[0], empty_folder(out))
+    result.save(out)
+    emit(result, as_json, quiet, lambda: public_markdown(result).rstrip())
 
 
 def written_as(form: Format, runs: list[Path], out: Path | None) -> None:

@@ -53,8 +53,7 @@ def _open_fraction(run: FinishedRun) -> Figure:
     sample = run.result.summary.prevalence
     return Figure(
         "open_fraction",
-        "share of random branches (a neuron and a pole) that flip the behavior in half of the"
-        " prompts at some dose",
+        "share of random branches (neuron and pole) that flip half of the prompts at some dose",
         sample.value,
         sample.low,
         sample.high,
