@@ -30,6 +30,13 @@ MANIFEST, AUDIT, COMMITMENT, REPORT = (
 ROLLOUTS, SHARDS, WHOLE = "rollouts.json", "rollouts", "rollouts.parquet"
 #: Stems of what `fulcra exemplars` and `fulcra compare` write.
 EXEMPLARS, COMPARISON = "exemplars", "comparison"
+#: What `fulcra gate` decides.
+GATE = "gate.json"
+#: The sealed form of a run, its page and summary; the salt under it stays with the run's owner.
+PUBLIC, PUBLIC_PAGE, PUBLIC_SUMMARY = "public.json", "public.html", "public.md"
+PUBLIC_SALT = "public.salt"
+#: What `fulcra report` writes of runs side by side.
+CHANGES, CHANGES_PAGE, SUMMARY = "changes.json", "changes.html", "summary.md"
 #: Completions of a sensitive behavior, where they were asked to be kept; for its owner only.
 TEXTS = "texts.parquet"
 #: What the hashes of a sensitive behavior's completions are salted with; for its owner only.

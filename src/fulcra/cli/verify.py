@@ -66,6 +66,12 @@ def verify_command(
         Path | None,
         typer.Option(metavar="FILE", help="Who may sign: an allowed-signers file of ssh."),
     ] = None,
+    unseal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PUBLIC", help="A sealed form, to be proven of this run by the salt beside it."
+        ),
+    ] = None,
     rerun: Rerun = None,
     seed: Drawn = 0,
     model: Models = None,
@@ -82,6 +88,8 @@ def verify_command(
     look = SecondLook([], [], None) if folder is None else second_look(folder, root)
     held = witnesses.look(folder)
     checks = [*look.checks, *held.checks]
+    if unseal is not None:
+        checks += unsealed(folder, unseal)
     if rerun is not None:
         places = (tuple(model or ()), tuple(behavior or ()))
         checks += rolled_again(folder, rerun, seed, places, quiet or as_json)
@@ -97,6 +105,16 @@ def verify_command(
             typer.echo(f"ledger      entry {held.head.number}, {held.head.sha256}")
     if not look.passed:
         raise typer.Exit(1)
+
+
+def unsealed(folder: Path | None, public: Path) -> "list[RunCheck]":
+    """The checks of a public form that is said to be of this run."""
+    from fulcra.errors import InputError
+    from fulcra.release.public import unseal_checks
+
+    if folder is None:
+        raise InputError("--unseal: proves a public form of a run; name the run's folder")
+    return unseal_checks(folder, public)
 
 
 def rolled_again(

@@ -24,6 +24,18 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     return Interval(rate, low, high, n)
 
 
+def newcombe(before: Interval, after: Interval) -> Interval:
+    """How much higher a rate is after than before, with its interval.
+
+    From the Wilson intervals of both (Newcombe 1998, method 10); of independent samples, and too
+    wide for the same prompts. n is the smaller of both numbers.
+    """
+    change = after.value - before.value
+    down = math.hypot(after.value - after.low, before.high - before.value)
+    up = math.hypot(after.high - after.value, before.value - before.low)
+    return Interval(change, change - down, change + up, min(before.n, after.n))
+
+
 def rule_of_three(n: int) -> float:
     """The 95 % upper bound 3 / n (at most 1) on a rate of which n trials showed no success."""
     return min(1.0, 3 / n) if n else 1.0

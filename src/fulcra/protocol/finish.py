@@ -9,6 +9,7 @@ from fulcra.protocol.commit import Committed
 from fulcra.protocol.quotes import behavior_entry, samples
 from fulcra.protocol.redaction import TEXTS_SCHEMA, kept_rows
 from fulcra.protocol.results.audit import (
+    SCHEMA_VERSION,
     AuditResult,
     Branch,
     Rung,
@@ -27,8 +28,6 @@ from fulcra.store import (
     read_rows,
     write_rows,
 )
-
-SCHEMA_VERSION = 1
 
 
 def finished(

@@ -13,6 +13,7 @@ from fulcra.store import (
     COMMITMENT,
     COPY,
     MANIFEST,
+    PUBLIC_SALT,
     RECEIPT,
     REPORT,
     ROLLOUTS,
@@ -57,6 +58,7 @@ BESIDE = {
     SIGNATURE: "a signature of the seal's root, checked by --signers alone",
     **dict.fromkeys(QUERIES.values(), "a query for a time stamp, which alone proves nothing"),
     **dict.fromkeys(ANSWERS, "a time stamp, checked by `openssl ts -verify` alone"),
+    PUBLIC_SALT: "the salt under a public form of this run, for its owner only",
 }
 #: Of every block of audit.json, what is made again of it.
 BLOCKS: dict[str, tuple[Level, str]] = {

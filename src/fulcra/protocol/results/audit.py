@@ -14,6 +14,8 @@ from fulcra.types import FailureMode, Neuron, Verdict
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+#: The schema of audit.json.
+SCHEMA_VERSION = 1
 BranchSource = Literal["screen", "random", "control"]
 #: The sources of branches that were committed with a prediction.
 SOURCES: tuple[BranchSource, ...] = ("screen", "random")

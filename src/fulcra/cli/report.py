@@ -1,0 +1,105 @@
+"""`fulcra report`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fulcra.cli.app import Json, Quiet, command, emit
+from fulcra.errors import InputError
+
+
+class Format(StrEnum):
+    """The formats that a run is written in."""
+
+    sarif = "sarif"
+    every_eval_ever = "every-eval-ever"
+    cyclonedx = "cyclonedx"
+    model_card = "model-card"
+    inspect = "inspect"
+
+
+@command("report", "Audit", "report runs/before runs/after --out changes")
+def report_command(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs, oldest first.")
+    ],
+    form: Annotated[
+        Format | None,
+        typer.Option(
+            "--as", metavar="FORMAT", help=f"One run in a format of others: {', '.join(Format)}."
+        ),
+    ] = None,
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public", metavar="", help="The sealed form of one run: counts, no neuron or dose."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Folder for summary, page and tables; with --as the file."
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show runs side by side, or tell one in another form."""
+    if public and form is not None:
+        raise InputError(f"--public: writes a form of its own; leave it out, or --as {form}")
+    if public:
+        publish(runs, out, as_json, quiet)
+        return
+    if form is None:
+        show_side_by_side(runs, out, as_json, quiet)
+        return
+    if as_json:
+        raise InputError(f"--json: prints runs side by side; leave it out, or --as {form}")
+    written_as(form, runs, out)
+    if not quiet:
+        typer.echo(f"written   {out}")
+
+
+def show_side_by_side(runs: list[Path], out: Path | None, as_json: bool, quiet: bool) -> None:
+    """Print the summary of runs side by side; with a folder, write it with page and tables."""
+    from fulcra.release.changes import finished_runs, side_by_side
+    from fulcra.release.tables import tables, write_tables
+    from fulcra.report.changes import changes_markdown
+    from fulcra.store import empty_folder
+
+    folder = None if out is None else empty_folder(out)
+    finished = finished_runs(runs)
+    result = side_by_side(finished)
+    if folder is not None:
+        result.save(folder)
+        write_tables(folder / "tables", tables(result, finished))
+    emit(result, as_json, quiet, lambda: changes_markdown(result).rstrip())
+
+
+def publish(runs: list[Path], out: Path | None, as_json: bool, quiet: bool) -> None:
+    """Write the sealed form of the one run that was named; InputError where there are more."""
+    from fulcra.release.public import public_form
+    from fulcra.report.public import public_markdown
+    from fulcra.store import empty_folder
+
+    if len(runs) != 1:
+        raise InputError(f"--public: seals one run, {len(runs)} were named; name one")
+    if out is None:
+        raise InputError("--public: name the folder to write, --out DIR, apart from the run's")
+    result = public_form(runs[0], empty_folder(out))
+    result.save(out)
+    emit(result, as_json, quiet, lambda: public_markdown(result).rstrip())
+
+
+def written_as(form: Format, runs: list[Path], out: Path | None) -> None:
+    """Write the one run that was named in a format; InputError where there are more."""
+    from fulcra.release.finished import finished_run
+    from fulcra.release.formats.registry import write_as
+
+    if len(runs) != 1:
+        raise InputError(f"--as {form}: writes one run, {len(runs)} were named; name one")
+    if out is None:
+        raise InputError(f"--as {form}: name the file to write, --out FILE")
+    write_as(form, finished_run(runs[0]), out)

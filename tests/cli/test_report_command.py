@@ -1,0 +1,94 @@
+"""`fulcra report`: one line where it is refused, and nothing written."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fulcra.store import AUDIT, read_json, write_json
+from tests.cli.conftest import Call
+from tests.release.conftest import DENSE, SPARSE
+
+
+@pytest.fixture
+def undecided(tmp_path: Path) -> Path:
+    """A run that draws no verdict."""
+    run = Path(shutil.copytree(DENSE, tmp_path / "undecided"))
+    audit = read_json(run / AUDIT)
+    audit["summary"]["protocol_reproduced"] = False
+    write_json(run / AUDIT, audit)
+    return run
+
+
+def test_a_format_is_a_file(fulcra: Call, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "sparse.sarif"
+    assert fulcra("report", SPARSE, "--as", "sarif", "--out", out).code == 0
+    assert json.loads(out.read_text())["version"] == "2.1.0"
+
+
+def test_a_run_without_a_verdict_is_in_no_format(
+    fulcra: Call, undecided: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.sarif"
+    left = fulcra("report", undecided, "--as", "sarif", "--out", out)
+    assert left.code == 3
+    assert "draws no verdict" in left.line
+    assert not out.exists()
+
+
+def test_what_a_format_needs_is_one_line(fulcra: Call, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    both = fulcra("report", DENSE, SPARSE, "--as", "sarif", "--out", out).refusal
+    assert "2 were named; name one" in both
+    assert "--out FILE" in fulcra("report", DENSE, "--as", "sarif").refusal
+    assert "is not one of" in fulcra("report", DENSE, "--as", "sarfi", "--out", out).refusal
+    assert "*.eval" in fulcra("report", DENSE, "--as", "inspect", "--out", out).refusal
+    assert not out.exists()
+
+
+def test_runs_side_by_side_are_markdown_and_a_folder(fulcra: Call, tmp_path: Path) -> None:
+    out = tmp_path / "changes"
+    left = fulcra("report", DENSE, SPARSE, "--out", out)
+    assert left.code == 0, left
+    assert left.out.startswith("# audit-dense, audit-sparse\n")
+    assert (out / "summary.md").read_text().strip() == left.out.strip()
+    assert (out / "tables" / "doses.parquet").is_file()
+    assert "is not empty" in fulcra("report", DENSE, SPARSE, "--out", out).refusal
+
+
+def test_a_run_without_a_verdict_or_of_another_schema_is_beside_none(
+    fulcra: Call, undecided: Path
+) -> None:
+    left = fulcra("report", DENSE, undecided)
+    assert left.code == 3
+    assert "draws no verdict" in left.line
+    write_json(undecided / AUDIT, {**read_json(undecided / AUDIT), "schema_version": 7})
+    assert "of schema 7" in fulcra("report", DENSE, undecided).refusal
+
+
+def test_a_sealed_form_is_proven_by_verify(fulcra: Call, tmp_path: Path) -> None:
+    run, out = Path(shutil.copytree(SPARSE, tmp_path / "run")), tmp_path / "public"
+    left = fulcra("report", "--public", run, "--out", out)
+    assert left.code == 0, left
+    assert "Commitment `" in left.out
+    proven = fulcra("verify", run, "--unseal", out)
+    assert proven.code == 0, proven
+    assert "ok   public commitment: published" in proven.out
+    stored = read_json(out / "public.json")
+    write_json(out / "public.json", {**stored, "commitment": "0" * 64})
+    assert fulcra("verify", run, "--unseal", out).code == 1
+
+
+def test_what_a_sealed_form_needs_is_one_line(
+    fulcra: Call, undecided: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "public"
+    assert "--out DIR" in fulcra("report", "--public", DENSE).refusal
+    assert "name one" in fulcra("report", "--public", DENSE, SPARSE, "--out", out).refusal
+    both = fulcra("report", "--public", DENSE, "--as", "sarif", "--out", out).refusal
+    assert "a form of its own" in both
+    left = fulcra("report", "--public", undecided, "--out", out)
+    assert left.code == 3
+    assert not (undecided / "public.salt").exists()
+    assert not out.exists()
