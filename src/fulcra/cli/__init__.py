@@ -26,6 +26,7 @@ from fulcra.cli import (  # noqa: F401
     multiply,
     recipe,
     screens,
+    serve,
     sign,
     steer,
     validate,
