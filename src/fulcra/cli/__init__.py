@@ -24,6 +24,7 @@ from fulcra.cli import (  # noqa: F401
     judge,
     models,
     multiply,
+    plan,
     recipe,
     screens,
     serve,

@@ -49,9 +49,10 @@ def serve_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Put a dosed model behind an OpenAI-compatible address of this machine, until Ctrl-C.
+    """Serve a dosed model to OpenAI-compatible clients on this machine.
 
-    Any client, harness or judge can then meet it. The port opens once the edits are seen to act.
+    Any client, harness or judge can meet it, until Ctrl-C. The port opens once the edits are seen
+    to act.
     """
     from fulcra.engines.serving import bound, require_server, serve, served_name
     from fulcra.studies.recipe import Recipe
