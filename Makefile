@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu pins locks advisories clean
+.PHONY: setup check shape test test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu scale pins locks advisories clean
 
 setup: .venv/developed
 
@@ -71,6 +71,10 @@ bench: .venv-bench/installed
 # wall seconds on an accelerator; one line where there is none
 bench-gpu: .venv/installed
 	$(BIN)/python -W ignore benchmarks/run.py --device cuda --only sweep_vs_loop sweep_vs_reference ladders 'capture_*' generate_overhead ceilings_all $(ARGS)
+
+# the page on many accelerators: audits on paper, and the simulated scheduler beside the runs of benchmarks/scheduler.py
+scale: .venv/installed
+	$(BIN)/python -m tools.scale_page
 
 # after upgrading by hand: what is installed now becomes the tested set
 pins: .venv/developed

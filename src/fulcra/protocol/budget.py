@@ -128,16 +128,34 @@ def audit_costs(
     model: Model, behavior: Behavior, settings: AuditSettings, costs: UnitCosts
 ) -> dict[str, Cost]:
     """The expected cost of each step of an audit; their sum is the audit's."""
-    return _Counter(model, settings.of(behavior), settings, costs).steps()
+    fitting = settings.of(behavior)
+    held = peak_bytes(model, fitting, round(costs.prompt))
+    return step_costs(model.n_layers, fitting, settings, costs, held)
+
+
+def step_costs(
+    n_layers: int, behavior: Behavior, settings: AuditSettings, costs: UnitCosts, held: int
+) -> dict[str, Cost]:
+    """The same for any model of so many layers, from unit costs alone; `held` bytes at most.
+
+    `behavior` is as short as the settings make it.
+    """
+    return _Counter(n_layers, behavior, settings, costs, held).steps()
 
 
 class _Counter:
     """Counts the rollouts and passes of every step, and prices them."""
 
     def __init__(
-        self, model: Model, behavior: Behavior, settings: AuditSettings, costs: UnitCosts
+        self,
+        n_layers: int,
+        behavior: Behavior,
+        settings: AuditSettings,
+        costs: UnitCosts,
+        held: int,
     ) -> None:
-        self.model, self.behavior, self.settings, self.costs = model, behavior, settings, costs
+        self.n_layers, self.behavior, self.settings = n_layers, behavior, settings
+        self.costs, self.held = costs, held
         self.reply = min(costs.reply, behavior.horizon)
         self.branches = 2 * (settings.neurons + settings.random)
 
@@ -163,7 +181,7 @@ class _Counter:
             EARLIER: self._ladder(EARLIER, n_selection, rungs) * LATER,
         }
         steps |= {name: self._rolled(self.branches * rows) for name, rows in dosed.items()}
-        attacks = (len(PREFILLED) + 2) * n_confirmation + self.model.n_layers * n_selection
+        attacks = (len(PREFILLED) + 2) * n_confirmation + self.n_layers * n_selection
         steps["context"] = self._rolled(attacks)
         at_controls = 2 * settings.controls * self._ladder("control", n_confirmation, rungs)
         return {**steps, "control": self._rolled(at_controls)}
@@ -219,7 +237,7 @@ class _Counter:
             tokens=tokens,
             seconds=seconds,
             cpu_seconds=seconds * self.costs.cpu,
-            bytes=peak_bytes(self.model, self.behavior, round(self.costs.prompt)),
+            bytes=self.held,
         )
 
 

@@ -1,0 +1,91 @@
+"""A dosed model behind an OpenAI-compatible address of this machine: transformers' own server."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from fulcra.engines.dosed import Proof, dosed
+from fulcra.errors import InputError
+from fulcra.models import Model
+from fulcra.models.library import quiet_library
+from fulcra.types import Edits
+
+#: Nothing outside this machine reaches the server.
+HOST = "127.0.0.1"
+#: Seconds that a reply may still take when the server is told to stop.
+PATIENCE = 2
+NEEDED = ("fastapi", "uvicorn", "openai")
+
+
+def served_name(model: str, recipe: str) -> str:
+    """The name under which clients see a dosed model, free of blanks, commas and colons."""
+    plain = (re.sub(r"[^/\w.+-]+", "-", words).strip("-") for words in (model, recipe))
+    return "+".join(plain)
+
+
+def require_server() -> None:
+    """InputError unless the packages of the extra `serve` are there."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise InputError(
+            f"serve: needs {', '.join(missing)}, which is not installed; pip install"
+            " 'fulcra[serve]'"
+        )
+
+
+@contextmanager
+def bound(port: int) -> Iterator[socket.socket]:
+    """A block with a port of this machine that does not listen yet, a free one for port 0."""
+    with socket.socket() as entry:
+        entry.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with _taking(port):
+            entry.bind((HOST, port))
+        yield entry
+
+
+@contextmanager
+def _taking(port: int) -> Iterator[None]:
+    """A span in which a port that cannot be taken is an InputError.
+
+    Two may bind one port that nobody listens at yet: the second is refused when it listens.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"serve: port {port} of {HOST} cannot be taken ({error.strerror}); give another --port,"
+            " or 0 for a free one"
+        ) from None
+
+
+def serve(
+    model: Model,
+    edits: Edits,
+    name: str,
+    entry: socket.socket,
+    ready: Callable[[str, Proof], None],
+) -> None:
+    """Answer requests to a dosed model, one after another, until KeyboardInterrupt ends it.
+
+    The port listens once the edits are proved to act (ModelCheckError where they do not); `ready`
+    is then told the address and the proof.
+    """
+    import uvicorn
+
+    from fulcra.engines.serving_app import app
+
+    with quiet_library(), dosed(model, edits) as (dosed_model, proof):
+        config = uvicorn.Config(
+            app(dosed_model, name, HOST),
+            log_level="error",
+            access_log=False,
+            timeout_graceful_shutdown=PATIENCE,
+        )
+        port: int = entry.getsockname()[1]
+        with _taking(port):
+            entry.listen()
+        ready(f"http://{HOST}:{port}/v1", proof)
+        uvicorn.Server(config).run(sockets=[entry])
+    # a signal ended it; uvicorn heeds also those that this process was started to ignore
+    raise KeyboardInterrupt

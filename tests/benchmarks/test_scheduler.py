@@ -1,0 +1,41 @@
+"""The simulated scheduler within 20 % of real Ray clusters of 1 to 4 nodes, whose shards sleep."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+#: How far the simulated run may be off, as a share of the real one.
+OFF = 0.2
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> ModuleType:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'fulcra[ray]'")
+    pytest.importorskip("fulcra.engines.fleet")
+    spec = importlib.util.spec_from_file_location("scheduler", FOLDER / "scheduler.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["scheduler"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", [1, 2, 4])
+def test_a_real_cluster_takes_what_was_simulated(scheduler: ModuleType, nodes: int) -> None:
+    run = scheduler.compared(nodes, seed=1)
+    assert abs(run.error) <= OFF
+
+
+def test_the_runs_that_the_page_shows_were_within_the_same_share() -> None:
+    runs = json.loads((FOLDER / "scheduler.json").read_text(encoding="utf-8"))["runs"]
+    assert [run["nodes"] for run in runs] == [1, 2, 3, 4]
+    for run in runs:
+        assert run["error"] == pytest.approx(run["simulated"] / run["wall"] - 1)
+        assert abs(run["error"]) <= OFF
