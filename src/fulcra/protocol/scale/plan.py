@@ -5,7 +5,8 @@ from typing import Literal, NamedTuple
 
 from fulcra.errors import InputError
 from fulcra.models.sizes import ModelSizes
-from fulcra.protocol.budget import BELOW_CEILING, DISTINCT, step_costs
+from fulcra.protocol.budget import CLIMBED, DISTINCT, step_costs
+from fulcra.protocol.records import CEILING
 from fulcra.protocol.scale.accelerators import Accelerator, Shares
 from fulcra.protocol.scale.layout import Layout, Rates, layout, rates
 from fulcra.protocol.scale.simulation import TAIL, Cluster, simulated, stragglers
@@ -159,7 +160,8 @@ def _facts(plan: Plan) -> Iterator[Fact]:
     speed = plan.rates
     yield Fact("prompt, reply", f"{plan.prompt}, {plan.horizon} tokens", "assumed")
     yield Fact("share of replies that are scored", f"{DISTINCT:.0%}", "measured")
-    yield Fact("share of rungs below a ceiling", f"{BELOW_CEILING:.0%}", "assumed")
+    climbed = f"{CLIMBED[CEILING]:.0%} of a ceiling's, {CLIMBED['selection']:.0%} of a trigger's"
+    yield Fact("rungs that a curtailed ladder climbs", climbed, "measured")
     yield Fact("driver, a shard", f"{1000 * HANDING:g} ms", "measured")
     reading, writing = (f"{1 / seconds:,.0f}" for seconds in (speed.read, speed.token))
     yield Fact("a replica", f"reads {reading} and writes {writing} tokens/s", "computed")
