@@ -3,11 +3,14 @@
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fulcra.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from transformers.utils.quantization_config import QuantizationConfigMixin
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 #: Backends by bits, the better one first: torchao's 8 bits leave activations alone, bitsandbytes' 4
@@ -55,7 +58,7 @@ def dtype_of(dtype: str | None, device: str) -> torch.dtype | str:
     return DTYPES[dtype]
 
 
-def quantization(bits: int | None) -> dict[str, Any]:
+def quantization(bits: int | None) -> "dict[str, QuantizationConfigMixin]":
     """Keywords of from_pretrained for weights of 8 or 4 bits; empty for None.
 
     ModelError without a backend.
