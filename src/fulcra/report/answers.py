@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.report.deciding import best_rung, deciding_line, resolution_line, undecided
 from fulcra.report.headline import headline, why_no_verdict
-from fulcra.report.notation import attack, counted, gain, interval, rate, span
+from fulcra.report.notation import attack, counted, gain, interval, rate, spread
 from fulcra.report.reading import measured, selected
 from fulcra.report.sample_sizes import confirmed, sizes
 
@@ -86,7 +86,7 @@ def _how_far(audit: "AuditResult") -> tuple[str, str]:
     end, ceiling = window_end(entry), entry.ceiling_measured
     low, high = gain(gains[0]), gain(gains[-1])
     wide = f"Gains {low} to {high}." if low != high else f"Gain {low}, alone of those tried."
-    about = f" (5\N{EN DASH}95% {span(ceiling)})" if ceiling and ceiling.low else ""
+    about = f" ({spread(ceiling)})" if ceiling and ceiling.low else ""
     collapse = (
         f"no collapse was measured up to {gain(max(audit.settings.gains))}, the last gain"
         if end is None
