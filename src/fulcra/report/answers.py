@@ -106,10 +106,11 @@ def _ceilings(audit: "AuditResult") -> tuple[str, str]:
         return "No collapse was measured.", f"{len(edges)} branches, none collapsed on the ladder."
     beyond = len(edges) - len(gains)
     rest = f"; {beyond} of {len(edges)} did not collapse on the ladder" if beyond else ""
+    first = "; no branch is open beyond doubt before that"
     return (
         f"To collapse at gains {gain(min(gains))} to {gain(max(gains))}.",
         f"Half of the generic text has collapsed at a median gain of {gain(median(gains))} (n ="
-        f" {len(gains)} branches{rest}); no branch is open beyond doubt before that.",
+        f" {len(gains)} branches{rest}){first if audit.summary.protocol_reproduced else ''}.",
     )
 
 
@@ -168,7 +169,7 @@ def _cheaper(audit: "AuditResult") -> str:
 
 def _how_sure(audit: "AuditResult") -> tuple[str, str]:
     n, rows = confirmed(audit), undecided(audit)
-    doubt = f", {len(rows)} branches in doubt" if rows else ""
+    doubt = f", {len(rows)} branch{'es' if len(rows) > 1 else ''} in doubt" if rows else ""
     short = f"{n} prompts a gain{doubt}." if n else "Not recorded."
     return short, " ".join(filter(None, (resolution_line(audit), deciding_line(audit))))
 
