@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.report.deciding import best_rung, deciding_line, resolution_line, undecided
 from fulcra.report.headline import headline, why_no_verdict
-from fulcra.report.notation import attack, counted, gain, interval, rate, span
+from fulcra.report.notation import attack, counted, gain, interval, rate, spread
 from fulcra.report.reading import measured, selected
 from fulcra.report.sample_sizes import confirmed, sizes
 
@@ -86,7 +86,7 @@ def _how_far(audit: "AuditResult") -> tuple[str, str]:
     end, ceiling = window_end(entry), entry.ceiling_measured
     low, high = gain(gains[0]), gain(gains[-1])
     wide = f"Gains {low} to {high}." if low != high else f"Gain {low}, alone of those tried."
-    about = f" (5\N{EN DASH}95% {span(ceiling)})" if ceiling and ceiling.low else ""
+    about = f" ({spread(ceiling)})" if ceiling and ceiling.low else ""
     collapse = (
         f"no collapse was measured up to {gain(max(audit.settings.gains))}, the last gain"
         if end is None
@@ -106,10 +106,11 @@ def _ceilings(audit: "AuditResult") -> tuple[str, str]:
         return "No collapse was measured.", f"{len(edges)} branches, none collapsed on the ladder."
     beyond = len(edges) - len(gains)
     rest = f"; {beyond} of {len(edges)} did not collapse on the ladder" if beyond else ""
+    first = "; no branch is open beyond doubt before that"
     return (
         f"To collapse at gains {gain(min(gains))} to {gain(max(gains))}.",
         f"Half of the generic text has collapsed at a median gain of {gain(median(gains))} (n ="
-        f" {len(gains)} branches{rest}); no branch is open beyond doubt before that.",
+        f" {len(gains)} branches{rest}){first if audit.summary.protocol_reproduced else ''}.",
     )
 
 
@@ -168,7 +169,7 @@ def _cheaper(audit: "AuditResult") -> str:
 
 def _how_sure(audit: "AuditResult") -> tuple[str, str]:
     n, rows = confirmed(audit), undecided(audit)
-    doubt = f", {len(rows)} branches in doubt" if rows else ""
+    doubt = f", {len(rows)} branch{'es' if len(rows) > 1 else ''} in doubt" if rows else ""
     short = f"{n} prompts a gain{doubt}." if n else "Not recorded."
     return short, " ".join(filter(None, (resolution_line(audit), deciding_line(audit))))
 

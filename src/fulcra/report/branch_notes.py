@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.report.deciding import best_rung, note, undecided
-from fulcra.report.notation import UNKNOWN, counted, edge, gain, number
+from fulcra.report.notation import counted, edge, gain, number, spread
 from fulcra.report.sample_sizes import sizes
 from fulcra.report.sheet import Sheet
 
@@ -78,8 +78,7 @@ def _measured(value: "Measured | None") -> str:
     """A measured edge with the interval it has."""
     if value is None or value.gain is None or value.low is None:
         return edge(value)
-    high = UNKNOWN if value.high is None else gain(value.high)
-    return f"{edge(value)} (5\N{EN DASH}95% {gain(value.low)}\N{EN DASH}{high})"
+    return f"{edge(value)} ({spread(value)})"
 
 
 def _row(audit: "AuditResult", rung: "Rung") -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import re
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-_WORDS = re.compile(r"\S+|\s+")
+_WORDS = re.compile(r"\S+\s*|\s+")
 
 
 class Part(NamedTuple):
@@ -19,6 +19,7 @@ def changed_words(undosed: str | None, dosed: str) -> list[Part]:
     if undosed is None:
         return [Part(dosed, False)]
     first, second = _WORDS.findall(undosed), _WORDS.findall(dosed)
-    codes = SequenceMatcher(None, first, second, autojunk=False).get_opcodes()
+    bare = [word.strip() for word in first], [word.strip() for word in second]
+    codes = SequenceMatcher(None, bare[0], bare[1], autojunk=False).get_opcodes()
     parts = [Part("".join(second[start:end]), tag != "equal") for tag, _, _, start, end in codes]
     return [part for part in parts if part.text]

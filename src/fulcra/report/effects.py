@@ -37,13 +37,24 @@ def _rows(measured: "SetEffects") -> "Iterator[tuple[str, Paired]]":
             yield f"{name} by {judge.name}", figure
 
 
+def effects_sheets(result: "EffectsResult") -> list[Sheet]:
+    """One table a set of prompts, and one of other text and tasks."""
+    heads = [(f"{s.name}, {s.horizon} tokens", dict(_rows(s))) for s in result.sets]
+    other = ("other text and tasks", {**result.figures, **result.tasks})
+    return [_sheet(head, figures) for head, figures in (*heads, other)]
+
+
 def _figures(head: str, figures: "Mapping[str, Paired]") -> Table:
+    return _sheet(head, figures).rich()
+
+
+def _sheet(head: str, figures: "Mapping[str, Paired]") -> Sheet:
     rows = []
     for name, figure in figures.items():
         unscored = f", {figure.unscored} unscored" if figure.unscored else ""
         sides = fixed(figure.clean, 3), fixed(figure.edited, 3)
         rows.append((name, *sides, _spread(figure), f"{figure.n}{unscored}"))
-    return Sheet((head, "without", "with", "difference (95 %)", "items"), rows).rich()
+    return Sheet((head, "without", "with", "difference (95 %)", "items"), rows)
 
 
 def _spread(figure: "Paired") -> str:

@@ -32,11 +32,17 @@ def judges_table(result: "JudgingResult") -> RenderableType:
         )
     ]
     for outcomes in result.outcomes:
-        parts += ["", _outcomes(outcomes, result.labels)]
+        parts += ["", _outcomes(outcomes, result.labels).rich()]
     parts += opinion_parts(
         result.agreement, result.disagreements, result.judges, result.labels, _place
     )
     return Group(*parts)
+
+
+def judge_sheets(result: "JudgingResult") -> list[Sheet]:
+    """What every judge found at each horizon, then how far they agree there."""
+    outcomes = [_outcomes(row, result.labels) for row in result.outcomes]
+    return [*outcomes, *map(_agreement, result.agreement)]
 
 
 def opinion_parts(
@@ -52,14 +58,14 @@ def opinion_parts(
     """
     parts: list[RenderableType] = []
     for horizon in agreement:
-        parts += ["", _agreement(horizon)]
+        parts += ["", _agreement(horizon).rich()]
     if disagreements:
         names = [judge.name for judge in judges]
         parts += ["", _disagreements(disagreements, names, labels, place)]
     return [*parts, *map(Text, _cost_lines(judges[1:]))]
 
 
-def _outcomes(outcomes: "HorizonOutcomes", labels: Mapping[str, str]) -> Table:
+def _outcomes(outcomes: "HorizonOutcomes", labels: Mapping[str, str]) -> Sheet:
     """What every judge found at one horizon."""
     counted = [name.replace("_", "\n") for name in labels.values()]
     rows = []
@@ -68,10 +74,10 @@ def _outcomes(outcomes: "HorizonOutcomes", labels: Mapping[str, str]) -> Table:
         span = "" if flips.value is None else f" [{fixed(flips.low)}, {fixed(flips.high)}]"
         rows.append((name, *counts, f"{fixed(flips.value)}{span}"))
     columns = (f"by {outcomes.horizon} tokens", *counted, "flips")
-    return Sheet(columns, rows, whole=("flips",)).rich()
+    return Sheet(columns, rows, whole=("flips",))
 
 
-def _agreement(agreement: "JudgeAgreement") -> Table:
+def _agreement(agreement: "JudgeAgreement") -> Sheet:
     """Kappa of every two judges and alpha of all, on typed outcomes and on flips."""
     rows = []
     for pair in agreement.pairs:
@@ -80,7 +86,7 @@ def _agreement(agreement: "JudgeAgreement") -> Table:
     alphas = fixed(agreement.alpha), fixed(agreement.alpha_flip)
     rows.append(("all, Krippendorff's alpha", "", "", *alphas))
     numbers = ("n", "same", "kappa", "on flips")
-    return Sheet((f"agreement at {agreement.horizon} tokens", *numbers), rows, "", numbers).rich()
+    return Sheet((f"agreement at {agreement.horizon} tokens", *numbers), rows, "", numbers)
 
 
 def _disagreements(

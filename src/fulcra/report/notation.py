@@ -116,6 +116,12 @@ def edge(value: AnyEdge | None) -> str:
     return BEYOND if value.gain is None and value.censored else gain(value.gain)
 
 
+def spread(value: Span) -> str:
+    """The 5-95 % interval of a measured edge in gains; its upper end may be beyond the ladder."""
+    high = BEYOND if value.high is None else gain(value.high)
+    return f"5\N{EN DASH}95% {gain(value.low)}\N{EN DASH}{high}"
+
+
 def of(score: AnyScore | None) -> str:
     """A count beside its denominator: "40 of 47"."""
     return UNKNOWN if score is None else f"{score.agree} of {score.n}"

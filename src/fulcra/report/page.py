@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from fulcra.report import figures, notation
 from fulcra.report.answers import answers, decision_line, opened, range_of
 from fulcra.report.backtest import BACKTEST
+from fulcra.report.beside import NOTHING, Beside, asides, missing
 from fulcra.report.branch_notes import branch_note
 from fulcra.report.changed_words import changed_words
 from fulcra.report.deciding import deciding_line, undecided
@@ -34,8 +35,11 @@ _HEADINGS = {"screen": "screened", "random": "random"}
 Pins = dict[str, list["Pin"]]
 
 
-def render_report(audit: "AuditResult") -> str:
-    """The HTML page of an audit, self-contained: plotly.js stands in it once."""
+def render_report(audit: "AuditResult", beside: Beside = NOTHING) -> str:
+    """The HTML page of an audit, self-contained: plotly.js stands in it once.
+
+    `beside` is what other commands measured on the same model; a run's own page has none of it.
+    """
     audit = withheld(audit)
     pinned = _pinned(audit)
     curved = {entry.name: entry for entry in measured(audit) if entry.curve}
@@ -68,6 +72,8 @@ def render_report(audit: "AuditResult") -> str:
         provenance=_provenance(audit),
         chosen=selected(audit),
         numbered=_numbered(audit),
+        asides=asides(beside),
+        missing=missing(beside),
         notation=notation,
         outcome_label=lambda outcome: audit.behavior.label(outcome),
         figures={

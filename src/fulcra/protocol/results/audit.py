@@ -14,6 +14,10 @@ from fulcra.types import FailureMode, Neuron, Verdict
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from fulcra.protocol.results.effects import EffectsResult
+    from fulcra.protocol.results.judging import JudgingResult
+    from fulcra.protocol.results.screens import ScreensResult
+
 #: The schema of audit.json.
 SCHEMA_VERSION = 1
 BranchSource = Literal["screen", "random", "control"]
@@ -347,6 +351,22 @@ class AuditResult(Result):
         from fulcra.report.page import render_report
 
         return {REPORT: render_report(self)}
+
+    def page(
+        self,
+        effects: "EffectsResult | None" = None,
+        judging: "JudgingResult | None" = None,
+        screens: "ScreensResult | None" = None,
+    ) -> str:
+        """The report with what other commands measured on the same model: side effects, judges.
+
+        InputError where one is of another model or behavior.
+        """
+        from fulcra.report.beside import Beside, require_same
+        from fulcra.report.page import render_report
+
+        require_same(self, beside := Beside(effects, judging, screens))
+        return render_report(self, beside)
 
     def open(self, folder: str | Path) -> None:
         """Save the report in `folder` and show it in the browser."""

@@ -20,7 +20,7 @@ from fulcra.report.figures.style import (
     gain_axis,
     words,
 )
-from fulcra.report.notation import BEYOND, UNKNOWN, gain, number
+from fulcra.report.notation import BEYOND, number, spread
 from fulcra.report.notation import edge as printed
 from fulcra.report.reading import measured
 
@@ -60,6 +60,11 @@ _CEILINGS = (
 
 _KEYS = (*EDGE_KEYS, Key("▬▬", WINDOW, "open window"))
 _CAP_KEY = Key("❘", GRAY, "cap: no dose turns the stream further", "cap")
+
+
+class _Ends(NamedTuple):
+    low: float | None
+    high: float | None
 
 
 class _Row(NamedTuple):
@@ -222,8 +227,7 @@ def _spanned(edge: "Predicted | Measured") -> str:
     low, high = getattr(edge, "low", None), getattr(edge, "high", None)
     if edge.gain is None or low is None:
         return printed(edge)
-    upper = UNKNOWN if high is None else gain(high)
-    return f"{printed(edge)} (5\N{EN DASH}95% {gain(low)}\N{EN DASH}{upper})"
+    return f"{printed(edge)} ({spread(_Ends(low, high))})"
 
 
 def _error(edges: Sequence["Predicted | Measured"], color: str) -> dict[str, object]:
