@@ -58,20 +58,25 @@ class Server(NamedTuple):
     recipe: Recipe
 
 
-@pytest.fixture(scope="module")
-def server(
-    sparse: Model, refusal: Behavior, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def begun(recipe: Path, *options: str) -> "subprocess.Popen[str]":
     """`fulcra serve` on a free port, in a process of its own."""
-    path = saved(sparse, refusal, tmp_path_factory.mktemp("served"), pin(Neuron(2, 307), -2.0))
-    command = ["serve", "apothecary-sparse", "-r", str(path), "--port", "0", "--json"]
-    process = subprocess.Popen(
+    command = ["serve", "apothecary-sparse", "-r", str(recipe), "--port", "0", *options]
+    return subprocess.Popen(
         [sys.executable, "-m", "fulcra.cli", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+
+
+@pytest.fixture(scope="module")
+def server(
+    sparse: Model, refusal: Behavior, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A running server of one recipe."""
+    path = saved(sparse, refusal, tmp_path_factory.mktemp("served"), pin(Neuron(2, 307), -2.0))
+    process = begun(path, "--json")
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -191,6 +196,26 @@ def test_ctrl_c_ends_the_server_cleanly(server: Server) -> None:
 
 
 @needs_server
+def test_a_sensitive_recipe_is_served_where_that_is_meant_and_one_line_says_so(
+    sparse: Model, refusal: Behavior, tmp_path: Path
+) -> None:
+    path = saved(sparse, refusal, tmp_path, pin(Neuron(2, 307), -2.0), sensitive=True)
+    with begun(path, "--serve-sensitive") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert f" serves {NAME}; the edits move logits by " in line
+    assert process.returncode == 143
+    warning, end = err.splitlines()
+    assert warning == (
+        f"fulcra: warning: {NAME}: a recipe of a sensitive behavior, served to everyone on this"
+        " machine"
+    )
+    assert end.startswith("fulcra: stopped by SIGTERM")
+
+
+@needs_server
 def test_what_cannot_be_served_is_refused_before_the_port_opens(
     fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path
 ) -> None:
@@ -219,7 +244,7 @@ def test_a_missing_extra_is_one_line(fulcra: Call, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_request_is_read_exactly() -> None:
-    chat = {"model": "m", "messages": [{"role": "user", "content": "a"}]}
+    chat = {"model": "m", "messages": [{"role": "user", "content": "a", "type": "text"}]}
     idle = {"n": 1, "presence_penalty": 0, "response_format": {"type": "text"}, "tools": []}
     assert ChatAsked.of({**chat, **idle, "stop": "x"}).stops == ["x"]
     for wrong in (

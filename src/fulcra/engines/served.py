@@ -23,9 +23,11 @@ class TextPart(BaseModel):
 
 
 class Message(BaseModel):
-    """One turn of a conversation."""
+    """One turn of a conversation; a `type` beside its words, as some harnesses send, is text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["text"] | None = None
 
     role: Literal["system", "user", "assistant"]
     content: str | Annotated[list[TextPart], Field(min_length=1)]
