@@ -1,9 +1,13 @@
 """Both shipped audits measured again from their own rollouts, curtailed: the same verdicts."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from fulcra.behaviors import load_behavior
+from fulcra.models.tiny import tiny
+from fulcra.protocol.budget import audit_costs
 from fulcra.protocol.curtail import Key, Measure
 from fulcra.protocol.evidence import figures
 from fulcra.protocol.recheck.run_files import RunFiles, read_run
@@ -12,6 +16,8 @@ from fulcra.protocol.records import CEILING, Record
 from fulcra.protocol.results.audit import Figures
 from fulcra.protocol.results.commitment import Commitment
 from fulcra.protocol.schedule import drawn_order, happened, schedule
+from fulcra.protocol.stages import AuditSettings
+from fulcra.protocol.unit_costs import UnitCosts
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
 #: What must not depend on how much is measured.
@@ -54,6 +60,16 @@ def remeasured(run: RunFiles, content: Commitment) -> list[Record]:
     return records + [record for record in run.records if record.stage not in other]
 
 
+def foreseen(run: RunFiles, measure: Measure) -> dict[str, int]:
+    """The rollouts of each stage by the plan before the run; nothing is timed."""
+    sizes = run.result.settings
+    settings = AuditSettings(sizes.neurons, sizes.random, sizes.controls, measure=measure)
+    costs = UnitCosts(*[0.1] * len(UnitCosts._fields))
+    behavior = load_behavior(run.result.behavior.name)
+    steps = audit_costs(tiny("llama"), behavior, settings, costs)
+    return {stage: steps[stage].rollouts for stage in STAGES}
+
+
 def verdicts(audit: Figures) -> list[tuple[object, ...]]:
     """What is said of each branch."""
     return [tuple(getattr(branch, name) for name in SAME) for branch in audit.neurons]
@@ -73,6 +89,9 @@ def test_a_curtailed_audit_says_what_the_full_one_says(
     counts = part.summary.curtailed
     assert counts is not None
     assert counts.rollouts < most * counts.planned
+    made = Counter(record.stage for record in records)
+    for stage, rollouts in foreseen(run, measure).items():
+        assert made[stage] / 1.5 <= rollouts <= made[stage] * 1.5, stage
     assert whole.summary.curtailed is None
 
 

@@ -118,7 +118,7 @@ def load(
     file = _gguf_file(name, revision)
     if file is not None:
         require_no_bits(name, bits)
-    placed = _placed(dtype, device, options)
+    placed: dict[str, Any] = dict(_placed(dtype, device, options))
     if trusted:
         warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=2)
     if file is None:
@@ -138,7 +138,7 @@ def _require_options(options: LoadOptions) -> None:
         raise InputError(f"load(): no option {unknown[0]!r}; options are {options_there}")
 
 
-def _placed(dtype: str | None, device: str, options: LoadOptions) -> dict[str, Any]:
+def _placed(dtype: str | None, device: str, options: LoadOptions) -> dict[str, object]:
     """What the library is told of dtype, devices, revision and bits."""
     return {
         "dtype": dtype_of(dtype, device),

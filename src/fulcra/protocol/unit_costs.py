@@ -20,7 +20,7 @@ from fulcra.types import Behavior, Edit, RolloutRequest
 
 #: Prompts of the sample, and stand-in neurons in layers of every depth: small models run many rows
 #: together, and a row of a small batch costs more.
-PROMPTS, NEURONS = 2, 128
+PROMPTS, NEURONS = 4, 64
 #: Wall seconds that reading the sample's prompts may take; it has fewer neurons where it must.
 LIMIT = 3.0
 #: Tokens of a sampled reply at least, and edits of the first probe.
