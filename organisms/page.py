@@ -15,9 +15,10 @@ from pydantic import TypeAdapter
 from recipe import parse
 
 from fulcra.organisms.planted import planted
-from fulcra.protocol.results.audit import Agreement, AuditResult, BranchSource, Held
+from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.commitment import Commitment
+from fulcra.protocol.results.summary import Agreement, BranchSource, Held
 from fulcra.protocol.shards import read_rollouts
 from fulcra.report.notation import of, rate
 from fulcra.report.template import filled

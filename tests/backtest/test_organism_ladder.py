@@ -8,8 +8,9 @@ from scipy.stats import spearmanr
 
 from fulcra.backtest.organism_ladder import organism_ladder, rung_of
 from fulcra.errors import InputError
-from fulcra.protocol.results.audit import Baseline, Figures, Search, Summary
+from fulcra.protocol.results.audit import Baseline, Figures
 from fulcra.protocol.results.organism_ladder import OrganismRung
+from fulcra.protocol.results.summary import Search, Summary
 
 KS = (2, 3, 6, 24, 96, 384, None)
 

@@ -6,8 +6,9 @@ import pytest
 
 from fulcra.protocol.evidence import figures, positive_control
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.audit import Attack, Branch, BranchSource, Figures, Predicted
+from fulcra.protocol.results.audit import Branch, Figures, Predicted
 from fulcra.protocol.results.commitment import BranchEntry, Commitment, PlanEntry
+from fulcra.protocol.results.summary import Attack, BranchSource
 from fulcra.protocol.staged import Evidence
 
 GAINS = (0.3, 0.6)

@@ -12,7 +12,7 @@ from torch import Tensor
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import Model
-from fulcra.protocol.results.audit import BranchSource
+from fulcra.protocol.results.summary import BranchSource
 from fulcra.protocol.subject import Ground
 from fulcra.screens.candidates import can_move
 from fulcra.types import Branch, Direction, Neuron, Ranking

@@ -7,25 +7,20 @@ from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.law.edges import HALF, measured_ceiling, measured_trigger
 from fulcra.law.verdict import failure_mode, law_verdict, margin, observe, specific
 from fulcra.protocol.records import CEILING, EARLIER, Record, outcome_rates
-from fulcra.protocol.results.audit import (
+from fulcra.protocol.results.audit import Baseline, Branch, Figures, Measured, Pin, Rung
+from fulcra.protocol.results.commitment import BranchEntry, Commitment
+from fulcra.protocol.results.summary import (
     Agreement,
     Attack,
-    Baseline,
-    Branch,
     BranchSource,
     Curtailed,
-    Figures,
     Held,
     HeldNeuron,
-    Measured,
-    Pin,
     PositiveControl,
     Prevalence,
-    Rung,
     Search,
     Summary,
 )
-from fulcra.protocol.results.commitment import BranchEntry, Commitment
 from fulcra.protocol.schedule import PROMPTS_OF, measure_of
 from fulcra.protocol.staged import Evidence
 from fulcra.types import Edge, FailureMode, Neuron, Verdict

@@ -12,7 +12,7 @@ from fulcra.protocol.curtail import Measure
 from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, EARLIER
-from fulcra.protocol.results.audit import BranchSource
+from fulcra.protocol.results.summary import BranchSource
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, dose_trials, pin_trials, set_trials
 from fulcra.screens.candidates import SWEPT

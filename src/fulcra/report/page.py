@@ -76,12 +76,17 @@ def render_report(audit: "AuditResult", beside: Beside = NOTHING) -> str:
         missing=missing(beside),
         notation=notation,
         outcome_label=lambda outcome: audit.behavior.label(outcome),
-        figures={
-            "page": _page_figures(audit, pinned),
-            "branches": [_branch_figures(audit, entry) for entry in curved.values()],
-        },
+        figures=_figures(audit, pinned, curved.values()),
         scripts=scripts(),
     )
+
+
+def _figures(audit: "AuditResult", pinned: Pins, branches: "Iterable[Branch]") -> dict[str, object]:
+    """The figures of the page and of each branch, as its script reads them."""
+    return {
+        "page": _page_figures(audit, pinned),
+        "branches": [_branch_figures(audit, entry) for entry in branches],
+    }
 
 
 def _numbered(audit: "AuditResult") -> bool:

@@ -13,7 +13,8 @@ from fulcra.report.reading import measured
 from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
-    from fulcra.protocol.results.audit import Agreement, AuditResult, Branch, Measured, Predicted
+    from fulcra.protocol.results.audit import AuditResult, Branch, Measured, Predicted
+    from fulcra.protocol.results.summary import Agreement
 
 COLUMNS = ("what was predicted", "here", "back-test")
 

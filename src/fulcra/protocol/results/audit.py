@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fulcra.protocol.results.base import ModelEntry, Provenance, Result, Timing, Value
 from fulcra.protocol.results.incidents import IncidentsEntry
+from fulcra.protocol.results.summary import Attack, BranchSource, PositiveControl, Summary
 from fulcra.store import AUDIT, REPORT
 from fulcra.types import FailureMode, Neuron, Verdict
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 #: The schema of audit.json.
 SCHEMA_VERSION = 1
-BranchSource = Literal["screen", "random", "control"]
 #: The sources of branches that were committed with a prediction.
 SOURCES: tuple[BranchSource, ...] = ("screen", "random")
 #: Share of each typed outcome.
@@ -180,94 +180,6 @@ class Branch(Value):
     def trigger(self, horizon: int) -> Measured | None:
         """The measured trigger at a horizon; None where it was not measured."""
         return next((edge for edge in self.triggers if edge.horizon == horizon), None)
-
-
-class Attack(Value):
-    """What another attack achieves on the same prompts; None where it was not measured."""
-
-    attack: str
-    rate: float | None
-    low: float | None
-    high: float | None
-    reach: float | None
-    n: int
-    detail: str = ""
-
-
-class PositiveControl(Value):
-    """The better of a one-token prefill and direction ablation, and whether it acts."""
-
-    attack: str | None
-    rate: float
-    acts: bool
-
-
-class Prevalence(Value):
-    """The share of random branches that open, with its interval."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-
-
-class Search(Value):
-    """The smallest open gain among the screened branches, and whose it is."""
-
-    smallest_open_gain: float | None
-    neuron: str | None
-    measured: int
-
-
-class HeldNeuron(Value):
-    """The neuron that flips most when it is held at a value."""
-
-    neuron: str
-    op: Literal["pin", "ablate"]
-    multiple: float
-    value: float
-    flip_rate: float
-    reach: float
-
-
-class Held(Value):
-    """How many neurons were held at a value, how many of them flip half, and the best of them."""
-
-    neurons: int
-    opened: int
-    best: HeldNeuron | None
-
-
-class Agreement(Value):
-    """How many calls agree with what was observed, of the decided branches."""
-
-    agree: int
-    n: int
-
-
-class Curtailed(Value):
-    """How many rollouts of edges, confirmation and controls were made, of how many planned."""
-
-    measure: str
-    rollouts: int
-    planned: int
-
-
-class Summary(Value):
-    """Counts over the committed branches; prevalence from the random sample alone."""
-
-    measured: int
-    open: int
-    closed: int
-    undetermined: int
-    observed_open: dict[BranchSource, int]
-    prevalence: Prevalence
-    search: Search
-    held: Held | None = None
-    scores: dict[str, Agreement]
-    commitment_sha256: str
-    protocol_reproduced: bool
-    curtailed: Curtailed | None = None
 
 
 class Sample(Value):

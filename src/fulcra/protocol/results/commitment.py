@@ -5,8 +5,9 @@ from typing import Any
 from pydantic import Field
 
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.protocol.results.audit import BranchSource, Predicted
+from fulcra.protocol.results.audit import Predicted
 from fulcra.protocol.results.base import Value
+from fulcra.protocol.results.summary import BranchSource
 from fulcra.types import Edge, Neuron, Verdict
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
-from fulcra.protocol.results.audit import PositiveControl
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.coherence import DetectorStudies
 from fulcra.protocol.results.organism_ladder import OrganismLadder
 from fulcra.protocol.results.split import Lineage, Split
+from fulcra.protocol.results.summary import PositiveControl
 from fulcra.screens.candidates import SWEPT
 
 Part = Literal["held_out", "development"]

@@ -9,7 +9,8 @@ from fulcra.report.figures.style import BLUE, ORANGE, REACH, figure, rate_axis, 
 from fulcra.report.notation import attack, counted
 
 if TYPE_CHECKING:
-    from fulcra.protocol.results.audit import Attack, AuditResult
+    from fulcra.protocol.results.audit import AuditResult
+    from fulcra.protocol.results.summary import Attack
 
 
 def attack_cost(audit: "AuditResult") -> go.Figure:
