@@ -240,9 +240,14 @@ def test_a_cluster_that_cannot_is_one_line(
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_replica_that_fits_no_node_is_refused_at_once(model: Model, ray: ModuleType) -> None:
-    with pytest.raises(EngineError, match="no node of the cluster has the 1 CPUs and 2 GPUs of a"):
+def test_a_replica_that_fits_no_node_is_refused_at_once(
+    model: Model, ray: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError, match=r"no node of the cluster has the 1 CPUs, 2 GPUs, 0"):
         RayEngine(model, ray, Size(gpus=2))
+    monkeypatch.setattr("fulcra.engines.cluster.replica_bytes", lambda model: 1 << 50)
+    with pytest.raises(EngineError, match=r"1 CPUs, 0 GPUs, 1048576\.0 GiB of a replica"):
+        RayEngine(model, ray, Size())
 
 
 def recipe_of(name: str) -> Recipe:
@@ -308,6 +313,7 @@ def test_replicas_are_counted_by_what_a_node_has(
     cpus: float, gpus: float, resources: dict[str, float], fitting: int
 ) -> None:
     assert Size(None, cpus, gpus).fitting(resources) == fitting
+    assert Size(None, cpus, gpus, 1 << 30).fitting({**resources, "memory": 2e9}) == min(fitting, 1)
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,18 +31,22 @@ AGAIN = "what is finished stands: the same command, with the same --out, goes on
 
 
 class Size(NamedTuple):
-    """How many replicas there should be, None: as many as fit, and what one takes of a node."""
+    """How many replicas there should be, None: as many as fit, and what one takes of a node.
+
+    `memory` is in bytes.
+    """
 
     replicas: int | None = None
     cpus: float = 1.0
     gpus: float = 0.0
+    memory: int = 0
 
     def __str__(self) -> str:
-        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs"
+        return _sizes(self.cpus, self.gpus, self.memory)
 
     def fitting(self, resources: dict[str, float]) -> int:
         """How many replicas fit on a node."""
-        needs = (("CPU", self.cpus), ("GPU", self.gpus))
+        needs = (("CPU", self.cpus), ("GPU", self.gpus), ("memory", self.memory))
         return min(int(resources.get(kind, 0) / need) for kind, need in needs if need > 0)
 
 
@@ -124,7 +128,8 @@ class Fleet:
             )
 
     def _begin(self) -> None:
-        needs = {"num_cpus": self.size.cpus, "num_gpus": self.size.gpus}
+        size = self.size
+        needs = {"num_cpus": size.cpus, "num_gpus": size.gpus, "memory": size.memory or None}
         actor = self.ray.remote(**needs, max_restarts=0, max_task_retries=0)(Replica)
         member = Member(actor.remote(self.recipe))
         self.members.append(member)
@@ -224,8 +229,13 @@ class Fleet:
 
     def _nodes(self) -> str:
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        each = (f"{node.get('CPU', 0):g} CPUs {node.get('GPU', 0):g} GPUs" for node in nodes)
-        return f"{len(nodes)} nodes: {', '.join(each)}" if nodes else "no node"
+        kinds = ("CPU", "GPU", "memory")
+        each = (_sizes(*(node.get(kind, 0) for kind in kinds)) for node in nodes)
+        return f"{len(nodes)} nodes: {'; '.join(each)}" if nodes else "no node"
+
+
+def _sizes(cpus: float, gpus: float, memory: float) -> str:
+    return f"{cpus:g} CPUs, {gpus:g} GPUs, {memory / (1 << 30):.1f} GiB"
 
 
 def _reason(error: Exception) -> str:
