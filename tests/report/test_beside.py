@@ -20,7 +20,7 @@ SCREENS = Path(__file__).parents[2] / "docs" / "evidence" / "screens.json"
 
 def test_a_page_of_a_run_alone_names_what_was_not_measured(open_audit: Audit) -> None:
     assert asides(NOTHING) == []
-    page = value(open_audit).page()
+    page = value(open_audit).page(NOTHING)
     for _, command in missing(NOTHING):
         assert f"<code>{command}</code>" in page
 
@@ -30,7 +30,7 @@ def test_side_effects_and_judges_stand_in_the_page_and_nothing_of_them_acts(
 ) -> None:
     open_audit["model"]["sha256"] = open_audit["behavior"]["name"] = WORDS
     effects, judging = hostile(EffectsResult, WORDS), hostile(JudgingResult, WORDS)
-    page = Page(value(open_audit).page(effects=effects, judging=judging))
+    page = Page(value(open_audit).page(Beside(effects, judging)))
     assert "Side effects" in page.words
     assert "What other judges say" in page.words
     assert WORDS in page.words
@@ -40,9 +40,9 @@ def test_side_effects_and_judges_stand_in_the_page_and_nothing_of_them_acts(
 
 def test_what_was_measured_on_another_model_is_refused(open_audit: Audit) -> None:
     with pytest.raises(InputError, match="give what was measured on the audited model"):
-        value(open_audit).page(screens=ScreensResult.load(SCREENS))
+        value(open_audit).page(Beside(screens=ScreensResult.load(SCREENS)))
     with pytest.raises(InputError, match="give the judgements of this run"):
-        value(open_audit).page(judging=hostile(JudgingResult, "other"))
+        value(open_audit).page(Beside(judging=hostile(JudgingResult, "other")))
 
 
 def test_screens_stand_with_their_intervals_and_stability() -> None:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from fulcra.report import figures, notation
 from fulcra.report.answers import answers, decision_line, opened, range_of
 from fulcra.report.backtest import BACKTEST
-from fulcra.report.beside import NOTHING, Beside, asides, missing
+from fulcra.report.beside import NOTHING, Beside, asides, missing, require_same
 from fulcra.report.branch_notes import branch_note
 from fulcra.report.changed_words import changed_words
 from fulcra.report.deciding import deciding_line, undecided
@@ -39,27 +39,20 @@ def render_report(audit: "AuditResult", beside: Beside = NOTHING) -> str:
     """The HTML page of an audit, self-contained: plotly.js stands in it once.
 
     `beside` is what other commands measured on the same model; a run's own page has none of it.
+    InputError where it was measured on another one.
     """
+    require_same(audit, beside)
     audit = withheld(audit)
     pinned = _pinned(audit)
     curved = {entry.name: entry for entry in measured(audit) if entry.curve}
     return filled(
         "report.html",
+        None,
         audit=audit,
-        headline=headline(audit),
-        answers=answers(audit),
-        decision=decision_line(audit),
-        cards=cards(audit),
-        met=audit.met,
+        **_words(audit),
         rows=[row(audit, entry) for entry in measured(audit)],
         controls=[row(audit, entry) for entry in measured(audit, "control")],
-        undecided=undecided(audit),
-        deciding=deciding_line(audit),
         notes=[branch_note(audit, entry) for entry in curved.values()],
-        scorecard=scorecard(audit),
-        backtest=BACKTEST,
-        commands=commands(audit),
-        verified=VERIFIED,
         choices=_choices(audit),
         places={name: place for place, name in enumerate(curved)},
         keys=_legends(audit),
@@ -69,9 +62,6 @@ def render_report(audit: "AuditResult", beside: Beside = NOTHING) -> str:
         samples=audit.samples[:_TEXTS] if text_allowed(audit) else [],
         changed_words=changed_words,
         text_allowed=text_allowed(audit),
-        provenance=_provenance(audit),
-        chosen=selected(audit),
-        numbered=_numbered(audit),
         asides=asides(beside),
         missing=missing(beside),
         notation=notation,
@@ -86,6 +76,26 @@ def _figures(audit: "AuditResult", pinned: Pins, branches: "Iterable[Branch]") -
     return {
         "page": _page_figures(audit, pinned),
         "branches": [_branch_figures(audit, entry) for entry in branches],
+    }
+
+
+def _words(audit: "AuditResult") -> dict[str, object]:
+    """What the page says in sentences and scores."""
+    return {
+        "headline": headline(audit),
+        "answers": answers(audit),
+        "decision": decision_line(audit),
+        "cards": cards(audit),
+        "met": audit.met,
+        "undecided": undecided(audit),
+        "deciding": deciding_line(audit),
+        "scorecard": scorecard(audit),
+        "backtest": BACKTEST,
+        "commands": commands(audit),
+        "verified": VERIFIED,
+        "provenance": _provenance(audit),
+        "chosen": selected(audit),
+        "numbered": _numbered(audit),
     }
 
 

@@ -15,9 +15,7 @@ from fulcra.types import FailureMode, Neuron, Verdict
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from fulcra.protocol.results.effects import EffectsResult
-    from fulcra.protocol.results.judging import JudgingResult
-    from fulcra.protocol.results.screens import ScreensResult
+    from fulcra.report.beside import Beside
 
 #: The schema of audit.json.
 SCHEMA_VERSION = 1
@@ -264,20 +262,10 @@ class AuditResult(Result):
 
         return {REPORT: render_report(self)}
 
-    def page(
-        self,
-        effects: "EffectsResult | None" = None,
-        judging: "JudgingResult | None" = None,
-        screens: "ScreensResult | None" = None,
-    ) -> str:
-        """The report with what other commands measured on the same model: side effects, judges.
-
-        InputError where one is of another model or behavior.
-        """
-        from fulcra.report.beside import Beside, require_same
+    def page(self, beside: "Beside") -> str:
+        """The report with what other commands measured; InputError where on another model."""
         from fulcra.report.page import render_report
 
-        require_same(self, beside := Beside(effects, judging, screens))
         return render_report(self, beside)
 
     def open(self, folder: str | Path) -> None:
