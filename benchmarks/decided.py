@@ -36,7 +36,7 @@ from fulcra.protocol.staged import Evidence
 from fulcra.protocol.stages import AuditSettings, Forecast, baseline_trials, dosed_stages
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial
-from fulcra.types import Neuron, Rollout
+from fulcra.types import Neuron, Ranking, Rollout
 
 OUT = Path(__file__).with_name("decided.json")
 LOOP = "loop"
@@ -100,10 +100,11 @@ class Hooked:
 class Sides:
     """The same branches measured by the loop and by the audit."""
 
-    def __init__(self, model: Model, behavior: str, sizes: Sizes) -> None:
+    def __init__(self, model: Model, behavior: str, sizes: Sizes, every: int) -> None:
         self.subject = Subject.of(model, load_behavior(behavior))
-        ground, self.gains = self.subject.ground, AuditSettings().gains
-        self.branches = draw(ground, [self.subject.circuit], sizes, 0).branches
+        ground, self.gains = self.subject.ground, AuditSettings().gains[::every]
+        ranking = self.subject.circuit if sizes.screened else Ranking("none", (), ())
+        self.branches = draw(ground, [ranking], sizes, 0).branches
         stages = dosed_stages(self.subject, self.branches, self.gains, pins=False)
         self.trials = {stage: stages[stage] for stage in STAGES}
         self.baseline = self.measurement()("baseline", baseline_trials(self.subject))
@@ -125,7 +126,7 @@ class Sides:
 
     def audit(self, measure: Measure) -> list[Record]:
         """As an audit measures."""
-        settings = AuditSettings(measure=measure)
+        settings = AuditSettings(measure=measure, gains=self.gains)
         manifest = manifest_of("audit", self.subject.model, self.subject.behavior, asdict(settings))
         content = commitment(manifest, self.subject, Plan(self.forecasts(), self.gains))
         measured, records = self.measurement(), list(self.baseline)
@@ -217,6 +218,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--neurons", type=int, default=1, help="screened neurons, by contrast")
     parser.add_argument("--random", type=int, default=2, help="random neurons, two branches each")
+    parser.add_argument("--every", type=int, default=1, help="every N-th gain of an audit")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
@@ -224,7 +226,7 @@ def main() -> None:
     torch.set_grad_enabled(False)
     model = load(options.model, options.dtype)
     shared(model)
-    sides = Sides(model, options.behavior, Sizes(options.neurons, options.random, 0))
+    sides = Sides(model, options.behavior, Sizes(options.neurons, options.random, 0), options.every)
     rounds: list[dict[str, Turn]] = []
     for _ in range(options.rounds):
         held = {LOOP: turn(sides, sides.loop)}

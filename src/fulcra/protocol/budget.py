@@ -23,7 +23,7 @@ from fulcra.types import Behavior, RolloutRequest, Sampling
 
 #: The share of rungs that a curtailed ladder climbs: a ceiling's beyond its edge, a trigger's up to
 #: the ceiling (.4 to .7 in three audits).
-CLIMBED = {CEILING: 0.85, "selection": 0.55, EARLIER: 0.55}
+CLIMBED = {CEILING: 0.85, "selection": 0.5, EARLIER: 0.5}
 #: The share of branches whose write is made earlier: they lie above a quarter of the layers.
 LATER = 0.65
 #: The share of replies that are scored: equal ones are scored once (.42 and .45 in two audits).
