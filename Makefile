@@ -16,7 +16,7 @@ test: .venv/developed
 
 # the tests marked `ray`, on a cluster of three nodes on this machine; skipped where Ray is not installed
 test-ray: .venv/developed
-	$(BIN)/python -m pytest -q -m ray tests/engines/test_cluster.py tests/cli/test_ray_command.py $(ARGS)
+	$(BIN)/python -m pytest -q -m ray tests/engines/test_cluster.py tests/cli/test_ray_command.py tests/benchmarks/test_scheduler.py $(ARGS)
 
 # hostile files, names and arguments, as many as asked for (the tests try 2,000); its counts go into docs/reliability.md
 fuzz: .venv/developed

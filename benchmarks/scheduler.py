@@ -19,6 +19,7 @@ import ray
 from ray.cluster_utils import Cluster as RayCluster
 
 from fulcra.engines import fleet
+from fulcra.engines.cluster import connected
 from fulcra.engines.replica import Batch, Opened, Recipe, own_versions
 from fulcra.protocol.scale.simulation import Cluster, simulated
 from fulcra.types import Rollout, RolloutRequest
@@ -28,7 +29,7 @@ NODES = (1, 2, 3, 4)
 #: Shards of one run and the seconds they sleep: most are short, some are stragglers.
 SHARDS, SECONDS = 24, (0.2, 0.3, 0.5, 0.5, 1.5)
 #: Shards that do not sleep at all, for what the driver takes for each.
-EMPTY = 200
+EMPTY = 100
 #: Rollouts of a shard, tokens of their prompts and replies: they are sent there and back.
 ROWS, TOKENS = 256, 48
 
@@ -71,25 +72,19 @@ def sleeper() -> Any:
 
 
 @contextmanager
-def sleeping(nodes: int) -> Iterator[fleet.Fleet]:
-    """A fleet of one sleeping replica a node on a real cluster, all of them open."""
-    cluster = RayCluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    for _ in range(nodes - 1):
-        cluster.add_node(num_cpus=1)
-    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+def sleeping(replicas: int) -> Iterator[fleet.Fleet]:
+    """A fleet of sleeping replicas on the nodes of a connected cluster, all of them open."""
     replica, fleet.Replica = fleet.Replica, sleeper()
+    recipe = Recipe("asleep", None, "float32", "cpu", None, None, False, 1)
+    members = fleet.Fleet(ray, recipe, fleet.Size(replicas), "asleep")
     try:
-        recipe = Recipe("asleep", None, "float32", "cpu", None, None, False, 1)
-        members = fleet.Fleet(ray, recipe, fleet.Size(nodes), "asleep")
-        while sum(member.ready for member in members.members) < nodes:
+        while sum(member.ready for member in members.members) < replicas:
             # a replica that has not begun when the last shards run is given up again
-            slept(members, [0.25] * 40 * nodes)
+            slept(members, [0.25] * 20 * replicas)
         yield members
-        members.close()
     finally:
+        members.close()
         fleet.Replica = replica
-        ray.shutdown()
-        cluster.shutdown()
 
 
 def slept(members: fleet.Fleet, seconds: Sequence[float]) -> tuple[float, list[float]]:
@@ -105,7 +100,7 @@ def slept(members: fleet.Fleet, seconds: Sequence[float]) -> tuple[float, list[f
 
 
 def compared(nodes: int, seed: int = 0) -> Compared:
-    """A run on a cluster of so many nodes, and the same run simulated."""
+    """A run on so many nodes of a connected cluster, one replica each, and the same simulated."""
     rng = random.Random(seed)
     with sleeping(nodes) as members:
         handing = slept(members, [0.0] * EMPTY)[0] / EMPTY
@@ -114,17 +109,31 @@ def compared(nodes: int, seed: int = 0) -> Compared:
     return Compared(nodes, SHARDS, wall, run.makespan, handing)
 
 
+@contextmanager
+def of_nodes(count: int) -> Iterator[None]:
+    """A block that is connected to a cluster of so many nodes of one processor each."""
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = RayCluster(initialize_head=True, head_node_args=head)
+    for _ in range(count):
+        cluster.add_node(num_cpus=1)
+    try:
+        with connected(cluster.address):
+            yield
+    finally:
+        cluster.shutdown()
+
+
 def main() -> None:
     """Measure every number of nodes, print a line each, and write them down."""
-    rows = []
-    for nodes in NODES:
-        row = compared(nodes)
-        print(
-            f"{row.nodes} nodes: {row.wall:.2f} s, simulated {row.simulated:.2f}"
-            f" ({row.error:+.0%}), driver {1000 * row.handing:.1f} ms a shard"
-        )
-        rows.append({**row._asdict(), "error": row.error})
-    content = {"ray": ray.__version__, "runs": rows}
+    with of_nodes(NODES[-1]):
+        rows = [compared(nodes) for nodes in NODES]
+    for row in rows:
+        times = f"{row.wall:.2f} s, simulated {row.simulated:.2f} ({row.error:+.0%})"
+        print(f"{row.nodes} nodes: {times}, driver {1000 * row.handing:.1f} ms a shard")
+    content = {
+        "ray": ray.__version__,
+        "runs": [{**row._asdict(), "error": row.error} for row in rows],
+    }
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

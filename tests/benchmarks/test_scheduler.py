@@ -3,10 +3,15 @@
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 #: How far the simulated run may be off, as a share of the real one.
@@ -14,17 +19,25 @@ OFF = 0.2
 
 
 @pytest.fixture(scope="module")
-def scheduler() -> ModuleType:
-    pytest.importorskip("ray", reason="needs Ray: pip install 'fulcra[ray]'")
-    pytest.importorskip("fulcra.engines.fleet")
+def scheduler(cluster: "Cluster") -> Iterator[ModuleType]:
+    """The benchmark, connected to a cluster of four nodes of one processor each."""
     spec = importlib.util.spec_from_file_location("scheduler", FOLDER / "scheduler.py")
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules["scheduler"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    more = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    with module.connected(cluster.address):
+        yield module
+    for node in more:
+        cluster.remove_node(node)
 
 
+# what Ray itself leaves open or deprecates is not ours
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("nodes", [1, 2, 4])
