@@ -47,6 +47,7 @@ def render_report(audit: "AuditResult", beside: Beside = NOTHING) -> str:
     curved = {entry.name: entry for entry in measured(audit) if entry.curve}
     return filled(
         "report.html",
+        None,
         audit=audit,
         **_words(audit),
         rows=[row(audit, entry) for entry in measured(audit)],
