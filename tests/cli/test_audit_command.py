@@ -156,7 +156,7 @@ def test_verify_of_a_folder_without_a_run_is_bad_input(fulcra: Call, tmp_path: P
 
 
 def test_every_command_has_help_with_an_example(fulcra: Call) -> None:
-    single = ("audit", "verify", "recipe", "steer", "effects", "interventions")
+    single = ("audit", "verify", "gate", "report", "recipe", "steer", "effects", "interventions")
     for command in (*((name,) for name in single), ("behavior", "list"), ("behavior", "schema")):
         left = fulcra(*command, "--help")
         assert left.code == 0

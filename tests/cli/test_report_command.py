@@ -87,7 +87,7 @@ def test_what_a_sealed_form_needs_is_one_line(
     assert "--out DIR" in fulcra("report", "--public", DENSE).refusal
     assert "name one" in fulcra("report", "--public", DENSE, SPARSE, "--out", out).refusal
     both = fulcra("report", "--public", DENSE, "--as", "sarif", "--out", out).refusal
-    assert "a form of its own" in both
+    assert "choose one" in both
     left = fulcra("report", "--public", undecided, "--out", out)
     assert left.code == 3
     assert not (undecided / "public.salt").exists()

@@ -77,6 +77,25 @@ def test_every_table_is_the_same_as_csv_and_as_parquet(
     assert named["branches"].num_rows == sum(len(run.result.neurons) for run in runs)
 
 
+def test_runs_of_another_ladder_are_compared_unpaired(
+    runs: list[FinishedRun], audited: Path
+) -> None:
+    (other,) = finished_runs([audited])
+    result = side_by_side([runs[1], other])
+    assert {row.test for row in result.branches} <= {"fisher"}
+    assert [c.low for c in result.changes if c.kind == "ratio"] == [None]
+    assert "they differ in gains, so rates are compared unpaired" in changes_markdown(result)
+
+
+def test_models_of_another_shape_share_no_neuron(runs: list[FinishedRun]) -> None:
+    wider = runs[1].result.model.model_copy(update={"d_mlp": 512})
+    result = runs[1].result.model_copy(update={"model": wider})
+    files = runs[1].files._replace(result=result)
+    compared = side_by_side([runs[0], FinishedRun(files, runs[1].evidence)])
+    assert compared.branches == ()
+    assert "share no neuron" in changes_markdown(compared)
+
+
 def test_runs_of_one_name_are_told_apart_or_refused() -> None:
     with pytest.raises(InputError, match="two runs are named audit-dense"):
         finished_runs([DENSE, DENSE])

@@ -5,15 +5,19 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from fulcra.errors import InputError
+from fulcra.protocol.results.effects import EffectsResult
 from fulcra.protocol.results.gate import GateResult
+from fulcra.protocol.results.judging import Paired
 from fulcra.release.finished import finished_run
 from fulcra.release.gate import gate
-from fulcra.release.policy import load_policy
+from fulcra.release.limits import Case, limit_entries
+from fulcra.release.policy import Policy, load_policy
 from fulcra.release.worst import openings, reaches
 from fulcra.report.gate import gate_paragraph, gate_text, junit
-from tests.release.conftest import DENSE, SPARSE, Written
+from tests.release.conftest import DENSE, EVIDENCE, SPARSE, Written
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,28 @@ def test_what_a_limit_needs_and_lacks_is_bad_input(policy_file: Written) -> None
         gate(DENSE, load_policy(str(policy_file(over_refusal=0.1))))
     with pytest.raises(InputError, match="no limit over_refusal"):
         gate(DENSE, alone, effects=Path("anywhere"))
+
+
+@pytest.mark.parametrize(
+    ("refused", "decision"), [(0.0, "pass"), (0.5, "fail"), (0.1, "cannot conclude")]
+)
+def test_over_refusal_is_that_of_the_undosed_model(refused: float, decision: str) -> None:
+    paired = Paired(
+        clean=refused, edited=1.0, n=100, unscored=0, difference=None, low=None, high=None
+    )
+    effects = EffectsResult.model_construct(figures={"over_refusal": paired})
+    case = Case(finished_run(DENSE), None, effects)
+    (entry,) = limit_entries(Policy(over_refusal=0.1), case)
+    assert (entry.limit, entry.decision) == ("over_refusal", decision)
+    assert entry.measured == refused
+
+
+def test_the_workflow_of_the_page_runs_the_gate() -> None:
+    page = (EVIDENCE.parent / "gate.md").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    commands = [step.get("run", "") for step in workflow["jobs"]["gate"]["steps"]]
+    assert any(command.startswith("fulcra gate audit --policy") for command in commands)
+    assert any("--neurons 12 --random 12 --controls 20" in command for command in commands)
 
 
 def test_junit_has_a_case_a_limit_and_tells_doubt_from_failure(sparse: GateResult) -> None:

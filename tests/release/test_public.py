@@ -94,6 +94,8 @@ def test_another_salt_is_another_commitment(run: Path, public: Path) -> None:
     (run / PUBLIC_SALT).unlink()
     with pytest.raises(RunFolderError, match="64 hex digits"):
         unseal_checks(run, public)
+    with pytest.raises(RunFolderError, match=r"no public\.json; expected what"):
+        unseal_checks(run, run)
 
 
 def test_a_changed_form_and_a_changed_run_are_noticed(run: Path, public: Path) -> None:

@@ -20,6 +20,14 @@ class Format(StrEnum):
     inspect = "inspect"
 
 
+class Tracker(StrEnum):
+    """The trackers of experiments that a run is logged to."""
+
+    mlflow = "mlflow"
+    wandb = "wandb"
+    trackio = "trackio"
+
+
 @command("report", "Audit", "report runs/before runs/after --out changes")
 def report_command(
     runs: Annotated[
@@ -29,6 +37,12 @@ def report_command(
         Format | None,
         typer.Option(
             "--as", metavar="FORMAT", help=f"One run in a format of others: {', '.join(Format)}."
+        ),
+    ] = None,
+    tracker: Annotated[
+        Tracker | None,
+        typer.Option(
+            "--track", metavar="TRACKER", help=f"Log the figures of runs to {', '.join(Tracker)}."
         ),
     ] = None,
     public: Annotated[
@@ -47,8 +61,13 @@ def report_command(
     quiet: Quiet = False,
 ) -> None:
     """Show runs side by side, or tell one in another form."""
-    if public and form is not None:
-        raise InputError(f"--public: writes a form of its own; leave it out, or --as {form}")
+    ways = {"--as": form, "--track": tracker, "--public": public or None}
+    chosen = [name for name, value in ways.items() if value is not None]
+    if len(chosen) > 1:
+        raise InputError(f"report: {' and '.join(chosen)} are forms of their own; choose one")
+    if tracker is not None:
+        tracked(tracker, runs, out, quiet)
+        return
     if public:
         publish(runs, out, as_json, quiet)
         return
@@ -76,6 +95,19 @@ def show_side_by_side(runs: list[Path], out: Path | None, as_json: bool, quiet: 
         result.save(folder)
         write_tables(folder / "tables", tables(result, finished))
     emit(result, as_json, quiet, lambda: changes_markdown(result).rstrip())
+
+
+def tracked(tracker: Tracker, runs: list[Path], out: Path | None, quiet: bool) -> None:
+    """Log the figures of every run that was named; InputError where a file is asked for."""
+    from fulcra.release.changes import finished_runs
+    from fulcra.release.tracking import track
+
+    if out is not None:
+        raise InputError(f"--out {out}: --track {tracker} writes where its client is set to")
+    for run in finished_runs(runs):
+        track(tracker, run)
+        if not quiet:
+            typer.echo(f"logged    {run.name} to {tracker}")
 
 
 def publish(runs: list[Path], out: Path | None, as_json: bool, quiet: bool) -> None:

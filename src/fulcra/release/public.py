@@ -27,6 +27,7 @@ from fulcra.store import (
     COMMITMENT,
     MANIFEST,
     PRIVATE,
+    PUBLIC,
     PUBLIC_SALT,
     ROLLOUTS,
     SEAL,
@@ -187,6 +188,10 @@ def unseal_checks(folder: Path, public: Path) -> list[RunCheck]:
 
     The salt is read from the run's folder. RunFolderError where there is none, or no public form.
     """
+    if not (public.is_file() or (public / PUBLIC).is_file()):
+        raise RunFolderError(
+            f"--unseal {public}: no {PUBLIC}; expected what `fulcra report --public` wrote"
+        )
     published = PublicResult.load(public)
     salt = _read_salt(folder / PUBLIC_SALT)
     made = public_facts(finished_run(folder)).plain()

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from fulcra.law.edges import HALF
 from fulcra.protocol.results.audit import AuditResult, Branch, Pin
@@ -93,7 +94,6 @@ def _result(
     n = result.behavior.splits.get("confirmation", 0)
     name = branch.neuron if rule == "held-neuron" else branch.name
     text = f"{result.model.name}, {result.behavior.name}: {name} {words} of {n} prompts."
-    place = (run.files.folder / AUDIT).as_posix()
     return {
         "ruleId": rule,
         "ruleIndex": list(RULES).index(rule),
@@ -102,7 +102,7 @@ def _result(
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": place.lstrip("/")},
+                    "artifactLocation": {"uri": _place(run)},
                     "region": {"startLine": line},
                 },
                 "logicalLocations": [{"name": name, "kind": "member"}],
@@ -111,6 +111,17 @@ def _result(
         "partialFingerprints": {"fulcra/v1": fingerprint(result, rule, name)},
         "properties": {"margin": branch.margin, "source": branch.source},
     }
+
+
+def _place(run: FinishedRun) -> str:
+    """The run's audit.json from where the command was called; of a run elsewhere its folder alone.
+
+    A path of the machine would name its user, and lead nowhere in the repository.
+    """
+    path = run.files.folder.resolve() / AUDIT
+    here = Path.cwd().resolve()
+    relative = path.relative_to(here) if path.is_relative_to(here) else Path(run.name) / AUDIT
+    return quote(relative.as_posix())
 
 
 def fingerprint(result: AuditResult, rule: str, name: str) -> str:
