@@ -24,5 +24,8 @@ def test_an_audit_by_vllm_is_the_local_one_and_names_its_engine(
     mine, local = (json.loads((f / "audit.json").read_text()) for f in (tmp_path / "run", audited))
     assert mine["provenance"]["engine"]["name"] == "vllm"
     assert mine["provenance"]["engine"]["version"].startswith("0.32.")
+    # the plan names an engine whose tokens need not be the local ones, so it is another commitment
+    hashes = {result["summary"].pop("commitment_sha256") for result in (mine, local)}
+    assert len(hashes) == 2
     assert mine["summary"] == local["summary"]
     assert mine["neurons"] == local["neurons"]
