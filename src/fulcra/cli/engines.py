@@ -16,15 +16,16 @@ REPLICA_CPUS = 1.0
 
 
 class EngineName(StrEnum):
-    """What runs the rollouts of a command: this process, or a cluster."""
+    """What runs the rollouts of a command: this process, a cluster, or vLLM."""
 
     local = "local"
     ray = "ray"
+    vllm = "vllm"
 
 
 EngineOption = Annotated[
     EngineName,
-    typer.Option(help="What runs the rollouts: this process, or model replicas by Ray."),
+    typer.Option(help="What runs the rollouts: this process, model replicas by Ray, or vLLM."),
 ]
 Address = Annotated[
     str | None,
@@ -44,41 +45,57 @@ ReplicaGpus = Annotated[
     float | None,
     typer.Option(metavar="N", help="GPUs that a replica takes, .5 or 2 as well: 0.", min=0.0),
 ]
+TensorParallel = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Devices that share every layer in vLLM: 1.", min=1),
+]
 #: Has the rollouts of a loaded model run by an engine, as long as its block lasts.
 Start = Callable[["Model"], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """The engine that was asked for, and the cluster and replicas it should have."""
+    """The engine that was asked for, and the cluster, replicas or devices it should have."""
 
     name: EngineName = EngineName.local
     address: str | None = None
     replicas: int | None = None
     cpus: float | None = None
     gpus: float | None = None
+    tensor_parallel: int | None = None
 
     def require(self) -> None:
         """A usage error for an option that only another engine has."""
         options = {
-            "--address": self.address,
-            "--replicas": self.replicas,
-            "--replica-cpus": self.cpus,
-            "--replica-gpus": self.gpus,
+            "--address": (self.address, EngineName.ray),
+            "--replicas": (self.replicas, EngineName.ray),
+            "--replica-cpus": (self.cpus, EngineName.ray),
+            "--replica-gpus": (self.gpus, EngineName.ray),
+            "--tensor-parallel": (self.tensor_parallel, EngineName.vllm),
         }
-        idle = [option for option, value in options.items() if value is not None]
-        if idle and self.name is not EngineName.ray:
-            raise typer.BadParameter(f"{idle[0]} needs --engine ray")
+        for option, (value, engine) in options.items():
+            if value is not None and engine is not self.name:
+                raise typer.BadParameter(f"{option} needs --engine {engine.value}")
 
 
 @contextmanager
 def chosen(choice: EngineChoice) -> Iterator[Start]:
-    """A block with what starts the engine of a loaded model; its cluster answers before that."""
+    """A block with what starts the engine of a loaded model.
+
+    Its cluster answers before that, and vLLM is of a release that was tested.
+    """
     from fulcra.engines.engine import rolled_by
 
     choice.require()
     if choice.name is EngineName.local:
         yield lambda model: rolled_by(model, None)
+        return
+    if choice.name is EngineName.vllm:
+        from fulcra.engines.vllm import VllmEngine, VllmOptions, installed
+
+        installed()
+        options = VllmOptions(choice.tensor_parallel or 1)
+        yield lambda model: rolled_by(model, VllmEngine(model, options))
         return
     from fulcra.engines.cluster import RayEngine, connected
     from fulcra.engines.fleet import Size

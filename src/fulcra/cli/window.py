@@ -30,6 +30,7 @@ from fulcra.cli.engines import (
     ReplicaCpus,
     ReplicaGpus,
     Replicas,
+    TensorParallel,
     chosen,
 )
 
@@ -61,6 +62,7 @@ def window_command(
     replicas: Replicas = None,
     replica_cpus: ReplicaCpus = None,
     replica_gpus: ReplicaGpus = None,
+    tensor_parallel: TensorParallel = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -77,7 +79,7 @@ def window_command(
     run = None if predict_only else folder
     require_ledger(ledger, folder)
     settings = WindowSettings(seed, predict_only, ledger=ledger)
-    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus)
+    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus, tensor_parallel)
     with chosen(choice) as start, bars(quiet or as_json) as progress:
         loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
         with start(loaded):

@@ -37,6 +37,7 @@ class PlanEntry(Value):
 
     `sealed` says that the run ends with a seal; in runs of the first versions it is not set.
     `orders`: the prompts of each set as they are drawn, where the measurement is curtailed.
+    `engine`: what runs the rollouts, where its tokens need not be the local engine's.
     """
 
     command: str
@@ -60,6 +61,7 @@ class PlanEntry(Value):
     true_answers_coherent: float | None
     sealed: bool = False
     orders: dict[str, tuple[str, ...]] | None = None
+    engine: dict[str, str | int | float | None] | None = None
 
 
 class Commitment(Value):
