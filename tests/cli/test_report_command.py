@@ -43,7 +43,6 @@ def test_what_a_format_needs_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     assert "2 were named; name one" in both
     assert "--out FILE" in fulcra("report", DENSE, "--as", "sarif").refusal
     assert "is not one of" in fulcra("report", DENSE, "--as", "sarfi", "--out", out).refusal
-    assert "*.eval" in fulcra("report", DENSE, "--as", "inspect", "--out", out).refusal
     assert not out.exists()
 
 

@@ -97,27 +97,26 @@ def test_a_fingerprint_outlives_other_weights_and_tells_neurons_apart(
     assert len({json.dumps(each) for each in before}) == len(before)
 
 
-def test_inspect_reads_its_log_back(audited: Path, tmp_path: Path) -> None:
+def test_inspect_reads_its_logs_back(audited: Path, tmp_path: Path) -> None:
     log = pytest.importorskip("inspect_ai.log")
-    from fulcra.release.formats.inspect_log import write_inspect_log
+    from fulcra.release.formats.inspect_log import write_inspect_logs
 
-    run, path = finished_run(audited), tmp_path / "run.eval"
-    write_inspect_log(run, path)
-    stored = log.read_eval_log(str(path))
-    records = run.files.records
-    assert stored.status == "success"
-    assert len(stored.samples) == len(records)
+    run, folder = finished_run(audited), tmp_path / "logs"
+    write_inspect_logs(run, folder)
+    logs = [log.read_eval_log(str(path)) for path in sorted(folder.iterdir())]
+    assert {each.status for each in logs} == {"success"}
+    samples = [sample for each in logs for sample in each.samples]
     read = [
         (s.metadata["stage"], s.metadata["text_hash"], s.scores["fulcra"].value["outcome"])
-        for s in stored.samples
+        for s in samples
     ]
+    records = run.files.records
     assert sorted(read) == sorted(
         (record.stage, record.text_hash, record.at(run.evidence.verdict_horizon))
         for record in records
     )
-    assert {sample.output.completion for sample in stored.samples} >= {
-        record.text for record in records if record.text
-    }
+    completions = {sample.output.completion for sample in samples}
+    assert completions >= {record.text for record in records if record.text}
 
 
 def test_no_word_of_a_sensitive_behavior_is_in_a_log(sparse_run: FinishedRun) -> None:
@@ -132,7 +131,7 @@ def test_no_word_of_a_sensitive_behavior_is_in_a_log(sparse_run: FinishedRun) ->
     run = FinishedRun(
         sparse_run.files._replace(result=sealed, records=records), sparse_run.evidence
     )
-    samples = inspect_log(run).samples
+    samples = inspect_log(run, records[0].stage).samples
     assert samples is not None
     assert all(str(sample.input).startswith("[prompt ") for sample in samples)
     assert all(sample.output.completion.startswith("[sealed: ") for sample in samples)

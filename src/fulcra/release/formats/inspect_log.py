@@ -1,4 +1,4 @@
-"""Every rollout of a run with its judged outcome as an Inspect `.eval` log."""
+"""Every rollout of a run with its judged outcome as Inspect `.eval` logs, one a stage."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from fulcra.protocol.recheck.blocks import known_behavior
 from fulcra.protocol.records import Record
 from fulcra.release.figures import figures
 from fulcra.release.finished import FinishedRun
-from fulcra.store import AUDIT
+from fulcra.store import AUDIT, empty_folder
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalResults, EvalSample
@@ -21,36 +21,36 @@ SCORER = "fulcra"
 SPLITS = ("selection", "confirmation")
 
 
-def write_inspect_log(run: FinishedRun, path: Path) -> None:
-    """Write the log; InputError where inspect_ai is not installed or the name is no .eval.
+def write_inspect_logs(run: FinishedRun, folder: Path) -> None:
+    """Write a log a stage into an empty folder; InputError where inspect_ai is not installed.
 
-    Words of a sensitive behavior are in no rollout of a run; its prompts are left out as well.
+    Words of a sensitive behavior are in no rollout of a run; its prompts are left out as well. The
+    time inspect_ai takes grows with the square of the samples of one log, so stages stand apart.
     """
-    if path.suffix != ".eval":
-        raise InputError(f"--out {path}: an Inspect log is named *.eval; choose such a name")
     try:
         from inspect_ai.log import write_eval_log
     except ImportError:
         raise InputError(
             "--as inspect: needs inspect_ai, which is not installed; pip install 'fulcra[inspect]'"
         ) from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_eval_log(inspect_log(run), str(path))
+    empty_folder(folder).mkdir(parents=True, exist_ok=True)
+    for stage in dict.fromkeys(record.stage for record in run.files.records):
+        write_eval_log(inspect_log(run, stage), str(folder / f"{stage}.eval"))
 
 
-def inspect_log(run: FinishedRun) -> "EvalLog":
-    """The log as a value: a sample a rollout, its outcome as score; the figures as metrics."""
+def inspect_log(run: FinishedRun, stage: str) -> "EvalLog":
+    """The log of one stage: a sample a rollout, its outcome as score; the figures as metrics."""
     from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSpec, EvalStats
 
     result = run.result
     written = datetime.fromtimestamp((run.files.folder / AUDIT).stat().st_mtime, UTC).isoformat()
-    identity = result.summary.commitment_sha256[:22]
-    samples = list(_samples(run))
+    identity = f"{result.summary.commitment_sha256[:12]}{stage}"
+    samples = list(_samples(run, stage))
     spec = EvalSpec(
         created=written,
         eval_id=identity,
         run_id=identity,
-        task=f"fulcra_{result.behavior.name}",
+        task=f"fulcra_{result.behavior.name}_{stage}",
         task_id=identity,
         task_version=result.behavior.version,
         dataset=EvalDataset(name=result.behavior.name, samples=len(samples)),
@@ -72,7 +72,7 @@ def inspect_log(run: FinishedRun) -> "EvalLog":
     )
 
 
-def _samples(run: FinishedRun) -> Iterator["EvalSample"]:
+def _samples(run: FinishedRun, stage: str) -> Iterator["EvalSample"]:
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ModelOutput
     from inspect_ai.scorer import Score
@@ -80,7 +80,7 @@ def _samples(run: FinishedRun) -> Iterator["EvalSample"]:
     texts, horizon = _prompts(run), run.evidence.verdict_horizon
     model = Path(run.result.model.name).name
     repeats: Counter[str] = Counter()
-    for record in run.files.records:
+    for record in (record for record in run.files.records if record.stage == stage):
         name = f"{record.stage}/{record.branch}/{record.op}={record.dose:g}/{record.prompt}"
         repeats[name] += 1
         outcome = record.at(horizon)

@@ -7,7 +7,7 @@ from pathlib import Path
 from fulcra.release.finished import FinishedRun, require_verdict
 from fulcra.release.formats.cyclonedx import cyclonedx
 from fulcra.release.formats.every_eval_ever import every_eval_ever
-from fulcra.release.formats.inspect_log import write_inspect_log
+from fulcra.release.formats.inspect_log import write_inspect_logs
 from fulcra.release.formats.model_card import model_card
 from fulcra.release.formats.sarif import sarif
 from fulcra.store import plain, write_text
@@ -32,4 +32,4 @@ def write_as(form: str, run: FinishedRun, path: Path) -> None:
     if form in TEXTS:
         write_text(path, TEXTS[form](run))
     else:
-        write_inspect_log(run, path)
+        write_inspect_logs(run, path)

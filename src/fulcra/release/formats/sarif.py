@@ -65,7 +65,7 @@ def _findings(branch: Branch) -> list[tuple[str, str]]:
     if branch.observed_open:
         rule = "open-window" if branch.verdict == "open" else "window-in-doubt"
         best = max((rung.flip_confirmation or 0.0 for rung in branch.curve), default=0.0)
-        words = f"flips from gain {gain(branch.smallest_open_gain)}, at most {rate(best)}"
+        words = f"flips from gain {gain(branch.smallest_open_gain)}, {rate(best)} at most,"
         findings.append((rule, words))
     held = max(branch.pins, key=lambda pin: pin.flip_rate, default=None)
     if held is not None and held.flip_rate >= HALF and branch.pole == "+":
