@@ -26,8 +26,8 @@ from fulcra.types import Rollout, RolloutRequest
 
 RESULT = Path(__file__).with_name("scheduler.json")
 NODES = (1, 2, 3, 4)
-#: Shards of one run and the seconds they sleep: most are short, some are stragglers.
-SHARDS, SECONDS = 24, (0.2, 0.3, 0.5, 0.5, 1.5)
+#: Shards a node and the seconds they sleep: most are short, some are stragglers.
+SHARDS, SECONDS = 8, (0.5, 0.8, 1.2, 1.2, 3.0)
 #: Shards that do not sleep at all, for what the driver takes for each.
 EMPTY = 100
 #: Rollouts of a shard, tokens of their prompts and replies: they are sent there and back.
@@ -104,9 +104,9 @@ def compared(nodes: int, seed: int = 0) -> Compared:
     rng = random.Random(seed)
     with sleeping(nodes) as members:
         handing = slept(members, [0.0] * EMPTY)[0] / EMPTY
-        wall, shards = slept(members, [rng.choice(SECONDS) for _ in range(SHARDS)])
+        wall, shards = slept(members, [rng.choice(SECONDS) for _ in range(SHARDS * nodes)])
     run = simulated(shards, Cluster(nodes, handing=handing))
-    return Compared(nodes, SHARDS, wall, run.makespan, handing)
+    return Compared(nodes, len(shards), wall, run.makespan, handing)
 
 
 @contextmanager
