@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from fulcra.formulas.power import prompts_to_decide
 from fulcra.report.answers import answers, decision_line
 from fulcra.report.branch_notes import branch_note
 from fulcra.report.changed_words import changed_words
 from fulcra.report.deciding import best_rung, deciding_line, undecided
+from fulcra.report.power import prompts_to_decide
 from fulcra.report.reading import measured, withheld
 from fulcra.report.reproduce import commands
 from fulcra.report.sample_sizes import sizes

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fulcra.formulas.power import CHANCE, LARGEST, fewest_open, prompts_to_decide, rate_resolved
 from fulcra.report.notation import counted, rate
+from fulcra.report.power import CHANCE, LARGEST, fewest_open, prompts_to_decide, rate_resolved
 from fulcra.report.reading import measured
 from fulcra.report.sample_sizes import confirmed, sizes
 

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from statistics import quantiles
 from typing import TYPE_CHECKING, NamedTuple
 
-from fulcra.formulas.edge_error import alignment_errors
 from fulcra.formulas.intervals import wilson
-from fulcra.formulas.resampling import cluster_bootstrap
 from fulcra.report.backtest import BACKTEST
 from fulcra.report.notation import UNKNOWN, interval, number, rate
 from fulcra.report.reading import measured
@@ -23,7 +22,6 @@ class EdgePair(NamedTuple):
     """One edge of one branch, committed and measured; None lies beyond the ladder."""
 
     name: str
-    neuron: str
     predicted: float | None
     measured: float | None
 
@@ -34,7 +32,7 @@ def edge_pairs(audit: "AuditResult", ceiling: bool) -> list[EdgePair]:
     for entry in measured(audit):
         first, second = _edges(audit, entry, ceiling)
         if first is not None and second is not None:
-            pairs.append(EdgePair(entry.name, entry.neuron, first.gain, second.gain))
+            pairs.append(EdgePair(entry.name, first.gain, second.gain))
     return pairs
 
 
@@ -80,19 +78,20 @@ def _share(low: float, high: float) -> str:
 
 
 def _mean_error(pairs: Sequence[EdgePair]) -> str:
-    """The mean error in alignment with a bootstrap interval over neurons."""
-    both = [pair for pair in pairs if pair.predicted and pair.measured]
+    """The mean error in alignment g / sqrt(1 + g^2), with its 5-95 % range over branches."""
+    both = [(p.predicted, p.measured) for p in pairs if p.predicted and p.measured]
     if not both:
         return f"none of {len(pairs)} has both edges on the ladder"
-    errors = alignment_errors(
-        [pair.predicted or math.nan for pair in both], [pair.measured or math.nan for pair in both]
-    ).tolist()
+    errors = [abs(_alignment(first) - _alignment(second)) for first, second in both]
     mean = f"{sum(errors) / len(errors):.3f}"
-    neurons = [pair.neuron for pair in both]
-    if len(set(neurons)) < 3:
-        return f"{mean} (n = {len(both)})"
-    spread = cluster_bootstrap(errors, neurons, seed=0)
-    return f"{mean} ({spread.low:.3f}\N{EN DASH}{spread.high:.3f}, n = {len(both)})"
+    if len(errors) < 3:
+        return f"{mean} (n = {len(errors)})"
+    ends = quantiles(errors, n=20, method="inclusive")
+    return f"{mean} (5\N{EN DASH}95% {ends[0]:.3f}\N{EN DASH}{ends[-1]:.3f}, n = {len(errors)})"
+
+
+def _alignment(gain: float) -> float:
+    return gain / math.hypot(1, gain)
 
 
 def _sides(pairs: Sequence[EdgePair]) -> str:

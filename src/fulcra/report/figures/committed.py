@@ -40,7 +40,7 @@ def committed(audit: "AuditResult") -> go.Figure:
 
 
 def _gains(pairs: Sequence[EdgePair]) -> list[float]:
-    return [g for pair in pairs if pair.predicted and pair.measured for g in pair[2:] if g]
+    return [g for pair in pairs if pair.predicted and pair.measured for g in pair[1:] if g]
 
 
 def _diagonal(ends: list[float]) -> go.Scatter:

@@ -5,7 +5,7 @@ from scipy.stats import binom
 
 from fulcra.errors import InputError
 from fulcra.formulas.intervals import wilson
-from fulcra.formulas.power import (
+from fulcra.report.power import (
     LARGEST,
     chance_decided,
     fewest_open,
