@@ -12,12 +12,12 @@ import pytest
 
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.report.page import render_report
+from tests.report.axe import axe_script
 from tests.report.browser import Tab, browsed, tab
 from tests.report.conftest import build, value
 
 pytestmark = [browsed, pytest.mark.slow]
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence" / "audit-sparse" / "audit.json"
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 #: The table of branches, of which the rows' first cells are the names.
 TABLE = 'document.querySelector("#branches .tabled")'
 NAMES = (
@@ -75,7 +75,7 @@ def picture(window: Tab, name: str, folder: Path, whole: bool = True) -> None:
 
 def serious(window: Tab) -> list[Any]:
     """What axe-core finds that is serious or critical, in a line each."""
-    window.run(AXE.read_text())
+    window.run(axe_script())
     result: list[Any] = window.run("""axe.run(document).then((result) => result.violations
       .filter(({ impact }) => impact === "serious" || impact === "critical")
       .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((n) => n.html.slice(0, 120))}`))""")
