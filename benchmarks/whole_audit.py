@@ -99,7 +99,7 @@ def rollouts(folder: Path) -> dict[str, int]:
 
 
 def table(result: dict[str, Any]) -> dict[str, Any]:
-    """What an audit says of each branch: verdict, edges, and flips by gain where rolled out."""
+    """What an audit says of each branch with predictions: verdict, edges, flips by gain."""
     return {
         entry["neuron"] + entry["pole"]: {
             "verdict": entry["verdict"],
@@ -109,6 +109,7 @@ def table(result: dict[str, Any]) -> dict[str, Any]:
             "flips": {row["gain"]: row["flip_confirmation"] for row in entry["curve"]},
         }
         for entry in result["neurons"]
+        if entry["source"] != "control"
     }
 
 

@@ -1,13 +1,16 @@
 """The rows of the audit that two trees make: seconds by step, and where their tables differ."""
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "benchmarks" / "whole_audit.py"
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "benchmarks" / "whole_audit.py"
+EVIDENCE = ROOT / "docs" / "evidence"
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +55,10 @@ def test_steps_are_timed_by_name(bench: ModuleType) -> None:
     for step in ("ground", "ceiling", "ground", ""):
         watch.begin(step, 1)
     assert list(watch.steps) == ["ground", "ceiling"]
+
+
+def test_controls_have_no_row_of_their_own(bench: ModuleType) -> None:
+    audit = json.loads((EVIDENCE / "audit-sparse" / "audit.json").read_text())
+    rows = bench.table(audit)
+    assert len(rows) == audit["summary"]["measured"]
+    assert set(next(iter(rows.values()))) >= {"verdict", "ceiling", "trigger", "flips"}
