@@ -38,14 +38,29 @@ def screens_section(result: ScreensResult) -> str:
 
 
 def multiply_section(result: MultiplyResult) -> str:
-    """Paper B's sets under every multiplier, beside random sets of the same layers."""
+    """Paper B's smallest set under every multiplier, and where each other set flips most."""
+    first = next(entry.set for entry in result.sets)
+    whole = [row for row in result.rows if row.set == first and row.pole == "both"]
+    most = [
+        max(
+            (row for row in result.rows if (row.set, row.pole) == (entry.set, entry.pole)),
+            key=lambda row: (row.flip_rate, row.multiplier == 0),
+        )
+        for entry in result.sets
+    ]
+    ablated = next(row for row in whole if row.multiplier == 0)
+    shown = (*whole, *(row for row in most if row not in whole))
     return _section(
         f"Paper B's sets multiplied, on {result.behavior.name}",
         [
-            f"Sets of {', '.join(sorted({entry.set for entry in result.sets}))};"
-            f" {result.random_sets} random sets each; n = {result.rows[0].n} prompts a row.",
+            f"The {first} set held at 0 flips {ablated.flip_rate:.0%} of {ablated.n} prompts, at"
+            f" any multiplier at most {max(row.flip_rate for row in whole):.0%}; the set and"
+            f" multiplier that flip most reach {max(row.flip_rate for row in most):.0%}."
+            f" {result.random_sets} random sets beside each. Of the other sets the row that flips"
+            " most stands here (ablation where all are equal); every row is in"
+            " [multiply.json](evidence/real/multiply.json).",
             "",
-            *multiply_sheet(result).markdown(),
+            *multiply_sheet(result.model_copy(update={"rows": shown})).markdown(),
         ],
     )
 
