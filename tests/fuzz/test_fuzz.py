@@ -18,6 +18,7 @@ from fulcra.behaviors.file import entries_of, read_behavior
 from fulcra.behaviors.labelled import read_labelled
 from fulcra.cli import main
 from fulcra.errors import InputError
+from fulcra.release.policy import load_policy
 from fulcra.store import AUDIT, COMMITMENT, MANIFEST, WHOLE
 from fulcra.studies.recipe import Recipe, recipe_of_run
 from fulcra.studies.verify import verify
@@ -40,6 +41,11 @@ SPLITS = (
     SHIPPED.read_text(),
     "development:\n- {name: a, recipe: a, ceilings: [b]}\nheld_out:\n- {name: c, recipe: d}\n",
 )
+POLICIES = (
+    *(path.read_text() for path in sorted((ROOT / "src/fulcra/release/policies").glob("*.yaml"))),
+    "name: ours\nover_refusal: 0.1\ncoverage: {screened: 4, decided: 0.5}\nverified: true\n"
+    "control_health: {baseline: 0.8, random: 0.1}\nregression: {smallest_open_gain: 0.8}\n",
+)
 RECIPE = Recipe.of(
     {
         "schema_version": 1,
@@ -58,10 +64,12 @@ PROMPTS = ('"a"\n{"prompt": "b", "target_openings": ["c"]}\n', "prompt,target_op
 COMMANDS = (
     *("audit", "check", "families", "window", "steer", "detect", "card", "screens", "exemplars"),
     *("recipe", "effects", "multiply", "census", "compare", "interventions", "judge", "verify"),
+    *("gate", "report"),
 )
 OPTIONS = (
     *("--behavior", "--seed", "--neurons", "--gains", "--out", "--dtype", "--device", "--screen"),
     *("--branch", "--gain", "--pin", "--alpha", "--judge", "--price", "--text", "--json", "-q"),
+    *("--policy", "--baseline", "--junit", "--as", "--public", "--with", "--unseal"),
 )
 
 
@@ -88,6 +96,13 @@ def test_a_behavior_file(folder: Path, text: str) -> None:
 def test_a_split_file(folder: Path, text: str) -> None:
     path = _file(folder, "split.yaml", text)
     answer("split", lambda: read_split(path))
+
+
+@share(0.06)
+@given(text=mutated(POLICIES))
+def test_a_policy_file(folder: Path, text: str) -> None:
+    path = _file(folder, "policy.yaml", text)
+    answer("policy", lambda: load_policy(str(path)))
 
 
 @share(0.17)
