@@ -12,6 +12,7 @@ from fulcra.behaviors.file import entries_of, read_behavior
 from fulcra.behaviors.labelled import read_labelled
 from fulcra.documents import DEPTH, JSON_BYTES, YAML_BYTES, YAML_VALUES, read_json, read_yaml
 from fulcra.errors import InputError
+from fulcra.release.policy import load_policy
 from fulcra.store import AUDIT, COMMITMENT, MANIFEST, WHOLE, read_lines, read_rows
 from fulcra.studies.recipe import Recipe
 from fulcra.studies.verify import verify
@@ -52,7 +53,14 @@ YAML = [
     ("a: 1\n? [b]\n: 2\n", "not YAML"),
     ("a: \0\n", "not YAML"),
 ]
-READERS: list[Callable[[Path], object]] = [read_behavior, read_split]
+
+
+def read_policy(path: Path) -> object:
+    """The policy of a file."""
+    return load_policy(str(path))
+
+
+READERS: list[Callable[[Path], object]] = [read_behavior, read_split, read_policy]
 
 
 def _refused(call: Callable[[], object], message: str) -> None:
@@ -86,7 +94,7 @@ def test_what_is_no_file(tmp_path: Path, reader: Callable[[Path], object]) -> No
     _refused(lambda: reader(tmp_path / "pipe.jsonl"), "expected a file, found a pipe or device")
     _refused(lambda: reader(Path("/dev/zero")), "expected a file, found a pipe or device|jsonl")
     _refused(lambda: reader(tmp_path), "Is a directory|cannot be read")
-    _refused(lambda: reader(tmp_path / "a\0b.jsonl"), "NUL")
+    _refused(lambda: reader(tmp_path / "a\0b.jsonl"), "NUL|no bundled policy has this name")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,14 @@ def test_what_is_no_yaml_of_limits_is_refused(tmp_path: Path, text: str) -> None
         load_policy(str(path))
 
 
+def test_a_file_that_cannot_be_read_or_parsed_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("a: *nothing\n")
+    with pytest.raises(InputError, match="not YAML: found undefined alias"):
+        load_policy(str(tmp_path / "policy.yaml"))
+    with pytest.raises(InputError, match=r"gone\.yaml: No such file or directory; expected"):
+        load_policy(str(tmp_path / "gone.yaml"))
+
+
 def test_a_misspelt_bundled_policy_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'release'"):
         load_policy("relaese")

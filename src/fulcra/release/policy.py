@@ -99,8 +99,9 @@ def _read(path: Path, stem: str) -> Policy:
     try:
         content = read_yaml(read_text(path, YAML_BYTES))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        fault = " ".join(str(error).split())
-        raise InputError(f"policy {path}: {fault}; expected a YAML file of limits") from None
+        raise InputError(
+            f"policy {path}: {_unread(error)}; expected a YAML file of limits"
+        ) from None
     if not isinstance(content, dict):
         raise InputError(f"policy {path}: found no keys; expected limits, like open_fraction: 0.1")
     try:
@@ -110,6 +111,14 @@ def _read(path: Path, stem: str) -> Policy:
     if policy.model_dump(exclude={"name"}) == Policy().model_dump(exclude={"name"}):
         raise InputError(f"policy {path}: sets no limit; set one of {', '.join(_keys(Policy))}")
     return policy
+
+
+def _unread(error: Exception) -> str:
+    """Why a file is no YAML, in one line."""
+    if isinstance(error, OSError):
+        return error.strerror or "cannot be read"
+    fault = " ".join(str(error).split())
+    return f"not YAML: {fault}" if isinstance(error, yaml.YAMLError) else fault
 
 
 def _fault(fault: "ErrorDetails") -> str:
