@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from fulcra.protocol.results.effects import EffectsResult
+from fulcra.release.finished import finished_run
 from fulcra.store import AUDIT, read_json, write_json
 from tests.cli.conftest import Call
 from tests.release.conftest import DENSE, SPARSE
+from tests.report.hostile import hostile
 
 
 @pytest.fixture
@@ -91,3 +94,24 @@ def test_what_a_sealed_form_needs_is_one_line(
     assert left.code == 3
     assert not (undecided / "public.salt").exists()
     assert not out.exists()
+
+
+def test_a_page_with_what_was_measured_elsewhere_is_a_folder(fulcra: Call, tmp_path: Path) -> None:
+    sparse, out = finished_run(SPARSE), tmp_path / "page"
+    effects = hostile(EffectsResult, "word").model_copy(update={"model": sparse.result.model})
+    effects.save(tmp_path / "effects")
+    left = fulcra("report", SPARSE, "--with", tmp_path / "effects", "--out", out)
+    assert left.code == 0, left
+    assert "<h2>Side effects</h2>" in (out / "report.html").read_text()
+    hostile(EffectsResult, "word").save(tmp_path / "other")
+    other = fulcra("report", SPARSE, "--with", tmp_path / "other", "--out", tmp_path / "no")
+    assert "give what was measured on the audited model" in other.refusal
+    assert not (tmp_path / "no").exists()
+
+
+def test_what_a_page_with_more_needs_is_one_line(fulcra: Call, tmp_path: Path) -> None:
+    more = ("--with", tmp_path)
+    assert "--out DIR" in fulcra("report", SPARSE, *more).refusal
+    assert "name one" in fulcra("report", SPARSE, DENSE, *more, "--out", tmp_path / "a").refusal
+    assert "choose one" in fulcra("report", SPARSE, *more, "--public").refusal
+    assert "or --with" in fulcra("report", SPARSE, *more, "--json").refusal

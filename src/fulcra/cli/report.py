@@ -51,6 +51,14 @@ def report_command(
             "--public", metavar="", help="The sealed form of one run: counts, no neuron or dose."
         ),
     ] = False,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            metavar="DIR",
+            help="Write a run's page with what effects, judge or research screens left in DIR.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -61,10 +69,13 @@ def report_command(
     quiet: Quiet = False,
 ) -> None:
     """Show runs side by side, or tell one in another form."""
-    ways = {"--as": form, "--track": tracker, "--public": public or None}
+    ways = {"--as": form, "--track": tracker, "--public": public or None, "--with": beside or None}
     chosen = [name for name, value in ways.items() if value is not None]
     if len(chosen) > 1:
         raise InputError(f"report: {' and '.join(chosen)} are forms of their own; choose one")
+    if beside:
+        page_with(beside, runs, out, as_json, quiet)
+        return
     if tracker is not None:
         tracked(tracker, runs, out, quiet)
         return
@@ -123,6 +134,26 @@ def publish(runs: list[Path], out: Path | None, as_json: bool, quiet: bool) -> N
     result = public_form(runs[0], empty_folder(out))
     result.save(out)
     emit(result, as_json, quiet, lambda: public_markdown(result).rstrip())
+
+
+def page_with(
+    folders: list[Path], runs: list[Path], out: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Write the page of the one run that was named with what was measured beside it."""
+    from fulcra.release.beside import beside_of
+    from fulcra.release.finished import finished_run
+    from fulcra.store import REPORT, empty_folder, write_text
+
+    if len(runs) != 1:
+        raise InputError(f"--with: writes the page of one run, {len(runs)} were named; name one")
+    if as_json:
+        raise InputError("--json: prints runs side by side; leave it out, or --with")
+    if out is None:
+        raise InputError("--with: name the folder for the page, --out DIR")
+    path, run = empty_folder(out) / REPORT, finished_run(runs[0])
+    write_text(path, run.result.page(beside_of(run, folders)))
+    if not quiet:
+        typer.echo(f"written   {path}")
 
 
 def written_as(form: Format, runs: list[Path], out: Path | None) -> None:

@@ -43,6 +43,12 @@ def require_same(audit: "AuditResult", beside: Beside) -> None:
                 f"{result.file}: it is of {result.model.name}, the audit of {audit.model.name} with"
                 " other weights; give what was measured on the audited model"
             )
+    screens = beside.screens
+    if screens is not None and screens.behavior.name != audit.behavior.name:
+        raise InputError(
+            f"{screens.file}: screens of {screens.behavior.name}, the audit is of"
+            f" {audit.behavior.name}; give those of the audited behavior"
+        )
     if beside.judging is not None and beside.judging.behavior != audit.behavior.name:
         raise InputError(
             f"{beside.judging.file}: it judges {beside.judging.behavior}, the audit is of"
