@@ -24,7 +24,9 @@ def test_every_bundled_policy_is_named_after_its_file() -> None:
         ({"open_fraction": True}, "open_fraction: Input should be a valid number"),
         ({"strict_reach": float("nan")}, "strict_reach"),
         ({"name": "empty"}, "sets no limit"),
-        ({"coverage": 3}, "coverage"),
+        ({"coverage": 3}, "coverage: expected limits by name, like {random: 0.1}; found '3'"),
+        ({"name": "a\nb", "verified": True}, "name: Value error, expected printable characters"),
+        ({"name": "a\x1b[31m", "verified": True}, "expected printable characters on one line"),
     ],
 )
 def test_a_wrong_limit_is_one_line(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fulcra.documents import YAML_BYTES, read_text, read_yaml
 from fulcra.errors import InputError, first_fault
@@ -19,6 +19,16 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 SUFFIXES = (".yaml", ".yml")
+
+
+def _printable(name: str) -> str:
+    """The name itself; ValueError where it would break a line or steer a terminal."""
+    if not name.isprintable():
+        raise ValueError("expected printable characters on one line")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
 
 
 class _Strict(BaseModel):
@@ -52,7 +62,7 @@ class Regression(_Strict):
 class Policy(_Strict):
     """Limits by name; one that is not set is not asked for."""
 
-    name: str = Field(default="policy", min_length=1, max_length=100)
+    name: Name = "policy"
     open_fraction: Share | None = None
     smallest_open_gain: Above0 | None = None
     strict_reach: Share | None = None
@@ -125,7 +135,9 @@ def _fault(fault: "ErrorDetails") -> str:
     """What is wrong with one key, and the key that was perhaps meant."""
     place = ".".join(str(part)[:60] for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
-        return f"{place}: {fault['msg']}; found {str(fault['input'])[:60]!r}"
+        part = fault["type"] in ("model_type", "model_attributes_type")
+        wrong = "expected limits by name, like {random: 0.1}" if part else fault["msg"]
+        return f"{place}: {wrong}; found {str(fault['input'])[:60]!r}"
     *above, wrong = map(str, fault["loc"])
     model: type[BaseModel] = Policy
     for key in above:
