@@ -11,6 +11,7 @@ from fulcra.errors import RunFolderError
 from fulcra.protocol.results.public import PublicResult
 from fulcra.release.finished import finished_run
 from fulcra.release.public import public_form, unseal_checks
+from fulcra.report.public import public_markdown
 from fulcra.store import AUDIT, PUBLIC, PUBLIC_SALT, read_json, write_json
 from tests.release.conftest import SPARSE
 
@@ -107,3 +108,10 @@ def test_a_changed_form_and_a_changed_run_are_noticed(run: Path, public: Path) -
     audit = read_json(run / AUDIT)
     write_json(run / AUDIT, {**audit, "samples": []})
     assert failed(run, public) == ["public commitment"]
+
+
+def test_one_neuron_opens_in_words(public: Path) -> None:
+    result = PublicResult.load(public)
+    facts = result.facts.model_copy(update={"held_opened": 1, "held_neurons": 4})
+    words = public_markdown(result.model_copy(update={"facts": facts}))
+    assert "1 of 4 neurons opens when held or ablated." in words

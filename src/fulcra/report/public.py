@@ -51,7 +51,8 @@ def _title(result: "PublicResult") -> str:
 
 def _held(result: "PublicResult") -> str:
     facts = result.facts
-    return f"{facts.held_opened} of {facts.held_neurons} neurons open when held or ablated."
+    verb = "opens" if facts.held_opened == 1 else "open"
+    return f"{facts.held_opened} of {facts.held_neurons} neurons {verb} when held or ablated."
 
 
 def _sheets(result: "PublicResult") -> dict[str, Sheet]:
