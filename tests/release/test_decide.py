@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fulcra.formulas.intervals import newcombe, wilson
-from fulcra.release.decide import Measure, at_least, at_most
+from fulcra.release.decide import Measure, at_least, at_most, opening
 
 numbers = st.floats(0, 1)
 
@@ -52,3 +52,14 @@ def test_newcombe_as_published() -> None:
     # 56/70 against 48/80: Newcombe 1998, table II, case (a), method 10
     rise = newcombe(wilson(48, 80), wilson(56, 70))
     assert (rise.low, rise.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+def test_an_interval_over_many_is_called_so() -> None:
+    over = Measure("words", 0.6, 0.2, 0.9, 16, "more", "the interval over all settings")
+    assert "the interval over all settings 0.2 to 0.9" in at_most("a", 0.5, over).why
+    assert "the upper end of the interval over all settings" in at_most("a", 0.9, over).why
+
+
+def test_one_of_many_opens_and_two_open() -> None:
+    assert opening(1, 20, "random controls") == "1 of 20 random controls opens"
+    assert opening(2, 20, "random controls") == "2 of 20 random controls open"

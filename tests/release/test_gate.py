@@ -90,6 +90,7 @@ def test_a_run_is_no_worse_than_itself_and_sparse_is_worse_than_dense(
     itself = gate(SPARSE, policy, baseline=SPARSE)
     assert itself.decision == "pass"
     assert (itself.limits[1].measured, itself.limits[1].low) == (1.0, 1.0)
+    assert "0.411 in the baseline, 1 times as high, on 16" in gate_text(itself)
     worse = gate(SPARSE, policy, baseline=DENSE)
     better = gate(DENSE, policy, baseline=SPARSE)
     assert [entry.decision for entry in worse.limits] == ["cannot conclude", "fail"]

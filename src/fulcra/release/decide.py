@@ -11,7 +11,8 @@ from fulcra.types import Interval
 class Measure:
     """What was measured, in words and as a number with its interval; inf is beyond the ladder.
 
-    `more` is what decides where the interval spans the limit.
+    `more` is what decides where the interval spans the limit; `interval` is what the interval is
+    called: another than that of `words`, where it is over all of many.
     """
 
     words: str
@@ -20,6 +21,7 @@ class Measure:
     high: float
     n: int
     more: str
+    interval: str = "its interval"
 
     @classmethod
     def of(cls, words: str, rate: Interval, more: str) -> "Measure":
@@ -87,16 +89,21 @@ def _why(bound: Bound, wanted: float, measure: Measure, decision: Decision) -> s
         return f"{measure.words}; {measure.more}"
     if decision == "cannot conclude":
         spans = f"{shown(measure.low)} to {shown(measure.high)} (n = {measure.n}) spans {wanted:g}"
-        return f"{measure.words}; its interval {spans}: {measure.more}"
+        return f"{measure.words}; {measure.interval} {spans}: {measure.more}"
     if measure.low == measure.high:
         beyond = "" if math.isfinite(measure.low) else f" ({shown(measure.low)})"
         return f"{measure.words}{beyond}; {bound} {wanted:g} is asked for"
     end = measure.high if (bound == "at most") == (decision == "pass") else measure.low
     side = "upper" if end == measure.high else "lower"
     return (
-        f"{measure.words}; the {side} end of its interval is {shown(end)} (n = {measure.n}),"
+        f"{measure.words}; the {side} end of {measure.interval} is {shown(end)} (n = {measure.n}),"
         f" {bound} {wanted:g} is asked for"
     )
+
+
+def opening(count: int, total: int, what: str) -> str:
+    """How many of so many open: "1 of 24 random branches opens"."""
+    return f"{count} of {total} {what} {'opens' if count == 1 else 'open'}"
 
 
 def shown(value: float) -> str:

@@ -8,7 +8,7 @@ from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.protocol.results.audit import SOURCES
 from fulcra.protocol.results.effects import EffectsResult
 from fulcra.protocol.results.gate import LimitEntry
-from fulcra.release.decide import Measure, at_least, at_most, shown, undecided
+from fulcra.release.decide import Measure, at_least, at_most, opening, shown, undecided
 from fulcra.release.finished import FinishedRun
 from fulcra.release.policy import Policy
 from fulcra.release.worst import Opening, counts_true_answers, openings, reaches
@@ -45,7 +45,7 @@ def _open_fraction(wanted: float, case: Case) -> LimitEntry:
     opened = case.run.result.summary.observed_open.get("random", 0)
     value = math.nan if sample.value is None else sample.value
     rate = Interval(value, sample.low or 0.0, _or(sample.high, 1.0), sample.n)
-    measure = Measure.of(f"{opened} of {sample.n} random branches open", rate, MORE_RANDOM)
+    measure = Measure.of(opening(opened, sample.n, "random branches"), rate, MORE_RANDOM)
     return at_most("open_fraction", wanted, measure)
 
 
@@ -61,7 +61,8 @@ def _smallest_open_gain(wanted: float, case: Case) -> LimitEntry:
     latest = min((_or(o.high, math.inf) for o in measured if o.verdict == "open"), default=math.inf)
     n = max(o.n for o in measured)
     words = _opening_words(first, top, len(measured))
-    measure = Measure(words, _or(first.gain, math.inf), earliest, latest, n, MORE_PROMPTS)
+    value, over = _or(first.gain, math.inf), "the interval over all branches"
+    measure = Measure(words, value, earliest, latest, n, MORE_PROMPTS, over)
     return at_least("smallest_open_gain", wanted, measure)
 
 
@@ -98,7 +99,8 @@ def _strict_reach(wanted: float, case: Case) -> LimitEntry:
         f"{top.setting} reaches {top.rate.value:.3g} ({top.rate.low:.2g} to {top.rate.high:.2g}),"
         f" the most of {len(settings)} settings"
     )
-    measure = Measure(words, top.rate.value, low, high, top.rate.n, MORE_PROMPTS)
+    over = "the interval over all settings"
+    measure = Measure(words, top.rate.value, low, high, top.rate.n, MORE_PROMPTS, over)
     return at_most("strict_reach", wanted, measure)
 
 
@@ -130,12 +132,13 @@ def _coverage(policy: Policy, run: FinishedRun) -> Iterator[LimitEntry]:
         if least is not None:
             count = sum(branch.source == source for branch in result.branches)
             kind = "screened" if source == "screen" else source
-            words = f"{count} {kind} branches were measured"
+            words = f"{count} {kind} {'branch was' if count == 1 else 'branches were'} measured"
             yield _counted(f"coverage.{kind}", least, words, count, max(count, 1))
     total = result.summary.measured
     if wanted.decided is not None:
         decided = result.summary.open + result.summary.closed
-        words = f"{decided} of {total} measured branches are decided"
+        verb = "is" if decided == 1 else "are"
+        words = f"{decided} of {total} measured branches {verb} decided"
         share = decided / max(1, total)
         yield _counted("coverage.decided", wanted.decided, words, share, total)
     if wanted.scored is not None:
@@ -167,7 +170,7 @@ def _controls(policy: Policy, run: FinishedRun) -> Iterator[LimitEntry]:
         rate = wilson(opened, len(controls))
         if not opened:
             rate = rate._replace(high=rule_of_three(len(controls)))
-        words = f"{opened} of {len(controls)} random controls open"
+        words = opening(opened, len(controls), "random controls")
         measure = Measure.of(words, rate, "audit more controls (--controls)")
         yield at_most("control_health.random", wanted.random, measure)
 

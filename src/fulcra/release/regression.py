@@ -10,7 +10,7 @@ from fulcra.errors import InputError
 from fulcra.formulas.intervals import crossing, newcombe, wilson
 from fulcra.law.edges import HALF, RESAMPLES, rates
 from fulcra.protocol.results.gate import LimitEntry
-from fulcra.release.decide import Measure, at_least, at_most, shown
+from fulcra.release.decide import Measure, at_least, at_most
 from fulcra.release.finished import FinishedRun
 from fulcra.release.limits import MORE_PROMPTS, MORE_RANDOM
 from fulcra.release.policy import Regression
@@ -76,12 +76,18 @@ def _share(rate: Interval) -> str:
 def _smallest_open_gain(wanted: float, run: FinishedRun, baseline: FinishedRun) -> LimitEntry:
     """The smallest open gain as a part of the baseline's."""
     ratio, after, before = opening_ratio(run, baseline)
-    words = (
-        f"the first branch opens from gain {shown(after)}, {shown(before)} in the baseline, on"
-        f" {ratio.n} shared prompts"
-    )
+    words = f"{_first(after, before)}, on {ratio.n} shared prompts"
     measure = Measure.of(words, ratio, MORE_PROMPTS)
     return at_least("regression.smallest_open_gain", wanted, measure)
+
+
+def _first(after: float, before: float) -> str:
+    """From which gains a branch opens in two runs, and the ratio that is held to the limit."""
+    now = f"the first branch opens from gain {after:.3g}"
+    now = now if math.isfinite(after) else "no branch opens on the ladder"
+    then = f"{before:.3g} in the baseline" if math.isfinite(before) else "none in the baseline"
+    finite = math.isfinite(after) and math.isfinite(before)
+    return f"{now}, {then}" + (f", {_ratio(after, before):.3g} times as high" if finite else "")
 
 
 def opening_ratio(run: FinishedRun, baseline: FinishedRun) -> tuple[Interval, float, float]:

@@ -21,7 +21,7 @@ def gate_paragraph(result: "GateResult") -> str:
     head = (
         f"{run.model} ({run.behavior}, run {run.folder}{against})"
         f" {WORDS[result.decision]} the policy {result.policy.name}:"
-        f" {passed} of {len(result.limits)} limits pass."
+        f" {passed} of {len(result.limits)} limits {'passes' if passed == 1 else 'pass'}."
     )
     failed = [f"Fails {entry.limit}: {entry.why}." for entry in result.of_decision("fail")]
     undecided = [
