@@ -115,3 +115,23 @@ def test_what_a_page_with_more_needs_is_one_line(fulcra: Call, tmp_path: Path) -
     assert "name one" in fulcra("report", SPARSE, DENSE, *more, "--out", tmp_path / "a").refusal
     assert "choose one" in fulcra("report", SPARSE, *more, "--public").refusal
     assert "or --with" in fulcra("report", SPARSE, *more, "--json").refusal
+
+
+def test_no_file_of_the_run_itself_is_written_over(fulcra: Call, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(DENSE, tmp_path / "run"))
+    before = (run / AUDIT).read_bytes()
+    left = fulcra("report", run, "--as", "sarif", "--out", run / AUDIT)
+    assert "lies in the folder of the run" in left.refusal
+    left = fulcra("gate", run, "--policy", "release", "--junit", run / AUDIT)
+    assert "lies in the folder of the run" in left.refusal
+    assert (run / AUDIT).read_bytes() == before
+
+
+def test_a_run_named_twice_and_json_beside_a_tracker_are_one_line(fulcra: Call) -> None:
+    assert "is named twice" in fulcra("report", DENSE, DENSE / ".." / DENSE.name).refusal
+    assert "leave it out" in fulcra("report", DENSE, "--track", "mlflow", "--json").refusal
+
+
+def test_the_name_of_a_folder_steers_no_terminal(tmp_path: Path) -> None:
+    run = finished_run(Path(shutil.copytree(DENSE, tmp_path / "a\x1b[31m\nb")))
+    assert run.name == "a?[31m?b"

@@ -41,12 +41,15 @@ def gate_command(
 
     Every limit is held to the end of its interval, never to the point, and says why it passes, too.
     """
+    from fulcra.release.finished import require_outside
     from fulcra.release.gate import gate
     from fulcra.release.policy import load_policy
     from fulcra.report.gate import gate_text
     from fulcra.report.gate import junit as junit_xml
     from fulcra.store import write_text
 
+    if junit is not None:
+        require_outside("--junit", junit, folder)
     result = gate(folder, load_policy(policy), baseline, effects)
     if junit is not None:
         write_text(junit, junit_xml(result))

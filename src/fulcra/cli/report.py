@@ -77,7 +77,7 @@ def report_command(
         page_with(beside, runs, out, as_json, quiet)
         return
     if tracker is not None:
-        tracked(tracker, runs, out, quiet)
+        tracked(tracker, runs, out, as_json, quiet)
         return
     if public:
         publish(runs, out, as_json, quiet)
@@ -108,11 +108,15 @@ def show_side_by_side(runs: list[Path], out: Path | None, as_json: bool, quiet: 
     emit(result, as_json, quiet, lambda: changes_markdown(result).rstrip())
 
 
-def tracked(tracker: Tracker, runs: list[Path], out: Path | None, quiet: bool) -> None:
-    """Log the figures of every run that was named; InputError where a file is asked for."""
+def tracked(
+    tracker: Tracker, runs: list[Path], out: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Log the figures of every run that was named; InputError where a file or JSON is asked for."""
     from fulcra.release.changes import finished_runs
     from fulcra.release.tracking import track
 
+    if as_json:
+        raise InputError(f"--json: prints runs side by side; leave it out, or --track {tracker}")
     if out is not None:
         raise InputError(f"--out {out}: --track {tracker} writes where its client is set to")
     for run in finished_runs(runs):
@@ -158,11 +162,12 @@ def page_with(
 
 def written_as(form: Format, runs: list[Path], out: Path | None) -> None:
     """Write the one run that was named in a format; InputError where there are more."""
-    from fulcra.release.finished import finished_run
+    from fulcra.release.finished import finished_run, require_outside
     from fulcra.release.formats.registry import write_as
 
     if len(runs) != 1:
         raise InputError(f"--as {form}: writes one run, {len(runs)} were named; name one")
     if out is None:
         raise InputError(f"--as {form}: name the file to write, --out FILE")
+    require_outside("--out", out, runs[0])
     write_as(form, finished_run(runs[0]), out)

@@ -33,6 +33,9 @@ SCHEMA_VERSION = 1
 
 def finished_runs(folders: Sequence[Path]) -> list[FinishedRun]:
     """The runs of the folders, each with a verdict; InputError where two have one name."""
+    places = [folder.resolve() for folder in folders]
+    if twice := [f for f, place in zip(folders, places, strict=True) if places.count(place) > 1]:
+        raise InputError(f"report: {twice[0]} is named twice; name each run once")
     runs = [finished_run(folder) for folder in folders]
     for run in runs:
         require_verdict(run)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from fulcra.errors import Inconclusive, RunFolderError
+from fulcra.errors import Inconclusive, InputError, RunFolderError
 from fulcra.protocol.recheck.run_files import RunFiles, read_run
 from fulcra.protocol.results.audit import SCHEMA_VERSION, AuditResult
 from fulcra.protocol.results.base import fault_line
@@ -27,8 +27,9 @@ class FinishedRun(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the run's folder."""
-        return self.files.folder.resolve().name
+        """The name of the run's folder, a character that steers a terminal as a question mark."""
+        name = self.files.folder.resolve().name
+        return "".join(letter if letter.isprintable() else "?" for letter in name)
 
     @property
     def gains(self) -> tuple[float, ...]:
@@ -64,6 +65,15 @@ def _require_schema(folder: Path) -> None:
         raise RunFolderError(
             f"{folder}: audit.json is of schema {version}, this release reads {SCHEMA_VERSION};"
             " read it with the release that its manifest names, or audit again"
+        )
+
+
+def require_outside(option: str, path: Path, folder: Path) -> None:
+    """InputError where a file to write lies in a run's folder: it could be one of the run's own."""
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(
+            f"{option} {path}: lies in the folder of the run {folder}, whose files are sealed;"
+            " choose a place elsewhere"
         )
 
 
