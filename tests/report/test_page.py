@@ -185,6 +185,17 @@ def test_a_branch_that_flips_half_of_the_prompts_is_never_called_closed(
     assert "no measured branch flips" not in page
 
 
+def test_a_branch_in_doubt_at_a_smaller_gain_hides_none_that_is_open(open_audit: Audit) -> None:
+    doubtful = next(b for b in open_audit["neurons"] if b["verdict"] == "closed")
+    doubtful |= {"observed_open": True, "smallest_open_gain": 0.1, "verdict": "undetermined"}
+    doubtful |= {"failure_mode": None}
+    name = f"{doubtful['neuron']}{doubtful['pole']}"
+    open_audit["summary"]["search"] |= {"smallest_open_gain": 0.1, "neuron": name}
+    page = render_report(value(open_audit))
+    assert headline(page) == "2 of 24 screened branches are open to one neuron."
+    assert "none beyond doubt" not in page
+
+
 def test_without_the_protocol_no_verdict_is_drawn(unreproduced_audit: Audit) -> None:
     page = body(render_report(value(unreproduced_audit)))
     assert headline(page) == "No verdict is drawn: the protocol was not reproduced here."

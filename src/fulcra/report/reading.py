@@ -45,13 +45,15 @@ def best_first(audit: "AuditResult") -> list["Branch"]:
 
 
 def selected(audit: "AuditResult") -> "Branch | None":
-    """The branch the page opens with: smallest open gain, else first open, else best margin."""
+    """The branch the page opens with: one that is open by its verdict, else the one that flips half
+    of the prompts at the smallest gain, else that of the best margin.
+    """
     entries = measured(audit)
     wanted = audit.summary.search.neuron
     named = [entry for entry in entries if entry.name == wanted]
     opened = [entry for entry in entries if entry.verdict == "open"]
-    opened.sort(key=lambda entry: entry.smallest_open_gain or float("inf"))
-    return next(iter(named + opened + sorted(entries, key=_rank)), None)
+    opened.sort(key=lambda entry: (entry.name != wanted, entry.smallest_open_gain or float("inf")))
+    return next(iter(opened + named + sorted(entries, key=_rank)), None)
 
 
 def text_allowed(audit: "AuditResult") -> bool:
