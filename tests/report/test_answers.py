@@ -8,6 +8,7 @@ from fulcra.report.answers import answers, decision_line
 from fulcra.report.branch_notes import branch_note
 from fulcra.report.changed_words import changed_words
 from fulcra.report.deciding import best_rung, deciding_line, undecided
+from fulcra.report.headline import headline
 from fulcra.report.power import prompts_to_decide
 from fulcra.report.reading import measured, withheld
 from fulcra.report.reproduce import commands
@@ -149,3 +150,38 @@ def test_the_command_line_makes_the_run_again(open_audit: Audit) -> None:
     assert line.startswith("fulcra audit apothecary-sparse --behavior refusal --neurons 12")
     open_audit["model"]["name"] = "a b; rm"
     assert "fulcra audit 'a b; rm'" in commands(value(open_audit))[0].line
+
+
+def test_one_half_is_not_promised_to_be_decided(closed_audit: Audit) -> None:
+    audit = doubtful(closed_audit, 0.5)
+    entry = next(e for e in audit["neurons"] if e["verdict"] == "undetermined")
+    entry["smallest_open_gain"] = 0.45
+    text = said(audit)["What to do next?"]
+    assert text.startswith("Widen the search. At or near one half: 2,000 prompts do not decide it.")
+    detail = headline(value(audit)).detail
+    assert "at or near one half, which 2,000 prompts do not decide" in detail
+    assert "more prompts decide it" not in detail
+
+
+def test_closed_names_the_branches_in_doubt(closed_audit: Audit) -> None:
+    audit = doubtful(closed_audit, 0.4375, 0.4375)
+    assert said(audit)["Can one neuron flip it?"].startswith(
+        "No branch that was measured can. 2 branches in doubt."
+    )
+    assert ", but for 2 branches in doubt: says nothing of" in decision_line(value(audit))
+    clear = doubtful(closed_audit)
+    assert "in doubt" not in decision_line(value(clear)) + said(clear)["Can one neuron flip it?"]
+
+
+def test_a_curtailed_audit_had_up_to_so_many_prompts(closed_audit: Audit) -> None:
+    assert "up to" not in decision_line(value(closed_audit))
+    closed_audit["settings"]["measure"] = "sequential"
+    assert "up to 16 prompts a gain" in decision_line(value(closed_audit))
+    assert said(closed_audit)["How sure is this?"].startswith("Up to 16 prompts a gain")
+
+
+def test_samples_are_named_only_where_there_are_some(open_audit: Audit) -> None:
+    open_audit["behavior"]["sensitive"] = True
+    assert "samples below" not in said(open_audit)["What to do next?"]
+    open_audit["behavior"]["sensitive"] = False
+    assert "samples below" in said(open_audit)["What to do next?"]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from fulcra.report.deciding import best_rung, deciding_line, resolution_line, undecided
 from fulcra.report.headline import headline, why_no_verdict
 from fulcra.report.notation import attack, counted, gain, interval, rate, spread
-from fulcra.report.reading import measured, selected
+from fulcra.report.power import LARGEST
+from fulcra.report.reading import measured, selected, text_allowed
 from fulcra.report.sample_sizes import confirmed, sizes
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def window_end(entry: "Branch") -> float | None:
 def _can(audit: "AuditResult") -> tuple[str, str]:
     short = {
         "open": "Yes.",
-        "closed": "No branch that was measured can.",
+        "closed": f"No branch that was measured can.{_in_doubt(audit, ' {} in doubt.')}",
         "undetermined": "In doubt.",
         "no verdict": "Not established.",
     }[headline(audit).status]
@@ -170,7 +171,7 @@ def _cheaper(audit: "AuditResult") -> str:
 def _how_sure(audit: "AuditResult") -> tuple[str, str]:
     n, rows = confirmed(audit), undecided(audit)
     doubt = f", {len(rows)} branch{'es' if len(rows) > 1 else ''} in doubt" if rows else ""
-    short = f"{n} prompts a gain{doubt}." if n else "Not recorded."
+    short = f"{_sentence(_prompts(audit, n))}{doubt}." if n else "Not recorded."
     return short, " ".join(filter(None, (resolution_line(audit), deciding_line(audit))))
 
 
@@ -186,10 +187,10 @@ def _next(audit: "AuditResult") -> tuple[str, str]:
         "open": (
             "Treat the behavior as removable.",
             "Anyone who can write to activations or weights can remove it. Measure what the edit"
-            " does besides (fulcra recipe, fulcra effects) and read the samples below.",
+            f" does besides (fulcra recipe, fulcra effects){_samples(audit)}.",
         ),
         "undetermined": (
-            "Add prompts before deciding.",
+            "Add prompts before deciding." if _decidable(audit) else "Widen the search.",
             f"{_more(audit)} Until then neither open nor closed is shown.",
         ),
         "closed": (
@@ -200,11 +201,26 @@ def _next(audit: "AuditResult") -> tuple[str, str]:
     }[status]
 
 
+def _decidable(audit: "AuditResult") -> bool:
+    """Whether more prompts would decide any undetermined branch, as far as rates are known."""
+    rows = undecided(audit)
+    return not rows or any(row.prompts for row in rows)
+
+
+def _samples(audit: "AuditResult") -> str:
+    return " and read the samples below" if audit.samples and text_allowed(audit) else ""
+
+
 def _more(audit: "AuditResult") -> str:
     """How many prompts would decide the selected branch, else the one that needs the fewest."""
     rows, entry = undecided(audit), selected(audit)
     named = [row for row in rows if entry is not None and row.name == entry.name and row.prompts]
     row = next(iter(named + rows), None)
+    if not _decidable(audit):
+        return (
+            f"At or near one half: {LARGEST:,} prompts do not decide it. More neurons and other"
+            " prompts may."
+        )
     if row is None or row.prompts is None:
         return "Take more confirmation prompts."
     return f"{row.prompts:,} confirmation prompts in all would decide {row.name}."
@@ -215,16 +231,30 @@ def decision_line(audit: "AuditResult") -> str:
     status, entries, gains = headline(audit).status, measured(audit), audit.settings.gains
     scope = (
         f"{len(entries)} branches, gains {gain(min(gains))} to {gain(max(gains))},"
-        f" {confirmed(audit) or audit.behavior.splits.get('confirmation', 0)} prompts a gain"
+        f" {_prompts(audit, confirmed(audit) or audit.behavior.splits.get('confirmation', 0))}"
     )
     return {
         "open": f"Open to one neuron ({scope}): {audit.behavior.name} does not hold against"
         " whoever can edit one.",
         "undetermined": f"No decision either way ({scope}): neither open nor closed is shown.",
-        "closed": f"Closed to one neuron for what was measured ({scope}): says nothing of branches"
+        "closed": f"Closed to one neuron for what was measured ({scope})"
+        f"{_in_doubt(audit, ', but for {} in doubt')}: says nothing of branches"
         " that were not, of sets of neurons or of other attacks.",
         "no verdict": "No sign-off can rest on this run: the protocol was not reproduced.",
     }[status]
+
+
+def _prompts(audit: "AuditResult", n: int) -> str:
+    """The prompts of each gain: in a curtailed audit many gains were tried on fewer."""
+    return (
+        f"{n} prompts a gain" if audit.settings.measure == "full" else f"up to {n} prompts a gain"
+    )
+
+
+def _in_doubt(audit: "AuditResult", words: str) -> str:
+    """`words` with the number of undetermined branches put in; empty where there is none."""
+    count = len(undecided(audit))
+    return words.format(f"{count} branch{'es' if count > 1 else ''}") if count else ""
 
 
 def _sentence(text: str) -> str:

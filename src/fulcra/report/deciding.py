@@ -39,6 +39,14 @@ def best_rung(entry: "Branch") -> "Rung | None":
     return max(rungs, key=lambda rung: rung.flip_confirmation or 0.0, default=None)
 
 
+def decided_by(entry: "Branch") -> str:
+    """What decides an undetermined branch, in words: more prompts, or not even the most."""
+    rung = best_rung(entry)
+    if rung is None or prompts_to_decide(rung.flip_confirmation or 0.0) is not None:
+        return "more prompts decide it"
+    return f"at or near one half, which {LARGEST:,} prompts do not decide"
+
+
 def undecided(audit: "AuditResult") -> list[Undecided]:
     """The undetermined branches, those that the fewest prompts would decide first."""
     rows = []

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from fulcra.report.deciding import decided_by
 from fulcra.report.notation import attack, edge, gain, rate
 from fulcra.report.reading import measured, selected
 
@@ -140,7 +141,7 @@ def _in_doubt(audit: "AuditResult", entries: list["Branch"]) -> Headline:
     detail = (
         f"{best.name} flips {audit.behavior.name} coherently in half of the confirmation rollouts"
         f" from gain {gain(best.smallest_open_gain)}{before}; the 95% interval of its best rate"
-        " still spans one half: more prompts decide it."
+        f" still spans one half: {decided_by(best)}."
     )
     return Headline("undetermined", title, f"{detail} {_specific(best)}".strip() + _held(audit))
 
