@@ -240,6 +240,30 @@ def test_a_cluster_that_cannot_is_one_line(
 
 @pytest.mark.ray
 @pytest.mark.slow
+def test_a_node_where_no_replica_can_begin_is_refused_before_patience_ends(
+    ray: ModuleType, engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unbegun:
+        def __init__(self, recipe: Recipe) -> None:
+            raise ImportError(f"no package for {recipe.name}")
+
+        def place(self) -> str:
+            return "a node"
+
+    engine.close()  # its processors are needed here; it begins again when it is asked
+    crew = doomed(ray, monkeypatch, Opened("a" * 64, own_versions()))
+    monkeypatch.setattr(fleet, "Replica", Unbegun)
+    monkeypatch.setattr(fleet, "PATIENCE", 60.0)
+    line = r"no replica can run planted: its process cannot begin \(.*no package for planted\)"
+    try:
+        with pytest.raises(EngineError, match=line):
+            list(crew.rolled([[RolloutRequest((5, 6), (), 4)]]))
+    finally:
+        crew.close()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
 def test_a_replica_that_fits_no_node_is_refused_at_once(
     model: Model, ray: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +367,29 @@ def test_an_address_without_a_cluster_is_refused_within_seconds() -> None:
 
 
 @pytest.mark.ray
+def test_a_cluster_of_this_machine_that_does_not_begin_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = pytest.importorskip("ray")
+    left: list[bool] = []
+
+    def init(*_: object, **__: object) -> None:
+        # a bare Exception: what Ray raises where its processes do not come up in time
+        raise Exception("The current node timed out during startup.\nMore of it.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: left.append(True))
+    line = r"no cluster began on this machine \(The current node timed out during startup\.\); try"
+    with pytest.raises(EngineError, match=line) as refused, connected(None):
+        pass
+    assert "\n" not in str(refused.value)
+    assert left == [True]
+    other = pytest.raises(EngineError, match="--address auto: no Ray cluster answers")
+    with other, connected("auto"):
+        pass
+
+
 def test_what_listens_there_and_is_no_ray_is_refused_within_seconds() -> None:
     pytest.importorskip("ray")
     with socket.create_server((LOOPBACK, 0)) as silent:

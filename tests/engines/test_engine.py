@@ -87,6 +87,19 @@ def test_texts_and_generic_text_are_rolled_by_the_models_engine() -> None:
     assert cast(Backwards, engine).ran == 4 + 32
 
 
+def test_the_budgets_of_one_engine_are_not_those_of_another_with_its_own_tokens() -> None:
+    model = tiny("llama")
+    here = clean_stream(model)
+    other, same = Backwards(model, exact=False), Backwards(model)
+    with rolled_by(model, other):
+        assert clean_stream(model) is not here
+        assert clean_stream(model) is clean_stream(model)
+    with rolled_by(model, same):
+        assert clean_stream(model) is here
+    assert (other.ran, same.ran) == (32, 0)
+    assert clean_stream(model) is here
+
+
 def test_no_room_rolls_past_the_engine() -> None:
     """Of the local engine's parts the rest of the source names none but the conversation."""
     past = []

@@ -70,6 +70,30 @@ def test_a_plan_counts_what_the_audit_counts(refusal: Behavior) -> None:
     }
 
 
+def test_texts_too_long_for_a_batch_are_not_called_a_model_too_large() -> None:
+    with pytest.raises(InputError, match=r"64 rollouts of 1,000,000 tokens of 8b take .* shorter"):
+        layout(SMALL, accelerator("h100"), 64, 16, 1_000_000, SHARES)
+    with pytest.raises(InputError, match="405b in 160 bits fits on no 32 a100"):
+        layout(LARGE, accelerator("a100"), 64, 160, 100, SHARES)
+
+
+def test_no_more_replicas_work_than_there_are(refusal: Behavior) -> None:
+    settings = AuditSettings(neurons=400)
+    plan = planned(SMALL, refusal, settings, Machine(accelerator("h100"), 9), 48)
+    assert plan.layout.replicas == 9
+    for step in plan.steps:
+        assert step.wall >= step.rolled / 9 + step.passes
+
+
+def test_an_audit_that_failing_nodes_never_end_is_no_plan(refusal: Behavior) -> None:
+    settings = AuditSettings(neurons=10**10)
+    with pytest.raises(
+        InputError, match=r"in 50,000 shards of [\d,]+ hours.*; give fewer"
+    ) as error:
+        planned(LARGE, refusal, settings, Machine(accelerator("h100"), 16), 48)
+    assert "\n" not in str(error.value)
+
+
 def test_more_accelerators_take_less_time_and_more_neurons_more(refusal: Behavior) -> None:
     def wall(neurons: int, gpus: int) -> float:
         machine = Machine(accelerator("h100"), gpus)

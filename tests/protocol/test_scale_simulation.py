@@ -53,6 +53,18 @@ def test_failures_cost_time_and_lose_no_shard(shards: list[float], seed: int) ->
     assert run.again or run.makespan <= 2 * simulated(shards, calm).makespan + 1
 
 
+def test_the_last_node_may_hold_fewer_replicas() -> None:
+    nine = Cluster(2, 8, absent=7)
+    run = simulated([1.0] * 18, nine)
+    assert (run.makespan, run.slots, run.utilisation) == (2, 9, 1)
+    # a node that fails takes its own replicas alone, the last one too
+    stormy = simulated([1.0] * 90, nine._replace(failure=30.0, repair=1.0), seed=3)
+    assert stormy.ended
+    assert math.isclose(stormy.worked, 90)
+    with pytest.raises(InputError, match=r"simulated\(\)"):
+        simulated([1.0], Cluster(1, 8, absent=8))
+
+
 def test_a_shard_that_always_loses_its_replica_ends_the_run() -> None:
     run = simulated([1000.0], Cluster(1, failure=1.0, repair=0.1))
     assert not run.ended

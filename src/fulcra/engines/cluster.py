@@ -133,8 +133,9 @@ def connected(address: str | None) -> Iterator[ModuleType]:
     try:
         with _own_signals():
             ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise _nobody(address or "local", first_line(error)) from None
+    except Exception as error:  # Ray raises a bare one where a busy machine starts it too slowly
+        ray.shutdown()
+        raise _not_begun(address, first_line(error)) from None
     try:
         yield ray
     finally:
@@ -171,6 +172,16 @@ def _require_same(address: str | None, connected_to: str) -> None:
             f"--address {address}: this program is connected to {connected_to} already; leave that"
             " first (ray.shutdown())"
         )
+
+
+def _not_begun(address: str | None, reason: str) -> EngineError:
+    """The error where Ray connects to nothing: to no cluster, or to none that it should begin."""
+    if address is not None:
+        return _nobody(address, reason)
+    return EngineError(
+        f"--engine ray: no cluster began on this machine ({reason}); try again when it does less"
+        " else, give the --address of one that runs, or use --engine local"
+    )
 
 
 def _nobody(address: str, reason: str) -> EngineError:

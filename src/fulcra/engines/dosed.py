@@ -50,8 +50,10 @@ class Dosed:
     where they are made.
     """
 
-    def __init__(self, model: Model, applied: Applied) -> None:
+    def __init__(self, model: Model, applied: Applied, edits: Sequence[Edit]) -> None:
         self.model, self.applied = model, applied
+        # the last token of a reply is never read: edits of replies act from its second on
+        self.first = 1 if any(edit.positions != "generated" for edit in edits) else 2
         self.config, self.device = model.hf.config, model.device
         self.generation_config = plain_config(model)
 
@@ -86,7 +88,7 @@ class Dosed:
             streamer=streamer,
             **inputs,
         )
-        if self.applied.passes == before:
+        if self.applied.passes == before and ids.shape[-1] >= length + self.first:
             raise ModelCheckError("the edits did not act on this request; start the server anew")
         return ids
 
@@ -118,7 +120,7 @@ def dosed(model: Model, edits: Sequence[Edit]) -> Iterator[tuple[Dosed, Proof]]:
         with edit(model, *edits) as applied:
             moved = _logits(model, prompts)
             proof = Proof(applied.passes, _distance(clean, moved), _distance(clean, again))
-            yield Dosed(model, applied), _required(model, proof)
+            yield Dosed(model, applied, edits), _required(model, proof)
     finally:
         model.hf.generation_config = own
 

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from transformers import PreTrainedModel
 
 from fulcra.behaviors.generic import OPENINGS
+from fulcra.engines.engine import Setting, token_identity
 from fulcra.engines.generic import continue_openings
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import Applied, Model, applied_rows
@@ -16,18 +17,22 @@ from fulcra.models.capture import Stream, stream
 from fulcra.models.coordinate import coordinate
 from fulcra.types import Branch, Edit
 
-_STREAMS: "WeakKeyDictionary[PreTrainedModel, Stream]" = WeakKeyDictionary()
+#: Streams of a model by what the tokens of their text depend on.
+Streams = dict[frozenset[tuple[str, Setting]], Stream]
+_STREAMS: "WeakKeyDictionary[PreTrainedModel, Streams]" = WeakKeyDictionary()
 
 
 def clean_stream(model: Model) -> Stream:
     """The model's residual statistics on the bundled generic text.
 
-    Cost: 32 rollouts and one pass, once a model.
+    Cost: 32 rollouts and one pass, once a model; for an engine of its own tokens once more.
     """
-    if model.hf not in _STREAMS:
+    streams = _STREAMS.setdefault(model.hf, {})
+    engine = frozenset(token_identity(model).items())
+    if engine not in streams:
         text = continue_openings(model, OPENINGS[:32], seed=0)
-        _STREAMS[model.hf] = stream(model, text.prompts, text.replies)
-    return _STREAMS[model.hf]
+        streams[engine] = stream(model, text.prompts, text.replies)
+    return streams[engine]
 
 
 def branch_coordinate(model: Model, branch: Branch) -> Coordinate:

@@ -197,6 +197,9 @@ class Fleet:
         if not member.ready:
             if member.place:
                 self._refused(member, f"it died while it opened the model ({reason})")
+            elif isinstance(error, self.ray.exceptions.RayActorError) and error.actor_init_failed:
+                # its process ran, so that neither room nor patience would help
+                self._refused(member, f"its process cannot begin ({reason})")
             else:
                 self._drop(member)
             return

@@ -67,6 +67,12 @@ def layout(
         if fitting >= FEWEST_ROWS:
             break
     else:
+        if weights < free:
+            raise InputError(
+                f"plan: {FEWEST_ROWS} rollouts of {tokens:,} tokens of {sizes.name} take more than"
+                f" the {ACCELERATOR_BYTES >> 30} GiB of a batch, or than {device.name} has beside"
+                " the weights; give fewer --prompt-tokens or a shorter --horizon"
+            )
         raise InputError(
             f"plan: {sizes.name} in {bits} bits fits on no {PARALLEL[-1]} {device.name}; give an"
             " accelerator with more memory, or fewer --bits"

@@ -150,9 +150,17 @@ def _makespan(seconds: float, rollouts: int, place: Layout, opening: float, seed
         opening=opening,
         handing=HANDING,
         failure=FAILURE * 8 / (place.a_node * place.parallel),
+        absent=place.nodes * place.a_node - place.replicas,
     )
     shards = stragglers(seconds / count, count, TAIL, seed)
-    return simulated(shards, cluster, seed).makespan
+    run = simulated(shards, cluster, seed)
+    if not run.ended:
+        raise InputError(
+            f"plan: {rollouts:,} rollouts of one step would be simulated in {count:,} shards of"
+            f" {seconds / count / 3600:,.0f} hours, which nodes that fail never end; give fewer"
+            " neurons or controls, or more --gpus"
+        )
+    return run.makespan
 
 
 def _facts(plan: Plan) -> Iterator[Fact]:

@@ -19,9 +19,10 @@ TAIL = 0.5
 class Cluster(NamedTuple):
     """Nodes with replicas of one model; all times in seconds.
 
-    opening: until a replica that begins can take its first shard. handing: what the driver needs
-    for one shard, one after another. failure: mean time until a node fails, None: never. repair:
-    until its replicas begin again.
+    replicas: of every node, but that the last has `absent` fewer. opening: until a replica that
+    begins can take its first shard. handing: what the driver needs for one shard, one after
+    another. failure: mean time until a node fails, None: never. repair: until its replicas begin
+    again.
     """
 
     nodes: int
@@ -30,6 +31,12 @@ class Cluster(NamedTuple):
     handing: float = 0.0
     failure: float | None = None
     repair: float = 300.0
+    absent: int = 0
+
+    @property
+    def slots(self) -> int:
+        """The replicas of all nodes."""
+        return self.nodes * self.replicas - self.absent
 
 
 class Simulated(NamedTuple):
@@ -107,7 +114,7 @@ def simulated(shards: Sequence[float], cluster: Cluster, seed: int = 0) -> Simul
     state = _State(cluster, shards, random.Random(f"simulated-{seed}"))
     state.waiting.extend(range(len(shards)))
     state.left = len(shards)
-    state.replicas = [_Replica() for _ in range(cluster.nodes * cluster.replicas)]
+    state.replicas = [_Replica() for _ in range(cluster.slots)]
     for place in range(len(state.replicas)):
         state.push(cluster.opening, "ready", place)
     for node in range(cluster.nodes):
@@ -131,7 +138,8 @@ def simulated(shards: Sequence[float], cluster: Cluster, seed: int = 0) -> Simul
 def _require(shards: Sequence[float], cluster: Cluster) -> None:
     """InputError for a run that cannot be: nothing to do, nobody to do it, times below zero."""
     times = (*shards, cluster.opening, cluster.handing, cluster.repair)
-    if not shards or cluster.nodes < 1 or cluster.replicas < 1 or min(times) < 0:
+    nobody = cluster.nodes < 1 or not 0 <= cluster.absent < cluster.replicas
+    if not shards or nobody or min(times) < 0:
         raise InputError(
             f"simulated(): {len(shards)} shards on {cluster.nodes} nodes of {cluster.replicas}"
             " replicas; give at least one of each, and no time below 0"
@@ -165,7 +173,8 @@ def _happen(state: _State, event: _Event) -> None:
 def _fail(state: _State, event: _Event) -> None:
     """A node is lost with all its replicas, and begins anew after its repair."""
     size, back = state.cluster.replicas, event.time + state.cluster.repair
-    for place in range(event.place * size, (event.place + 1) * size):
+    past = min((event.place + 1) * size, len(state.replicas))
+    for place in range(event.place * size, past):
         replica = state.replicas[place]
         replica.life += 1
         if replica.shard is not None:
