@@ -53,6 +53,7 @@ def undecided(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_prompts_of_a_longer_file_extend_a_run(fulcra: Call, undecided: Path) -> None:
     place, ledger = undecided.parent, undecided.parent / "ledger"
     none = fulcra("audit", "--more", undecided).refusal
