@@ -47,6 +47,8 @@ SOURCE, COPY = "source.json", "behavior.yaml"
 SEAL = "seal.json"
 #: A run's place in the ledger that its commitment was entered in.
 RECEIPT = "ledger.json"
+#: What more prompts showed of undetermined branches, and where extensions stand in a run's folder.
+EXTENSION, EXTENSIONS = "extension.json", "extensions"
 #: What an unfinished run met and went on from; a finished one has it in audit.json.
 INCIDENTS = "incidents.json"
 PRIVATE = 0o600

@@ -267,8 +267,9 @@ class Behavior:
     `generic` holds 32 openings for |r|, c0 and KL; `ceiling_generic` 16 others for measured
     ceilings. `reference` names the model whose surprise judges coherence (None: the audited model
     itself). `horizon` is the longest true answer + 2, counted in the audited model's own tokens
-    where `replies` holds the true answers. `discovery` is read by the tournament alone and is no
-    part of the behavior's hash.
+    where `replies` holds the true answers. `discovery` is read by the tournament alone, `reserve`
+    by extensions of finished audits, as further confirmation prompts; neither is part of the
+    behavior's hash.
     """
 
     name: str
@@ -290,6 +291,7 @@ class Behavior:
     source: dict[str, str] = field(default_factory=dict)
     replies: tuple[str, ...] = ()
     discovery: Discovery = field(default_factory=Discovery)
+    reserve: tuple[Prompt, ...] = ()
 
     def __repr__(self) -> str:
         texts = "sensitive" if self.sensitive else "not sensitive"

@@ -28,7 +28,8 @@ def checked(behavior: Behavior) -> Behavior:
         _check_set(behavior.name, name, texts)
     for (name, texts), (other, others) in combinations(sets.items(), 2):
         _check_disjoint(behavior.name, (name, texts), (other, others))
-    for prompt in (*behavior.selection, *behavior.confirmation, *behavior.discovery.selection):
+    unread = (*behavior.discovery.selection, *behavior.reserve)
+    for prompt in (*behavior.selection, *behavior.confirmation, *unread):
         _check_openings(behavior.name, prompt)
     return behavior
 
@@ -110,9 +111,9 @@ def _texts_by_set(behavior: Behavior) -> dict[str, list[str]]:
         name: [prompt.text for prompt in prompts] for name, prompts in prompt_sets(behavior).items()
     }
     sets |= {"generic": list(behavior.generic), "ceiling_generic": list(behavior.ceiling_generic)}
-    for name, prompts in behavior.discovery._asdict().items():
-        if prompts:
-            sets[f"discovery {name}"] = [prompt.text for prompt in prompts]
+    more = {f"discovery {name}": prompts for name, prompts in behavior.discovery._asdict().items()}
+    more["reserve"] = behavior.reserve
+    sets |= {name: [prompt.text for prompt in prompts] for name, prompts in more.items() if prompts}
     return sets
 
 

@@ -12,8 +12,8 @@ from fulcra.organisms.world import World, world_named
 from fulcra.types import Behavior, Discovery, Oracle, Outcome, Prompt, PromptSplit
 
 CONTRAST, SELECTION, CONFIRMATION = 32, 8, 16
-#: Requests dealt to a contrast side and to selection at most: those beyond the split are the
-#: discovery prompts.
+#: Requests dealt to a contrast side, to selection and to confirmation at most: those beyond the
+#: split are the discovery prompts, and the reserve of confirmation.
 DEALT = 128
 VERSION = "1"
 
@@ -50,8 +50,11 @@ def set_in_world(world: World, plan: BehaviorPlan) -> Behavior:
     positive = _prompts(world, "positive", plan.positive)
     negative = _prompts(world, "negative", plan.negative)
     selection = _prompts(world, "selection", plan.requests("selection", DEALT), plan.replies)
-    confirmation = plan.requests("confirmation", CONFIRMATION)
-    texts = _reply_texts(world, plan, (*plan.requests("selection", SELECTION), *confirmation))
+    confirmation = plan.requests("confirmation", DEALT)
+    measured = (*plan.requests("selection", SELECTION), *confirmation[:CONFIRMATION])
+    texts = _reply_texts(world, plan, measured)
+    horizon = max(len(text.split()) for text in texts) + 2
+    confirming = _prompts(world, "confirmation", confirmation, plan.replies)
     return checked(
         Behavior(
             name=plan.name if world.name == APOTHECARY.name else f"{plan.name}@{world.name}",
@@ -62,10 +65,11 @@ def set_in_world(world: World, plan: BehaviorPlan) -> Behavior:
             negative=negative[:CONTRAST],
             selection=selection[:SELECTION],
             discovery=Discovery(positive[CONTRAST:], negative[CONTRAST:], selection[SELECTION:]),
-            confirmation=_prompts(world, "confirmation", confirmation, plan.replies),
+            confirmation=confirming[:CONFIRMATION],
+            reserve=confirming[CONFIRMATION:],
             generic=generic[:N_GENERIC],
             ceiling_generic=generic[N_GENERIC:],
-            horizon=max(len(text.split()) for text in texts) + 2,
+            horizon=horizon,
             replies=tuple(dict.fromkeys(map(world.domain.write, texts))),
             sensitive=False,
             labels=plan.labels,

@@ -35,6 +35,7 @@ from fulcra.cli.engines import (
     TensorParallel,
     chosen,
 )
+from fulcra.cli.more import More, more_command
 
 if TYPE_CHECKING:
     from fulcra.models import Model
@@ -68,6 +69,7 @@ class MeasureName(StrEnum):
     "audit", "Audit", "audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense"
 )
 def audit_command(
+    context: typer.Context,
     model: ModelName = DEFAULT_MODEL,
     behavior: BehaviorName = "refusal",
     neurons: Annotated[
@@ -139,14 +141,16 @@ def audit_command(
     replica_cpus: ReplicaCpus = None,
     replica_gpus: ReplicaGpus = None,
     tensor_parallel: TensorParallel = None,
+    more: More = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Audit a model: which neurons flip a behavior, at what dose."""
+    if more is not None:
+        more_command(context, more, ledger)
+        return
     from fulcra.models import load
     from fulcra.protocol.stages import AuditSettings
-    from fulcra.protocol.witness.seat import require_ledger
-    from fulcra.store import require_run
     from fulcra.studies.audit import audit
 
     task, hidden = task_of(behavior, model), quiet or as_json
@@ -160,9 +164,7 @@ def audit_command(
         measure=measure.value,
     )
     sized = (neurons, random, controls) != (None, None, None)
-    folder = new_folder(out, f"{Path(model).name}-{task.name}")
-    require_run(folder)
-    require_ledger(ledger, folder)
+    folder = place_of(out, f"{Path(model).name}-{task.name}", ledger)
     choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus, tensor_parallel)
     with chosen(choice) as start, ExitStack() as rolling:
         with bars(hidden) as progress:
@@ -182,6 +184,17 @@ def audit_command(
                 typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
             raise
     show_audit(result, folder, as_json, quiet)
+
+
+def place_of(out: Path | None, name: str, ledger: Path | None) -> Path:
+    """The folder of a run, which must be free or that of a run that can be entered in a ledger."""
+    from fulcra.protocol.witness.seat import require_ledger
+    from fulcra.store import require_run
+
+    folder = new_folder(out, name)
+    require_run(folder)
+    require_ledger(ledger, folder)
+    return folder
 
 
 def entered_as(folder: Path) -> str:

@@ -21,19 +21,19 @@ class Observation(NamedTuple):
     verdict: Verdict
 
 
-def observe(gains: Sequence[float], flipped: Happened) -> Observation:
+def observe(gains: Sequence[float], flipped: Happened, level: float = 0.95) -> Observation:
     """Whether half of the confirmation rollouts are flipped and coherent at some gain.
 
     `flipped` is [gain, prompt] of typed outcomes (coherent by their precedence), leaking prompts
-    left out, nan where nothing was rolled out. Undetermined when the 95 % interval of the best
-    gain's rate spans one half.
+    left out, nan where nothing was rolled out. Undetermined when the interval of the best gain's
+    rate spans one half, of 95 % unless another `level` is planned.
     """
     if flipped.shape[1] == 0:
         return Observation(False, None, "undetermined")
     shares = rates(flipped).tolist()
     opened = [gain for gain, rate in zip(gains, shares, strict=True) if rate >= HALF]
     best = flipped[int(np.nanargmax(shares))].astype(float)
-    interval = wilson(int(np.nansum(best)), int(np.isfinite(best).sum()))
+    interval = wilson(int(np.nansum(best)), int(np.isfinite(best).sum()), level)
     spans = interval.low < HALF < interval.high
     return Observation(
         bool(opened),

@@ -1,6 +1,7 @@
 """What a run remembers of its model and behavior, and the one door that opens both again."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from fulcra.protocol.quotes import audited_behavior
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
 from fulcra.store import AUDIT, COPY, SOURCE, read_json, write_json, write_text
-from fulcra.types import Behavior
+from fulcra.types import Behavior, Prompt
 
 SCHEMA_VERSION = 1
 
@@ -147,6 +148,28 @@ def reopened_behaviors(folders: Sequence[Path], named: Sequence[str] = ()) -> li
             " since"
         )
     return [behavior for _, behavior in matches]
+
+
+def extensible_behavior(
+    folder: Path, named: Sequence[str] = ()
+) -> tuple[Behavior, tuple[Prompt, ...]]:
+    """The behavior that a run audited, and the confirmation prompts that stand behind its own.
+
+    Those are beyond the prompts the audit was limited to, in its reserve, or in a longer file
+    `named`, which begins with the audited prompts and is else the same. InputError where none is.
+    """
+    audit = _audit(folder)
+    count, world = audit.behavior.splits["confirmation"], audit.behavior.name.partition("@")[2]
+    for name in named or _behavior_sources(folder, audit.behavior.name):
+        whole = load_behavior(name, world or None)
+        first = replace(whole, confirmation=whole.confirmation[:count])
+        if (behavior := audited_behavior(audit, first)) is not None:
+            return behavior, (*whole.confirmation[count:], *whole.reserve)
+    raise InputError(
+        f"{folder}: audited another {audit.behavior.name} than {' and '.join(named) or 'is'} known"
+        f" here; give the audited file with --behavior, prompts added behind its {count} of"
+        " confirmation and nothing else changed"
+    )
 
 
 def _behavior(folder: Path, named: Sequence[str]) -> tuple[str, Behavior]:

@@ -12,6 +12,7 @@ from fulcra.protocol.evidence import figures
 from fulcra.protocol.recheck.blocks import block_checks, known_behavior
 from fulcra.protocol.recheck.coverage import Coverage, coverage
 from fulcra.protocol.recheck.digests import require_root, seal_checks, shard_checks
+from fulcra.protocol.recheck.extension import extension_checks
 from fulcra.protocol.recheck.run_files import RunCheck, RunFiles, read_run
 from fulcra.protocol.recheck.schedule import schedule_checks
 from fulcra.protocol.records import Record
@@ -68,6 +69,7 @@ def _checks(run: RunFiles, root: str | None) -> list[RunCheck]:
         *shard_checks(run),
         *block_checks(run, known_behavior(run)),
         *seal_checks(run, root),
+        *extension_checks(run),
     ]
 
 

@@ -12,6 +12,7 @@ from fulcra.store import (
     AUDIT,
     COMMITMENT,
     COPY,
+    EXTENSIONS,
     MANIFEST,
     PUBLIC_SALT,
     RECEIPT,
@@ -58,6 +59,7 @@ BESIDE = {
     SIGNATURE: "a signature of the seal's root, checked by --signers alone",
     **dict.fromkeys(QUERIES.values(), "a query for a time stamp, which alone proves nothing"),
     **dict.fromkeys(ANSWERS, "a time stamp, checked by `openssl ts -verify` alone"),
+    EXTENSIONS: "more prompts for undetermined branches: its own seal, the lines `extension`",
     PUBLIC_SALT: "the salt under a public form of this run, for its owner only",
 }
 #: Of every block of audit.json, what is made again of it.
