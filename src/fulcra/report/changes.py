@@ -100,11 +100,13 @@ def _cell(entry: "FigureEntry | None") -> str:
     if entry is None:
         return UNKNOWN
     if entry.value is None:
-        return f"not reached (n = {entry.n})"
+        return f"not reached (n = {entry.n})" if entry.n else "not measured"
     return f"{number(entry.value)} ({_ends(entry)}, n = {entry.n})"
 
 
 def _ends(entry: "FigureEntry | FigureChange") -> str:
+    if entry.low is None and entry.high is None:
+        return UNKNOWN
     low, high = (UNKNOWN if end is None else number(end) for end in (entry.low, entry.high))
     return f"{low} to {high}"
 
