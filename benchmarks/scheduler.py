@@ -21,6 +21,7 @@ from ray.cluster_utils import Cluster as RayCluster
 from fulcra.engines import fleet
 from fulcra.engines.cluster import connected
 from fulcra.engines.replica import Batch, Opened, Recipe, own_versions
+from fulcra.errors import EngineError
 from fulcra.protocol.scale.simulation import Cluster, simulated
 from fulcra.types import Rollout, RolloutRequest
 
@@ -28,6 +29,8 @@ RESULT = Path(__file__).with_name("scheduler.json")
 NODES = (1, 2, 3, 4)
 #: Shards a node and the seconds they sleep: most are short, some are stragglers.
 SHARDS, SECONDS = 8, (0.5, 0.8, 1.2, 1.2, 3.0)
+#: Rounds of shards in which every replica must have begun; of five seconds each.
+ROUNDS = 12
 #: Shards that do not sleep at all, for what the driver takes for each.
 EMPTY = 100
 #: Rollouts of a shard, tokens of their prompts and replies: they are sent there and back.
@@ -78,9 +81,13 @@ def sleeping(replicas: int) -> Iterator[fleet.Fleet]:
     recipe = Recipe("asleep", None, "float32", "cpu", None, None, False, 1)
     members = fleet.Fleet(ray, recipe, fleet.Size(replicas), "asleep")
     try:
-        while sum(member.ready for member in members.members) < replicas:
+        for _ in range(ROUNDS):
             # a replica that has not begun when the last shards run is given up again
+            if (ready := sum(member.ready for member in members.members)) == replicas:
+                break
             slept(members, [0.25] * 20 * replicas)
+        else:
+            raise EngineError(f"{ready} of {replicas} sleeping replicas began; a node is missing")
         yield members
     finally:
         members.close()
