@@ -87,8 +87,8 @@ def tournament(
     behavior = in_tokens_of(model, behavior)
     manifest = manifest_of("screens", model, behavior, settings.sizes.plain())
     run = Run.open(manifest, None, progress)
-    contrast = _diagnosed(model, behavior, warn)
     measured = None if census is None else read_census(census, model, behavior)
+    contrast = _diagnosed(model, behavior, warn)
     with run.clock.step("clean ground", 0):
         subject = Subject.of(model, behavior, settings.seed)
     ranked, skipped = _rankings(run, subject, settings.entrants, measured)

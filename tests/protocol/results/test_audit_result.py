@@ -87,7 +87,8 @@ def test_every_figure_has_its_name(shipped: AuditResult, name: str) -> None:
 
 
 def test_other_figures_and_branches_are_refused_with_those_there_are(shipped: AuditResult) -> None:
-    with pytest.raises(InputError, match=r"figure 'edges': there are window, attacks, and of one"):
+    every = r"figure 'edges': there are window, attacks, rates, curve, committed, and of one"
+    with pytest.raises(InputError, match=every):
         shipped.figure("edges")
     control, names = shipped.controls[0].name, rf"{shipped.branches[0].name.replace('+', '[+]')}, "
     with pytest.raises(InputError, match=rf"figure 'dose' of .*: measured were {names}"):
