@@ -26,8 +26,11 @@ def calls(function: ast.FunctionDef, name: str) -> bool:
     return name in names
 
 
-def test_nothing_is_committed_but_by_measure_committed() -> None:
-    assert list(callers("commit")) == [("protocol/commit.py", "measure_committed")]
+def test_nothing_is_committed_but_by_measure_committed_and_an_extension() -> None:
+    assert list(callers("commit")) == [
+        ("protocol/commit.py", "measure_committed"),
+        ("release/extension.py", "_measured"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["commitment", "branch_entry", "plan_entry"])

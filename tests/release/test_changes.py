@@ -1,5 +1,6 @@
 """Runs side by side: what is told of them is what they hold; a run is as it was beside itself."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow.csv
@@ -96,9 +97,13 @@ def test_models_of_another_shape_share_no_neuron(runs: list[FinishedRun]) -> Non
     assert "share no neuron" in changes_markdown(compared)
 
 
-def test_runs_of_one_name_are_told_apart_or_refused() -> None:
-    with pytest.raises(InputError, match="two runs are named audit-dense"):
+def test_runs_of_one_name_are_told_apart_or_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="audit-dense is named twice; name each run once"):
         finished_runs([DENSE, DENSE])
+    other = tmp_path / DENSE.name
+    shutil.copytree(DENSE, other)
+    with pytest.raises(InputError, match="two runs are named audit-dense"):
+        finished_runs([DENSE, other])
 
 
 def test_side_by_side_is_read_again_as_it_was(compared: ChangesResult, tmp_path: Path) -> None:
