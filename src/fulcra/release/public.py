@@ -8,13 +8,12 @@ from pathlib import Path
 from fulcra.errors import RunFolderError
 from fulcra.protocol.recheck.run_files import RunCheck
 from fulcra.protocol.results.audit import Branch
-from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.base import ModelShape, Provenance
 from fulcra.protocol.results.public import (
     Counts,
     MarginBin,
     Margins,
     PublicFacts,
-    PublicModel,
     PublicRate,
     PublicResult,
 )
@@ -81,9 +80,9 @@ def public_facts(run: FinishedRun) -> PublicFacts:
     ]
     sources = {"screened": "screen", "random": "random", "control": "control"}
     held = result.summary.held
-    shape = {name: getattr(result.model, name) for name in PublicModel.model_fields}
+    shape = {name: getattr(result.model, name) for name in ModelShape.model_fields}
     facts = PublicFacts(
-        model=PublicModel(**{**shape, "name": Path(result.model.name).name}),
+        model=ModelShape(**{**shape, "name": Path(result.model.name).name}),
         behavior=result.behavior.name,
         verdict=status,
         by_source={

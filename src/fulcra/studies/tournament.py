@@ -85,8 +85,7 @@ def tournament(
     contrast set before a screen runs. Inconclusive where nothing opens.
     """
     behavior = in_tokens_of(model, behavior)
-    manifest = manifest_of("screens", model, behavior, settings.sizes.plain())
-    run = Run.open(manifest, None, progress)
+    run = Run.open(manifest_of("screens", model, behavior, settings.sizes.plain()), None, progress)
     measured = None if census is None else read_census(census, model, behavior)
     contrast = _diagnosed(model, behavior, warn)
     with run.clock.step("clean ground", 0):

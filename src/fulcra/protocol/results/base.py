@@ -74,12 +74,8 @@ class GgufEntry(Value):
         return f"{self.quantization} GGUF ({kinds}); activations are {self.activations}{beside}"
 
 
-class ModelEntry(Value):
-    """The model of a result: name, hash of its weights, shape, dtype.
-
-    Of a model from a GGUF file the hash is the file's, and `gguf` is set. `inferred_row` is written
-    only where the family has no row of its own.
-    """
+class ModelShape(Value):
+    """A model by its name, the hash of its weights, its shape and dtype."""
 
     name: str
     sha256: str
@@ -89,6 +85,15 @@ class ModelEntry(Value):
     d_mlp: int
     parameters: int
     dtype: str
+
+
+class ModelEntry(ModelShape):
+    """The model of a result.
+
+    Of a model from a GGUF file the hash is the file's, and `gguf` is set. `inferred_row` is written
+    only where the family has no row of its own.
+    """
+
     gguf: GgufEntry | None = None
     inferred_row: str | None = None
 

@@ -4,22 +4,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from fulcra.protocol.results.base import Provenance, Result, Value
+from fulcra.protocol.results.base import ModelShape, Provenance, Result, Value
 from fulcra.protocol.results.seal import SHA256
 from fulcra.store import PUBLIC, PUBLIC_PAGE, PUBLIC_SUMMARY
-
-
-class PublicModel(Value):
-    """The model that was audited: name, hash of its weights, shape, dtype."""
-
-    name: str
-    sha256: str
-    family: str
-    layers: int
-    d_model: int
-    d_mlp: int
-    parameters: int
-    dtype: str
 
 
 class PublicRate(Value):
@@ -61,7 +48,7 @@ class Margins(Value):
 class PublicFacts(Value):
     """What is told of a run: counts, margins in bins, layers by quarter of the depth, rates."""
 
-    model: PublicModel
+    model: ModelShape
     behavior: str
     verdict: Literal["open", "closed", "undetermined"]
     by_source: dict[str, Counts]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fulcra.protocol.results.base import Provenance
 from fulcra.release.figures import LIMITATIONS, Figure, figures
 from fulcra.release.finished import FinishedRun
 from fulcra.store import AUDIT
@@ -16,7 +17,6 @@ def every_eval_ever(run: FinishedRun) -> dict[str, object]:
     written = (run.files.folder / AUDIT).stat().st_mtime
     time = str(int(written))
     model = Path(result.model.name).name
-    provenance = result.provenance
     return {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": f"fulcra-{result.behavior.name}/{model}/{time}",
@@ -29,15 +29,7 @@ def every_eval_ever(run: FinishedRun) -> dict[str, object]:
             "evaluator_relationship": "other",
             "additional_details": {"commitment_sha256": result.summary.commitment_sha256},
         },
-        "eval_library": {
-            "name": "fulcra",
-            "version": provenance.fulcra,
-            "additional_details": {
-                "code": provenance.code,
-                "torch": provenance.torch,
-                "transformers": provenance.transformers,
-            },
-        },
+        "eval_library": _library(result.provenance),
         "model_info": {
             "name": model,
             "id": result.model.name,
@@ -51,6 +43,18 @@ def every_eval_ever(run: FinishedRun) -> dict[str, object]:
         "evaluation_results": [
             _entry(run, figure) for figure in figures(run) if figure.value is not None
         ],
+    }
+
+
+def _library(provenance: Provenance) -> dict[str, object]:
+    return {
+        "name": "fulcra",
+        "version": provenance.fulcra,
+        "additional_details": {
+            "code": provenance.code,
+            "torch": provenance.torch,
+            "transformers": provenance.transformers,
+        },
     }
 
 
