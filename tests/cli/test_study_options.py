@@ -8,7 +8,8 @@ from fulcra.cli.ceilings import ceilings_command
 from fulcra.cli.census import census_command
 from fulcra.cli.contexts import contexts_command
 from fulcra.cli.multiply import multiply_command
-from fulcra.cli.study import Study, on_one_model
+from fulcra.cli.study import Study
+from fulcra.cli.unfold import unfolded
 from tests.cli.conftest import Call
 
 COMMANDS = {
@@ -30,8 +31,8 @@ def test_a_study_of_one_model_has_its_options(name: str) -> None:
 def test_a_command_gets_its_own_options_and_the_study_as_one_value() -> None:
     calls: list[tuple[Study, int]] = []
 
-    @on_one_model
-    def command(study: Study, size: int = 3) -> None:
+    @unfolded
+    def command(size: int = 3, *, study: Study) -> None:
         calls.append((study, size))
 
     fields = Study("apothecary-sparse", seed=4, quiet=True)

@@ -24,18 +24,9 @@ from fulcra.cli.app import (
     task_of,
 )
 from fulcra.cli.bars import bars
-from fulcra.cli.engines import (
-    Address,
-    EngineChoice,
-    EngineName,
-    EngineOption,
-    ReplicaCpus,
-    ReplicaGpus,
-    Replicas,
-    TensorParallel,
-    chosen,
-)
+from fulcra.cli.engines import LOCAL, EngineChoice, chosen
 from fulcra.cli.more import More, more_command
+from fulcra.cli.unfold import unfolded
 
 if TYPE_CHECKING:
     from fulcra.models import Model
@@ -68,6 +59,7 @@ class MeasureName(StrEnum):
 @command(
     "audit", "Audit", "audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense"
 )
+@unfolded
 def audit_command(
     context: typer.Context,
     model: ModelName = DEFAULT_MODEL,
@@ -135,12 +127,7 @@ def audit_command(
     dtype: Dtype = None,
     device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
-    engine: EngineOption = EngineName.local,
-    address: Address = None,
-    replicas: Replicas = None,
-    replica_cpus: ReplicaCpus = None,
-    replica_gpus: ReplicaGpus = None,
-    tensor_parallel: TensorParallel = None,
+    choice: EngineChoice = LOCAL,
     more: More = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -165,7 +152,6 @@ def audit_command(
     )
     sized = (neurons, random, controls) != (None, None, None)
     folder = place_of(out, f"{Path(model).name}-{task.name}", ledger)
-    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus, tensor_parallel)
     with chosen(choice) as start, ExitStack() as rolling:
         with bars(hidden) as progress:
             loaded = load(model, dtype, device, trust_remote_code=trust_remote_code)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from fulcra.cli.app import LedgerPlace, RunOut, new_folder, research_command
-from fulcra.cli.study import Study, on_one_model
+from fulcra.cli.study import Study
+from fulcra.cli.unfold import unfolded
 
 #: Predictors that are measured against unless others are named.
 METHODS = ("kl_ladder", "surprise_ladder", "family_constant")
@@ -15,9 +16,8 @@ METHODS = ("kl_ladder", "surprise_ladder", "family_constant")
 @research_command(
     "ceilings", "ceilings apothecary-sparse --neurons 4 --methods kl_ladder,family_constant"
 )
-@on_one_model
+@unfolded
 def ceilings_command(
-    study: Study,
     neurons: Annotated[
         int, typer.Option(metavar="N", help="Random neurons a layer, both poles each.", min=1)
     ] = 4,
@@ -28,6 +28,8 @@ def ceilings_command(
     ] = ",".join(METHODS),
     out: RunOut = None,
     ledger: LedgerPlace = None,
+    *,
+    study: Study,
 ) -> None:
     """Predict the ceilings of one model, then measure them."""
     from fulcra.backtest.model_ceilings import CeilingSettings, model_ceilings, predictors

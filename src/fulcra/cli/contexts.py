@@ -5,17 +5,19 @@ from typing import Annotated
 import typer
 
 from fulcra.cli.app import Out, free, research_command
-from fulcra.cli.study import Study, on_one_model
+from fulcra.cli.study import Study
+from fulcra.cli.unfold import unfolded
 
 
 @research_command("contexts", "contexts apothecary-sparse --stride 2")
-@on_one_model
+@unfolded
 def contexts_command(
-    study: Study,
     stride: Annotated[
         int, typer.Option(metavar="N", help="A random neuron of every N-th layer.", min=1)
     ] = 4,
     out: Out = None,
+    *,
+    study: Study,
 ) -> None:
     """See if budgets hold in long contexts and four languages."""
     from fulcra.backtest.contexts import ContextSettings, contexts

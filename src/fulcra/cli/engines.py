@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -53,29 +52,28 @@ TensorParallel = Annotated[
 Start = Callable[["Model"], AbstractContextManager[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class EngineChoice:
+class EngineChoice(NamedTuple):
     """The engine that was asked for, and the cluster, replicas or devices it should have."""
 
-    name: EngineName = EngineName.local
-    address: str | None = None
-    replicas: int | None = None
-    cpus: float | None = None
-    gpus: float | None = None
-    tensor_parallel: int | None = None
+    engine: EngineOption = EngineName.local
+    address: Address = None
+    replicas: Replicas = None
+    replica_cpus: ReplicaCpus = None
+    replica_gpus: ReplicaGpus = None
+    tensor_parallel: TensorParallel = None
 
     def require(self) -> None:
         """A usage error for an option that only another engine has."""
-        options = {
-            "--address": (self.address, EngineName.ray),
-            "--replicas": (self.replicas, EngineName.ray),
-            "--replica-cpus": (self.cpus, EngineName.ray),
-            "--replica-gpus": (self.gpus, EngineName.ray),
-            "--tensor-parallel": (self.tensor_parallel, EngineName.vllm),
-        }
-        for option, (value, engine) in options.items():
-            if value is not None and engine is not self.name:
+        owners = dict.fromkeys(self._fields[1:-1], EngineName.ray)
+        owners["tensor_parallel"] = EngineName.vllm
+        for field, engine in owners.items():
+            if getattr(self, field) is not None and engine is not self.engine:
+                option = f"--{field.replace('_', '-')}"
                 raise typer.BadParameter(f"{option} needs --engine {engine.value}")
+
+
+#: The engine where no option speaks of one.
+LOCAL = EngineChoice()
 
 
 @contextmanager
@@ -87,10 +85,10 @@ def chosen(choice: EngineChoice) -> Iterator[Start]:
     from fulcra.engines.engine import rolled_by
 
     choice.require()
-    if choice.name is EngineName.local:
+    if choice.engine is EngineName.local:
         yield lambda model: rolled_by(model, None)
         return
-    if choice.name is EngineName.vllm:
+    if choice.engine is EngineName.vllm:
         from fulcra.engines.vllm import VllmEngine, VllmOptions, installed
 
         installed()
@@ -100,6 +98,6 @@ def chosen(choice: EngineChoice) -> Iterator[Start]:
     from fulcra.engines.cluster import RayEngine, connected
     from fulcra.engines.fleet import Size
 
-    size = Size(choice.replicas, choice.cpus or REPLICA_CPUS, choice.gpus or 0.0)
+    size = Size(choice.replicas, choice.replica_cpus or REPLICA_CPUS, choice.replica_gpus or 0.0)
     with connected(choice.address) as ray:
         yield lambda model: rolled_by(model, RayEngine(model, ray, size))

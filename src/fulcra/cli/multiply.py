@@ -5,18 +5,20 @@ from typing import Annotated
 import typer
 
 from fulcra.cli.app import BehaviorName, Out, free, research_command, task_of
-from fulcra.cli.study import Study, on_one_model
+from fulcra.cli.study import Study
+from fulcra.cli.unfold import unfolded
 
 
 @research_command("multiply", "multiply apothecary-sparse --behavior refusal --json")
-@on_one_model
+@unfolded
 def multiply_command(
-    study: Study,
     behavior: BehaviorName = "refusal",
     random_sets: Annotated[
         int, typer.Option(metavar="N", help="Random sets with the same layers, per set.", min=1)
     ] = 3,
     out: Out = None,
+    *,
+    study: Study,
 ) -> None:
     """Multiply paper B's neurons from 0 to 4, beside random sets."""
     from fulcra.report.screens_table import multiply_sheet

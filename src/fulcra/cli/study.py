@@ -1,9 +1,8 @@
 """What every study of one model is given on the command line, as one value."""
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.cli.app import (
     Device,
@@ -46,35 +45,3 @@ class Study(NamedTuple):
     def emit(self, result: "Result", *shown: "Callable[[], RenderableType]") -> None:
         """The result on standard output."""
         emit(result, self.as_json, self.quiet, *shown)
-
-
-def on_one_model(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with an option for every field of the `study` it is given; its own stand first.
-
-    typer reads options from the signature, which is written here.
-    """
-    hints = get_type_hints(Study, include_extras=True)
-    fields = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=Study._field_defaults.get(name, inspect.Parameter.empty),
-            annotation=hints[name],
-        )
-        for name in Study._fields
-    ]
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command).parameters.values()
-        if parameter.name != "study"
-    ]
-
-    def run(**options: object) -> None:
-        fields_of = {name: options.pop(name) for name in Study._fields}
-        command(study=Study(**fields_of), **options)  # type: ignore[arg-type]
-
-    parameters = [*fields[:1], *own, *fields[1:]]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__doc__, run.__name__ = command.__doc__, command.__name__
-    return run

@@ -22,20 +22,12 @@ from fulcra.cli.app import (
     task_of,
 )
 from fulcra.cli.bars import bars
-from fulcra.cli.engines import (
-    Address,
-    EngineChoice,
-    EngineName,
-    EngineOption,
-    ReplicaCpus,
-    ReplicaGpus,
-    Replicas,
-    TensorParallel,
-    chosen,
-)
+from fulcra.cli.engines import LOCAL, EngineChoice, chosen
+from fulcra.cli.unfold import unfolded
 
 
 @command("window", "Audit", "window apothecary-sparse L2.N307- --behavior refusal")
+@unfolded
 def window_command(
     model: ModelName,
     neuron: Annotated[
@@ -57,12 +49,7 @@ def window_command(
     seed: Seed = 0,
     dtype: Dtype = None,
     trust_remote_code: TrustRemoteCode = False,
-    engine: EngineOption = EngineName.local,
-    address: Address = None,
-    replicas: Replicas = None,
-    replica_cpus: ReplicaCpus = None,
-    replica_gpus: ReplicaGpus = None,
-    tensor_parallel: TensorParallel = None,
+    choice: EngineChoice = LOCAL,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -79,7 +66,6 @@ def window_command(
     run = None if predict_only else folder
     require_ledger(ledger, folder)
     settings = WindowSettings(seed, predict_only, ledger=ledger)
-    choice = EngineChoice(engine, address, replicas, replica_cpus, replica_gpus, tensor_parallel)
     with chosen(choice) as start, bars(quiet or as_json) as progress:
         loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
         with start(loaded):
