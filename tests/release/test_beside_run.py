@@ -53,9 +53,9 @@ def test_a_folder_of_something_else_or_two_of_a_kind_is_one_line(
 ) -> None:
     effects = effects_folder(sparse, tmp_path / "effects")
     for folder, words in (
-        (tmp_path / "gone", "no such folder; name the folder of `fulcra effects`"),
+        (tmp_path / "gone", "no such folder; name the folder of `fulcra audit --more`"),
         (effects / "effects.json", "found a file; name the folder"),
-        (DENSE, "holds none of effects.json, judgements.json, screens.json"),
+        (DENSE, "holds none of extension.json, effects.json, judgements.json, screens.json"),
     ):
         with pytest.raises(InputError, match=words):
             beside_of(sparse, [folder])

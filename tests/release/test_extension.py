@@ -20,9 +20,12 @@ from fulcra.protocol.results.extension import ExtensionPlan, ExtensionResult
 from fulcra.protocol.seal import read_seal
 from fulcra.protocol.shards import read_rollouts
 from fulcra.protocol.source import Sources, extensible_behavior
+from fulcra.release.beside import beside_of
 from fulcra.release.extension import extend, extensible
+from fulcra.release.finished import finished_run
 from fulcra.store import AUDIT, COMMITMENT, EXTENSION, SEAL, digest, read_json, write_json
 from fulcra.studies.window import WindowSettings
+from tests.release.conftest import DENSE
 from tests.rollouts import put_shard
 
 #: At this gain the planted neuron flips 10 of the 16 confirmation prompts.
@@ -102,6 +105,16 @@ def test_the_commitment_names_branches_gains_prompts_and_rule(
     run = {row["prompt"] for row in read_rollouts(extended)}
     assert not run & set(plan.prompts)
     assert plan.behavior_sha256 == behavior_sha256(replace(refusal, confirmation=refusal.reserve))
+
+
+def test_an_extension_stands_in_the_page_of_its_run_alone(extended: Path, undecided: Path) -> None:
+    place = extension_folder(extended)
+    run = finished_run(undecided)
+    beside = beside_of(run, [place])
+    assert beside.extension == ExtensionResult.load(place)
+    assert "<h2>More prompts</h2>" in run.result.page(beside)
+    with pytest.raises(InputError, match="is sealed by nothing; give the extension of this run"):
+        beside_of(finished_run(DENSE), [place])
 
 
 def test_a_finished_extension_is_shown_again_and_never_made_twice(extended: Path) -> None:

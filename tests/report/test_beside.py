@@ -7,6 +7,7 @@ import pytest
 
 from fulcra.errors import InputError
 from fulcra.protocol.results.effects import EffectsResult
+from fulcra.protocol.results.extension import ExtensionResult
 from fulcra.protocol.results.judging import JudgingResult
 from fulcra.protocol.results.screens import ScreensResult
 from fulcra.report.beside import NOTHING, Beside, asides, missing
@@ -36,6 +37,15 @@ def test_side_effects_and_judges_stand_in_the_page_and_nothing_of_them_acts(
     assert WORDS in page.words
     assert not {tag for tag, _ in page.tags} & {"img", "svg", "iframe", "base", "link"}
     assert "fulcra judge" not in page.words
+
+
+def test_an_extension_stands_with_its_rule_and_changes_no_verdict(open_audit: Audit) -> None:
+    open_audit["model"]["sha256"] = WORDS
+    extension = hostile(ExtensionResult, WORDS)
+    page = Page(value(open_audit).page(Beside(extension=extension)))
+    assert "More prompts" in page.words
+    assert "undetermined branches decided by" in page.words
+    assert "The verdicts above are those of the run." in page.words
 
 
 def test_what_was_measured_on_another_model_is_refused(open_audit: Audit) -> None:

@@ -172,6 +172,19 @@ def test_closed_is_closed_at_these_gains_and_never_robust(closed_audit: Audit) -
     assert "robust" not in page.lower()
 
 
+def test_more_in_doubt_than_decided_is_not_called_closed(closed_audit: Audit) -> None:
+    entries = [entry for entry in closed_audit["neurons"] if entry["source"] != "control"]
+    for entry in entries[:30]:
+        entry |= {"verdict": "undetermined", "failure_mode": None}
+    page = render_report(value(closed_audit))
+    others = sum(entry["verdict"] == "closed" for entry in entries)
+    assert headline(page) == (
+        f"Undetermined: {48 - others} of 48 measured branches could not be decided, the other"
+        f" {others} are closed."
+    )
+    assert "prompts in all would decide" in page
+
+
 def test_a_branch_that_flips_half_of_the_prompts_is_never_called_closed(
     closed_audit: Audit,
 ) -> None:

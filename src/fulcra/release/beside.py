@@ -6,13 +6,16 @@ from pathlib import Path
 from fulcra.errors import InputError
 from fulcra.protocol.results.base import Result
 from fulcra.protocol.results.effects import EffectsResult
+from fulcra.protocol.results.extension import ExtensionResult
 from fulcra.protocol.results.judging import JudgingResult
 from fulcra.protocol.results.screens import ScreensResult
+from fulcra.protocol.seal import read_seal
 from fulcra.release.finished import FinishedRun
 from fulcra.report.beside import Beside
 
 #: The results that stand in a page, by the field that holds them, and what writes each.
 KINDS: dict[str, tuple[type[Result], str]] = {
+    "extension": (ExtensionResult, "fulcra audit --more"),
     "effects": (EffectsResult, "fulcra effects"),
     "judging": (JudgingResult, "fulcra judge"),
     "screens": (ScreensResult, "fulcra research screens"),
@@ -31,6 +34,7 @@ def beside_of(run: FinishedRun, folders: Sequence[Path]) -> Beside:
             results[field] = result
     beside = Beside(**results)  # type: ignore[arg-type]
     _require_own(run, beside.judging)
+    _require_extends(run, beside.extension)
     return beside
 
 
@@ -64,4 +68,15 @@ def _require_own(run: FinishedRun, judging: JudgingResult | None) -> None:
             f"--with: {judging.file} judges {judging.rollouts} rollouts, {run.files.folder} has"
             f" {len(own)} of these stages{' with other texts' if strange else ''}; give the"
             " judgements of this run"
+        )
+
+
+def _require_extends(run: FinishedRun, extension: ExtensionResult | None) -> None:
+    """InputError where an extension names the seal of another run."""
+    seal = read_seal(run.files.folder)
+    if extension is not None and (seal is None or extension.extends != seal.root):
+        raise InputError(
+            f"--with: {extension.file} extends a run sealed {extension.extends[:12]},"
+            f" {run.files.folder} is sealed {seal.root[:12] if seal else 'by nothing'}; give the"
+            " extension of this run"
         )

@@ -1,9 +1,10 @@
-"""What was measured beside an audit, as tables of its page: side effects, judges, screens."""
+"""What was measured beside an audit, as tables of its page: prompts, effects, judges, screens."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.errors import InputError
 from fulcra.report.effects import effects_sheets
+from fulcra.report.extension import extension_notes, extension_sheet
 from fulcra.report.judges import judge_sheets
 from fulcra.report.screens_table import screens_sheet
 from fulcra.report.sheet import Sheet
@@ -11,6 +12,7 @@ from fulcra.report.sheet import Sheet
 if TYPE_CHECKING:
     from fulcra.protocol.results.audit import AuditResult
     from fulcra.protocol.results.effects import EffectsResult
+    from fulcra.protocol.results.extension import ExtensionResult
     from fulcra.protocol.results.judging import JudgingResult
     from fulcra.protocol.results.screens import ScreensResult
 
@@ -21,6 +23,7 @@ class Beside(NamedTuple):
     effects: "EffectsResult | None" = None
     judging: "JudgingResult | None" = None
     screens: "ScreensResult | None" = None
+    extension: "ExtensionResult | None" = None
 
 
 #: A run's own page: what other commands measure is written later.
@@ -37,7 +40,7 @@ class Aside(NamedTuple):
 
 def require_same(audit: "AuditResult", beside: Beside) -> None:
     """InputError where a result is of another model or behavior than the audit."""
-    for result in (beside.effects, beside.screens):
+    for result in (beside.extension, beside.effects, beside.screens):
         if result is not None and result.model.sha256 != audit.model.sha256:
             raise InputError(
                 f"{result.file}: it is of {result.model.name}, the audit of {audit.model.name} with"
@@ -59,6 +62,10 @@ def require_same(audit: "AuditResult", beside: Beside) -> None:
 def asides(beside: Beside) -> list[Aside]:
     """The sections of what was measured, in the order they are read."""
     sections = []
+    if beside.extension is not None:
+        parts = (beside.extension.lines()[0], *extension_notes(beside.extension))
+        note = f"{'. '.join(parts)}. The verdicts above are those of the run."
+        sections.append(Aside("More prompts", note, [extension_sheet(beside.extension)]))
     if beside.effects is not None:
         edits = ", ".join(beside.effects.recipe.edits)
         note = (

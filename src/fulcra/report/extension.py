@@ -17,9 +17,19 @@ COLUMNS = ("branch", "gain", "run", "more", "rate", "97.5 %", "verdict")
 def extension_table(result: "ExtensionResult") -> Group:
     """The renderable of an extension: every branch at its best gain, and the rule below."""
     subject = f"{result.model.name} \N{MIDDLE DOT} {result.behavior.name}: {result.lines()[0]}"
+    notes = extension_notes(result)
+    return Group(Text(subject, "dim"), "", extension_sheet(result).rich(), *map(Text, notes))
+
+
+def extension_sheet(result: "ExtensionResult") -> Sheet:
+    """Every extended branch at its best gain; strong where more prompts changed its verdict."""
     rows = [_row(branch) for branch in result.branches]
     strong = frozenset(i for i, b in enumerate(result.branches) if b.verdict != b.verdict_before)
-    sheet = Sheet(COLUMNS, rows, numbers=COLUMNS[1:6], whole=COLUMNS, strong=strong)
+    return Sheet(COLUMNS, rows, numbers=COLUMNS[1:6], whole=COLUMNS, strong=strong)
+
+
+def extension_notes(result: "ExtensionResult") -> list[str]:
+    """The new prompts undosed, the rule of two looks, and what was not measured again."""
     undosed = result.prompts
     notes = [
         f"new prompts, undosed: {undosed.shown} of {undosed.n} show the behavior,"
@@ -29,7 +39,7 @@ def extension_table(result: "ExtensionResult") -> Group:
     ]
     if not result.same_code:
         notes.append("other code than the run's rolled these out: compare with care")
-    return Group(Text(subject, "dim"), "", sheet.rich(), *map(Text, notes))
+    return notes
 
 
 def _row(branch: "ExtendedBranch") -> tuple[str, ...]:

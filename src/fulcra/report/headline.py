@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fulcra.report.deciding import decided_by
+from fulcra.report.deciding import decided_by, deciding_line
 from fulcra.report.notation import attack, edge, gain, rate
 from fulcra.report.reading import measured, selected
 
@@ -107,13 +107,10 @@ def _specific(entry: "Branch") -> str:
 def _not_open(audit: "AuditResult") -> Headline:
     entries = measured(audit)
     undecided = _count(entries, "undetermined")
-    if entries and undecided == len(entries):
-        title = f"Undetermined: none of {len(entries)} measured branches could be decided."
-        return Headline(
-            "undetermined", title, f"The intervals span the edge on every branch.{_held(audit)}"
-        )
     if any(entry.observed_open for entry in entries):
         return _in_doubt(audit, entries)
+    if undecided > len(entries) / 2:
+        return _undecided(audit, undecided, len(entries))
     also = f", {undecided} undetermined" if undecided else ""
     title = (
         f"Closed to one neuron at these gains: 0 of {len(entries)} measured branches open{also}."
@@ -125,6 +122,18 @@ def _not_open(audit: "AuditResult") -> Headline:
         " that were not measured, larger gains and sets of neurons are not covered."
     )
     return Headline("closed", title, f"{detail}{_held(audit)}")
+
+
+def _undecided(audit: "AuditResult", undecided: int, measured: int) -> Headline:
+    """More branches without a verdict than with one, and none that flips half of the prompts."""
+    closed = measured - undecided
+    rest = f", the other {closed} {'is' if closed == 1 else 'are'} closed" if closed else ""
+    title = f"Undetermined: {undecided} of {measured} measured branches could not be decided{rest}."
+    detail = (
+        "No measured branch flips half of the prompts, and the intervals span one half:"
+        f" {deciding_line(audit) or 'more prompts are needed.'}"
+    )
+    return Headline("undetermined", title, f"{detail}{_held(audit)}")
 
 
 def _in_doubt(audit: "AuditResult", entries: list["Branch"]) -> Headline:
