@@ -8,7 +8,7 @@ import pytest
 
 from fulcra import AuditResult, AuditSettings, Behavior, Model
 from fulcra.errors import InputError
-from fulcra.protocol.budget import SMALLER, audit_costs, budgeted
+from fulcra.protocol.budget import SMALLER, Budgeted, audit_costs, budgeted
 from fulcra.protocol.shards import read_rollouts
 from fulcra.protocol.subject import in_tokens_of
 from fulcra.protocol.unit_costs import UnitCosts, unit_costs
@@ -73,12 +73,12 @@ def test_more_neurons_than_there_are_cannot_be_planned(sparse: Model, refusal: B
 
 def test_fewer_minutes_never_afford_more(sparse: Model, refusal: Behavior) -> None:
     behavior, whole = in_tokens_of(sparse, refusal), AuditSettings()
-    plans = [budgeted(sparse, behavior, whole, COSTS, m) for m in (20.0, 4.0, 2.0, 1.0, 0.5)]
+    plans = [budgeted(sparse, behavior, whole, COSTS, m) for m in (20.0, 4.0, 2.0, 1.0, 0.9)]
     assert plans[0].settings == whole
     assert plans[0].concessions == ()
     seconds = [plan.seconds for plan in plans]
     assert seconds == sorted(seconds, reverse=True)
-    assert seconds[1:] == [min(s, 60 * m) for s, m in zip(seconds[1:], (4, 2, 1, 0.5), strict=True)]
+    assert seconds[1:] == [min(s, 60 * m) for s, m in zip(seconds[1:], (4, 2, 1, 0.9), strict=True)]
     counts = [len(plan.concessions) for plan in plans]
     assert counts == sorted(counts)
     assert any("prevalence is bounded by" in line for line in plans[-1].concessions)
@@ -93,6 +93,28 @@ def test_what_was_asked_for_is_never_exceeded(sparse: Model, refusal: Behavior) 
     assert plan.settings.measure == "sequential"
 
 
+@pytest.mark.parametrize(("horizon", "limit"), [(24, None), (48, 32)])
+def test_replies_are_cut_to_no_less_than_32_tokens(
+    sparse: Model, refusal: Behavior, horizon: int, limit: int | None
+) -> None:
+    behavior = replace(in_tokens_of(sparse, refusal), horizon=horizon)
+    every = AuditSettings()
+    least = next(
+        plan.settings
+        for plan in (smallest(sparse, behavior, every, m / 100) for m in range(1, 1000))
+        if plan is not None
+    )
+    assert (least.random, least.horizon) == (1, limit)
+
+
+def smallest(model: Model, behavior: Behavior, wanted: AuditSettings, m: float) -> Budgeted | None:
+    """The plan that fits; None where none does."""
+    try:
+        return budgeted(model, behavior, wanted, COSTS, m)
+    except InputError:
+        return None
+
+
 def test_minutes_that_afford_nothing_are_refused_with_what_would(
     sparse: Model, refusal: Behavior
 ) -> None:
@@ -101,10 +123,11 @@ def test_minutes_that_afford_nothing_are_refused_with_what_would(
 
 
 def test_each_concession_makes_the_audit_cheaper(sparse: Model, refusal: Behavior) -> None:
-    behavior, settings = in_tokens_of(sparse, refusal), AuditSettings()
-    before = sum(c.seconds for c in audit_costs(sparse, behavior, settings, COSTS).values())
+    behavior = replace(in_tokens_of(sparse, refusal), horizon=48)
+    settings, costs = AuditSettings(), COSTS._replace(reply=48.0)
+    before = sum(c.seconds for c in audit_costs(sparse, behavior, settings, costs).values())
     for name, sizes in SMALLER:
         settings = replace(settings, **{name: sizes[-1]})
-        after = sum(c.seconds for c in audit_costs(sparse, behavior, settings, COSTS).values())
+        after = sum(c.seconds for c in audit_costs(sparse, behavior, settings, costs).values())
         assert after < before, name
         before = after

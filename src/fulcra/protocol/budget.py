@@ -29,6 +29,8 @@ LATER = 0.65
 #: The share of replies that are scored: equal ones are scored once (.42 and .45 in two audits).
 DISTINCT = 0.45
 #: What is given up, in this order, until the audit fits; each is a smaller size of one setting.
+#: No reply is cut to fewer than 32 tokens: at 16, the controls of three behaviors of 20 and 24 tokens
+#: no longer acted on a real chat model, and an audit whose control fails draws no verdict.
 SMALLER: tuple[tuple[str, tuple[object, ...]], ...] = (
     ("measure", ("curtailed", "sequential")),
     ("candidates", (2048, 1024, 512, 256)),
@@ -37,7 +39,7 @@ SMALLER: tuple[tuple[str, tuple[object, ...]], ...] = (
     ("controls", (15, 10)),
     ("candidates", (128, 64)),
     ("prompts", (12, 8)),
-    ("horizon", (32, 16)),
+    ("horizon", (32,)),
     ("neurons", (2, 1)),
     ("random", (2, 1)),
 )
