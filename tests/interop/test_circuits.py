@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 from fulcra import Neuron
 from fulcra.errors import InputError
 from fulcra.interop.circuits import circuit
 from tests.cli.conftest import Call, fulcra
+from tests.fuzz.mutations import mutated
 
 __all__ = ["fulcra"]
 NEURONS = {"2,-1,307": -3.5, "4,-1,7": 1.25, "2,3,11": 0.5, "2,4,11": -0.75, "0,0,0": 0.0}
@@ -79,6 +81,35 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(fulcra: Call, tmp_pat
     assert "utf-8" in fulcra("circuit", tmp_path / "bytes").refusal
     with pytest.raises(InputError, match="circuit"):
         circuit(str(tmp_path / "none.json"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("circuits")
+
+
+@settings(max_examples=300)
+@given(text=mutated((json.dumps(CIRCUIT),)))
+def test_a_damaged_circuit_is_read_or_refused_in_one_line(folder: Path, text: str) -> None:
+    path = folder / "circuit.json"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    line = refusal(path)
+    if line is None:
+        scores = circuit(path).scores
+        assert list(scores) == sorted(scores, reverse=True)
+    else:
+        assert line.startswith(f"circuit {path}: ")
+        assert "\n" not in line
+        assert len(line) < 500
+
+
+def refusal(path: Path) -> str | None:
+    """Why a file is refused; None where it is read."""
+    try:
+        circuit(path)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def test_the_command_names_neurons_that_other_commands_take(

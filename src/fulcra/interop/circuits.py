@@ -52,7 +52,7 @@ def _read(path: Path) -> CircuitFile:
         return CircuitFile.model_validate(read_json(read_text(path)))
     except ValidationError as error:
         fault = first_fault(error)
-        where = ".".join(map(str, fault["loc"])) or "the file"
+        where = " ".join(".".join(map(str, fault["loc"])).split()) or "the file"
         raise InputError(
             f"circuit {path}: {where[:60]}: {fault['msg']}; expected the keys neurons, prompt,"
             " target_token and total_logit_diff"
