@@ -91,7 +91,7 @@ class Dosed:
         )
         idle = self.applied.passes == before and ids.shape[-1] >= length + self.first
         if self.edits and idle:
-            raise ModelCheckError("the edits did not act on this request; start the server anew")
+            raise ModelCheckError("the edits did not act on this request; load the model anew")
         return ids
 
 
