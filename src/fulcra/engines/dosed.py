@@ -54,6 +54,7 @@ class Dosed:
         self.model, self.applied = model, applied
         # the last token of a reply is never read: edits of replies act from its second on
         self.first = 1 if any(edit.positions != "generated" for edit in edits) else 2
+        self.edits = tuple(edits)
         self.config, self.device = model.hf.config, model.device
         self.generation_config = plain_config(model)
 
@@ -88,8 +89,9 @@ class Dosed:
             streamer=streamer,
             **inputs,
         )
-        if self.applied.passes == before and ids.shape[-1] >= length + self.first:
-            raise ModelCheckError("the edits did not act on this request; start the server anew")
+        idle = self.applied.passes == before and ids.shape[-1] >= length + self.first
+        if self.edits and idle:
+            raise ModelCheckError("the edits did not act on this request; load the model anew")
         return ids
 
 
@@ -107,22 +109,36 @@ def plain_config(model: Model) -> GenerationConfig:
 
 
 @contextmanager
+def _generating_plainly(model: Model) -> Iterator[None]:
+    """A span in which the model's own generation_config is a plain one."""
+    own = model.hf.generation_config
+    model.hf.generation_config = plain_config(model)
+    try:
+        yield
+    finally:
+        model.hf.generation_config = own
+
+
+@contextmanager
 def dosed(model: Model, edits: Sequence[Edit]) -> Iterator[tuple[Dosed, Proof]]:
     """The dosed model and the proof that it is dosed; ModelCheckError where nothing moves.
 
     The model is as before when the block ends. Cost: three short replies to eight openings.
     """
     prompts = [model.prompt_ids(text) for text in OPENINGS[:PROMPTS]]
-    own = model.hf.generation_config
-    model.hf.generation_config = plain_config(model)
-    try:
+    with _generating_plainly(model):
         clean, again = (_logits(model, prompts) for _ in range(2))
         with edit(model, *edits) as applied:
             moved = _logits(model, prompts)
             proof = Proof(applied.passes, _distance(clean, moved), _distance(clean, again))
             yield Dosed(model, applied, edits), _required(model, proof)
-    finally:
-        model.hf.generation_config = own
+
+
+@contextmanager
+def undosed(model: Model) -> Iterator[Dosed]:
+    """The model without an edit, generating as a dosed one does: what it is compared with."""
+    with _generating_plainly(model), edit(model) as applied:
+        yield Dosed(model, applied, ())
 
 
 def _required(model: Model, proof: Proof) -> Proof:

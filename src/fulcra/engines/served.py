@@ -1,6 +1,6 @@
 """What a server may be asked: an exact part of the OpenAI-compatible API, the rest refused."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -74,7 +74,7 @@ class Asked(BaseModel):
     logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
 
     @classmethod
-    def of(cls, body: object) -> "Asked":
+    def of(cls, body: object) -> Self:
         """The request of a body; InputError names the first thing that is not served."""
         try:
             request = cls.model_validate(body)

@@ -36,7 +36,22 @@ def chat_ids(
     """
     if tokenizer.chat_template is None:
         return plain_ids(tokenizer, text, system)
-    rendered = _rendered(tokenizer, text, system, thinking)
+    turns = [("user", text)] if system is None else [("system", system), ("user", text)]
+    return turns_ids(tokenizer, turns, thinking)
+
+
+def turns_ids(
+    tokenizer: "PreTrainedTokenizerBase",
+    turns: Sequence[tuple[str, str]],
+    thinking: bool | None = None,
+) -> tuple[int, ...]:
+    """Token ids of a conversation of (role, words) with the generation prompt, as `chat_ids`.
+
+    jinja2's TemplateError where the template refuses the turns, and where there is none.
+    """
+    if tokenizer.chat_template is None:
+        raise TemplateError("there is no chat template")
+    rendered = _rendered(tokenizer, turns, thinking)
     return tuple(tokenizer(rendered, add_special_tokens=False)["input_ids"])
 
 
@@ -49,21 +64,24 @@ def instruction_tail(
     """
     if tokenizer.chat_template is None:
         return ()
-    left, right = (_rendered(tokenizer, text, None, thinking) for text in ("a", "b"))
+    left, right = (_rendered(tokenizer, [("user", text)], thinking) for text in ("a", "b"))
     after = left[len(left) - shared_start([left[::-1], right[::-1]]) :]
     return tuple(tokenizer(after, add_special_tokens=False)["input_ids"])
 
 
 def _rendered(
-    tokenizer: "PreTrainedTokenizerBase", text: str, system: str | None, thinking: bool | None
+    tokenizer: "PreTrainedTokenizerBase",
+    turns: Sequence[tuple[str, str]],
+    thinking: bool | None,
 ) -> str:
     switch: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
-    if system is None:
-        return _templated(tokenizer, [("user", text)], switch)
     try:
-        return _templated(tokenizer, [("system", system), ("user", text)], switch)
+        return _templated(tokenizer, turns, switch)
     except TemplateError:
-        return _templated(tokenizer, [("user", f"{system}\n\n{text}")], switch)
+        if [role for role, _ in turns[:2]] != ["system", "user"]:
+            raise
+        (_, system), (_, text), *rest = turns
+        return _templated(tokenizer, [("user", f"{system}\n\n{text}"), *rest], switch)
 
 
 def exchange_ids(tokenizer: "PreTrainedTokenizerBase", request: str, reply: str) -> tuple[int, ...]:
@@ -78,7 +96,7 @@ def exchange_ids(tokenizer: "PreTrainedTokenizerBase", request: str, reply: str)
 
 
 def _templated(
-    tokenizer: "PreTrainedTokenizerBase", turns: list[tuple[str, str]], switch: dict[str, Any]
+    tokenizer: "PreTrainedTokenizerBase", turns: Sequence[tuple[str, str]], switch: dict[str, Any]
 ) -> str:
     messages = [{"role": role, "content": content} for role, content in turns]
     return str(

@@ -140,16 +140,20 @@ class Recipe(Value):
         require_edits(model, self.edits)
         return self
 
+    def for_others(self) -> Self:
+        """The recipe itself; InputError where it is of a sensitive behavior: that stays here."""
+        if self.sensitive:
+            raise InputError(
+                f"recipe {self.name!r}: made for a sensitive behavior; its doses stay in fulcra"
+            )
+        return self
+
     def control_vector(self, model: Model) -> ControlVector:
         """What llama.cpp is to add in place of the edits; InputError where it would do otherwise.
 
         Recipes of sensitive behaviors stay in fulcra.
         """
-        if self.sensitive:
-            raise InputError(
-                f"recipe {self.name!r}: made for a sensitive behavior; its doses stay in fulcra"
-            )
-        return control_vector(model, self.require(model).edits)
+        return control_vector(model, self.for_others().require(model).edits)
 
     def window(self, branch: str) -> PredictedWindow | None:
         """The window predicted for a branch, by its name; None where none was."""

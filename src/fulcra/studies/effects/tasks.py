@@ -8,7 +8,6 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from fulcra.engines.edit import edit
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import Edit
@@ -17,7 +16,6 @@ from fulcra.types import Edit
 Scores = dict[str, dict[str, float]]
 #: What the harness logs of every item, by subtask.
 Samples = Mapping[str, Sequence[Mapping[str, Any]]]
-BATCH = 16
 
 
 def require_harness() -> None:
@@ -42,19 +40,16 @@ def task_scores(
     the edits never acted.
     """
     require_harness()
-    from lm_eval.models.huggingface import HFLM
+    from fulcra.engines.harness import DosedHarness
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    wrapped = HFLM(
-        pretrained=model.hf, tokenizer=model.tokenizer, backend="causal", batch_size=BATCH
-    )
+    wrapped = DosedHarness(model, edits)
     chat = model.tokenizer.chat_template is not None
     scores: Scores = {}
-    with edit(model, *edits) as applied:
-        for task in tasks:
-            for metric, items in _items(_run(wrapped, task, limit, folder, chat)).items():
-                scores[f"{task} {metric}"] = items
-    if edits and applied.passes == 0:
+    for task in tasks:
+        for metric, items in _items(_run(wrapped, task, limit, folder, chat)).items():
+            scores[f"{task} {metric}"] = items
+    if edits and wrapped.passes == 0:
         raise InputError(
             f"{', '.join(map(str, edits))}: never acted in {', '.join(tasks)}; its positions do not"
             " occur there"

@@ -1,0 +1,1 @@
+"""Neurons, activations and recipes in the libraries of others, one file a road."""
