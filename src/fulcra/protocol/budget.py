@@ -29,8 +29,8 @@ LATER = 0.65
 #: The share of replies that are scored: equal ones are scored once (.42 and .45 in two audits).
 DISTINCT = 0.45
 #: What is given up, in this order, until the audit fits; each is a smaller size of one setting.
-#: No reply is cut to fewer than 32 tokens: at 16, the controls of three behaviors of 20 and 24 tokens
-#: no longer acted on a real chat model, and an audit whose control fails draws no verdict.
+#: No reply is cut to fewer than 32 tokens: at 16, the controls of three behaviors of 20 and 24
+#: tokens no longer acted on a real chat model, and such an audit draws no verdict.
 SMALLER: tuple[tuple[str, tuple[object, ...]], ...] = (
     ("measure", ("curtailed", "sequential")),
     ("candidates", (2048, 1024, 512, 256)),
