@@ -23,6 +23,7 @@ from fulcra.engines.vllm.rows import (
     stretches,
 )
 from fulcra.engines.vllm.sites import Capacity, spliced
+from fulcra.engines.vllm.worker import Extension
 from fulcra.types import Positions
 
 if TYPE_CHECKING or not current_platform.is_cpu():
@@ -182,8 +183,11 @@ def stages(prompt: int) -> tuple[tuple[tuple[Positions, ...], int, int], ...]:
     )
 
 
-class GraphWorker(Worker):  # type: ignore[misc]  # vLLM is not always there
-    """The platform's own worker; its model has the operators in it before anything compiles it."""
+class GraphWorker(Worker, Extension):  # type: ignore[misc]  # vLLM is not always there
+    """The platform's own worker; its model has the operators in it before anything compiles it.
+
+    The extension is named here, since vLLM mixes it into a class once, and may have into the base.
+    """
 
     model_runner: Any
 
