@@ -33,5 +33,7 @@ def test_devices_that_share_a_layer_are_an_option_of_vllm_alone(fulcra: Call) ->
     for engine in ((), ("--engine", "ray")):
         refusal = fulcra("audit", *engine, "--tensor-parallel", "2", "--dry-run").refusal
         assert "--tensor-parallel needs --engine vllm" in refusal
+        refusal = fulcra("audit", *engine, "--graphs", "--dry-run").refusal
+        assert "--graphs needs --engine vllm" in refusal
     refusal = fulcra("audit", "--engine", "vllm", "--replicas", "2", "--dry-run").refusal
     assert "--replicas needs --engine ray" in refusal

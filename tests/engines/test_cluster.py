@@ -16,7 +16,7 @@ from fulcra.engines import fleet, local, memory
 from fulcra.engines.cluster import RayEngine, connected
 from fulcra.engines.engine import identity, run
 from fulcra.engines.fleet import Fleet, Size
-from fulcra.engines.incidents import Halved, Incident, heard_by
+from fulcra.engines.incidents import Halved, Incident, Lost, heard_by
 from fulcra.engines.replica import Batch, Opened, Recipe, Replica, own_versions
 from fulcra.errors import EngineError, InputError
 from fulcra.models import Model
@@ -152,7 +152,10 @@ def test_a_replica_that_is_killed_loses_and_repeats_nothing(
     sweep, rollouts = halfway(engine, few)
     victim = next(member for member in engine.fleet.members if member.shard is not None)
     ray.kill(victim.actor)
-    assert went_on(sweep, rollouts, len(few)) == expected
+    heard: list[Incident] = []
+    with heard_by(heard.append):
+        assert went_on(sweep, rollouts, len(few)) == expected
+    assert heard == [Lost(victim.place)]
     assert "was lost, its shard runs again" in caplog.text
     assert victim not in engine.fleet.members
 

@@ -6,8 +6,18 @@ import pytest
 import torch
 
 from fulcra.engines.vllm import load as vllm_load
+from fulcra.engines.vllm.edit_op import NEURONS
 from fulcra.engines.vllm.load import geometry, installed, last_line
-from fulcra.engines.vllm.plan import Acts, EditSets, Span, first_and_past, plain, unmet
+from fulcra.engines.vllm.lora import tensors
+from fulcra.engines.vllm.plan import (
+    Acts,
+    EditSets,
+    Span,
+    first_and_past,
+    plain,
+    require_in_graphs,
+    unmet,
+)
 from fulcra.errors import EngineError, InputError, ModelError
 from fulcra.models import Model, ablate_direction, add_mlp, anchor, direction
 from fulcra.models.edits import add
@@ -47,6 +57,56 @@ def test_what_hooks_cannot_do_is_refused_by_name() -> None:
         plain((ablate_direction(direction(2, VECTOR)), add(direction(1, VECTOR), alpha=1.0)))
     with pytest.raises(InputError, match="sized by its prompt"):
         plain((anchor(Neuron(3, 54), 8.0, 1.5),))
+
+
+def test_what_graphs_cannot_hold_is_one_line() -> None:
+    written = direction(2, VECTOR)
+    crowd = tuple(Edit(Neuron(4, i), "add", 1.0) for i in range(NEURONS + 1))
+    refused = {
+        crowd: "33 neurons of a layer, and there is room for 32",
+        tuple(
+            add_mlp(written, float(i)) for i in range(5)
+        ): "5 directions, and there is room for 4",
+        (ablate_direction(written), ablate_direction(written)): "two directions are taken out",
+    }
+    for edits, reason in refused.items():
+        with pytest.raises(InputError, match=f"inside vLLM's graphs: {reason} in one set; leave"):
+            require_in_graphs(edits, "op")
+        require_in_graphs(edits, "off")
+    require_in_graphs((*crowd[1:], add_mlp(written, 1.0), ablate_direction(written)), "op")
+
+
+def test_an_adapter_does_nothing_but_scale_a_neuron_everywhere() -> None:
+    scaled = Edit(Neuron(3, 54), "scale", 0.5)
+    require_in_graphs((scaled, Edit(Neuron(4, 54), "scale", 0.0)), "lora")
+    refused = [
+        (DOSE,),
+        (Edit(Neuron(3, 54), "scale", 0.5, positions="generated"),),
+        (scaled, Edit(Neuron(3, 55), "scale", 0.5)),
+        (anchor(Neuron(3, 54), 8.0, 1.5),),
+        (add_mlp(direction(2, VECTOR)),),
+    ]
+    for edits in refused:
+        line = r"at \w+ tokens: an adapter of rank 1 scales one neuron of a layer, at all tokens"
+        with pytest.raises(InputError, match=line) as refusal:
+            require_in_graphs(edits, "lora")
+        assert "\n" not in str(refusal.value)
+
+
+def test_an_adapter_is_the_scaled_column_of_the_down_projection() -> None:
+    model = tiny("llama")
+    edits = (Edit(Neuron(1, 5), "scale", -3.0),)
+    name = f"{model.family.layers}.1.{model.family.down}"
+    made = tensors(model, edits)
+    assert list(made) == [f"base_model.model.{name}.lora_{side}.weight" for side in "AB"]
+    picks, writes = made.values()
+    assert picks.shape[0] == writes.shape[1] == 1
+    weight = model.hf.get_submodule(name).weight.detach()
+    activations = torch.randn(4, model.width(1), generator=torch.Generator().manual_seed(0))
+    scaled = activations.clone()
+    scaled[:, 5] *= -3.0
+    assert torch.allclose(activations @ (weight + writes @ picks).T, scaled @ weight.T, atol=1e-6)
+    assert not any(tensors(model, ())[key].any() for key in tensors(model, ()) if "lora_B" in key)
 
 
 def test_scopes_are_those_of_the_local_engine() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -48,6 +48,14 @@ TensorParallel = Annotated[
     int | None,
     typer.Option(metavar="N", help="Devices that share every layer in vLLM: 1.", min=1),
 ]
+Graphs = Annotated[
+    bool,
+    typer.Option(
+        "--graphs",
+        metavar="",
+        help="Keep vLLM's compiled graphs, edits inside them; never run on an accelerator.",
+    ),
+]
 #: Has the rollouts of a loaded model run by an engine, as long as its block lasts.
 Start = Callable[["Model"], AbstractContextManager[None]]
 
@@ -61,13 +69,14 @@ class EngineChoice(NamedTuple):
     replica_cpus: ReplicaCpus = None
     replica_gpus: ReplicaGpus = None
     tensor_parallel: TensorParallel = None
+    graphs: Graphs = False
 
     def require(self) -> None:
         """A usage error for an option that only another engine has."""
-        owners = dict.fromkeys(self._fields[1:-1], EngineName.ray)
-        owners["tensor_parallel"] = EngineName.vllm
+        owners = dict.fromkeys(self._fields[1:-2], EngineName.ray)
+        owners |= dict.fromkeys(self._fields[-2:], EngineName.vllm)
         for field, engine in owners.items():
-            if getattr(self, field) is not None and engine is not self.engine:
+            if getattr(self, field) not in (None, False) and engine is not self.engine:
                 option = f"--{field.replace('_', '-')}"
                 raise typer.BadParameter(f"{option} needs --engine {engine.value}")
 
@@ -92,7 +101,8 @@ def chosen(choice: EngineChoice) -> Iterator[Start]:
         from fulcra.engines.vllm import VllmEngine, VllmOptions, installed
 
         installed()
-        options = VllmOptions(choice.tensor_parallel or 1)
+        graphs: Literal["op", "off"] = "op" if choice.graphs else "off"
+        options = VllmOptions(choice.tensor_parallel or 1, graphs=graphs)
         yield lambda model: rolled_by(model, VllmEngine(model, options))
         return
     from fulcra.engines.cluster import RayEngine, connected

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, final
 
+from fulcra.engines.incidents import Lost, tell
 from fulcra.engines.replica import Batch, Opened, Recipe, Replica, own_versions
 from fulcra.errors import EngineError
 from fulcra.types import RolloutRequest
@@ -207,6 +208,7 @@ class Fleet:
         if shard is None:
             return
         losses[shard] += 1
+        tell(Lost(member.place))
         if losses[shard] >= LOSSES:
             raise EngineError(
                 f"--engine ray: a shard lost its replica {LOSSES} times, the last on"

@@ -26,7 +26,13 @@ class NotFinite(NamedTuple):
     edits: str
 
 
-Incident = Halved | NotFinite
+class Lost(NamedTuple):
+    """A replica of a cluster died under a shard, which ran again; `place` is its machine."""
+
+    place: str
+
+
+Incident = Halved | NotFinite | Lost
 Listener = Callable[[Incident], None]
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 

@@ -14,7 +14,17 @@ from fulcra.engines.vllm.load import (
     loaded,
     undisturbed,
 )
-from fulcra.engines.vllm.plan import Acts, EditSets, Named, PlainEdit, Span, kind_of, unmet
+from fulcra.engines.vllm.lora import adapters
+from fulcra.engines.vllm.plan import (
+    Acts,
+    EditSets,
+    Named,
+    PlainEdit,
+    Span,
+    kind_of,
+    require_in_graphs,
+    unmet,
+)
 from fulcra.engines.vllm.probe import require_steered
 from fulcra.errors import EngineError, InputError, ModelError
 from fulcra.models import Model
@@ -22,6 +32,7 @@ from fulcra.types import Rollout, RolloutRequest
 
 if TYPE_CHECKING:
     from vllm import RequestOutput, SamplingParams
+    from vllm.lora.request import LoRARequest
 
     from fulcra.engines.vllm.worker import Share
 
@@ -56,11 +67,13 @@ class VllmEngine:
 
     @property
     def settings(self) -> Mapping[str, str | int | float | None]:
-        """Its version, how many devices share a layer, and the longest text."""
+        """Its version, how many devices share a layer, the longest text; how graphs hold edits."""
+        graphs = self.options.graphs
         return {
             "version": self.version,
             "tensor_parallel": self.options.tensor_parallel,
             "length": self.options.length,
+            **({} if graphs == "off" else {"graphs": graphs}),
         }
 
     def run_shards(self, requests: Sequence[RolloutRequest]) -> Iterator[dict[int, Rollout]]:
@@ -79,16 +92,21 @@ class VllmEngine:
         """The rollouts of requests without anchors; `first_logits`: these go into `logits`."""
         if self.busy:
             raise InputError("the vLLM engine runs one set of requests at a time; end the first")
-        sets = EditSets([request.edits for request in requests])
+        wanted = [request.edits for request in requests]
+        # an adapter is vLLM's own business: such a row carries no edit for the workers
+        by_lora = self.options.graphs == "lora"
+        sets = EditSets([() for _ in wanted] if by_lora else wanted)
         run = uuid4().hex[:12]
         rows = {f"{run}-{i}": i for i in range(len(requests))}
         self.busy = True
         try:
-            self._call("fulcra_learn", sets.plain)
-            for row, i in rows.items():
-                self._add(row, requests[i], sets.names[i], first_logits)
-            for finished in self._finished():
-                yield self._checked(finished, rows, requests, sets)
+            with adapters(self.model, wanted if by_lora else ()) as loras:
+                self._call("fulcra_learn", sets.plain)
+                for row, i in rows.items():
+                    named = self._named(row, requests[i], sets.names[i], first_logits)
+                    self._add(requests[i], named, loras[i] if by_lora else None)
+                for finished in self._finished():
+                    yield self._checked(finished, rows, requests, sets)
         finally:
             self.busy = False
             if self.llm is not None:
@@ -107,7 +125,9 @@ class VllmEngine:
 
     def _begin(self) -> None:
         """Hooks in every worker; ModelError where vLLM's model is built in another way."""
-        shares = cast("list[Share | str]", self._call("fulcra_begin", self.geometry))
+        shares = cast(
+            "list[Share | str]", self._call("fulcra_begin", self.geometry, self.options.graphs)
+        )
         if broken := [share for share in shares if isinstance(share, str)]:
             raise ModelError(
                 f"model {self.model.name!r}: vLLM {self.version} builds it from other modules,"
@@ -127,11 +147,9 @@ class VllmEngine:
             answers: list[object] = self.llm.collective_rpc(method, args=args)
         return answers
 
-    def _add(self, row: str, request: RolloutRequest, edits: str, first_logits: bool) -> None:
-        from vllm.inputs import TokensPrompt
-
+    def _named(self, row: str, request: RolloutRequest, edits: str, first_logits: bool) -> Named:
         ends = sorted(self.model.end_ids)
-        named = Named(
+        return Named(
             row=row,
             edits=edits,
             prompt=len(request.prompt),
@@ -141,9 +159,14 @@ class VllmEngine:
             end=ends[0] if ends else 0,
             first_logits=first_logits,
         )
+
+    def _add(self, request: RolloutRequest, named: Named, lora: "LoRARequest | None") -> None:
+        from vllm.inputs import TokensPrompt
+
         prompt = TokensPrompt(prompt_token_ids=list(request.prompt))
+        parameters = _parameters(request, sorted(self.model.end_ids), named)
         with undisturbed():
-            self.llm.llm_engine.add_request(row, prompt, _parameters(request, ends, named))
+            self.llm.llm_engine.add_request(named["row"], prompt, parameters, lora_request=lora)
 
     def _finished(self) -> Iterator[list["RequestOutput"]]:
         """Requests that are over, many at a time."""
@@ -215,6 +238,7 @@ class VllmEngine:
 
     def _require_kinds(self, requests: Sequence[RolloutRequest]) -> None:
         for edits in dict.fromkeys(request.edits for request in requests):
+            require_in_graphs(edits, self.options.graphs)
             for edit in edits:
                 kind = kind_of(edit)
                 if (reason := self.unfit.get(kind)) is not None:

@@ -8,13 +8,18 @@ from typing import Any, NamedTuple, cast, final
 import torch
 from torch import Tensor, nn
 
-from fulcra.engines.vllm.plan import Geometry, PlainEdit, first_and_past
-from fulcra.engines.vllm.rows import Stretch, Table, cached_states, stretches
+from fulcra.engines.vllm.plan import Geometry, Place, PlainEdit, first_and_past, place_of
+from fulcra.engines.vllm.rows import (
+    Readings,
+    Stretch,
+    Table,
+    before_passes,
+    cached_states,
+    stretches,
+)
 from fulcra.engines.vllm.tokens import SPOILED
 
 Hook = Callable[..., object]
-#: Kind and layer of edits that act together; an ablation acts at every layer and stands at 0.
-Place = tuple[str, int]
 
 
 class _Fresh(NamedTuple):
@@ -66,14 +71,12 @@ class Steering:
         self.table, self.width = table, geometry["d_model"]
         self.sets: dict[str, _Set] = {}
         self.edited: dict[str, list[int]] = {}
-        self.read: dict[str, int] = {}
+        self.readings = Readings()
         self.groups: dict[Place, _Group] = {}
-        self.composition: tuple[tuple[str, int], ...] = ()
         self.device = next(model.parameters()).device
         model.register_forward_pre_hook(self._pass, with_kwargs=True)
         downs = [model.get_submodule(name) for name in geometry["downs"]]
-        self.rank, self.ranks = _share(downs[0])
-        self.widths = [_inputs(down) for down in downs]
+        self.rank, self.widths = rank_of(downs[0]), [width_of(down) for down in downs]
         for layer, down in enumerate(downs):
             down.register_forward_pre_hook(self._before_down(layer))
             down.register_forward_hook(self._after_down(layer))
@@ -101,24 +104,17 @@ class Steering:
 
     def forget(self, row: str) -> list[int]:
         """How many tokens each edit of a row acted on; the row is over."""
-        self.read.pop(row, None)
+        self.readings.forget(row)
         return self.edited.pop(row, [])
 
     def _pass(self, module: nn.Module, args: object, inputs: Mapping[str, Any]) -> None:
-        _clean()
+        clean_cache()
         dosed = [s for s in stretches(self.table, inputs) if s.named["edits"]]
-        composition = tuple((s.named["row"], s.start) for s in dosed if self._goes_on(s))
-        if not composition or composition != self.composition or len(composition) < len(dosed):
+        # groups hold for the next pass only where each of their rows has one more token in it
+        if not self.readings.repeat(dosed):
             self.settle()
             self.groups = self._grouped(dosed)
-        # groups hold for the next pass only where each of their rows has one more token in it
-        self.composition = composition if len(composition) == len(dosed) else ()
-        for stretch in dosed:
-            row = stretch.named["row"]
-            self.read[row] = max(self.read.get(row, 0), stretch.at + stretch.length)
-
-    def _goes_on(self, stretch: Stretch) -> bool:
-        return stretch.replies and stretch.at == self.read.get(stretch.named["row"], 0)
+        self.readings.advance(dosed)
 
     def _grouped(self, dosed: Sequence[Stretch]) -> dict[Place, _Group]:
         parts: dict[Place, _Part] = defaultdict(_Part)
@@ -127,7 +123,7 @@ class Steering:
             self.edited.setdefault(stretch.named["row"], [0] * len(edits))
             for place, edit in enumerate(edits):
                 if self._is_here(edit):
-                    self._add(parts[_place(edit)], stretch, place, edit)
+                    self._add(parts[place_of(edit)], stretch, place, edit)
         return {place: self._group(part) for place, part in parts.items() if part.tokens}
 
     def _is_here(self, edit: PlainEdit) -> bool:
@@ -141,8 +137,7 @@ class Steering:
         row, shift = stretch.named["row"], stretch.start - stretch.at
         part.tokens.append(torch.arange(first + shift, past + shift))
         part.edits.append((stretch.named["edits"], place))
-        tokens = max(0, past - max(first, self.read.get(row, 0)))
-        part.fresh.append(_Fresh(row, place, tokens))
+        part.fresh.append(_Fresh(row, place, self.readings.fresh(row, first, past)))
 
     def _group(self, part: _Part) -> _Group:
         counts = torch.tensor([len(tokens) for tokens in part.tokens])
@@ -216,7 +211,7 @@ class Steering:
         return cleaned
 
 
-def _clean() -> None:
+def clean_cache() -> None:
     """Keys and values without the numbers that are not finite, where a row has left some there.
 
     vLLM hands its memory to the next row as it is, and what is masked there is read all the same.
@@ -228,6 +223,26 @@ def _clean() -> None:
         states.nan_to_num_(0.0, 0.0, 0.0)
 
 
+@final
+class Unhooked:
+    """No hook, where vLLM's own LoRA edits: rows carry no edit set, and nothing is counted."""
+
+    def __init__(self, runner: Any, geometry: Geometry) -> None:
+        downs = [runner.get_model().get_submodule(name).base_layer for name in geometry["downs"]]
+        self.rank, self.widths = rank_of(downs[0]), [width_of(down) for down in downs]
+        before_passes(runner, lambda inputs: clean_cache())
+
+    def learn(self, sets: Mapping[str, list[PlainEdit]]) -> None:
+        """Nothing is to be learned: requests name adapters."""
+
+    def settle(self) -> None:
+        """Nothing is to be counted here."""
+
+    def forget(self, row: str) -> list[int]:
+        """No count; the row is over."""
+        return []
+
+
 def _with_vectors(output: object, group: _Group) -> object:
     """What a module gave, vectors added to its first part."""
     wrote = cast(Tensor, output[0] if isinstance(output, tuple) else output)
@@ -236,19 +251,15 @@ def _with_vectors(output: object, group: _Group) -> object:
     return (wrote, *output[1:]) if isinstance(output, tuple) else wrote
 
 
-def _place(edit: PlainEdit) -> Place:
-    return edit["kind"], 0 if edit["kind"] == "ablate" else edit["layer"]
-
-
 def _repeated(values: Tensor, counts: Tensor) -> Tensor:
     return values.repeat_interleave(counts, dim=0)
 
 
-def _share(down: Any) -> tuple[int, int]:
-    """This worker's place among those that share each layer, and how many they are."""
-    return int(getattr(down, "tp_rank", 0)), int(getattr(down, "tp_size", 1))
+def rank_of(down: Any) -> int:
+    """This worker's place among those that share each layer."""
+    return int(getattr(down, "tp_rank", 0))
 
 
-def _inputs(down: Any) -> int:
+def width_of(down: Any) -> int:
     """How many neurons of a layer this worker holds."""
     return int(down.input_size_per_partition)

@@ -8,11 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from fulcra.engines.vllm.plan import Geometry
+from fulcra.engines.vllm import edit_op, lora
+from fulcra.engines.vllm.plan import Geometry, Graphs
 from fulcra.errors import EngineError, ModelError
 from fulcra.models import Model
 
@@ -42,13 +43,15 @@ class VllmOptions(NamedTuple):
 
     `tensor_parallel` devices share every layer, texts have at most `length` tokens (where None, as
     many as the model's context and the memory allow), and vLLM takes the share `memory` of an
-    accelerator, or `cache` GiB of a CPU for keys and values.
+    accelerator, or `cache` GiB of a CPU for keys and values. `graphs` keeps the graphs that vLLM
+    compiles and captures: edits are then "op", an operator in them, or "lora", scales by adapters.
     """
 
     tensor_parallel: int = 1
     length: int | None = None
     memory: float = 0.5
     cache: int = 1
+    graphs: Graphs = "off"
 
 
 def installed() -> str:
@@ -115,6 +118,11 @@ def loaded(model: Model, options: VllmOptions) -> "LLM":
     number = installed()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if options.graphs != "off" and tokens_class() == "SecondTokens":
+        raise EngineError(
+            f"--graphs {options.graphs}: prepared in vLLM's first model runner alone; set"
+            " VLLM_USE_V2_MODEL_RUNNER=0, or leave --graphs out"
+        )
     with undisturbed(), weights_of(model) as folder:
         try:
             return _loaded(folder, model, options)
@@ -136,13 +144,28 @@ def _loaded(folder: str, model: Model, options: VllmOptions) -> "LLM":
         worker_extension_cls="fulcra.engines.vllm.worker.Extension",
         logits_processors=[f"fulcra.engines.vllm.tokens:{tokens_class()}"],
         skip_tokenizer_init=True,
-        enforce_eager=True,
+        enforce_eager=options.graphs == "off",
         enable_prefix_caching=False,
         async_scheduling=False,
         use_tqdm_on_load=False,
         disable_log_stats=True,
         **_room(model, options),
+        **_graphs(model, options.graphs),
     )
+
+
+def _graphs(model: Model, graphs: Graphs) -> dict[str, Any]:
+    """What keeps edits in vLLM's graphs; what is in `additional_config` is in their cache's key."""
+    if graphs == "op":
+        own = {"geometry": geometry(model), "operators": edit_op.SCHEMAS}
+        return {
+            "worker_cls": "fulcra.engines.vllm.graphs.GraphWorker",
+            "additional_config": {"fulcra": own},
+        }
+    if graphs == "lora":
+        room = {"max_loras": lora.TOGETHER, "max_lora_rank": lora.RANK}
+        return {"enable_lora": True, "lora_target_modules": [lora.target(model)], **room}
+    return {}
 
 
 def tokens_class() -> str:

@@ -1,12 +1,20 @@
 """Edits as a vLLM worker takes them: plain values by name, and how often each has to act."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, NotRequired, TypedDict, cast, final
+from typing import Literal, NamedTuple, NotRequired, TypedDict, cast, final
 
+from fulcra.engines.vllm.edit_op import NEURONS, VECTORS
 from fulcra.errors import InputError
 from fulcra.models.edits import affine
 from fulcra.types import Direction, Edit, Edits, Neuron, Positions
+
+#: How edits act in vLLM: by hooks, by an operator in its graphs, by LoRA in its graphs.
+Graphs = Literal["off", "op", "lora"]
+
+#: Kind and layer of edits that act together; an ablation acts at every layer and stands at 0.
+Place = tuple[str, int]
 
 
 class PlainEdit(TypedDict):
@@ -124,6 +132,32 @@ def plain(edits: Edits) -> list[PlainEdit]:
     return [_plain(edit) for edit in edits]
 
 
+def require_in_graphs(edits: Edits, graphs: Graphs) -> None:
+    """InputError for what operators in vLLM's graphs, or an adapter of rank 1, cannot do."""
+    crowd = Counter(edit.site.layer for edit in edits if isinstance(edit.site, Neuron))
+    if graphs == "op":
+        directions = [edit.op for edit in edits if isinstance(edit.site, Direction)]
+        most = max(crowd.values(), default=0)
+        reasons = {
+            f"{most} neurons of a layer, and there is room for {NEURONS}": most > NEURONS,
+            f"{len(directions)} directions, and there is room for {VECTORS}": len(directions)
+            > VECTORS,
+            "two directions are taken out": directions.count("ablate_direction") > 1,
+        }
+        for reason in (reason for reason, holds in reasons.items() if holds):
+            raise InputError(
+                f"edits inside vLLM's graphs: {reason} in one set; leave --graphs out, or use"
+                " --engine local"
+            )
+    for edit in edits if graphs == "lora" else ():
+        if edit.op != "scale" or edit.positions != "all" or crowd[edit.site.layer] > 1:
+            raise InputError(
+                f"{edit} at {edit.positions} tokens: an adapter of rank 1 scales one neuron of a"
+                " layer, at all tokens, and does nothing else; leave out graphs='lora', or use"
+                " --engine local"
+            )
+
+
 def _require_expressible(edits: Edits) -> None:
     mixed = next((e for e in edits if isinstance(e.site, Neuron) and e.site.expert is not None), 0)
     if mixed:
@@ -163,6 +197,11 @@ def _vector(edit: Edit, direction: Direction) -> list[float]:
     vector = direction.vector.detach().float()
     scaled = vector / vector.norm() if edit.op == "ablate_direction" else vector * edit.value
     return cast("list[float]", scaled.tolist())
+
+
+def place_of(edit: PlainEdit) -> Place:
+    """Where an edit acts, together with others of its kind and layer."""
+    return edit["kind"], 0 if edit["kind"] == "ablate" else edit["layer"]
 
 
 def firings(edit: PlainEdit, layers: int) -> int:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fulcra.engines.decoding import first_logits, logit_tolerance
-from fulcra.engines.vllm.plan import kind_of
+from fulcra.engines.vllm.plan import Graphs, kind_of
 from fulcra.errors import ModelError
 from fulcra.models import Model
 from fulcra.types import Direction, Edit, Neuron, Op, RolloutRequest
@@ -33,7 +33,7 @@ def require_steered(engine: "VllmEngine", model: Model) -> dict[str, str]:
 
     ModelError where the undosed logits differ already, or where a neuron's dose does not act.
     """
-    clean, dosed = _probes(model)
+    clean, dosed = _probes(model, engine.options.graphs)
     requests = [probe.request for probe in (clean, *dosed)]
     engine.logits.clear()
     for _ in engine.rolled(requests, first_logits=True):
@@ -69,10 +69,10 @@ def _apart(theirs: Tensor, mine: Tensor) -> float:
     return float((theirs - mine).abs().max() / theirs.abs().max())
 
 
-def _probes(model: Model) -> tuple[_Probe, list[_Probe]]:
+def _probes(model: Model, graphs: Graphs) -> tuple[_Probe, list[_Probe]]:
     """The undosed probe, and for each site the one of the smallest dose that moves the logits."""
     prompt = tuple(5 + (7 * i) % (model.vocab - 5) for i in range(4))
-    sites = list(_sites(model))
+    sites = list(_sites(model, graphs))
     requests = [RolloutRequest(prompt, (), 2)]
     requests += [RolloutRequest(prompt, (edit,), 2) for edits in sites for edit in edits]
     logits = torch.cat([_logits(model, requests[i : i + 16]) for i in range(0, len(requests), 16)])
@@ -98,14 +98,17 @@ def _moves(model: Model, clean: Tensor, dosed: Tensor) -> bool:
     return bool(dosed.isfinite().all()) and _apart(clean, dosed) > MOVED * logit_tolerance(model)
 
 
-def _sites(model: Model) -> Iterator[list[Edit]]:
+def _sites(model: Model, graphs: Graphs) -> Iterator[list[Edit]]:
     """Edits by growing dose at neurons of the first, middle and last layer, then of every kind.
 
     The first and the last neuron: workers that share a layer hold one each.
     """
+    op: Op = "scale" if graphs == "lora" else "add"
     for layer in dict.fromkeys((0, model.n_layers // 2, model.n_layers - 1)):
         for index in (0, model.width(layer) - 1):
-            yield [Edit(Neuron(layer, index), "add", dose) for dose in DOSES]
+            yield [Edit(Neuron(layer, index), op, dose) for dose in DOSES]
+    if graphs == "lora":
+        return
     generator = torch.Generator().manual_seed(0)
     vector = torch.randn(model.d_model, generator=generator)
     site = Direction(model.n_layers // 2, "probe", vector)

@@ -1,6 +1,6 @@
 """Which tokens of a running pass belong to which request, for both of vLLM's model runners."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, final
 
 from torch import Tensor
@@ -74,6 +74,54 @@ class SecondTable:
     def names(self) -> list[Named | None]:
         """What each request of the prepared inputs carries."""
         return [named_of(self.params.get(i)) for i in self.order]
+
+
+@final
+class Readings:
+    """How far each dosed row has been read, and whether a pass does what the one before it did."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, int] = {}
+        self.composition: tuple[tuple[str, int], ...] = ()
+
+    def repeat(self, dosed: Sequence[Stretch]) -> bool:
+        """Whether each row has one more token, in the place of the last one, and no row is new."""
+        going = tuple((s.named["row"], s.start) for s in dosed if self._goes_on(s))
+        whole = len(going) == len(dosed)
+        same = whole and bool(going) and going == self.composition
+        self.composition = going if whole else ()
+        return same
+
+    def advance(self, dosed: Sequence[Stretch]) -> None:
+        """The pass is known: its tokens are read from here on."""
+        for stretch in dosed:
+            row = stretch.named["row"]
+            self.read[row] = max(self.read.get(row, 0), stretch.at + stretch.length)
+
+    def fresh(self, row: str, first: int, past: int) -> int:
+        """How many of a row's tokens from `first` to before `past` were not read before."""
+        return max(0, past - max(first, self.read.get(row, 0)))
+
+    def forget(self, row: str) -> None:
+        """The row is over: nothing of it stays."""
+        self.read.pop(row, None)
+
+    def _goes_on(self, stretch: Stretch) -> bool:
+        return stretch.replies and stretch.at == self.read.get(stretch.named["row"], 0)
+
+
+def before_passes(runner: Any, prepare: Callable[[Mapping[str, Any]], None]) -> None:
+    """Have every pass of the first model runner prepared, a replayed one too.
+
+    vLLM keeps the runner's method for others to put theirs in its place.
+    """
+    forward = runner._model_forward
+
+    def prepared(*args: object, **inputs: object) -> object:
+        prepare(inputs)
+        return forward(*args, **inputs)
+
+    runner._model_forward = prepared
 
 
 def table_of(runner: Any) -> Table:

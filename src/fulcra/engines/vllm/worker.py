@@ -3,12 +3,15 @@
 Their arguments and answers are plain values: no function is pickled, no file of vLLM changed.
 """
 
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from fulcra.engines.vllm.hooks import Steering
-from fulcra.engines.vllm.plan import Acts, Geometry, PlainEdit
+from fulcra.engines.vllm.hooks import Steering, Unhooked
+from fulcra.engines.vllm.plan import Acts, Geometry, Graphs, PlainEdit
 from fulcra.engines.vllm.rows import table_of
 from fulcra.engines.vllm.tokens import BROKEN, LOGITS
+
+if TYPE_CHECKING:
+    from fulcra.engines.vllm.graphs import Spliced
 
 
 class Share(TypedDict):
@@ -22,13 +25,19 @@ class Extension:
     """The methods that the engine calls in every worker."""
 
     model_runner: Any
-    fulcra: Steering
+    fulcra: "Steering | Spliced | Unhooked"
 
-    def fulcra_begin(self, geometry: Geometry) -> Share | str:
-        """Put the hooks in; a text where the model has no module of a name that they need."""
+    def fulcra_begin(self, geometry: Geometry, graphs: Graphs) -> Share | str:
+        """Put the hooks in, where edits are by hooks; how they are where the model was loaded.
+
+        A text where the model has no module of a name that they need.
+        """
         runner = self.model_runner
         try:
-            self.fulcra = Steering(table_of(runner), runner.get_model(), geometry)
+            if graphs == "off":
+                self.fulcra = Steering(table_of(runner), runner.get_model(), geometry)
+            elif graphs == "lora":
+                self.fulcra = Unhooked(runner, geometry)
         except AttributeError as error:
             return str(error)
         return Share(rank=self.fulcra.rank, widths=self.fulcra.widths)

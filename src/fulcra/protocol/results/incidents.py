@@ -17,10 +17,14 @@ class NotFiniteEntry(Value):
 
 
 class IncidentsEntry(Value):
-    """Batches that were halved, by step; rollouts that met broken numbers, by part of the run."""
+    """Batches halved and replicas lost, by step; rollouts with broken numbers, by part of the run.
+
+    A run from before replicas were counted, and one that lost none, has no `lost`.
+    """
 
     halved: dict[str, int] = Field(default_factory=dict)
     not_finite: dict[str, NotFiniteEntry] = Field(default_factory=dict)
+    lost: dict[str, int] = Field(default_factory=dict)
 
     @property
     def broken(self) -> int:
@@ -33,12 +37,18 @@ class IncidentsEntry(Value):
 
     def _lines(self) -> Iterator[str]:
         if count := sum(self.halved.values()):
-            steps = ", ".join(f"{step} {number}" for step, number in self.halved.items())
             batches = "1 batch" if count == 1 else f"{count} batches"
-            yield f"{batches} halved after running out of memory ({steps})"
+            yield f"{batches} halved after running out of memory ({_steps(self.halved)})"
+        if count := sum(self.lost.values()):
+            lost = "1 replica was" if count == 1 else f"{count} replicas were"
+            yield f"{lost} lost in the middle of a shard, which ran again ({_steps(self.lost)})"
         for part, entry in self.not_finite.items():
             place = "" if entry.first is None else f" at {entry.first}"
             yield (
                 f"{entry.rows} of {entry.of} rollouts of {part} met numbers that are not finite and"
                 f" stay unscored; the first{place} under {entry.edits}"
             )
+
+
+def _steps(counts: dict[str, int]) -> str:
+    return ", ".join(f"{step} {number}" for step, number in counts.items())
