@@ -176,20 +176,27 @@ def _fault(error: ValidationError) -> str:
 
 
 def recipe(
-    model: Model, edits: Sequence[Edit], name: str, behavior: Behavior | None = None
+    model: Model,
+    edits: Sequence[Edit],
+    name: str,
+    behavior: Behavior | None = None,
+    windows: Sequence[PredictedWindow] | None = None,
 ) -> Recipe:
     """A recipe of any edits for a loaded model: gains become doses, ceilings are predicted.
 
-    Cost: `predict_ceiling` a dosed branch, two for a neuron that is scaled or held.
+    `windows` are those predicted already. Cost without them: `predict_ceiling` a dosed branch, two
+    for a neuron that is scaled or held.
     """
     resolved = tuple(require_numbers(resolve(model, edit)) for edit in edits)
     require_edits(model, resolved)
+    if windows is None:
+        windows = [_window(model, branch) for branch in dosed_branches(resolved)]
     return Recipe(
         name=name,
         model=RecipeModel(name=model.name, sha256=model.sha256),
         behavior=None if behavior is None else _made_for(behavior),
         edits=resolved,
-        windows=tuple(_window(model, branch) for branch in dosed_branches(resolved)),
+        windows=tuple(windows),
     )
 
 
@@ -254,7 +261,7 @@ def recipe_of_run(
             horizon=result.settings.horizon,
         ),
         edits=(edit,),
-        windows=tuple(_committed_window(entries[pole]) for pole in poles),
+        windows=tuple(committed_window(entries[pole]) for pole in poles),
         source={"commitment": committed["sha256"]},
     )
 
@@ -270,7 +277,8 @@ def _dose(entry: BranchEntry, neuron: Neuron, gain: float | None) -> Edit:
     return require_numbers(Edit(neuron, "add", gain * entry.budget * neuron.pole, gain))
 
 
-def _committed_window(entry: BranchEntry) -> PredictedWindow:
+def committed_window(entry: BranchEntry) -> PredictedWindow:
+    """The window that a run committed for one branch."""
     return PredictedWindow(
         branch=entry.branch,
         budget=entry.budget,
