@@ -261,7 +261,7 @@ def recipe_of_run(
             horizon=result.settings.horizon,
         ),
         edits=(edit,),
-        windows=tuple(committed_window(entries[pole]) for pole in poles),
+        windows=tuple(_committed_window(entries[pole]) for pole in poles),
         source={"commitment": committed["sha256"]},
     )
 
@@ -277,8 +277,7 @@ def _dose(entry: BranchEntry, neuron: Neuron, gain: float | None) -> Edit:
     return require_numbers(Edit(neuron, "add", gain * entry.budget * neuron.pole, gain))
 
 
-def committed_window(entry: BranchEntry) -> PredictedWindow:
-    """The window that a run committed for one branch."""
+def _committed_window(entry: BranchEntry) -> PredictedWindow:
     return PredictedWindow(
         branch=entry.branch,
         budget=entry.budget,
