@@ -170,7 +170,7 @@ class Desk:
 
     def _recipe(self, choice: Choice, dose: float) -> Markup:
         try:
-            return drawing.recipe_link(self.bench.recipe(choice, dose), self.bench.model.name)
+            return drawing.recipe_link(self.bench.recipe(choice, dose))
         except FulcraError as error:
             return line(str(error), "fault")
 

@@ -158,10 +158,10 @@ def _legend(level: float | None) -> Markup:
     ).format(steps)
 
 
-def recipe_link(recipe: Recipe, model: str) -> Markup:
+def recipe_link(recipe: Recipe) -> Markup:
     """A link that saves a recipe as a file, and the command that takes it."""
     content = quote(json_bytes(recipe.plain()).decode())
     return Markup(
         '<p class="recipe"><a class="save" download="{}" href="data:application/json,{}">Save this'
-        " dose as a recipe</a> <code>fulcra steer {} -r {}</code></p>"
-    ).format(FILE, content, model, FILE)
+        " dose as a recipe</a> <code>fulcra steer MODEL -r {}</code></p>"
+    ).format(FILE, content, FILE)
