@@ -29,6 +29,7 @@ class Tab:
         self.process, self._write, self._read = process, write, read
         self._rest, self._number, self._session = b"", 0, ""
         self.console: list[str] = []
+        self.requests: list[str] = []
         self.loaded = False
 
     def attach(self) -> Self:
@@ -36,7 +37,7 @@ class Tab:
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
         return self
 
@@ -55,10 +56,13 @@ class Tab:
                 return result
             self._event(answer)
 
-    def open(self, file: Path, drawn: bool = True) -> None:
-        """Open a page and wait until it has loaded, and unless told otherwise drawn."""
+    def open(self, page: Path | str, drawn: bool = True) -> None:
+        """Open a file or an address and wait until it has loaded, and unless told otherwise drawn.
+
+        An address is that of a server.
+        """
         self.loaded = False
-        self.send("Page.navigate", url=file.as_uri())
+        self.send("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not self.loaded:
             self._event(self._next())
         if drawn:
@@ -145,6 +149,8 @@ class Tab:
             self.console.append(json.dumps(params["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
             self.console.append(json.dumps(params["args"]))
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
         elif method == "Log.entryAdded":
             self.console.append(params["entry"]["text"])
 

@@ -27,6 +27,7 @@ from fulcra.cli import (  # noqa: F401
     models,
     multiply,
     plan,
+    playground,
     recipe,
     report,
     screens,

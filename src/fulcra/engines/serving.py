@@ -35,17 +35,17 @@ def require_server() -> None:
 
 
 @contextmanager
-def bound(port: int) -> Iterator[socket.socket]:
+def bound(port: int, host: str = HOST, command: str = "serve") -> Iterator[socket.socket]:
     """A block with a port of this machine that does not listen yet, a free one for port 0."""
     with socket.socket() as entry:
         entry.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with _taking(port):
-            entry.bind((HOST, port))
+        with taking(port, host, command):
+            entry.bind((host, port))
         yield entry
 
 
 @contextmanager
-def _taking(port: int) -> Iterator[None]:
+def taking(port: int, host: str = HOST, command: str = "serve") -> Iterator[None]:
     """A span in which a port that cannot be taken is an InputError.
 
     Two may bind one port that nobody listens at yet: the second is refused when it listens.
@@ -54,8 +54,8 @@ def _taking(port: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"serve: port {port} of {HOST} cannot be taken ({error.strerror}); give another --port,"
-            " or 0 for a free one"
+            f"{command}: port {port} of {host} cannot be taken ({error.strerror}); give another"
+            " --port, or 0 for a free one"
         ) from None
 
 
@@ -83,7 +83,7 @@ def serve(
             timeout_graceful_shutdown=PATIENCE,
         )
         port: int = entry.getsockname()[1]
-        with _taking(port):
+        with taking(port):
             entry.listen()
         ready(f"http://{HOST}:{port}/v1", proof)
         uvicorn.Server(config).run(sockets=[entry])

@@ -86,8 +86,17 @@ def pins_sheet(card: "CardResult") -> Sheet:
 
 def render_card(card: "CardResult") -> str:
     """The HTML page of a card, self-contained and without a script."""
+    return _filled("card.html", card)
+
+
+def card_body(card: "CardResult") -> str:
+    """The same without a page around it."""
+    return _filled("card_body.html", card)
+
+
+def _filled(template: str, card: "CardResult") -> str:
     return filled(
-        "card.html",
+        template,
         card=card,
         facts=facts(card),
         windows=windows_sheet(card),

@@ -1,6 +1,8 @@
 """The card of one neuron: geometry, predicted and measured windows, words, ranks, exemplars."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.errors import InputError
@@ -36,6 +38,24 @@ SCHEMA_VERSION = 1
 TOKENS = 12
 
 
+class Forecast(NamedTuple):
+    """The predicted edges of one branch; the trigger is None where no openings are known."""
+
+    ceiling: Edge
+    trigger: Edge | None
+
+
+#: What predicts the edges of branches.
+Forecasts = Callable[[Sequence[Coordinate]], list[Forecast]]
+
+
+class Others(NamedTuple):
+    """Folders of what was measured of the same model: an audit, and what `exemplars` wrote."""
+
+    run: Path | None = None
+    exemplars: Path | None = None
+
+
 def card(
     model: Model,
     neuron: Neuron,
@@ -51,9 +71,27 @@ def card(
     pass, some 20 teacher-forced ones.
     """
     model.require(neuron)
-    plus = neuron if neuron.pole > 0 else neuron.opposite
     subject = Subject.of(model, behavior, seed, reference=model) if behavior else None
     ground = subject.ground if subject else ground_of(model, OPENINGS[:32], seed)
+    return card_of(ground, subject, neuron, Others(run, exemplars), seed)
+
+
+def card_of(
+    ground: Ground,
+    subject: Subject | None,
+    neuron: Neuron,
+    others: Others = Others(),
+    seed: int = 0,
+    forecasts: Forecasts | None = None,
+) -> CardResult:
+    """The same on clean facts that are there already; the ground is the subject's, where one is.
+
+    `forecasts` tells edges that were predicted before; without it they are predicted here.
+    """
+    ground.model.require(neuron)
+    predict = forecasts or (lambda places: forecasts_of(ground, subject, places))
+    model, behavior = ground.model, subject.behavior if subject else None
+    plus = neuron if neuron.pole > 0 else neuron.opposite
     result = CardResult(
         schema_version=SCHEMA_VERSION,
         command="card",
@@ -63,9 +101,9 @@ def card(
         geometry=_geometry(ground, plus),
         direction=_direction(model, plus, behavior) if behavior else None,
         ranks=_ranks(subject, plus) if subject else (),
-        branches=_branches(ground, subject, plus, _measured(model, plus, run)),
-        run=run.name if run else None,
-        exemplars=_exemplars(model, plus, exemplars),
+        branches=_branches(ground, plus, predict, _measured(model, plus, others.run)),
+        run=others.run.name if others.run else None,
+        exemplars=_exemplars(model, plus, others.exemplars),
         seed=seed,
         provenance=Provenance.now(),
     )
@@ -127,19 +165,26 @@ def _sign(branch: Neuron) -> str:
     return "+" if branch.pole > 0 else "-"
 
 
+def forecasts_of(
+    ground: Ground, subject: Subject | None, places: Sequence[Coordinate]
+) -> list[Forecast]:
+    """The edges of branches, forecast by the KL ladder and the trigger ladder."""
+    ceilings = kl_ladder(ground.model, places, ground.text)
+    triggers: list[Edge | None] = [None for _ in places]
+    if subject is not None and subject.openings is not None:
+        triggers = list(trigger_ladder(ground.model, places, subject.openings))
+    return list(map(Forecast, ceilings, triggers))
+
+
 def _branches(
-    ground: Ground, subject: Subject | None, neuron: Neuron, measured: dict[str, Branch]
+    ground: Ground, neuron: Neuron, predict: Forecasts, measured: dict[str, Branch]
 ) -> tuple[BranchCard, ...]:
     """Both poles with their predicted edges."""
     places = both_poles(ground, [neuron])
-    ceilings = kl_ladder(ground.model, places, ground.text)
-    triggers: list[Edge | None] = [None, None]
-    if subject is not None and subject.openings is not None:
-        triggers = list(trigger_ladder(ground.model, places, subject.openings))
     return tuple(
-        _branch(ground.model, place, ceiling, trigger, measured.get(_sign(pole)))
-        for pole, place, ceiling, trigger in zip(
-            (neuron, neuron.opposite), places, ceilings, triggers, strict=True
+        _branch(ground.model, place, *edges, measured.get(_sign(pole)))
+        for pole, place, edges in zip(
+            (neuron, neuron.opposite), places, predict(places), strict=True
         )
     )
 

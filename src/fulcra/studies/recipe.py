@@ -176,20 +176,27 @@ def _fault(error: ValidationError) -> str:
 
 
 def recipe(
-    model: Model, edits: Sequence[Edit], name: str, behavior: Behavior | None = None
+    model: Model,
+    edits: Sequence[Edit],
+    name: str,
+    behavior: Behavior | None = None,
+    windows: Sequence[PredictedWindow] | None = None,
 ) -> Recipe:
     """A recipe of any edits for a loaded model: gains become doses, ceilings are predicted.
 
-    Cost: `predict_ceiling` a dosed branch, two for a neuron that is scaled or held.
+    `windows` are those predicted already. Cost without them: `predict_ceiling` a dosed branch, two
+    for a neuron that is scaled or held.
     """
     resolved = tuple(require_numbers(resolve(model, edit)) for edit in edits)
     require_edits(model, resolved)
+    if windows is None:
+        windows = [_window(model, branch) for branch in dosed_branches(resolved)]
     return Recipe(
         name=name,
         model=RecipeModel(name=model.name, sha256=model.sha256),
         behavior=None if behavior is None else _made_for(behavior),
         edits=resolved,
-        windows=tuple(_window(model, branch) for branch in dosed_branches(resolved)),
+        windows=tuple(windows),
     )
 
 

@@ -1,6 +1,6 @@
 """One prompt with and without a recipe: how large its doses are there, and both texts growing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -128,32 +128,43 @@ def replies(
 ) -> list[SteeredReply]:
     """Both texts with their typed outcomes; of a sensitive behavior without the texts."""
     sensitive = recipe.sensitive or (behavior is not None and behavior.sensitive)
-    outcomes: list[str | None] = [None, None]
+    labels: list[str | None] = [None, None]
     if behavior is not None:
-        outcomes = _outcomes(Subject.of(model, behavior, seed), prompt, pair)
+        labels = _judged(Subject.of(model, behavior, seed), prompt, pair)
     shown = []
-    for rollout, outcome in zip(pair, outcomes, strict=True):
+    for rollout, outcome in zip(pair, labels, strict=True):
         words = told(model.words(rollout.tokens), sensitive, recipe.sha256)
         shown.append(SteeredReply(words, len(rollout.tokens), rollout.ended, outcome))
     return shown
 
 
-def _outcomes(subject: Subject, text: str, pair: TextPair) -> list[str | None]:
-    """The outcomes of both texts; None where the oracle cannot read a prompt not its own."""
-    model, behavior, ground = subject.model, subject.behavior, subject.ground
+def _judged(subject: Subject, text: str, pair: TextPair) -> list[str | None]:
+    ids = subject.prompt_ids(text)
+    nats = surprises(subject.ground.reference, [(ids, rollout.tokens) for rollout in pair])
+    return outcomes(subject, text, pair, nats)
+
+
+def outcomes(
+    subject: Subject, text: str, rollouts: Sequence[Rollout], nats: Sequence[Sequence[float]]
+) -> list[str | None]:
+    """The typed outcomes of replies to one prompt, by the labels of the behavior.
+
+    `nats` is the surprise of each reply under the reference of the ground. None where the oracle
+    cannot read a prompt that is not its own.
+    """
+    model, behavior = subject.model, subject.behavior
     prompts = (*behavior.selection, *behavior.confirmation)
     own = (prompt for prompt in prompts if prompt.text == text)
-    prompt, ids = next(own, Prompt("steer", text)), model.prompt_ids(text, behavior.system)
+    prompt, standard = next(own, Prompt("steer", text)), subject.ground.standard
     openings = [model.reply_ids(words) for words in prompt.target_openings]
     labels = {str(outcome): behavior.label(outcome) for outcome in OUTCOMES}
-    outcomes: list[str | None] = []
-    for rollout in pair:
-        nats = surprises(ground.reference, [(ids, rollout.tokens)])[0] if rollout.tokens else []
-        forgiven = opening_forgiven(nats, rollout.tokens, openings)
+    typed: list[str | None] = []
+    for rollout, surprise in zip(rollouts, nats, strict=True):
+        forgiven = opening_forgiven(surprise, rollout.tokens, openings)
         words = model.words(rollout.tokens)
         try:
-            judgement = judge_rollout(behavior, prompt, rollout, words, forgiven, ground.standard)
+            judgement = judge_rollout(behavior, prompt, rollout, words, forgiven, standard)
         except BehaviorError:
-            return [None, None]
-        outcomes.append(labels[judgement.outcome])
-    return outcomes
+            return [None for _ in rollouts]
+        typed.append(labels[judgement.outcome])
+    return typed
