@@ -19,8 +19,8 @@ def ceilings_section(study: ModelCeilings) -> str:
         "",
         f"{len(study.rows)} branches, {study.plan.neurons} random of each layer's neurons, both"
         f" poles; {study.plan.openings} openings, {study.plan.horizon} tokens, temperature .8."
-        f" Predictions {study.predictions_sha256[:16]} stood on disk before the first dosed"
-        " rollout. "
+        f" Predictions {study.predictions_sha256[:16]} ([all](evidence/real/predictions.json)) were"
+        " entered in a [ledger](evidence/real/ledger.jsonl) before the first dosed rollout. "
         f"{len(measured)} ceilings lie on the ladder, at a median gain of {median(measured):.2f}.",
         "",
         "| method | tier | MAE in cos (95 %) | in octaves | bias, octaves | correlation | n |",
