@@ -30,6 +30,8 @@ pytestmark = [
 ]
 #: Seconds that a step of the page may take on a busy machine.
 PATIENCE = 120.0
+#: Seconds after which a value that the page does not show is put in again.
+SOON = 5.0
 DOSED = "[...document.querySelectorAll('.text')].slice(1).map((t) => t.querySelector('.words'))"
 
 
@@ -107,9 +109,28 @@ def type_in(window: Tab, place: str, words: str) -> None:
     window.press("Enter")
 
 
+def put_until(window: Tab, place: str, value: object, script: str) -> None:
+    """Put a value into a control until the page shows it.
+
+    Within milliseconds of an event's end the page library puts back what was there before.
+    """
+    end = time.monotonic() + PATIENCE
+    while not window.run(f"!!({script})"):
+        assert time.monotonic() < end, script
+        put(window, place, value)
+        soon = time.monotonic() + SOON
+        while time.monotonic() < soon and not window.run(f"!!({script})"):
+            time.sleep(0.1)
+
+
 def put_dose(window: Tab, dose: float) -> None:
-    put(window, "#dose input[type=range]", dose)
-    until(window, f"document.querySelector('.axis .dose span').textContent === '{dose:.2f}'")
+    shown = f"document.querySelector('.axis .dose span').textContent === '{dose:.2f}'"
+    put_until(window, "#dose input[type=range]", dose, shown)
+
+
+def put_further(window: Tab, doses: str, count: int) -> None:
+    shown = f"document.querySelectorAll('.axis .dose').length === {count}"
+    put_until(window, "#further input, #further textarea", doses, shown)
 
 
 def go(window: Tab) -> None:
@@ -174,8 +195,7 @@ def test_the_warning_comes_above_the_ceiling_and_goes_below_it(shown: Tab, folde
 
 
 def test_several_doses_stand_side_by_side(shown: Tab, folder: Path) -> None:
-    put(shown, "#further input, #further textarea", "0.2, 0.85")
-    until(shown, "document.querySelectorAll('.axis .dose').length === 3")
+    put_further(shown, "0.2, 0.85", 3)
     assert len(write(shown)) == 4
     assert "0.85" in shown.run("document.querySelector('#line .warning').textContent")
     picture(shown, "playground-doses", folder)
@@ -184,8 +204,7 @@ def test_several_doses_stand_side_by_side(shown: Tab, folder: Path) -> None:
 def endless(window: Tab) -> None:
     """Begin texts that take their time: warm ones far beyond the ceiling, many at once."""
     put_dose(window, 0.92)
-    put(window, "#further input, #further textarea", "0.9, 0.91, 0.93, 0.94, 0.95")
-    until(window, "document.querySelectorAll('.axis .dose').length === 6")
+    put_further(window, "0.9, 0.91, 0.93, 0.94, 0.95", 6)
     window.run(
         "[...document.querySelectorAll('button')].find((b) => /Length/.test(b.textContent)).click()"
     )

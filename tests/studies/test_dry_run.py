@@ -86,7 +86,7 @@ def test_fewer_minutes_never_afford_more(sparse: Model, refusal: Behavior) -> No
 
 def test_what_was_asked_for_is_never_exceeded(sparse: Model, refusal: Behavior) -> None:
     small = AuditSettings(neurons=3, random=0, controls=10, measure="sequential", candidates=100)
-    plan = budgeted(sparse, in_tokens_of(sparse, refusal), small, COSTS, 0.4)
+    plan = budgeted(sparse, in_tokens_of(sparse, refusal), small, COSTS, 0.6)
     assert plan.settings.neurons <= 3
     assert plan.settings.random == 0
     assert plan.settings.candidates <= 100

@@ -17,7 +17,7 @@ def circuit_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Name the neurons of a circuit of the CNA reference code, a line each, largest first."""
+    """Name the neurons of a CNA circuit, largest first."""
     from fulcra.interop.circuits import circuit
 
     ranking = circuit(file)
