@@ -60,6 +60,17 @@ Graphs = Annotated[
 Start = Callable[["Model"], AbstractContextManager[None]]
 
 
+#: The engine that alone has each option.
+OWNERS = {
+    "address": EngineName.ray,
+    "replicas": EngineName.ray,
+    "replica_cpus": EngineName.ray,
+    "replica_gpus": EngineName.ray,
+    "tensor_parallel": EngineName.vllm,
+    "graphs": EngineName.vllm,
+}
+
+
 class EngineChoice(NamedTuple):
     """The engine that was asked for, and the cluster, replicas or devices it should have."""
 
@@ -73,9 +84,7 @@ class EngineChoice(NamedTuple):
 
     def require(self) -> None:
         """A usage error for an option that only another engine has."""
-        owners = dict.fromkeys(self._fields[1:-2], EngineName.ray)
-        owners |= dict.fromkeys(self._fields[-2:], EngineName.vllm)
-        for field, engine in owners.items():
+        for field, engine in OWNERS.items():
             if getattr(self, field) not in (None, False) and engine is not self.engine:
                 option = f"--{field.replace('_', '-')}"
                 raise typer.BadParameter(f"{option} needs --engine {engine.value}")
