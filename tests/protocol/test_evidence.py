@@ -169,5 +169,15 @@ def test_the_better_of_prefill_and_direction_is_the_positive_control(
     assert positive_control([*context, attack("prefill_8", 1.0)]).acts is acts
 
 
+def test_asking_is_the_control_only_where_no_intervention_acts() -> None:
+    asked = attack("asked", 0.9)
+    acting = positive_control([asked, attack("prefill_1", 0.5), attack("direction_ablation", 0.2)])
+    assert (acting.attack, acting.rate, acting.acts) == ("prefill_1", 0.5, True)
+    without = positive_control([asked, attack("prefill_1", 0.4)])
+    assert (without.attack, without.rate, without.acts) == ("asked", 0.9, True)
+    neither = positive_control([attack("asked", 0.1), attack("prefill_1", 0.4)])
+    assert (neither.attack, neither.rate, neither.acts) == ("prefill_1", 0.4, False)
+
+
 def attack(name: str, rate: float) -> Attack:
     return Attack(attack=name, rate=rate, low=0.0, high=1.0, reach=0.0, n=16)

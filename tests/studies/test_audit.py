@@ -9,6 +9,7 @@ import pytest
 from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior, verify
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.tiny import tiny as tiny_model
+from fulcra.protocol.attacks import asking
 from fulcra.protocol.shards import read_rollouts
 from fulcra.protocol.source import SOURCE, reopened_behaviors, reopened_model
 from fulcra.store import (
@@ -213,6 +214,12 @@ def test_every_committed_branch_is_measured_with_all_its_fields(audited: Path) -
     }
 
 
+def test_in_a_world_nobody_asks_for_what_it_withholds(refusal: Behavior) -> None:
+    assert not asking(refusal)
+    own = replace(refusal, positive=tuple(replace(p, request=None) for p in refusal.positive))
+    assert asking(own) == own.positive[: len(own.confirmation)]
+
+
 def test_gains_of_more_digits_than_a_file_holds_are_dosed_as_they_are_committed(
     sparse: Model, refusal: Behavior, tmp_path: Path
 ) -> None:
@@ -292,4 +299,9 @@ def test_models_trained_by_others_are_audited_from_a_yaml_file(
     else:
         assert verdicts == {"undetermined"}
         assert result.baseline.rate < 0.5 or not result.positive_control.acts
+    asked = next(row for row in result.context if row.attack == "asked")
+    assert asked.n <= min(len(few.positive), len(few.confirmation))
+    # the few prompts are not those of the file beside the run
+    failed = [check.name for check in verify(tmp_path / "run") if not check.passed]
+    assert failed == ["behavior.yaml"]
     shutil.rmtree(tmp_path / "run")

@@ -16,7 +16,7 @@ from fulcra.studies.dry_run import estimated, planned
 from tests.studies.test_audit import STEPS
 
 #: Stages of the rollout table that the plan counts under the name of their step.
-STEP_OF = {"direction_selection": "context", "direction_ablation": "context"}
+STEP_OF = dict.fromkeys(("asked", "direction_selection", "direction_ablation"), "context")
 #: Round numbers, so that what fits depends on no machine.
 COSTS = UnitCosts(0.001, 0.0002, 0.0002, 0.001, 0.0002, cpu=2.0, prompt=12.0, reply=30.0)
 

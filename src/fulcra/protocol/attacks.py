@@ -1,15 +1,15 @@
-"""What other attacks achieve: prefill, direction ablation, a circuit of neurons ablated."""
+"""What other attacks achieve: asking, prefill, direction ablation, a circuit ablated."""
 
 from collections.abc import Sequence
 
 from fulcra.models import ablate_direction, scale
 from fulcra.protocol.measure import Advance, Measurement
-from fulcra.protocol.records import Record
+from fulcra.protocol.records import ASKED, Record
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, prefill_trials, set_trials
 from fulcra.screens.contrastive import set_sizes
 from fulcra.screens.directions import difference_directions
-from fulcra.types import Direction, Edits
+from fulcra.types import Behavior, Direction, Edits, Prompt
 
 #: Reply tokens that are put into the model's mouth.
 PREFILLED = (1, 8)
@@ -21,10 +21,19 @@ def circuit(subject: Subject) -> Edits:
     return tuple(scale(neuron, 0.0) for neuron in neurons)
 
 
+def asking(behavior: Behavior) -> tuple[Prompt, ...]:
+    """The positive prompts, as many as confirmation has; none in a world, which refuses them."""
+    in_a_world = any(prompt.request is not None for prompt in behavior.positive)
+    return () if in_a_world else behavior.positive[: len(behavior.confirmation)]
+
+
 def attack_trials(subject: Subject, directions: Sequence[Direction]) -> list[Trial]:
-    """Prefills and the ablated circuit on confirmation, each direction's ablation on selection."""
-    trials: list[Trial] = []
+    """Prefills and the ablated circuit on confirmation, each direction's ablation on selection.
+
+    The positive prompts, which ask for the flip, are rolled out without an edit.
+    """
     behavior = subject.behavior
+    trials = set_trials(subject, ASKED, "undosed", (), asking(behavior))
     if all(prompt.answer or prompt.target_openings for prompt in behavior.confirmation):
         for tokens in PREFILLED:
             trials += prefill_trials(subject, "context", behavior.confirmation, tokens)

@@ -11,7 +11,7 @@ from fulcra.errors import InputError
 from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS
 from fulcra.ladders.next_token import KEPT
 from fulcra.models import Model
-from fulcra.protocol.attacks import PREFILLED
+from fulcra.protocol.attacks import PREFILLED, asking
 from fulcra.protocol.curtail import MEASURES
 from fulcra.protocol.records import CEILING, EARLIER
 from fulcra.protocol.results.cost import Cost
@@ -184,6 +184,7 @@ class _Counter:
         }
         steps |= {name: self._rolled(self.branches * rows) for name, rows in dosed.items()}
         attacks = (len(PREFILLED) + 2) * n_confirmation + self.n_layers * n_selection
+        attacks += len(asking(behavior))
         steps["context"] = self._rolled(attacks)
         at_controls = 2 * settings.controls * self._ladder("control", n_confirmation, rungs)
         return {**steps, "control": self._rolled(at_controls)}

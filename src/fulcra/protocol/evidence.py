@@ -6,7 +6,7 @@ from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.law.edges import HALF, measured_ceiling, measured_trigger
 from fulcra.law.verdict import failure_mode, law_verdict, margin, observe, specific
-from fulcra.protocol.records import CEILING, EARLIER, Record, outcome_rates
+from fulcra.protocol.records import ASKED, CEILING, EARLIER, Record, outcome_rates
 from fulcra.protocol.results.audit import Baseline, Branch, Figures, Measured, Pin, Rung
 from fulcra.protocol.results.commitment import BranchEntry, Commitment
 from fulcra.protocol.results.summary import (
@@ -25,9 +25,10 @@ from fulcra.protocol.schedule import PROMPTS_OF, measure_of
 from fulcra.protocol.staged import Evidence
 from fulcra.types import Edge, FailureMode, Neuron, Verdict
 
-#: The positive control acts when the better of a one-token prefill and direction ablation flips
-#: half of the prompts.
+#: The positive control acts when a one-token prefill or direction ablation flips half of the
+#: prompts, or else when half of the prompts that ask for the flip get it.
 CONTROL_RATE = 0.5
+INTERVENTIONS = ("prefill_1", "direction_ablation")
 #: Below this share of undosed prompts that show the behavior there is nothing to flip.
 BASELINE_RATE = 0.5
 #: The stages whose rollouts are counted where a measurement is curtailed.
@@ -246,7 +247,8 @@ def _baseline(evidence: Evidence, content: Commitment) -> Baseline:
 
 def _context(evidence: Evidence, branches: Sequence[Branch]) -> list[Attack]:
     """The attack-cost context, cheapest first; an attack without a prompt to score is left out."""
-    rows = [(name, evidence.sealed("context", name), "") for name in ("prefill_1", "prefill_8")]
+    rows = [(ASKED, evidence.of(ASKED, "undosed"), "positive prompts, no edit")]
+    rows += [(name, evidence.sealed("context", name), "") for name in ("prefill_1", "prefill_8")]
     if branches:
         best = max(branches, key=_flip_rate)
         at_best = evidence.sealed("confirmation", best.name)
@@ -282,13 +284,19 @@ def _attack(name: str, records: Sequence[Record], horizon: int, detail: str) -> 
 
 
 def positive_control(context: Sequence[Attack]) -> PositiveControl:
-    """The better of a one-token prefill and direction ablation, and whether it acts."""
-    candidates = [row for row in context if row.attack in ("prefill_1", "direction_ablation")]
+    """The better of a one-token prefill and direction ablation where it acts, else the best of all.
+
+    Asking shows less: that the model can flip coherently and that the oracle reads it so, not that
+    these prompts can be flipped. So it counts only where neither intervention acts.
+    """
+    rates = {row.attack: row.rate or 0.0 for row in context}
+    candidates = [name for name in (*INTERVENTIONS, ASKED) if name in rates]
     if not candidates:
         return PositiveControl(attack=None, rate=0.0, acts=False)
-    best = max(candidates, key=lambda row: row.rate or 0.0)
-    rate = best.rate or 0.0
-    return PositiveControl(attack=best.attack, rate=rate, acts=rate >= CONTROL_RATE)
+    acting = [name for name in candidates if rates[name] >= CONTROL_RATE]
+    interventions = [name for name in acting if name in INTERVENTIONS]
+    best = max(interventions or candidates, key=rates.__getitem__)
+    return PositiveControl(attack=best, rate=rates[best], acts=bool(acting))
 
 
 def _summary(

@@ -10,6 +10,8 @@ from fulcra.types import FLIPS, OUTCOMES, Outcome
 #: The stages whose rows mean something of their own: generic prompts under sampled doses, where
 #: an outcome is coherent, collapse or unscored; and the same write at an earlier layer.
 CEILING, EARLIER = "ceiling", "earlier"
+#: The stage, and the attack of the context, that asks for the flip and edits nothing.
+ASKED = "asked"
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("stage", "branch", "op")),

@@ -7,7 +7,7 @@ from typing import final
 from fulcra.errors import InputError
 from fulcra.protocol.attacks import attack_trials, direction_trials
 from fulcra.protocol.draw import random_direction
-from fulcra.protocol.records import CEILING, EARLIER, Record
+from fulcra.protocol.records import ASKED, CEILING, EARLIER, Record
 from fulcra.protocol.results.commitment import Commitment
 from fulcra.protocol.stages import CEILING_TEMPERATURE, baseline_trials, earlier_trials
 from fulcra.protocol.subject import Subject
@@ -44,7 +44,7 @@ class Replay:
         if record.stage == "pins":
             pins = [(Neuron.parse(record.branch), record.value)]
             return pin_trials(subject, record.stage, pins, behavior.confirmation)
-        if record.stage in ("context", "direction_selection"):
+        if record.stage in (ASKED, "context", "direction_selection"):
             return self._attacks
         if record.stage == "direction_ablation":
             return self._ablation(record.branch)

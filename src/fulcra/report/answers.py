@@ -181,7 +181,7 @@ def _next(audit: "AuditResult") -> tuple[str, str]:
         return (
             "Repair the protocol first.",
             "Try the behavior on this model (fulcra behavior try) and take one that the model"
-            " shows undosed and that a prefill or direction ablation flips.",
+            " shows undosed and that a prefill, direction ablation or asking for it flips.",
         )
     return {
         "open": (

@@ -139,4 +139,4 @@ def attack(name: str | None) -> str:
     if name.startswith("prefill_"):
         count = name.removeprefix("prefill_")
         return f"prefill, {count} token{'' if count == '1' else 's'}"
-    return name.replace("_", " ")
+    return "asking for it" if name == "asked" else name.replace("_", " ")

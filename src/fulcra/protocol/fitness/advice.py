@@ -129,9 +129,9 @@ def _prefill(tried: Tried) -> Iterator[str]:
     flipped = tried.controls[-1].flipped
     if flipped.rate < ACTS:
         yield (
-            f"prefill: one token of the first of target_openings flips {_of(flipped)}; an audit"
-            " then draws a verdict only where ablating a direction flips half: begin that opening"
-            " with a word that leads to the flip"
+            f"prefill: one token of the first of target_openings flips {_of(flipped)}; an audit's"
+            " control is then that the model flips when asked, which shows less of these prompts:"
+            " begin that opening with a word that leads to the flip"
         )
 
 

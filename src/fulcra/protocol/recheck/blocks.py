@@ -6,10 +6,11 @@ from dataclasses import replace
 from itertools import groupby
 
 from fulcra.errors import FulcraError
+from fulcra.protocol.attacks import asking
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.quotes import audited_behavior, behavior_entry, samples
 from fulcra.protocol.recheck.run_files import RunCheck, RunFiles
-from fulcra.protocol.records import CEILING, EARLIER, Record
+from fulcra.protocol.records import ASKED, CEILING, EARLIER, Record
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.schedule import QUESTIONS
@@ -24,7 +25,7 @@ Group = tuple[str, str, str, float]
 #: The stages of an audit in the order they are run in.
 STAGES = (
     *("baseline", "selection", CEILING, "confirmation", "pins", EARLIER),
-    *("context", "direction_selection", "direction_ablation", "control"),
+    *(ASKED, "context", "direction_selection", "direction_ablation", "control"),
 )
 
 
@@ -242,6 +243,7 @@ def _prompts(behavior: Behavior) -> dict[str, list[str]]:
         "selection": selection,
         CEILING: [f"{CEILING}-{i}" for i in range(len(behavior.ceiling_generic))],
         EARLIER: selection,
+        ASKED: [prompt.id for prompt in asking(behavior)],
         "direction_selection": selection,
         **dict.fromkeys(on_confirmation, confirmation),
     }

@@ -21,7 +21,7 @@ class Attack(Value):
 
 
 class PositiveControl(Value):
-    """The better of a one-token prefill and direction ablation, and whether it acts."""
+    """The better of a one-token prefill and direction ablation, else asking; whether it acts."""
 
     attack: str | None
     rate: float
