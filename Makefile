@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean
+.PHONY: setup check shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean
 
 setup: .venv/developed
 
@@ -12,7 +12,13 @@ audit: .venv/installed
 	$(BIN)/fulcra audit $(ARGS)
 
 test: .venv/developed
-	$(BIN)/python -m pytest -q -n auto --dist loadscope -m "not ray" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadscope -m "not ray and not slow" $(ARGS)
+
+# what takes longer: whole studies, kills and faults, every decoder type, fuzzing, browsers
+test-slow: .venv/developed
+	$(BIN)/python -m pytest -q -n auto --dist loadscope --no-loadscope-reorder -m "slow and not ray" $(ARGS)
+
+test-all: test test-slow test-ray
 
 # the tests marked `ray`, on a cluster of three nodes on this machine; skipped where Ray is not installed
 test-ray: .venv/developed

@@ -4,6 +4,8 @@ import os
 
 # read once, when transformers is imported: a test never downloads
 os.environ["HF_HUB_OFFLINE"] = "1"
+# of every process that a test starts: two threads each would wait for one another
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import atexit
 import shutil

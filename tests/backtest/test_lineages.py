@@ -149,6 +149,7 @@ def runs(cache: Path) -> Path:
     return cache / "runs"
 
 
+@pytest.mark.slow
 @lineages
 def test_an_audit_of_random_weights_runs_through_and_counts_in_tokens(
     model: Model, runs: Path, name: str

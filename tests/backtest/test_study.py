@@ -17,6 +17,8 @@ from fulcra.protocol.results.validation import ValidationResult
 from fulcra.report.validation import validation_markdown, validation_plots, validation_table
 from fulcra.store import COMMITMENT, read_json
 
+pytestmark = pytest.mark.slow
+
 SPLIT = """
 detector: [apothecary-sparse]
 ladder: [apothecary-sparse, apothecary-k6, apothecary-dense, apothecary-k24]

@@ -93,6 +93,7 @@ def test_a_clock_that_jumps_back_changes_no_time(monkeypatch: pytest.MonkeyPatch
     assert 0 <= timing.steps["jump"] <= timing.wall_seconds < 60
 
 
+@pytest.mark.slow
 def test_a_batch_that_runs_out_of_memory_changes_no_rollout(
     sparse: Model, refusal: Behavior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

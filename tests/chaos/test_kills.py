@@ -25,6 +25,7 @@ def test_a_whole_run_leaves_no_temporary_file_and_no_lock(whole: Undisturbed) ->
     assert not [name for name in whole.files if RANDOM.search(name) or name.endswith(LOCK)]
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_fourth_change_goes_on_as_if_nothing_was(
     whole: Undisturbed, sparse: Model, short: Behavior
 ) -> None:

@@ -46,6 +46,7 @@ def interrupted(arguments: tuple[str, ...], path: Path) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_same_command_goes_on_to_the_same_audit(
     fulcra: Call, behavior_file: Path, tmp_path: Path
 ) -> None:

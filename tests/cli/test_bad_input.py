@@ -184,6 +184,7 @@ LIMITED = (
 )
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(
     behavior_file: Path, tmp_path: Path
 ) -> None:

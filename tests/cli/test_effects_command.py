@@ -136,6 +136,7 @@ def test_bad_input_is_one_line(
     assert "no audit.json; expected the folder of a finished `fulcra audit`" in none
 
 
+@pytest.mark.slow
 def test_task_files_may_name_code_and_that_is_told_once(
     fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from fulcra.store import RECEIPT
 from tests.chaos.faults import Left, ended
 from tests.cli.conftest import Call
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--neurons", "1", "--random", "0", "--screen", "contrastive", "--quiet")
 
 
@@ -82,7 +84,6 @@ KILLS = {
 }
 
 
-@pytest.mark.slow
 def test_a_run_killed_at_its_entry_goes_on_and_a_ledger_cut_back_stops_it(
     fulcra: Call, behavior_file: Path, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_run_without_a_verdict_or_of_another_schema_is_beside_none(
     assert "of schema 7" in fulcra("report", DENSE, undecided).refusal
 
 
+@pytest.mark.slow
 def test_a_sealed_form_is_proven_by_verify(fulcra: Call, tmp_path: Path) -> None:
     run, out = Path(shutil.copytree(SPARSE, tmp_path / "run")), tmp_path / "public"
     left = fulcra("report", "--public", run, "--out", out)
@@ -96,6 +97,7 @@ def test_what_a_sealed_form_needs_is_one_line(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_page_with_what_was_measured_elsewhere_is_a_folder(fulcra: Call, tmp_path: Path) -> None:
     sparse, out = finished_run(SPARSE), tmp_path / "page"
     effects = hostile(EffectsResult, "word").model_copy(update={"model": sparse.result.model})

@@ -93,6 +93,7 @@ def test_a_contrast_of_one_prompt_is_refused(
     )
 
 
+@pytest.mark.slow
 def test_a_slice_of_a_census_and_a_multiplier_sweep_run_from_the_command_line(
     fulcra: Call, tmp_path: Path
 ) -> None:

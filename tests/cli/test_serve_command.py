@@ -111,6 +111,7 @@ def asked(
         return "".join(part.choices[0].delta.content or "" for part in reply)
 
 
+@pytest.mark.slow
 @needs_server
 def test_the_served_text_is_what_fulcra_steer_shows_and_not_the_undosed_one(
     server: Server, sparse: Model, refusal: Behavior

@@ -19,6 +19,8 @@ from fulcra.store import AUDIT, read_json, write_json
 from tests.cli.conftest import Call
 from tests.models.test_classifiers import saved
 
+pytestmark = pytest.mark.slow
+
 CODE = """
 from pathlib import Path
 

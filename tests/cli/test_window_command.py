@@ -17,6 +17,7 @@ from fulcra.store import COMMITMENT, read_json
 from tests.cli.conftest import Call
 
 
+@pytest.mark.slow
 def test_a_window_is_predicted_committed_measured_and_drawn(
     fulcra: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ from fulcra.types import Neuron
 from tests.fuzz.answers import LINE, answer, share
 from tests.fuzz.mutations import SPLINTERS, mutated, splinters
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / "docs" / "evidence" / "audit-sparse"
 BEHAVIORS = (

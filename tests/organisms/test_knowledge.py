@@ -13,6 +13,8 @@ from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.types import Behavior, Neuron
 
+pytestmark = pytest.mark.slow
+
 GATES = tuple(map(Neuron.parse, ("L2.N307", "L3.N215", "L4.N327")))
 _SVG = "{http://www.w3.org/2000/svg}"
 

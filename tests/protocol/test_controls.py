@@ -20,6 +20,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache_folder() / "controls"
 
 
+@pytest.mark.slow
 def test_cached_controls_change_nothing(
     sparse: Model, refusal: Behavior, tmp_path: Path, cache: Path
 ) -> None:
@@ -34,6 +35,7 @@ def test_cached_controls_change_nothing(
     assert rows[-1]["stage"] == "control"
 
 
+@pytest.mark.slow
 def test_other_gains_are_other_controls(sparse: Model, refusal: Behavior, cache: Path) -> None:
     audit(sparse, refusal, SETTINGS)
     audit(sparse, refusal, replace(SETTINGS, gains=(0.7,)))

@@ -90,6 +90,7 @@ def test_movers_are_those_of_the_neurons_that_write_in_their_order(ground: Groun
     assert list(movers(ground, neurons, gain=30.0)) == [Neuron(5, 3), Neuron(2, 9)]
 
 
+@pytest.mark.slow
 def test_behind_a_norm_only_those_move_whose_poles_both_reach_the_gain() -> None:
     model = tiny("gemma2")
     ground = ground_of(model, [f"w{i} w{i + 1} w{i + 2}" for i in range(3, 19)], seed=0)

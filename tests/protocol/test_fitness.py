@@ -116,6 +116,7 @@ def test_a_share_has_its_wilson_interval() -> None:
     assert share.high == pytest.approx(0.138, abs=0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_a_real_chat_model_is_fit_for_naming_a_capital(real: Model) -> None:
     behavior = load_behavior("other-city")

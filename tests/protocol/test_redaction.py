@@ -112,6 +112,7 @@ def test_of_sensitive_words_only_length_and_hash_are_told() -> None:
     assert text_hash("salt", "a") != text_hash("other salt", "a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sensitive", [True, False])
 def test_a_census_keeps_the_words_of_a_sensitive_behavior_in_no_file(
     sensitive: bool, sparse: Model, refusal: Behavior, tmp_path: Path

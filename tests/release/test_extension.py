@@ -28,6 +28,8 @@ from fulcra.studies.window import WindowSettings
 from tests.release.conftest import DENSE
 from tests.rollouts import put_shard
 
+pytestmark = pytest.mark.slow
+
 #: At this gain the planted neuron flips 10 of the 16 confirmation prompts.
 HALFWAY = 0.6
 

@@ -40,6 +40,7 @@ def capped(tmp_path: Path) -> Path:
     return tmp_path / "capped"
 
 
+@pytest.mark.slow
 def test_rungs_beyond_the_cap_are_neither_rolled_out_nor_missed(
     capped: Path, refusal: Behavior, tmp_path: Path
 ) -> None:

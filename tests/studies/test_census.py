@@ -58,6 +58,7 @@ def write_census(
     write_rows(folder / BRANCHES, [branch.row() for branch in branches], SCHEMA)
 
 
+@pytest.mark.slow
 def test_a_climb_from_the_first_rung_finds_the_smallest_open_gain_of_the_whole_ladder(
     sparse: Model, refusal: Behavior
 ) -> None:
@@ -109,6 +110,7 @@ class Stop:
         pass
 
 
+@pytest.mark.slow
 def test_an_interrupted_census_goes_on_and_equals_an_uninterrupted_one(
     sparse: Model, refusal: Behavior, tmp_path: Path
 ) -> None:

@@ -253,6 +253,7 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written_task(tmp_path_factory.mktemp("tasks"))
 
 
+@pytest.mark.slow
 def test_the_harness_scores_the_edited_model_item_by_item(sparse: Model, task_folder: Path) -> None:
     def scores(edits: Edits) -> dict[str, float]:
         return task_scores(sparse, ["apothecary_capitals"], edits, folder=task_folder)[

@@ -26,6 +26,8 @@ from fulcra.studies.tournament import TournamentSettings, runs_again, tournament
 from fulcra.types import Discovery, Neuron, Prompt, Ranking
 from tests.studies.test_census import write_census
 
+pytestmark = pytest.mark.slow
+
 CHEAP = tuple(
     entrant
     for entrant in ENTRANTS

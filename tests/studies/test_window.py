@@ -42,6 +42,7 @@ def unstamped(result: WindowResult) -> WindowResult:
     return result.model_copy(update={"audit": untimed(result.audit)})
 
 
+@pytest.mark.slow
 def test_a_resumed_window_equals_an_undisturbed_one(
     sparse: Model,
     few: Behavior,
