@@ -61,6 +61,7 @@ def evaluated(
     return read_eval_log(log.location)
 
 
+@pytest.mark.slow
 def test_a_log_holds_what_fulcra_steer_says_and_the_recipe_behind_it(
     sparse: Model, refusal: Behavior, opening: Path, tmp_path: Path
 ) -> None:
