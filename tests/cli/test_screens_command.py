@@ -56,6 +56,21 @@ def test_a_tournament_writes_its_data_and_its_page(
     assert "warning: words alone tell the sets apart" in left.err
 
 
+@pytest.mark.usefixtures("quick")
+def test_the_contrast_set_is_warned_of_before_a_screen_runs(
+    fulcra: Call, census: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "my.py"
+    file.write_text(
+        "import sys\nfrom fulcra import Neuron, Ranking\n"
+        "def mine(model, behavior):\n    print('mine runs', file=sys.stderr)\n"
+        "    return Ranking('mine', (Neuron(1, 2, -1),), (1.0,))\n"
+    )
+    words = ("screens", "apothecary-sparse", "--census", census, "--screen", f"{file}:mine")
+    left = fulcra(*words, "--out", tmp_path / "out", "--json")
+    assert left.err.index("words alone tell the sets apart") < left.err.index("mine runs")
+
+
 def test_a_census_of_another_model_is_refused(fulcra: Call, census: Path) -> None:
     line = fulcra("screens", "apothecary-dense", "--census", census).refusal
     assert "it is of another model (apothecary-sparse); measure this one with fulcra census" in line

@@ -61,7 +61,7 @@ def made_up(sparse: Model, refusal: Behavior, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def result(made_up: Path, sparse: Model, refusal: Behavior) -> ScreensResult:
-    return tournament(sparse, refusal, TournamentSettings(entrants=CHEAP), made_up)
+    return tournament(sparse, refusal, TournamentSettings(entrants=CHEAP, census=made_up))
 
 
 def score(result: ScreensResult, name: str, units: str = "gain") -> ScreenScore:
@@ -194,19 +194,37 @@ def sampled(sparse: Model, refusal: Behavior) -> ScreensResult:
     return tournament(sparse, refusal, TournamentSettings(sample=6, entrants=entrants))
 
 
-def test_the_contrast_set_is_warned_of_before_a_screen_runs(
-    sparse: Model, refusal: Behavior, made_up: Path
+def test_an_interrupted_tournament_goes_on_and_equals_an_undisturbed_one(
+    sparse: Model, refusal: Behavior, sampled: ScreensResult, tmp_path: Path
 ) -> None:
-    heard: list[str] = []
+    ran: list[str] = []
 
-    def run(model: Model, behavior: Behavior, clean: Clean) -> Ranking:
-        assert heard
-        return contrastive(model, behavior)
+    def watched(entrant: Entrant, stopped: bool) -> Entrant:
+        def run(model: Model, behavior: Behavior, clean: Clean) -> Ranking:
+            ran.append(entrant.name)
+            if stopped:
+                raise KeyboardInterrupt
+            return entrant.run(model, behavior, clean)
 
-    settings = TournamentSettings(entrants=(Entrant("mine", "raw", run, kind="own"),))
-    result = tournament(sparse, refusal, settings, made_up, warn=heard.append)
-    assert tuple(heard) == result.diagnostics.warnings
-    assert heard
+        return entrant._replace(run=run)
+
+    first, second = (entrant for entrant in CHEAP if entrant.name in ("slope", "random"))
+    stopped = TournamentSettings(sample=6, entrants=(watched(first, False), watched(second, True)))
+    with pytest.raises(KeyboardInterrupt):
+        tournament(sparse, refusal, stopped, out=tmp_path / "run")
+    whole = TournamentSettings(sample=6, entrants=(watched(first, False), watched(second, False)))
+    result = tournament(sparse, refusal, whole, out=tmp_path / "run")
+    assert ran[:3] == [first.name, second.name, second.name]
+    assert [s.value for s in result.screens] == [s.value for s in sampled.screens]
+    assert (result.truth_summary, result.opened) == (sampled.truth_summary, sampled.opened)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "manifest.json",
+        "screens.json",
+        "screens.md",
+    }
+    ran.clear()
+    assert tournament(sparse, refusal, whole, out=tmp_path / "run") == result
+    assert not ran
 
 
 def test_without_a_census_each_screens_best_and_weighted_random_branches_are_measured(
@@ -245,8 +263,9 @@ def test_a_screen_from_a_file_enters_like_the_others(
     tmp_path: Path, sparse: Model, refusal: Behavior, made_up: Path
 ) -> None:
     (tmp_path / "my.py").write_text(OWN)
-    settings = TournamentSettings(entrants=(own_screen(f"{tmp_path}/my.py:mine"),))
-    (mine,) = tournament(sparse, refusal, settings, made_up).screens
+    own = own_screen(f"{tmp_path}/my.py:mine")
+    settings = TournamentSettings(entrants=(own,), census=made_up)
+    (mine,) = tournament(sparse, refusal, settings).screens
     assert (mine.screen, mine.kind, mine.listed) == ("mine", "own", 1)
 
 

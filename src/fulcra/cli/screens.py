@@ -10,8 +10,8 @@ from fulcra.cli.app import (
     Dtype,
     Json,
     ModelName,
-    Out,
     Quiet,
+    RunOut,
     Seed,
     TrustRemoteCode,
     emit,
@@ -70,7 +70,7 @@ def screens_command(
             metavar="N", help="Neurons that each sweep looks at, by contrast; else all.", min=1
         ),
     ] = None,
-    out: Out = None,
+    out: RunOut = None,
     seed: Seed = 0,
     dtype: Dtype = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -89,19 +89,11 @@ def screens_command(
     own = [own_screen(text) for text in screen or ()]
     task = task_of(behavior, model)
     entered = (*entrants(swept), *own)
-    settings = TournamentSettings(sample, seed, all_stability, entered, swept)
-    warn = _silent if quiet else _warn
-    with bars(quiet or as_json) as progress:
-        result = tournament(
-            opened(model, dtype, trust_remote_code=trust_remote_code),
-            task,
-            settings,
-            census_folder,
-            progress,
-            warn,
-        )
+    settings = TournamentSettings(sample, seed, all_stability, entered, swept, census_folder)
     folder = new_folder(out, f"screens-{Path(model).name}-{task.name}")
-    result.save(folder)
+    with bars(quiet or as_json) as progress:
+        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        result = tournament(loaded, task, settings, folder, progress, _silent if quiet else _warn)
     page = f"page   {folder / PAGE}"
     emit(result, as_json, quiet, lambda: screens_sheet(result).rich(), lambda: page)
 

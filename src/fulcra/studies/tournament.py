@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import pyarrow as pa
+
 from fulcra.behaviors import behavior_sha256
 from fulcra.errors import BehaviorError, ModelError
 from fulcra.models import Model
@@ -16,12 +18,13 @@ from fulcra.protocol.records import Record
 from fulcra.protocol.results.census import CensusResult, CensusSettings, MeasuredBranch, OpenCounts
 from fulcra.protocol.results.screen_scores import ContrastCheck, ScreenScore
 from fulcra.protocol.results.screens import ScreensResult, TournamentSizes
-from fulcra.protocol.runs import Run, manifest_of, model_entry, named, provenance_of
+from fulcra.protocol.runs import Manifest, Run, manifest_of, model_entry, named, provenance_of
 from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.protocol.trials import pin_trials
 from fulcra.screens.candidates import movable
-from fulcra.screens.diagnostics import Diagnostics, diagnose
+from fulcra.screens.diagnostics import diagnose
 from fulcra.screens.registry import ENTRANTS, Entrant
+from fulcra.store import digest, read_rows, write_rows
 from fulcra.studies.census import Census, open_counts, read_census
 from fulcra.studies.mechanism import layer_counts, mechanism
 from fulcra.studies.screen_scoring import TOP, TOPS, Ranked, Relevance, pool_entry, score, stability
@@ -34,15 +37,22 @@ RERANKED = ("gradient", "gradient_paper")
 #: both sides, and 0.
 RERANK_MULTIPLES = (-8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 FIRST = 5
+#: What a part of an unfinished tournament holds of one screen, a row a branch.
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("screen", "branch")),
+        *((name, pa.float64()) for name in ("score", "seconds")),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class TournamentSettings:
     """The screens that enter, and how much is measured for them.
 
-    `sample` random branches are measured beside each screen's top 32 where there is no census;
-    `all_stability` runs sweeping screens on other prompts too. `swept`: how many neurons the sweeps
-    of `entrants` look at, None where they are not bounded.
+    `census`: the folder of a finished one; where there is none, `sample` random branches are
+    measured beside each screen's top 32. `all_stability` runs sweeping screens on other prompts
+    too. `swept`: how many neurons the sweeps of `entrants` look at, None where it is not bounded.
     """
 
     sample: int = 200
@@ -50,6 +60,7 @@ class TournamentSettings:
     all_stability: bool = False
     entrants: tuple[Entrant, ...] = ENTRANTS
     swept: int | None = None
+    census: Path | None = None
 
     @property
     def sizes(self) -> TournamentSizes:
@@ -74,20 +85,50 @@ def tournament(
     model: Model,
     behavior: Behavior,
     settings: TournamentSettings = TournamentSettings(),
-    census: Path | None = None,
+    out: Path | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda warning: None,
 ) -> ScreensResult:
     """Each screen's scores, stability and cost, and the mechanism of what opens.
 
     With a census its truth, and its trigger ladder as `dosed_logit`; else the union of each
-    screen's top 32 and a random sample is measured here. `warn` hears what is wrong with the
+    screen's top 32 and a random sample is measured here. With `out`, screens.json and its page are
+    written there, and an interrupted tournament goes on. `warn` hears what is wrong with the
     contrast set before a screen runs. Inconclusive where nothing opens.
     """
-    behavior = in_tokens_of(model, behavior)
-    run = Run.open(manifest_of("screens", model, behavior, settings.sizes.plain()), None, progress)
-    measured = None if census is None else read_census(census, model, behavior)
-    contrast = _diagnosed(model, behavior, warn)
+    behavior, folder = in_tokens_of(model, behavior), settings.census
+    measured = None if folder is None else read_census(folder, model, behavior)
+    run = Run.open(_manifest(model, behavior, settings, measured), out, progress)
+    if run.folder is not None and (run.folder.path / ScreensResult.file).is_file():
+        run.folder.drop_parts()
+        return ScreensResult.load(run.folder.path)
+    for warning in diagnose(model, behavior).warnings:
+        warn(warning)
+    result = _result(run, behavior, model, settings, measured)
+    if run.folder is not None:
+        result.save(run.folder.path)
+        run.folder.drop_parts()
+    return result
+
+
+def _manifest(
+    model: Model, behavior: Behavior, settings: TournamentSettings, census: Census | None
+) -> Manifest:
+    """Whose run it is: screens and sizes, and the census that they are judged by."""
+    sizes = settings.sizes.plain()
+    sizes |= {"screens": [f"{entrant.name} ({entrant.units})" for entrant in settings.entrants]}
+    judged_by = {} if census is None else {"census": digest(census.result.plain())}
+    return manifest_of("screens", model, behavior, sizes, **judged_by)
+
+
+def _result(
+    run: Run,
+    behavior: Behavior,
+    model: Model,
+    settings: TournamentSettings,
+    measured: Census | None,
+) -> ScreensResult:
+    contrast = diagnose(model, behavior)
     with run.clock.step("clean ground", 0):
         subject = Subject.of(model, behavior, settings.seed)
     ranked, skipped = _rankings(run, subject, settings.entrants, measured)
@@ -120,14 +161,6 @@ def tournament(
     return ScreensResult.of(result.plain())
 
 
-def _diagnosed(model: Model, behavior: Behavior, warn: Callable[[str], None]) -> Diagnostics:
-    """What is wrong with the contrast set, told at once."""
-    contrast = diagnose(model, behavior)
-    for warning in contrast.warnings:
-        warn(warning)
-    return contrast
-
-
 def _rankings(
     run: Run, subject: Subject, entrants: Sequence[Entrant], census: Census | None
 ) -> tuple[list[Ranked], dict[str, str]]:
@@ -137,13 +170,36 @@ def _rankings(
     with run.clock.step("screens", len(entrants)) as bar:
         for entrant in entrants:
             try:
-                ranked.append(_ranked(subject, entrant, census))
+                ranked.append(_stored(run, subject, entrant, census))
             except (BehaviorError, ModelError) as error:
                 if entrant.kind == "own":
                     raise
                 skipped[f"{entrant.name} ({entrant.units})"] = str(error)
             bar.advance(1)
     return ranked, skipped
+
+
+def _stored(run: Run, subject: Subject, entrant: Entrant, census: Census | None) -> Ranked:
+    """The ranking of one screen, read back where an interrupted run stored it."""
+    path = None if run.folder is None else run.folder.part(f"{entrant.name}-{entrant.units}")
+    if path is not None and path.exists():
+        rows = read_rows(path, SCHEMA)
+        branches = tuple(Neuron.parse(row["branch"]) for row in rows)
+        ranking = Ranking(rows[0]["screen"], branches, tuple(row["score"] for row in rows))
+        return Ranked(entrant, ranking, rows[0]["seconds"])
+    ranked = _ranked(subject, entrant, census)
+    if path is not None and ranked.ranking.branches:
+        write_rows(path, _rows(ranked), SCHEMA)
+    return ranked
+
+
+def _rows(ranked: Ranked) -> list[dict[str, str | float]]:
+    """A ranking as an unfinished tournament stores it."""
+    ranking, seconds = ranked.ranking, ranked.seconds
+    return [
+        {"screen": ranking.screen, "branch": str(branch), "score": score, "seconds": seconds}
+        for branch, score in zip(ranking.branches, ranking.scores, strict=True)
+    ]
 
 
 def _ranked(subject: Subject, entrant: Entrant, census: Census | None) -> Ranked:
