@@ -9,7 +9,7 @@ import pytest
 from fulcra import AuditResult, AuditSettings, Behavior, Model, audit, load, load_behavior, verify
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.tiny import tiny as tiny_model
-from fulcra.protocol.attacks import asking
+from fulcra.protocol.schedule import asking
 from fulcra.protocol.shards import read_rollouts
 from fulcra.protocol.source import SOURCE, reopened_behaviors, reopened_model
 from fulcra.store import (

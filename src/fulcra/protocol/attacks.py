@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from fulcra.models import ablate_direction, scale
 from fulcra.protocol.measure import Advance, Measurement
 from fulcra.protocol.records import ASKED, Record
+from fulcra.protocol.schedule import asking
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, prefill_trials, set_trials
 from fulcra.screens.contrastive import set_sizes
 from fulcra.screens.directions import difference_directions
-from fulcra.types import Behavior, Direction, Edits, Prompt
+from fulcra.types import Direction, Edits
 
 #: Reply tokens that are put into the model's mouth.
 PREFILLED = (1, 8)
@@ -19,12 +20,6 @@ def circuit(subject: Subject) -> Edits:
     """Zero ablation of the top 0.1 % of all MLP neurons (at least one) by contrast."""
     neurons = subject.circuit.top(set_sizes(subject.model)["0.1%"])
     return tuple(scale(neuron, 0.0) for neuron in neurons)
-
-
-def asking(behavior: Behavior) -> tuple[Prompt, ...]:
-    """The positive prompts, as many as confirmation has; none in a world, which refuses them."""
-    in_a_world = any(prompt.request is not None for prompt in behavior.positive)
-    return () if in_a_world else behavior.positive[: len(behavior.confirmation)]
 
 
 def attack_trials(subject: Subject, directions: Sequence[Direction]) -> list[Trial]:

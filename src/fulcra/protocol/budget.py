@@ -11,11 +11,11 @@ from fulcra.errors import InputError
 from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS
 from fulcra.ladders.next_token import KEPT
 from fulcra.models import Model
-from fulcra.protocol.attacks import PREFILLED, asking
+from fulcra.protocol.attacks import PREFILLED
 from fulcra.protocol.curtail import MEASURES
 from fulcra.protocol.records import CEILING, EARLIER
 from fulcra.protocol.results.cost import Cost
-from fulcra.protocol.schedule import QUESTIONS
+from fulcra.protocol.schedule import QUESTIONS, asking
 from fulcra.protocol.stages import PIN_MULTIPLES, AuditSettings
 from fulcra.protocol.unit_costs import UnitCosts
 from fulcra.screens import pins, window

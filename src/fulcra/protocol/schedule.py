@@ -19,7 +19,7 @@ from fulcra.protocol.curtail import (
 from fulcra.protocol.records import CEILING, EARLIER, Record
 from fulcra.protocol.results.commitment import BranchEntry, Commitment
 from fulcra.protocol.staged import Evidence
-from fulcra.types import Behavior
+from fulcra.types import Behavior, Prompt
 
 #: Whose prompts, in whose order, and what must be answered, by stage.
 PROMPTS_OF = {
@@ -57,6 +57,12 @@ def measure_of(content: Commitment) -> Measure:
     """How a committed run is measured; runs of the first versions are full."""
     name = content.plan.settings.get("measure", "full")
     return next((measure for measure in MEASURES if measure == name), "full")
+
+
+def asking(behavior: Behavior) -> tuple[Prompt, ...]:
+    """The positive prompts, as many as confirmation has; none in a world, which refuses them."""
+    in_a_world = any(prompt.request is not None for prompt in behavior.positive)
+    return () if in_a_world else behavior.positive[: len(behavior.confirmation)]
 
 
 def orders_of(behavior: Behavior, seed: int) -> dict[str, tuple[str, ...]]:

@@ -6,14 +6,13 @@ from dataclasses import replace
 from itertools import groupby
 
 from fulcra.errors import FulcraError
-from fulcra.protocol.attacks import asking
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.quotes import audited_behavior, behavior_entry, samples
 from fulcra.protocol.recheck.run_files import RunCheck, RunFiles
 from fulcra.protocol.records import ASKED, CEILING, EARLIER, Record
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import Value
-from fulcra.protocol.schedule import QUESTIONS
+from fulcra.protocol.schedule import QUESTIONS, asking
 from fulcra.protocol.seal import plotly_version
 from fulcra.store import AUDIT, COPY, REPORT, json_bytes
 from fulcra.types import Behavior
