@@ -33,8 +33,9 @@ def dosed(model: Model, rows: Rows, neuron: Neuron, alpha: float) -> float:
             attention_mask=rows.mask,
             position_ids=positions_of(rows.mask),
             use_cache=False,
+            logits_to_keep=1,
         )
-    return float(contrast(out.logits[:, rows.scored]))
+    return float(contrast(out.logits))
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -66,6 +67,23 @@ def test_a_shift_is_the_same_as_doses_on_all_its_neurons(family: str) -> None:
     assert neuron_gradients(model, rows, contrast, shift)[0] == pytest.approx(
         float(contrast(logits[:, -1:])), abs=1e-5
     )
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "mixtral"])
+def test_under_a_shift_the_gradient_is_that_of_the_layers_it_moves(family: str) -> None:
+    model, rows = tiny(family), rows_of(PROMPTS[:1])
+    neuron, shift = routed_neuron(model, 1), torch.zeros(model.n_layers, model.d_mlp)
+    shift[1, model.slot(neuron)] = 0.5
+    result = neuron_gradients(model, rows, contrast, shift)[1]
+    up, down = (shift.clone() for _ in range(2))
+    up[1, model.slot(neuron)] += EPSILON
+    down[1, model.slot(neuron)] -= EPSILON
+    higher, lower = (neuron_gradients(model, rows, contrast, moved)[0] for moved in (up, down))
+    slope = (higher - lower) / (2 * EPSILON)
+    assert float(result[1, model.slot(neuron)]) == pytest.approx(slope, rel=1e-2, abs=5e-4)
+    assert float(result[1].abs().sum()) > 0
+    assert not result[[layer for layer in range(model.n_layers) if layer != 1]].any()
+    assert not neuron_gradients(model, rows, contrast, torch.zeros_like(shift))[1].any()
 
 
 def test_a_batch_has_the_sum_of_its_rows_gradients() -> None:

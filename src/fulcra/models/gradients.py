@@ -6,7 +6,8 @@ follow from it. Exact in every family, a norm after the MLP included. A mixture'
 is not differentiated: no gradient leads to an expert that was not chosen.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -50,31 +51,57 @@ def neuron_gradients(
     """The scalar, and its derivative by a shift of each activation at `acts`, [layer, d_mlp].
 
     float32, on the CPU. `shift` [layer, d_mlp], on the CPU, is added to the activations there
-    first. One forward and one backward pass; memory O(layers x d_model) beside the pass itself.
+    first; the derivative is then by the layers that it moves, and 0 by the others. One forward pass
+    and one backward to the first of these layers; memory O(layers x d_model) beside them.
     """
     require_gradients(model)
-    leaves = [_leaf(model, layer, shift) for layer in range(model.n_layers)]
+    moved = [i for i in range(model.n_layers) if shift is None or bool(shift[i].any())]
+    leaves = {layer: _leaf(model, layer, shift) for layer in moved}
     handles = [
         mlp_place(model, layer).register_forward_hook(_adding(model, rows, layer, leaf))
-        for layer, leaf in enumerate(leaves)
+        for layer, leaf in leaves.items()
     ]
-    with hooked(handles), torch.enable_grad():
-        out = model.hf(
-            input_ids=rows.ids,
-            attention_mask=rows.mask,
-            position_ids=positions_of(rows.mask),
-            use_cache=False,
-        )
-        value = scalar(out.logits[:, rows.scored])
-        by_write = torch.autograd.grad(value, leaves, allow_unused=True)
-    silent = [layer for layer, gradient in enumerate(by_write) if gradient is None]
+    with hooked(handles), _constant(model.hf), torch.enable_grad():
+        value = scalar(_scored_logits(model, rows))
+        inputs = list(leaves.values())
+        by_write = torch.autograd.grad(value, inputs, allow_unused=True) if inputs else ()
+    silent = [layer for layer, gradient in zip(moved, by_write, strict=True) if gradient is None]
     if silent:
         raise ModelCheckError(
             f"gradients: no gradient reached {model.place(silent[0])} of {model.name!r}; load it"
             " uncompiled"
         )
-    by_neuron = [_by_neuron(model, layer, gradient) for layer, gradient in enumerate(by_write)]
-    return float(value.detach()), torch.stack(by_neuron)
+    by_neuron = torch.zeros(model.n_layers, model.d_mlp)
+    for layer, gradient in zip(moved, by_write, strict=True):
+        by_neuron[layer] = _by_neuron(model, layer, gradient)
+    return float(value.detach()), by_neuron
+
+
+@contextmanager
+def _constant(module: nn.Module) -> Iterator[None]:
+    """A block in which no weight is differentiated, so that nothing is held for it."""
+    learned = [weight for weight in module.parameters() if weight.requires_grad]
+    for weight in learned:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in learned:
+            weight.requires_grad_(True)
+
+
+def _scored_logits(model: Model, rows: Rows) -> Tensor:
+    """Logits [row, scored, vocab]; those of the positions before are never made."""
+    start, stop, _ = rows.scored.indices(rows.ids.shape[1])
+    out = model.hf(
+        input_ids=rows.ids,
+        attention_mask=rows.mask,
+        position_ids=positions_of(rows.mask),
+        use_cache=False,
+        logits_to_keep=rows.ids.shape[1] - start,
+    )
+    logits: Tensor = out.logits
+    return logits[:, : stop - start]
 
 
 def _leaf(model: Model, layer: int, shift: Tensor | None) -> Tensor:
@@ -82,7 +109,7 @@ def _leaf(model: Model, layer: int, shift: Tensor | None) -> Tensor:
     experts = model.experts(layer)
     shape = (model.d_model,) if experts is None else (n_experts(experts), model.d_model)
     leaf = torch.zeros(shape, device=model.device_at(layer))
-    if shift is not None and bool(shift[layer].any()):
+    if shift is not None:
         moved = shift[layer, : model.width(layer), None].to(leaf.device)
         written = moved * model.writes(layer).to(leaf.device)
         leaf += written.unflatten(0, (*shape[:-1], -1)).sum(-2)

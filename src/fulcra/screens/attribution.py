@@ -37,8 +37,8 @@ def path_gradients(model: Model, behavior: Behavior, delta: Tensor, steps: int =
     """Mean gradients while one layer at a time moves from 0 to `delta`, [layer, d_mlp].
 
     By the midpoint rule. Complete: the sum over a layer of gradient x delta is what the whole move
-    does to the log-odds, up to the rule's error. Cost: layers x steps forward and backward passes
-    over the selection phrases.
+    does to the log-odds, up to the rule's error. Cost: layers x steps passes over the selection
+    phrases, forward and back to that layer.
     """
     out = torch.zeros_like(delta)
     for layer in range(model.n_layers):

@@ -67,7 +67,8 @@ def objective_gradients(
     """The prompt mean of the objective [nats], and its gradient [layer, d_mlp], float32.
 
     The derivative is by every activation at the last `span` prompt tokens, to which `shift` is
-    added first. Cost: one forward and backward pass over all phrases of each prompt.
+    added first; then by those of the layers that it moves. Cost: one forward and backward pass over
+    all phrases of each prompt.
     """
     total, value = torch.zeros(model.n_layers, model.d_mlp), 0.0
     for openings, rows in _batches(model, with_phrases(behavior, prompts), behavior.system, span):
