@@ -14,9 +14,10 @@ audit: .venv/installed
 test: .venv/developed
 	$(BIN)/python -m pytest -q -n auto --dist loadscope -m "not ray and not slow" $(ARGS)
 
-# what takes longer: whole studies, kills and faults, every decoder type, fuzzing, browsers
+# what takes longer: whole studies, kills and faults, every decoder type, fuzzing, browsers; a worker more than there are
+# processors, since these tests wait for processes of their own
 test-slow: .venv/developed
-	$(BIN)/python -m pytest -q -n auto --dist loadscope --no-loadscope-reorder -m "slow and not ray" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadscope --no-loadscope-reorder -m "slow and not ray" $(ARGS)
 
 test-all: test test-slow test-ray
 
