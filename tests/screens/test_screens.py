@@ -22,7 +22,7 @@ from fulcra.screens.dla import dla, readout
 from fulcra.screens.dosed_logit import dosed_logit, spread
 from fulcra.screens.geometry import difference_directions, geometry
 from fulcra.screens.gradient import gradient, gradient_paper, slope
-from fulcra.screens.objective import objective_gradients
+from fulcra.screens.objective import Phrases, objective_gradients
 from fulcra.screens.random import random
 from fulcra.screens.scores import Clean, Screen, clean_ground, contrast_of
 from fulcra.screens.universal import universal
@@ -190,7 +190,7 @@ def test_integrated_gradients_are_complete(model: Model, task: Behavior) -> None
     for layer in range(model.n_layers):
         shift = torch.zeros_like(delta)
         shift[layer] = delta[layer]
-        end = objective_gradients(model, task, task.selection, shift=shift)[0]
+        end = Phrases(model, task, task.selection).gradients(shift=shift)[0]
         assert float(total[layer]) == pytest.approx(end - start, rel=1e-2, abs=1e-2)
 
 

@@ -8,28 +8,19 @@ is not differentiated: no gradient leads to an expert that was not chosen.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fulcra.errors import ModelCheckError, ModelError
 from fulcra.models.adapter import Model, by_row, is_plain
-from fulcra.models.batches import positions_of
 from fulcra.models.experts import n_experts
+from fulcra.models.prefixes import Prefixed
 from fulcra.models.read_hooks import hooked, mlp_place
 
 #: The scalar to differentiate, from logits [row, scored, vocab].
 Scalar = Callable[[Tensor], Tensor]
-
-
-class Rows(NamedTuple):
-    """Token ids, mask, where a shift acts, [row, pos] each; the positions whose logits count."""
-
-    ids: Tensor
-    mask: Tensor
-    acts: Tensor
-    scored: slice
 
 
 def require_gradients(model: Model) -> None:
@@ -46,7 +37,7 @@ def require_gradients(model: Model) -> None:
 
 
 def neuron_gradients(
-    model: Model, rows: Rows, scalar: Scalar, shift: Tensor | None = None
+    rows: Prefixed, scalar: Scalar, shift: Tensor | None = None
 ) -> tuple[float, Tensor]:
     """The scalar, and its derivative by a shift of each activation at `acts`, [layer, d_mlp].
 
@@ -54,15 +45,16 @@ def neuron_gradients(
     first; the derivative is then by the layers that it moves, and 0 by the others. One forward pass
     and one backward to the first of these layers; memory O(layers x d_model) beside them.
     """
+    model = rows.model
     require_gradients(model)
     moved = [i for i in range(model.n_layers) if shift is None or bool(shift[i].any())]
     leaves = {layer: _leaf(model, layer, shift) for layer in moved}
     handles = [
-        mlp_place(model, layer).register_forward_hook(_adding(model, rows, layer, leaf))
+        mlp_place(model, layer).register_forward_hook(_adding(rows, layer, leaf))
         for layer, leaf in leaves.items()
     ]
     with hooked(handles), _constant(model.hf), torch.enable_grad():
-        value = scalar(_scored_logits(model, rows))
+        value = scalar(rows.scored_logits())
         inputs = list(leaves.values())
         by_write = torch.autograd.grad(value, inputs, allow_unused=True) if inputs else ()
     silent = [layer for layer, gradient in zip(moved, by_write, strict=True) if gradient is None]
@@ -90,20 +82,6 @@ def _constant(module: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def _scored_logits(model: Model, rows: Rows) -> Tensor:
-    """Logits [row, scored, vocab]; those of the positions before are never made."""
-    start, stop, _ = rows.scored.indices(rows.ids.shape[1])
-    out = model.hf(
-        input_ids=rows.ids,
-        attention_mask=rows.mask,
-        position_ids=positions_of(rows.mask),
-        use_cache=False,
-        logits_to_keep=rows.ids.shape[1] - start,
-    )
-    logits: Tensor = out.logits
-    return logits[:, : stop - start]
-
-
 def _leaf(model: Model, layer: int, shift: Tensor | None) -> Tensor:
     """What is added to a layer's write: [d_model], or [expert, d_model] before router weights."""
     experts = model.experts(layer)
@@ -123,16 +101,17 @@ def _by_neuron(model: Model, layer: int, by_write: Tensor) -> Tensor:
     return nn.functional.pad(gradient, (0, model.d_mlp - len(gradient))).cpu()
 
 
-def _adding(model: Model, rows: Rows, layer: int, leaf: Tensor) -> Any:
+def _adding(rows: Prefixed, layer: int, leaf: Tensor) -> Any:
     """A hook that adds a layer's leaf to what its MLP writes, at the positions of `acts`."""
+    model, count = rows.model, len(rows.acts)
 
     def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         acts = rows.acts.to(output.device)
-        wrote = by_row(output, len(rows.ids))
+        wrote = by_row(output, count)
         if model.experts(layer) is None:
             more = acts[..., None] * leaf
         else:
-            ids, weights = (by_row(part, len(rows.ids)) for part in args[1:3])
+            ids, weights = (by_row(part, count) for part in args[1:3])
             chosen = nn.functional.one_hot(ids, len(leaf)).float()
             routed = (chosen * weights.float()[..., None]).sum(-2)
             more = acts[..., None] * (routed @ leaf)

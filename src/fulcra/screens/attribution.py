@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fulcra.models import Model
-from fulcra.screens.objective import objective_gradients
+from fulcra.screens.objective import Phrases, objective_gradients
 from fulcra.screens.scores import Clean, Units, contrast_of, in_units, ranked
 from fulcra.types import Behavior, Ranking
 
@@ -40,13 +40,12 @@ def path_gradients(model: Model, behavior: Behavior, delta: Tensor, steps: int =
     does to the log-odds, up to the rule's error. Cost: layers x steps passes over the selection
     phrases, forward and back to that layer.
     """
-    out = torch.zeros_like(delta)
+    out, phrases = torch.zeros_like(delta), Phrases(model, behavior, behavior.selection)
     for layer in range(model.n_layers):
         for step in range(steps):
             shift = torch.zeros_like(delta)
             shift[layer] = delta[layer] * (step + 0.5) / steps
-            gradients = objective_gradients(model, behavior, behavior.selection, shift=shift)[1]
-            out[layer] += gradients[layer] / steps
+            out[layer] += phrases.gradients(shift=shift)[1][layer] / steps
     return out
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from torch import Tensor
 from fulcra.errors import BehaviorError
 from fulcra.ladders.trigger_ladder import Openings
 from fulcra.models import Model
-from fulcra.models.gradients import Rows, neuron_gradients
+from fulcra.models.gradients import neuron_gradients
+from fulcra.models.prefixes import Prefixed, Rows
 from fulcra.types import Behavior, Prompt
 
 #: log_odds: target against control openings. mass: -log(p / (1 - p)), p the mass of the control
@@ -62,19 +63,43 @@ def objective_gradients(
     prompts: Sequence[Prompt],
     objective: Objective = "log_odds",
     span: int = 1,
-    shift: Tensor | None = None,
 ) -> tuple[float, Tensor]:
     """The prompt mean of the objective [nats], and its gradient [layer, d_mlp], float32.
 
-    The derivative is by every activation at the last `span` prompt tokens, to which `shift` is
-    added first; then by those of the layers that it moves. Cost: one forward and backward pass over
-    all phrases of each prompt.
+    The derivative is by every activation at the last `span` prompt tokens. Cost: one forward and
+    backward pass over all phrases of each prompt.
     """
-    total, value = torch.zeros(model.n_layers, model.d_mlp), 0.0
-    for openings, rows in _batches(model, with_phrases(behavior, prompts), behavior.system, span):
-        lean, gradients = neuron_gradients(model, rows, partial(_lean, openings, objective), shift)
-        value, total = value + lean, total + gradients
-    return value / len(prompts), total / len(prompts)
+    return Phrases(model, behavior, prompts, span).gradients(objective)
+
+
+@final
+class Phrases:
+    """The phrases of some prompts; what stands before the last `span` prompt tokens is read once.
+
+    BehaviorError where a prompt has none on a side.
+    """
+
+    def __init__(
+        self, model: Model, behavior: Behavior, prompts: Sequence[Prompt], span: int = 1
+    ) -> None:
+        self.model, self.count = model, len(prompts)
+        batches = _batches(model, with_phrases(behavior, prompts), behavior.system, span)
+        self.batches = [(openings, Prefixed(model, rows)) for openings, rows in batches]
+
+    def gradients(
+        self, objective: Objective = "log_odds", shift: Tensor | None = None
+    ) -> tuple[float, Tensor]:
+        """The prompt mean of the objective [nats], and its gradient [layer, d_mlp], float32.
+
+        With `shift` added to the activations first, by those of the layers that it moves. Cost: one
+        pass over what is not read yet, forward and back to the first of these layers.
+        """
+        model = self.model
+        total, value = torch.zeros(model.n_layers, model.d_mlp), 0.0
+        for openings, rows in self.batches:
+            lean, gradients = neuron_gradients(rows, partial(_lean, openings, objective), shift)
+            value, total = value + lean, total + gradients
+        return value / self.count, total / self.count
 
 
 def _lean(openings: Openings, objective: Objective, logits: Tensor) -> Tensor:
