@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean
+.PHONY: setup check site commands shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean
 
 setup: .venv/developed
 
@@ -35,6 +35,17 @@ check: .venv/developed
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(MKDOCS)
+
+# the docs as a site, in site/: any warning fails, and nothing is fetched
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+site: .venv/developed
+	$(MKDOCS)
+
+# the page of every command and option, from the help texts
+commands: .venv/developed
+	$(BIN)/python -m typer fulcra.cli utils docs --name fulcra --title "Command line" \
+	  | sed '1a\\nWritten by `make commands`; do not edit.' > docs/reference/commands.md
 
 # how the source is built, beside the limits that tests/shape holds; ARGS='--where "functions returning Any"' lists places
 shape: .venv/developed

@@ -98,7 +98,7 @@ def _head(audits: Sequence[AuditResult]) -> str:
             f" {model.sha256[:16]}."
         )
     lines += [
-        "Written by `python -m tools.real_page` from [evidence](evidence/real/) alone; `make real`"
+        "Written by `python -m tools.real_page` from `docs/evidence/real` alone; `make real`"
         " fetches the model.",
         "",
     ]
