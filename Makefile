@@ -45,7 +45,7 @@ site: .venv/developed
 # the page of every command and option, from the help texts
 commands: .venv/developed
 	$(BIN)/python -m typer fulcra.cli utils docs --name fulcra --title "Command line" \
-	  | sed '1a\\nWritten by `make commands`; do not edit.' > docs/reference/commands.md
+	  | sed '1a\\nWritten by `make commands`; do not edit. What stands under `research` answers to its short name too.' > docs/reference/commands.md
 
 # how the source is built, beside the limits that tests/shape holds; ARGS='--where "functions returning Any"' lists places
 shape: .venv/developed

@@ -16,6 +16,10 @@ from tests.shape.test_docs import pages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+HEAD = (
+    "Written by `make commands`; do not edit. What stands under `research` answers to its short name"
+    " too."
+)
 COMMANDS = ("-m", "typer", "fulcra.cli", "utils", "docs", "--name", "fulcra")
 #: Folders of one machine; `/run` and others stand in pages as examples.
 MACHINE = re.compile(r"(?<![\w.~-])/(?:home|root|Users|work|tmp|opt|mnt)/")
@@ -63,7 +67,7 @@ def test_the_page_of_commands_is_what_make_commands_writes() -> None:
     help_texts = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     title, rest = help_texts.split("\n", 1)
     page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
-    assert page == f"{title}\n\nWritten by `make commands`; do not edit.\n{rest}"
+    assert page == f"{title}\n\n{HEAD}\n{rest}"
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
