@@ -17,8 +17,8 @@ from tests.shape.test_docs import pages
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HEAD = (
-    "Written by `make commands`; do not edit. What stands under `research` answers to its short name"
-    " too."
+    "Written by `make commands`; do not edit. What stands under `research` answers to its"
+    " short name too."
 )
 COMMANDS = ("-m", "typer", "fulcra.cli", "utils", "docs", "--name", "fulcra")
 #: Folders of one machine; `/run` and others stand in pages as examples.
