@@ -24,10 +24,15 @@ from fulcra.types import Neuron
 #: Branches whose curves are stored together, and how far a budget may be from the measured one:
 #: files hold six digits, and another machine adds in another order.
 PART, BUDGET_TOLERANCE = 12, 1e-3
+#: Rungs in a row without one coherent rollout above which no dose is rolled out.
+STOPPED = 2
 
 
 class BranchCurves(Value):
-    """The statistics of one branch by name, one value a rung; None is not defined there."""
+    """The statistics of one branch by name, one value a rung; None is not defined there.
+
+    Those of own text end where coherence has: shorter than the ladder.
+    """
 
     branch: str
     curves: dict[str, tuple[float | None, ...]]
@@ -68,14 +73,40 @@ class Statistics:
         """Every statistic without a dose."""
         return self.text.statistics([None])[0] | self.own.statistics([()])[0]
 
-    def curves(self, place: Coordinate) -> BranchCurves:
-        """Every statistic of one branch on all rungs that exist."""
-        doses = [place.dose(gain) for gain in CEILING_GAINS[: place.rungs(CEILING_GAINS)]]
-        own = self.own.statistics([(dose,) for dose in doses])
-        rungs = [a | b for a, b in zip(self.text.statistics(doses), own, strict=True)]
-        names = dict.fromkeys(name for rung in rungs for name in rung)
-        curves = {name: tuple(rung.get(name) for rung in rungs) for name in names}
-        return BranchCurves(branch=str(place.branch), curves=curves)
+    def curves(self, places: Sequence[Coordinate]) -> list[BranchCurves]:
+        """Every statistic of some branches: of given text on all rungs that exist.
+
+        Of own text from below, until all rollouts of STOPPED rungs in a row have lost coherence.
+        """
+        made = []
+        for place, own in zip(places, self._climbed(places), strict=True):
+            doses = [place.dose(gain) for gain in CEILING_GAINS[: place.rungs(CEILING_GAINS)]]
+            curves = _columns(self.text.statistics(doses)) | _columns(own)
+            made.append(BranchCurves(branch=str(place.branch), curves=curves))
+        return made
+
+    def _climbed(self, places: Sequence[Coordinate]) -> list[list[dict[str, float]]]:
+        """The statistics of own text, rung by rung, for all branches that still climb."""
+        rungs: list[list[dict[str, float]]] = [[] for _ in places]
+        for number, gain in enumerate(CEILING_GAINS):
+            climbing = [
+                i
+                for i, place in enumerate(places)
+                if number < place.rungs(CEILING_GAINS) and not _all_lost(rungs[i])
+            ]
+            doses = [(places[i].dose(gain),) for i in climbing]
+            for i, row in zip(climbing, self.own.statistics(doses), strict=True):
+                rungs[i].append(row)
+        return rungs
+
+
+def _all_lost(rungs: Sequence[dict[str, float]]) -> bool:
+    return len(rungs) >= STOPPED and all(row["lost_32"] == 1.0 for row in rungs[-STOPPED:])
+
+
+def _columns(rungs: Sequence[dict[str, float]]) -> dict[str, tuple[float | None, ...]]:
+    names = dict.fromkeys(name for rung in rungs for name in rung)
+    return {name: tuple(rung.get(name) for rung in rungs) for name in names}
 
 
 def model_curves(
@@ -120,7 +151,7 @@ def _curves(
     for number, start in enumerate(range(0, len(places), PART)):
         part, path = places[start : start + PART], folder.parts / f"curves-{number}.json"
         if not path.exists():
-            write_json(path, [statistics.curves(place).plain() for place in part])
+            write_json(path, [row.plain() for row in statistics.curves(part)])
         made += map(BranchCurves.model_validate, read_json(path))
         progress.advance(len(part))
     return ModelCurves(

@@ -47,6 +47,8 @@ class OwnStatistics:
 
     def statistics(self, doses: Sequence[Edits]) -> list[dict[str, float]]:
         """Every statistic under each dose; () is undosed."""
+        if not doses:
+            return []
         drawn = self._replies(doses, HORIZONS[-1], Sampling(TEMPERATURE, SEED))
         greedy = self._replies(doses, UNROLLED, Sampling())
         return [
