@@ -1,4 +1,4 @@
-"""The whole study of errors on one model and two branches: rows, resumption, refusals."""
+"""The whole study of errors on one branch of one model: rows, resumption, refusals."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from fulcra.errors import Inconclusive, RunFolderError
 from fulcra.protocol.results.ladder_errors import LadderErrors
 from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.validation import CeilingRow, ValidationResult
-from tests.cli.conftest import Call
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
 MODEL = "apothecary-sparse"
 
 
@@ -30,7 +30,7 @@ def of_rows(rows: tuple[CeilingRow, ...], **changes: object) -> ValidationResult
 
 @pytest.fixture(scope="module")
 def rows() -> tuple[CeilingRow, ...]:
-    """Two measured branches in the last layer, where passes are short."""
+    """Two measured branches of the last layer, where passes are short."""
     study = ValidationResult.load(ROOT / "docs" / "evidence" / "validation.json")
     return tuple(row for row in study.rows.ceilings if row.model == MODEL)[-2:]
 
@@ -40,7 +40,7 @@ def folder(rows: tuple[CeilingRow, ...], tmp_path_factory: pytest.TempPathFactor
     """The folder of a finished study, without the lineages that are held out."""
     out = tmp_path_factory.mktemp("ladders") / "run"
     censored = rows[0].model_copy(update={"measured": None})
-    ladder_errors(of_rows((*rows, censored)), out, Cabinet())
+    ladder_errors(of_rows((rows[0], censored)), out, Cabinet())
     return out
 
 
@@ -48,15 +48,13 @@ def test_every_branch_has_the_forecasts_of_every_candidate(
     folder: Path, rows: tuple[CeilingRow, ...]
 ) -> None:
     result = LadderErrors.load(folder)
-    assert [row.branch for row in result.rows] == [row.branch for row in rows]
-    assert result.censored == 1
-    for row, source in zip(result.rows, rows, strict=True):
-        assert row.measured == source.measured
-        # the curve of the study crosses where the shipped ladders found it
-        for name, method in {"kl_mean": "kl_ladder", "odd_unscaled": "surprise_ladder"}.items():
-            assert row.frozen[name] == pytest.approx(source.predicted[method], rel=2e-2)
+    (row,), source = result.rows, rows[0]
+    assert (row.branch, row.measured, result.censored) == (source.branch, source.measured, 1)
+    # the curve of the study crosses where the shipped ladders stopped
+    for name, method in {"kl_mean": "kl_ladder", "odd_unscaled": "surprise_ladder"}.items():
+        assert row.frozen[name] == pytest.approx(source.predicted[method], rel=2e-2)
     assert set(result.scores) >= {"kl_mean", "odd", "own_odd_8", "hazard_32", "unroll_kl_8"}
-    assert result.lineages["llama-words"].branches == 2
+    assert result.lineages["llama-words"].branches == 1
     # one lineage sets no level for another
     assert result.nested == ()
     assert all(score.fitted is None for score in result.scores.values())
@@ -72,10 +70,10 @@ def test_finished_curves_are_read_back_and_an_interrupted_model_goes_on(
         raise AssertionError("rolled out again")
 
     monkeypatch.setattr(ladder_curves.Statistics, "curves", stopped)
-    again = ladder_errors(of_rows(rows), folder, Cabinet())
+    again = ladder_errors(of_rows(rows[:1]), folder, Cabinet())
     assert again.rows == LadderErrors.load(folder).rows
     with pytest.raises(RunFolderError, match="curves of other branches"):
-        ladder_errors(of_rows(rows[:1]), folder, Cabinet())
+        ladder_errors(of_rows(rows[1:]), folder, Cabinet())
 
 
 def test_another_model_than_the_one_measured_is_refused(
@@ -90,7 +88,3 @@ def test_held_out_ceilings_are_not_read(rows: tuple[CeilingRow, ...], tmp_path: 
     other = tuple(row.model_copy(update={"lineage": "qwen3-words"}) for row in rows)
     with pytest.raises(Inconclusive, match="no measured ceiling of a development lineage"):
         ladder_errors(of_rows(other), tmp_path / "run", Cabinet())
-
-
-def test_a_folder_without_a_study_is_one_line(fulcra: Call, tmp_path: Path) -> None:
-    assert "no validation.json" in fulcra("research", "ladders", tmp_path).refusal

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fulcra.backtest.grouping import grouped
-from fulcra.backtest.ladder_candidates import BY_NAME, CANDIDATES, Branches
+from fulcra.backtest.ladder_candidates import BY_NAME, CANDIDATES, Branches, Floats
 from fulcra.backtest.ladder_curves import ModelCurves, model_curves
 from fulcra.backtest.ladder_facts import LineageCurves, lineage_facts, noise_of, shifts
 from fulcra.backtest.ladder_scores import Scorer, gain_or_none, noise_variance
@@ -31,7 +31,6 @@ from fulcra.store import digest
 SCHEMA_VERSION = 1
 #: The forecasts that one may be frozen of: those that the package ships, by their statistics.
 SHIPPED, SHIPPED_OWN = ("kl_mean", "odd_unscaled", "odd"), "own_odd_8"
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 @dataclass(slots=True)
@@ -109,7 +108,7 @@ def ladder_errors(
             "ladders: no measured ceiling of a development lineage whose model is bundled or in"
             f" {cabinet.organisms or 'any folder'}; give --organisms DIR"
         )
-    result = _result(study, measured, missing, clock)
+    result = LadderErrors.of(_result(study, measured, missing, clock).plain())
     result.save(out)
     return result
 

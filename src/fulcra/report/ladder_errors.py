@@ -12,7 +12,13 @@ from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
-    from fulcra.protocol.results.ladder_errors import ErrorScore, Estimate, LadderErrors, Shift
+    from fulcra.protocol.results.ladder_errors import (
+        CandidateScore,
+        ErrorScore,
+        Estimate,
+        LadderErrors,
+        Shift,
+    )
 
 #: The statistics that the package ships as forecasts, by the names of these.
 FORECASTS = {
@@ -41,29 +47,41 @@ _STILL = 0.1
 
 
 def ladder_errors_table(result: "LadderErrors") -> Group:
-    """The candidates with what each errs by, and the noise."""
-    subject = f"{len(result.rows)} development ceilings; a perfect forecast errs by"
-    return Group(
-        Text(f"{subject} {fixed(result.noise.cos, 3)} in cos", "dim"),
-        candidate_sheet(result, whole=False).rich(),
-    )
+    """Every candidate with its mean error [cos], frozen and fitted, and the noise."""
+    columns = ("statistic", "own tokens", "level", "frozen [cos]", "fitted [cos]")
+    rows = [
+        [name, str(score.tokens or "-"), _level(score), *_cos(score.frozen), *_cos(score.fitted)]
+        for name, score in result.scores.items()
+    ]
+    rows.append(["noise", "", "", fixed(result.noise.cos, 3), ""])
+    subject = f"{len(result.rows)} development ceilings; frozen is {FORECASTS[result.frozen]}"
+    return Group(Text(subject, "dim"), Sheet(columns, rows, numbers=columns[1:]).rich())
 
 
-def candidate_sheet(result: "LadderErrors", whole: bool = True) -> Sheet:
-    """One row a candidate: frozen and fitted errors; `whole` adds what it reads, by lineage."""
+def _cos(score: "ErrorScore | None") -> list[str]:
+    return ["-" if score is None else estimate(score.cos, 3)]
+
+
+def _level(score: "CandidateScore") -> str:
+    return "-" if score.level is None else f"{score.level:g}"
+
+
+def candidate_sheet(result: "LadderErrors") -> Sheet:
+    """One row a candidate: frozen and fitted errors, and the errors of each lineage."""
     columns = ("forecast", "own tokens", "level", *_ERRORS, *(f"{c}, fitted" for c in _ERRORS))
-    rows = []
-    for name, score in result.scores.items():
-        level = "-" if score.level is None else f"{score.level:g}"
-        row = [score.reads if whole else name, str(score.tokens or "-"), level]
-        row += [*errors(score.frozen), *errors(score.fitted)]
-        rows.append(row + ([_by_lineage(score.frozen), _by_lineage(score.fitted)] * whole))
+    more = (f"by lineage ({' / '.join(result.lineages)})", "by lineage, fitted")
+    rows = [
+        [
+            *(score.reads, str(score.tokens or "-"), _level(score)),
+            *(*errors(score.frozen), *errors(score.fitted)),
+            *(_by_lineage(score.frozen), _by_lineage(score.fitted)),
+        ]
+        for score in result.scores.values()
+    ]
     floors = " / ".join(fixed(facts.noise.cos, 3) for facts in result.lineages.values())
-    noise = ["noise: a perfect forecast", "", "", fixed(result.noise.cos, 3)]
-    noise += [fixed(result.noise.log2), "", "", "", ""]
-    rows.append(noise + [floors, floors] * whole)
-    more = ("by lineage", "by lineage, fitted") * whole
-    return Sheet((*columns, *more), rows, numbers=columns[1:])
+    noise = [fixed(result.noise.cos, 3), fixed(result.noise.log2)]
+    rows.append(["noise: a perfect forecast", "", "", *noise, "", *noise, "", floors, floors])
+    return Sheet((*columns, *more), rows, numbers=(*columns[1:], *more))
 
 
 def errors(score: "ErrorScore | None") -> list[str]:
