@@ -41,7 +41,7 @@ CHAIN = {
     "own_odd_32": "in all 32 of a rollout",
     "lost_32": "the judge itself on those rollouts, loops and all",
 }
-_ERRORS = ("mean error [cos]", "octaves", "bias")
+_ERRORS = ("mean error [cos]", "octaves", "bias", "r")
 #: A shift of the ceiling [octaves] below which a horizon is taken to leave it where it is.
 _STILL = 0.1
 
@@ -80,15 +80,19 @@ def candidate_sheet(result: "LadderErrors") -> Sheet:
     ]
     floors = " / ".join(fixed(facts.noise.cos, 3) for facts in result.lineages.values())
     noise = [fixed(result.noise.cos, 3), fixed(result.noise.log2)]
-    rows.append(["noise: a perfect forecast", "", "", *noise, "", *noise, "", floors, floors])
+    blank = ["", ""]
+    rows.append(
+        ["noise: a perfect forecast", *blank, *noise, *blank, *noise, *blank, floors, floors]
+    )
     return Sheet((*columns, *more), rows, numbers=(*columns[1:], *more))
 
 
 def errors(score: "ErrorScore | None") -> list[str]:
-    """Mean error with its interval, the same in octaves, and bias; dashes where there are none."""
+    """Mean error with its interval, the same in octaves, bias and correlation; dashes of none."""
     if score is None:
-        return ["-", "-", "-"]
-    return [estimate(score.cos, 3), fixed(score.log2.value), margin(score.bias_log2)]
+        return ["-"] * len(_ERRORS)
+    cos, octaves = estimate(score.cos, 3), fixed(score.log2.value)
+    return [cos, octaves, margin(score.bias_log2), fixed(score.correlation)]
 
 
 def estimate(value: "Estimate", digits: int = 2) -> str:
