@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check site commands shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean
+.PHONY: setup check site commands shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders
 
 setup: .venv/developed
 
@@ -74,6 +74,14 @@ validate: .venv/installed
 	$(BIN)/fulcra research validate --organisms .cache/organisms --out runs/validation $(ARGS)
 	cp runs/validation/validation.md docs/validation.md
 	cp runs/validation/images/*.svg docs/images
+
+# why ceiling ladders err, on development ceilings: half an hour of one core; MODELS holds stories260K and babyllama105
+MODELS ?= ../shared/data
+ladders: .venv/installed
+	$(BIN)/fulcra research ladders docs/evidence/validation.json --organisms $(MODELS) --out runs/ladders $(ARGS)
+	cp runs/ladders/ladder-errors.json docs/evidence
+	cp runs/ladders/ladder-errors.md docs
+	cp runs/ladders/images/ladder-errors.svg docs/images
 
 organisms: .venv/installed
 	$(BIN)/python organisms/train.py $(ORGANISMS)

@@ -12,9 +12,8 @@ from fulcra.engines import local
 from fulcra.engines.engine import run
 from fulcra.engines.incidents import Halved, Incident, NotFinite, heard_by
 from fulcra.errors import RunFolderError
-from fulcra.ladders import passes
+from fulcra.ladders import passes, surprises
 from fulcra.ladders.passes import Texts, dosed_vectors
-from fulcra.protocol import subject
 from fulcra.protocol.incidents import Incidents
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock, Silent
@@ -199,8 +198,8 @@ def test_passes_and_surprises_are_halved_as_rollouts_are(
     doses = [None, add(sparse.neuron(1, 83), alpha=0.5), add(sparse.neuron(2, 3), alpha=0.5)]
     pairs = [((5, 6), (7, 8)), ((5,), (9,)), ((6, 7), (8,))]
     whole = _by_dose(sparse, texts, doses)
-    scores = subject.surprises(sparse, pairs)
-    real_pass, real_scores = passes._Pass, subject.text_log_probs
+    scores = surprises.surprises(sparse, pairs)
+    real_pass, real_scores = passes._Pass, surprises.text_log_probs
 
     def one_dose(model: Model, texts: Texts, entry: list[int], prefix: int) -> object:
         if len(entry) > 1:
@@ -213,11 +212,13 @@ def test_passes_and_surprises_are_halved_as_rollouts_are(
         return real_scores(model, texts)
 
     monkeypatch.setattr(passes, "_Pass", one_dose)
-    monkeypatch.setattr(subject, "text_log_probs", one_row)
+    monkeypatch.setattr(surprises, "text_log_probs", one_row)
     heard = list[Incident]()
     with heard_by(heard.append):
         halves = _by_dose(sparse, texts, doses)
-        assert subject.surprises(sparse, pairs) == [pytest.approx(row, abs=1e-4) for row in scores]
+        assert surprises.surprises(sparse, pairs) == [
+            pytest.approx(row, abs=1e-4) for row in scores
+        ]
     assert all(torch.allclose(halves[i], whole[i], atol=1e-4) for i in range(3))
     assert heard == [Halved(3), Halved(2)] * 2
 

@@ -40,6 +40,7 @@ def test_a_window_is_predicted_committed_measured_and_drawn(
         "second_order_kl",
         "kl_ladder",
         "surprise_ladder",
+        "sampled_surprise_ladder",
         "trigger_ladder",
         "measured",
     ):

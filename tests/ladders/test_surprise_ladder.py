@@ -7,7 +7,15 @@ from fulcra.engines.generic import GenericText, continue_openings
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import crossing
 from fulcra.ladders.kl_ladder import CEILING_GAINS
-from fulcra.ladders.surprise_ladder import SURPRISED_SHARE, surprise_ladder, surprised_shares
+from fulcra.ladders.passes import Texts
+from fulcra.ladders.surprise_ladder import (
+    SURPRISED_SHARE,
+    expected_shares,
+    odd_tokens,
+    sampled_surprise_ladder,
+    surprise_ladder,
+    surprised_shares,
+)
 from fulcra.models import Model, applied_rows
 from fulcra.models.capture import stream
 from fulcra.models.coordinate import coordinate
@@ -73,3 +81,22 @@ def test_a_level_that_everything_exceeds_is_reached_at_the_first_rung(
         CEILING_GAINS[0]
     }
     assert {edge.gain for edge in surprise_ladder(model, branches, text, level=1e9)} == {None}
+
+
+def test_the_sampled_ladder_reads_the_distribution_that_tokens_are_drawn_from(
+    model: Model, text: GenericText, branches: list[Coordinate]
+) -> None:
+    texts = Texts.of_pairs(model, text.prompts, text.replies)
+    odd = odd_tokens(model, texts, LEVEL)
+    doses = [branch.dose(gain) for branch in branches for gain in CEILING_GAINS]
+    usual = expected_shares(model, texts, odd, doses)
+    assert torch.equal(usual, expected_shares(model, texts, odd, doses, 1.0))
+    assert torch.equal(usual, surprised_shares(model, doses, text, LEVEL))
+    drawn = expected_shares(model, texts, odd, doses, 0.8).view(len(branches), -1)
+    assert not torch.equal(usual, drawn.flatten())
+    whole = [crossing(CEILING_GAINS, row, SURPRISED_SHARE) for row in drawn.tolist()]
+    edges = sampled_surprise_ladder(model, branches, text, LEVEL)
+    assert [edge.gain for edge in edges] == [
+        gain if gain is None else pytest.approx(gain, rel=1e-3) for gain in whole
+    ]
+    assert {(edge.method, edge.tier) for edge in edges} == {("sampled_surprise_ladder", 2)}

@@ -17,6 +17,7 @@ from fulcra.models.tiny import tiny
 from fulcra.protocol.predictors import (
     CEILINGS,
     FAMILY_CONSTANTS,
+    ROLLED,
     Calibration,
     layer_median,
     recalibration,
@@ -56,6 +57,18 @@ def test_every_predictor_signs_its_edges(ground: Ground, branches: list[Coordina
         assert again == [edge.gain and pytest.approx(edge.gain, rel=1e-4) for edge in edges]
     tiers = [predictor.tier for predictor in CEILINGS]
     assert all(low <= high for low, high in pairwise(tiers))
+
+
+def test_what_rolls_the_branch_out_stands_apart(ground: Ground, branches: list[Coordinate]) -> None:
+    assert {predictor.tier for predictor in ROLLED} == {4}
+    assert not {predictor.name for predictor in ROLLED} & {predictor.name for predictor in CEILINGS}
+    for predictor in ROLLED:
+        edges = predictor.edges(ground, branches)
+        assert {(edge.method, edge.tier) for edge in edges} == {(predictor.name, 4)}
+        again = predictor.edges(ground, branches[::-1])[::-1]
+        assert [edge.gain for edge in again] == [
+            edge.gain and pytest.approx(edge.gain, rel=1e-4) for edge in edges
+        ]
 
 
 def test_constants_are_those_of_paper_a(ground: Ground, branches: list[Coordinate]) -> None:

@@ -24,6 +24,7 @@ from fulcra.cli import (  # noqa: F401
     gate,
     interventions,
     judge,
+    ladders,
     models,
     multiply,
     plan,

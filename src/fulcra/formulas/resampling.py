@@ -74,6 +74,20 @@ def resampled_means(
     return means
 
 
+def cluster_draws(
+    clusters: Sequence[Hashable], seed: int, resamples: int = RESAMPLES
+) -> NDArray[np.int64]:
+    """How often each value counts in each resample of whole clusters, [resample, value].
+
+    For many figures on the same resamples: a figure's mean is draws @ values / draws.sum(1).
+    """
+    codes = {label: code for code, label in enumerate(dict.fromkeys(clusters))}
+    n = len(codes)
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    draws: NDArray[np.int64] = counts[:, [codes[label] for label in clusters]]
+    return draws
+
+
 def _cluster_sums(
     sample: Floats, size: Floats, outer: Sequence[Hashable], inner: Sequence[Hashable]
 ) -> list[Floats]:

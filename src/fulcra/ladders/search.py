@@ -43,10 +43,11 @@ def bisected(
     gains: Sequence[float],
     level: float,
     method: str,
+    tier: int = 2,
 ) -> list[Edge]:
     """The predicted edge of each branch, where `cost` [dose] of its dose reaches `level`.
 
-    Tier 2; censored beyond its rungs.
+    Censored beyond its rungs.
     """
 
     def measure(pairs: Sequence[tuple[int, int]]) -> list[float]:
@@ -54,7 +55,7 @@ def bisected(
         return costs
 
     edges = crossings(measure, [branch.rungs(gains) for branch in branches], gains, level)
-    return [branch.edge(gain, method, 2) for branch, gain in zip(branches, edges, strict=True)]
+    return [branch.edge(gain, method, tier) for branch, gain in zip(branches, edges, strict=True)]
 
 
 def _edge(

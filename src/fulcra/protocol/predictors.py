@@ -8,7 +8,15 @@ from typing import NamedTuple
 from fulcra.errors import Inconclusive
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.geometry import participation_ratio
-from fulcra.ladders import kl_ladder, second_order_kl, surprise_ladder
+from fulcra.ladders import (
+    kl_ladder,
+    own_text_ladder,
+    sampled_surprise_ladder,
+    second_order_kl,
+    surprise_ladder,
+)
+from fulcra.ladders.kl_ladder import TEXTS
+from fulcra.ladders.own_text_ladder import OwnText
 from fulcra.protocol.subject import Ground
 from fulcra.types import Edge
 
@@ -79,6 +87,19 @@ def surprise(ground: Ground, branches: Sequence[Coordinate]) -> list[Edge]:
     return surprise_ladder(ground.model, branches, ground.text, level)
 
 
+def sampled_surprise(ground: Ground, branches: Sequence[Coordinate]) -> list[Edge]:
+    """`surprise` of tokens as rollouts draw them, at their temperature."""
+    level = ground.standard.surprise_level
+    return sampled_surprise_ladder(ground.model, branches, ground.text, level)
+
+
+def own_text(ground: Ground, branches: Sequence[Coordinate]) -> list[Edge]:
+    """Where the judge's share of the first tokens that the dosed model writes itself are odd."""
+    openings = ground.text.prompts[:TEXTS]
+    own = OwnText(ground.model, openings, ground.reference, ground.standard.surprise_level)
+    return own_text_ladder(own, branches)
+
+
 def _reached(place: Coordinate, gain: float, method: str) -> Edge:
     """The edge at a gain, censored where a norm lets no dose reach it."""
     return place.edge(gain if place.reaches(gain) else None, method, 1)
@@ -114,4 +135,7 @@ CEILINGS = (
     Predictor("second_order_kl", 1, second_order),
     Predictor("kl_ladder", 2, kl),
     Predictor("surprise_ladder", 2, surprise),
+    Predictor("sampled_surprise_ladder", 2, sampled_surprise),
 )
+#: Predictors that roll a few tokens of the branch itself out: dearer to justify, and no forecast.
+ROLLED = (Predictor("own_text_ladder", 4, own_text),)

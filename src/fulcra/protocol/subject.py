@@ -8,11 +8,11 @@ from torch import Tensor
 
 from fulcra.behaviors.splits import longest_reply
 from fulcra.engines.generic import GenericText, continue_openings
-from fulcra.engines.memory import in_halves
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coherent
-from fulcra.ladders.passes import TOKENS, Texts, text_log_probs
+from fulcra.ladders.surprises import PromptAndReply as PromptAndReply
+from fulcra.ladders.surprises import surprises as surprises
 from fulcra.ladders.trigger_ladder import Openings
 from fulcra.models import Model, bundled_names, load
 from fulcra.models.capture import Stream, stream
@@ -27,9 +27,6 @@ from fulcra.types import Behavior, Branch, Neuron, Ranking
 
 #: Horizons besides the behavior's own.
 HORIZONS = (8, 32)
-#: Replies scored together at most.
-BATCH = 256
-PromptAndReply = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,41 +185,6 @@ def ground_of(
     surprise = surprises(reference, list(zip(text.prompts, text.replies, strict=True)))
     standard = coherence_standard(text.replies, surprise, model.vocab)
     return Ground(model, text, clean, reference, standard)
-
-
-def surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[float]]:
-    """Surprise [nats] of each reply token after its prompt, under the reference model.
-
-    Replies to one prompt are scored together, so that it is read once for all of them.
-    """
-    out: list[list[float]] = [[] for _ in pairs]
-    order = sorted((i for i, (_, reply) in enumerate(pairs) if reply), key=lambda i: pairs[i])
-    longest = max((len(prompt) + len(reply) for prompt, reply in pairs), default=1)
-    batch = max(1, min(BATCH, TOKENS // longest))
-    for start in range(0, len(order), batch):
-        places = order[start : start + batch]
-        rows = _surprises(reference, [pairs[i] for i in places])
-        for i, row in zip(places, rows, strict=True):
-            out[i] = row
-    return out
-
-
-def _surprises(reference: Model, pairs: Sequence[PromptAndReply]) -> list[list[float]]:
-    """Surprise of each reply of one batch, in halves where memory runs out."""
-
-    def scored(part: Sequence[PromptAndReply]) -> list[list[float]]:
-        prompts, replies = zip(*part, strict=True)
-        rows = text_log_probs(reference, Texts.of_pairs(reference, prompts, replies))
-        return [(-row).tolist() for row in rows]
-
-    def alone(pair: PromptAndReply) -> InputError:
-        size = f"the surprise of {len(pair[1])} tokens after {len(pair[0])}"
-        return InputError(
-            f"{size}: {reference.name} ran out of memory with this row alone; shorten it, or free"
-            " memory"
-        )
-
-    return in_halves(reference, pairs, scored, alone)
 
 
 def opening_forgiven(

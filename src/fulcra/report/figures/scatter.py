@@ -9,6 +9,8 @@ from fulcra.report.figures.style import BLUE, GRAY, GREEN, ORANGE, SKY, VERMILLI
 
 _COLORS = (BLUE, VERMILLION, GREEN, ORANGE, SKY, "#CC79A7", "#000000", GRAY)
 _SIZE, _LEFT, _BOTTOM = 360, 56, 44
+#: Pixels beside the square for its legend at least, and of a letter there.
+_LEGEND, _LETTER = 170, 7
 _TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -40,7 +42,8 @@ def scatter(points: Sequence[ScatterPoint], x: str, y: str) -> str:
         f'<text x="{_LEFT + _SIZE + 26}" y="{22 + 18 * i}">{escape(group)}</text>'
         for i, group in enumerate(groups)
     ]
-    width, height = _LEFT + _SIZE + 170, _SIZE + _BOTTOM
+    legend = max(_LEGEND, 34 + _LETTER * max(map(len, groups), default=0))
+    width, height = _LEFT + _SIZE + legend, _SIZE + _BOTTOM
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
         f' height="{height}" font-family="sans-serif" font-size="12">\n<rect width="100%"'
