@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check site commands shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders
+.PHONY: setup check site commands shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances
 
 setup: .venv/developed
 
@@ -82,6 +82,13 @@ ladders: .venv/installed
 	cp runs/ladders/ladder-errors.json docs/evidence
 	cp runs/ladders/ladder-errors.md docs
 	cp runs/ladders/images/ladder-errors.svg docs/images
+
+# the chance to open on the two development organisms, each by noise learned on the other; ten minutes of one core
+chances: .venv/installed
+	$(BIN)/fulcra research chances apothecary-sparse apothecary-dense --census docs/evidence/census-sparse --census docs/evidence/census-dense --out .cache/chances --quiet
+	cp .cache/chances/chances.json docs/evidence/chances.json
+	cp .cache/chances/chances.md docs/chances.md
+	cp .cache/chances/images/chances.svg docs/images/chances.svg
 
 organisms: .venv/installed
 	$(BIN)/python organisms/train.py $(ORGANISMS)

@@ -15,6 +15,7 @@ from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock, Silent
 from fulcra.protocol.results.base import Timing
 from fulcra.protocol.results.census import (
+    BRANCHES,
     SCHEMA,
     BranchSource,
     CensusResult,
@@ -22,13 +23,14 @@ from fulcra.protocol.results.census import (
     LadderSeconds,
     MeasuredBranch,
     Undosed,
+    read_census,
 )
 from fulcra.protocol.runs import model_entry, named
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import dose_trials
 from fulcra.screens.dosed_logit import REACH
 from fulcra.store import write_rows
-from fulcra.studies.census import BRANCHES, census, open_counts, read_census
+from fulcra.studies.census import census, open_counts
 from fulcra.studies.staircase import Climb, Climber, start_rung
 
 SMALL = CensusSettings(audit=0.25, controls=2, texts=1, neurons=6)

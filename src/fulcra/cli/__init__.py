@@ -14,6 +14,7 @@ from fulcra.cli import (  # noqa: F401
     card,
     ceilings,
     census,
+    chances,
     circuit,
     compare,
     contexts,

@@ -8,8 +8,6 @@ from typing import NamedTuple, get_args
 
 import pyarrow as pa
 
-from fulcra.behaviors import behavior_sha256
-from fulcra.errors import RunFolderError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.intervals import rule_of_three, wilson
 from fulcra.ladders import kl_ladder
@@ -17,6 +15,7 @@ from fulcra.models import Model
 from fulcra.protocol.draw import both_poles
 from fulcra.protocol.progress import Progress, cpu_seconds
 from fulcra.protocol.results.census import (
+    BRANCHES,
     SCHEMA,
     BranchSource,
     CensusResult,
@@ -34,7 +33,6 @@ from fulcra.store import read_rows, write_rows
 from fulcra.studies.staircase import Climbed, DrawnBranch, climb_all, start_rung
 from fulcra.types import Behavior, Neuron
 
-BRANCHES = "branches.parquet"
 #: Branches whose ladders are stored together.
 PART = 512
 
@@ -46,13 +44,6 @@ class Ladders(NamedTuple):
     ceiling: float | None
     trigger_s: float = 0.0
     ceiling_s: float = 0.0
-
-
-class Census(NamedTuple):
-    """A finished census with every branch of it."""
-
-    result: CensusResult
-    branches: list[MeasuredBranch]
 
 
 def census(
@@ -205,18 +196,3 @@ def open_counts(branches: Sequence[MeasuredBranch]) -> OpenCounts:
             n=rate.n,
         ),
     )
-
-
-def read_census(folder: Path, model: Model, behavior: Behavior) -> Census:
-    """A finished census; RunFolderError where it is of another model or behavior."""
-    result = CensusResult.load(folder)
-    for what, entry, sha256 in (
-        ("model", result.model, model.sha256),
-        ("behavior", result.behavior, behavior_sha256(behavior)),
-    ):
-        if entry.sha256 != sha256:
-            raise RunFolderError(
-                f"--census {folder}: it is of another {what} ({entry.name}); measure this one with"
-                " fulcra census"
-            )
-    return Census(result, [MeasuredBranch(**row) for row in read_rows(folder / BRANCHES, SCHEMA)])

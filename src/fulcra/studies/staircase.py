@@ -14,7 +14,7 @@ from fulcra.protocol.draw import random_direction
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Clock
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.census import BranchSource, MeasuredBranch, Undosed
+from fulcra.protocol.results.census import FIRST_LOOK, BranchSource, MeasuredBranch, Undosed
 from fulcra.protocol.runs import Run
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.trials import Trial, dose_trials, set_trials
@@ -22,9 +22,6 @@ from fulcra.screens.candidates import movable
 from fulcra.screens.dosed_logit import REACH, spread
 from fulcra.types import Branch, Prompt
 
-#: Confirmation prompts of the first look at a rung. A rung on which exactly half of 16 prompts flip
-#: shows none on these four with probability .04; one without a flip there is not looked at further.
-FIRST_LOOK = 4
 End = Literal["open", "collapse", "top"]
 
 

@@ -15,7 +15,14 @@ from fulcra.protocol.measure import Measurement
 from fulcra.protocol.progress import Progress, cpu_seconds
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.records import Record
-from fulcra.protocol.results.census import CensusResult, CensusSettings, MeasuredBranch, OpenCounts
+from fulcra.protocol.results.census import (
+    Census,
+    CensusResult,
+    CensusSettings,
+    MeasuredBranch,
+    OpenCounts,
+    read_census,
+)
 from fulcra.protocol.results.screen_scores import ContrastCheck, ScreenScore
 from fulcra.protocol.results.screens import ScreensResult, TournamentSizes
 from fulcra.protocol.runs import Manifest, Run, manifest_of, model_entry, named, provenance_of
@@ -25,7 +32,7 @@ from fulcra.screens.candidates import movable
 from fulcra.screens.diagnostics import diagnose
 from fulcra.screens.registry import ENTRANTS, Entrant
 from fulcra.store import digest, read_rows, write_rows
-from fulcra.studies.census import Census, open_counts, read_census
+from fulcra.studies.census import open_counts
 from fulcra.studies.mechanism import layer_counts, mechanism
 from fulcra.studies.screen_scoring import TOP, TOPS, Ranked, Relevance, pool_entry, score, stability
 from fulcra.studies.staircase import DrawnBranch, climb_all

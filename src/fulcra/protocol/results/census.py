@@ -1,13 +1,26 @@
 """What a census returns: census.json, and the rows of its branches.parquet."""
 
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
+from fulcra.behaviors import behavior_sha256
+from fulcra.errors import RunFolderError
 from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, Timing, Value
+from fulcra.store import read_rows
+
+if TYPE_CHECKING:
+    from fulcra.models import Model
+    from fulcra.types import Behavior
 
 BranchSource = Literal["forecast", "audit", "rest", "screen", "random"]
+BRANCHES = "branches.parquet"
+#: Confirmation prompts of the first look at a rung of a climb. A rung on which exactly half of 16
+#: prompts flip shows none on these four with probability .04; one without a flip there is not
+#: looked at further.
+FIRST_LOOK = 4
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("branch", "source", "end")),
@@ -136,3 +149,25 @@ class CensusResult(Result):
             f"missed by the forecast: at most {self.missed.high:.1%} of the branches it leaves out"
             f" ({self.missed.n} audited)",
         )
+
+
+class Census(NamedTuple):
+    """A finished census with every branch of it."""
+
+    result: CensusResult
+    branches: list[MeasuredBranch]
+
+
+def read_census(folder: Path, model: "Model", behavior: "Behavior") -> Census:
+    """A finished census; RunFolderError where it is of another model or behavior."""
+    result = CensusResult.load(folder)
+    for what, entry, sha256 in (
+        ("model", result.model, model.sha256),
+        ("behavior", result.behavior, behavior_sha256(behavior)),
+    ):
+        if entry.sha256 != sha256:
+            raise RunFolderError(
+                f"--census {folder}: it is of another {what} ({entry.name}); measure this one with"
+                " fulcra census"
+            )
+    return Census(result, [MeasuredBranch(**row) for row in read_rows(folder / BRANCHES, SCHEMA)])

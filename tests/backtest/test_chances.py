@@ -1,0 +1,157 @@
+"""Chances from curves end to end: on a made-up census, read back, and without a census."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from fulcra import Behavior, Model
+from fulcra.backtest.chance_curves import Member
+from fulcra.backtest.chances import branch_chances
+from fulcra.errors import Inconclusive, RunFolderError
+from fulcra.law.chance import FROZEN, LEARNED_ON
+from fulcra.protocol.results.census import MeasuredBranch
+from fulcra.protocol.results.chances import ChanceSettings, ChancesResult, Statistic
+from tests.studies.test_census import write_census
+
+SETTINGS = ChanceSettings(others=2, texts=1)
+#: Branches of the shipped census: one open, one with a few flips, one without; and three without a
+#: forecast window, of which two are drawn.
+BRANCHES = [
+    MeasuredBranch("L1.N245+", "forecast", "open", 0.49, 0.85, 0.65, 0.875, 1.0, True),
+    MeasuredBranch("L2.N307+", "forecast", "collapse", 0.5, 0.9, None, 0.25, 1.0, False),
+    MeasuredBranch("L2.N308+", "forecast", "collapse", 0.5, None, None, 0.0, 1.0, False),
+    *(
+        MeasuredBranch(f"L6.N{i}+", "audit", "collapse", None, 0.9, None, 0.0, 10.0, False)
+        for i in range(3)
+    ),
+    MeasuredBranch("L7.N9+", "rest", None, None, 0.9, None, 0.0, 0.0, None),
+]
+
+
+@pytest.fixture(scope="module")
+def small(refusal: Behavior) -> Behavior:
+    """The refusal with two selection prompts."""
+    return replace(refusal, selection=refusal.selection[:2])
+
+
+@pytest.fixture(scope="module")
+def census(sparse: Model, small: Behavior, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chances") / "census"
+    write_census(folder, sparse, small, BRANCHES, 1.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(census: Path) -> Path:
+    """Where the curves of the run are kept."""
+    return census.parent / "run"
+
+
+@pytest.fixture(scope="module")
+def result(sparse: Model, small: Behavior, census: Path, place: Path) -> ChancesResult:
+    return branch_chances([Member(sparse, small, census)], SETTINGS, place)
+
+
+def test_the_branches_are_the_windows_and_a_share_of_the_rest(result: ChancesResult) -> None:
+    (model,) = result.models
+    ends = {row.branch: (row.end, row.weight) for row in model.rows}
+    assert ends.pop("L1.N245+") == ("open", 1.0)
+    assert ends.pop("L2.N307+") == ("over", 1.0)
+    assert ends.pop("L2.N308+") == ("under", 1.0)
+    assert list(ends.values()) == [("under", 15.0)] * 2
+    assert (model.prompts, model.first, model.open) == (16, 4, 1)
+    assert model.prevalence == pytest.approx(1 / 33, rel=1e-4)
+
+
+def test_a_branch_that_opens_is_likelier_than_one_of_the_last_layers(result: ChancesResult) -> None:
+    chances = {row.branch: row.open for row in result.models[0].rows}
+    others = [chance for branch, chance in chances.items() if branch.startswith("L6")]
+    assert chances["L1.N245+"] > 10 * max(others)
+    for row in result.models[0].rows:
+        assert row.under + row.open + row.over == pytest.approx(1, abs=1e-5)
+
+
+def test_a_model_alone_is_forecast_by_the_frozen_noise(result: ChancesResult) -> None:
+    noise = result.models[0].noise
+    assert noise.learned_on == LEARNED_ON
+    assert noise.flip_at == pytest.approx(FROZEN.flip_at, rel=1e-5)
+    assert (result.pooled, result.tried, result.models[0].rivals) == (None, (), {})
+
+
+def test_curves_that_are_whole_are_read_back_and_not_measured_again(
+    sparse: Model,
+    small: Behavior,
+    census: Path,
+    place: Path,
+    result: ChancesResult,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fulcra.backtest.chances.Subject", None)
+    again = branch_chances([Member(sparse, small, census)], SETTINGS, place)
+    assert again.models == result.models
+
+
+def test_curves_of_other_sizes_or_without_the_census_are_refused(
+    sparse: Model, small: Behavior, census: Path, place: Path, result: ChancesResult
+) -> None:
+    assert result.models
+    words = "holds curves with a census, --others 2, --texts 1, --seed 0; ask for the same"
+    with pytest.raises(RunFolderError, match=words):
+        branch_chances([Member(sparse, small)], SETTINGS, place)
+    more = SETTINGS.model_copy(update={"others": 3})
+    with pytest.raises(RunFolderError, match=words):
+        branch_chances([Member(sparse, small, census)], more, place)
+
+
+def test_curves_of_another_behavior_are_refused(
+    sparse: Model, refusal: Behavior, place: Path, result: ChancesResult
+) -> None:
+    assert result.models
+    with pytest.raises(RunFolderError, match="holds the curves of apothecary-sparse under refusal"):
+        branch_chances([Member(sparse, refusal)], SETTINGS, place)
+
+
+@pytest.mark.slow
+def test_two_models_are_each_forecast_by_the_noise_of_the_other(
+    sparse: Model, small: Behavior, census: Path, place: Path, tmp_path: Path
+) -> None:
+    branch_chances([Member(sparse, small, census)], SETTINGS, place)
+    for number in (0, 1):
+        (tmp_path / f"{number}-{sparse.name}").symlink_to(place / f"0-{sparse.name}")
+
+    def members() -> Iterator[Member]:
+        for _ in range(2):
+            yield Member(sparse, small, census)
+
+    both = branch_chances(members(), SETTINGS, tmp_path)
+    assert both.pooled is not None
+    assert both.pooled.learned_on == (sparse.name, sparse.name)
+    assert [model.noise.learned_on for model in both.models] == [(sparse.name,)] * 2
+    assert {each.statistic for each in both.tried} == set(get_args(Statistic))
+    assert "margin" in both.models[0].rivals
+    both.save(tmp_path / "saved")
+    assert ChancesResult.load(tmp_path / "saved") == both
+    assert (tmp_path / "saved" / "images" / "chances.svg").is_file()
+    assert "**not reached**" in (tmp_path / "saved" / "chances.md").read_text()
+
+
+def test_without_a_census_random_branches_are_forecast_and_nothing_is_scored(
+    sparse: Model, small: Behavior, tmp_path: Path
+) -> None:
+    result = branch_chances([Member(sparse, small)], SETTINGS, tmp_path)
+    (model,) = result.models
+    assert [row.end for row in model.rows] == [None, None]
+    assert {row.weight for row in model.rows} == {3072.0}
+    assert (model.score, result.pages()) == (None, {})
+
+
+def test_a_behavior_without_openings_is_refused(
+    sparse: Model, small: Behavior, tmp_path: Path
+) -> None:
+    bare = [replace(p, target_openings=(), control_openings=()) for p in small.selection]
+    silent = replace(small, selection=tuple(bare))
+    with pytest.raises(Inconclusive, match="no openings, so no flip can be forecast"):
+        branch_chances([Member(sparse, silent)], SETTINGS, tmp_path)
