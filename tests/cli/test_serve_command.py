@@ -88,7 +88,8 @@ def server(
         yield Server(ready["url"], process, Recipe.load(path))
     finally:
         process.kill()
-        process.wait(30)
+        # read to their ends, so that both pipes are closed
+        process.communicate(timeout=30)
 
 
 def asked(
