@@ -14,12 +14,11 @@ from torch import Tensor
 
 from fulcra.engines.generic import GenericText
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.ladders.kl_ladder import clean_tokens
-from fulcra.ladders.passes import Texts, dosed_vectors
+from fulcra.ladders.kl_ladder import clean_tokens, divergences
+from fulcra.ladders.passes import Texts
 from fulcra.ladders.surprise_ladder import expected_shares, odd_tokens
 from fulcra.ladders.trigger_ladder import Openings, opening_odds
 from fulcra.models import Model
-from fulcra.models.unembedding import logit_blocks
 from fulcra.types import Edit
 
 #: The share of positions whose divergence lies below the tail's.
@@ -82,12 +81,8 @@ def divergence_curves(model: Model, text: GenericText, rungs: Rungs) -> Tensor:
     """
     texts = Texts.of_pairs(model, text.prompts, text.replies)
     clean, values = clean_tokens(model, texts), torch.zeros(len(rungs.doses), 2)
-    for places, vectors in dosed_vectors(model, texts, rungs.doses):
-        for place, dosed in zip(places, vectors, strict=True):
-            nats = torch.cat(
-                [clean.rows(rows).kl_nats(logits) for rows, logits in logit_blocks(model, dosed)]
-            )
-            values[place] = torch.stack([nats.mean(), nats.quantile(TAIL)])
+    for place, nats in divergences(model, texts, clean, rungs.doses):
+        values[place] = torch.stack([nats.mean(), nats.quantile(TAIL)])
     # between two infinite values lies no number
     return rungs.laid_out(values.nan_to_num(nan=torch.inf))
 

@@ -27,7 +27,7 @@ def clean_tokens(model: Model, texts: Texts) -> CleanTokens:
     return CleanTokens(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
-def _divergences(
+def divergences(
     model: Model, texts: Texts, clean: CleanTokens, edits: Sequence[Edit | Edits]
 ) -> Iterator[tuple[int, Tensor]]:
     """The place of every edit with its KL at each continuation position, nats, [position]."""
@@ -39,7 +39,7 @@ def _divergences(
 
 def _means(model: Model, texts: Texts, clean: CleanTokens, edits: Sequence[Edit | Edits]) -> Tensor:
     means = torch.empty(len(edits))
-    for place, nats in _divergences(model, texts, clean, edits):
+    for place, nats in divergences(model, texts, clean, edits):
         means[place] = nats.mean()
     return means
 
@@ -56,7 +56,7 @@ def edit_quantiles(
     """The quantile `share` of KL(clean || edited) over continuation positions, nats, [edit]."""
     texts = Texts.of_pairs(model, text.prompts, text.replies)
     quantiles = torch.empty(len(edits))
-    for place, nats in _divergences(model, texts, clean_tokens(model, texts), edits):
+    for place, nats in divergences(model, texts, clean_tokens(model, texts), edits):
         quantiles[place] = nats.quantile(share)
     return quantiles
 
