@@ -16,7 +16,7 @@ from fulcra.protocol.evidence import BASELINE_RATE, figures
 from fulcra.protocol.measure import Measurement, cached_controls, measure_curtailed
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, Record
-from fulcra.protocol.results.audit import Figures
+from fulcra.protocol.results.audit import ChanceEntry, Figures
 from fulcra.protocol.results.commitment import (
     BranchEntry,
     Commitment,
@@ -217,6 +217,8 @@ def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
 def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
     """The prediction for one branch; without a forecast trigger no verdict is predicted."""
     place, ceiling, trigger = forecast.at, forecast.ceiling, forecast.trigger
+    ends = forecast.chance
+    chance = {} if ends is None else {"chance": ChanceEntry(**ends._asdict())}
     return BranchEntry(
         branch=str(place.branch),
         source=forecast.source,
@@ -227,6 +229,7 @@ def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
         ceiling_predicted=predicted_entry(ceiling),
         trigger_predicted=None if trigger is None else predicted_entry(trigger),
         predicted_verdict="undetermined" if trigger is None else law_verdict(ceiling, trigger),
+        **chance,
         rungs=place.rungs(gains),
     )
 

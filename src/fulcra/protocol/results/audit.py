@@ -81,6 +81,17 @@ class Predicted(Value):
     censored: bool
 
 
+class ChanceEntry(Value):
+    """The forecast chances of a branch's three ends (law/chance.py); they sum to 1.
+
+    `under`: no prompt flips coherently at any gain; `over`: some do and never half at one.
+    """
+
+    under: float
+    open: float
+    over: float
+
+
 class Measured(Value):
     """A measured edge with its 5-95 % interval; `horizon` where there is one a horizon."""
 
@@ -137,6 +148,7 @@ class Branch(Value):
     activation_gap: float | None = None
     ceiling_predicted: Predicted | None = None
     trigger_predicted: Predicted | None = None
+    chance: ChanceEntry | None = None
     cap_gain: float | None = None
     ceiling_measured: Measured | None = None
     triggers: tuple[Measured, ...] = ()
