@@ -217,9 +217,7 @@ def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
 def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
     """The prediction for one branch; without a forecast trigger no verdict is predicted."""
     place, ceiling, trigger = forecast.at, forecast.ceiling, forecast.trigger
-    ends = forecast.chance
-    chance = {} if ends is None else {"chance": ChanceEntry(**ends._asdict())}
-    return BranchEntry(
+    entry = BranchEntry(
         branch=str(place.branch),
         source=forecast.source,
         budget=place.budget,
@@ -229,9 +227,20 @@ def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
         ceiling_predicted=predicted_entry(ceiling),
         trigger_predicted=None if trigger is None else predicted_entry(trigger),
         predicted_verdict="undetermined" if trigger is None else law_verdict(ceiling, trigger),
-        **chance,
         rungs=place.rungs(gains),
     )
+    return entry.model_copy(update=_optional(forecast))
+
+
+def _optional(forecast: Forecast) -> dict[str, object]:
+    """What only some branches have: the chance of their ends, a weight, other ceilings."""
+    chance, others = forecast.chance, tuple(map(predicted_entry, forecast.beside))
+    values = {
+        "chance": None if chance is None else ChanceEntry(**chance._asdict()),
+        "weight": forecast.weight,
+        "beside": others or None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def plan_entry(manifest: Manifest, subject: Subject, plan: Plan) -> PlanEntry:

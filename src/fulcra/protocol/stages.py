@@ -66,7 +66,8 @@ class Forecast(NamedTuple):
     """One branch with both predicted edges; no trigger where the behavior declares no openings.
 
     `source` says why it is measured; `gap` is its contrast of activations, where it has one;
-    `chance` of its ends, where flips can be forecast.
+    `chance` of its ends, where flips can be forecast; `weight` the branches of a pool that it
+    stands for, where it was drawn from one; `beside` its ceiling by other predictors.
     """
 
     at: Coordinate
@@ -75,6 +76,8 @@ class Forecast(NamedTuple):
     source: BranchSource = "screen"
     gap: float | None = None
     chance: Chance | None = None
+    weight: float | None = None
+    beside: tuple[Edge, ...] = ()
 
 
 def baseline_trials(subject: Subject) -> list[Trial]:

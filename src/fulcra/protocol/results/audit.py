@@ -44,7 +44,10 @@ class BehaviorEntry(Value):
 
 
 class SettingsEntry(Value):
-    """The size of an audit; of a window, seed and gains alone."""
+    """The size of an audit; of a window, seed and gains alone.
+
+    `design`: the hash of the registered design that the run belongs to.
+    """
 
     neurons: int = 1
     random: int = 0
@@ -57,6 +60,7 @@ class SettingsEntry(Value):
     candidates: int | None = None
     prompts: int | None = None
     horizon: int | None = None
+    design: str | None = None
 
 
 class Baseline(Value):

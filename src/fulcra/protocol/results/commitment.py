@@ -14,7 +14,9 @@ from fulcra.types import Edge, Neuron, Verdict
 class BranchEntry(Value):
     """The prediction for one branch, and how many first rungs of its ladder a norm lets exist.
 
-    `chance` is set where flips could be forecast; runs of the first versions have none.
+    `chance` is set where flips could be forecast; runs of the first versions have none. `weight`:
+    the branches it stands for, where it was drawn from a pool. `beside`: its ceiling by other
+    predictors.
     """
 
     branch: str
@@ -27,6 +29,8 @@ class BranchEntry(Value):
     trigger_predicted: Predicted | None
     predicted_verdict: Verdict
     chance: ChanceEntry | None = None
+    weight: float | None = None
+    beside: tuple[Predicted, ...] = ()
     rungs: int | None = None
 
     @property

@@ -1,6 +1,7 @@
 """An entry of a ledger, value by value, as one line of ledger.jsonl holds it."""
 
 import hashlib
+from datetime import UTC, datetime
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue
@@ -9,7 +10,7 @@ from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.seal import SHA256
 from fulcra.store import canonical
 
-Kind = Literal["commitment", "resumption", "outcome"]
+Kind = Literal["commitment", "resumption", "outcome", "registration"]
 State = Literal["finished", "no verdict", "stopped"]
 #: Previous hash of the first entry.
 NOTHING = "0" * 64
@@ -47,6 +48,17 @@ class Outcome(Value):
     counts: dict[str, int] = Field(default_factory=dict)
 
 
+class Registered(Value):
+    """A design that was entered before anything it is about was measured: its name, its lineages.
+
+    `code` is the version of the source that it was registered under.
+    """
+
+    name: str
+    held_out: tuple[str, ...]
+    code: str
+
+
 class Link(Value):
     """The number of an entry and its hash."""
 
@@ -57,7 +69,8 @@ class Link(Value):
 class Entry(Value):
     """One entry: its number, the hash of the one before, whose run it is, what happened, when.
 
-    `planned` stands in a commitment and `outcome` in an outcome; `sha256` is the hash of the rest.
+    `planned` stands in a commitment, `outcome` in an outcome and `registered` in a registration,
+    whose `commitment` is the hash of the design; `sha256` is the hash of the rest.
     """
 
     number: int = Field(ge=1, le=MOST)
@@ -68,6 +81,7 @@ class Entry(Value):
     commitment: str = Field(pattern=SHA256)
     planned: Planned | None = None
     outcome: Outcome | None = None
+    registered: Registered | None = None
     sha256: str = Field(pattern=SHA256)
 
     @property
@@ -96,3 +110,16 @@ class Entry(Value):
         number, previous = (1, NOTHING) if last is None else (last.number + 1, last.sha256)
         entry = self.model_copy(update={"number": number, "previous": previous})
         return entry.model_copy(update={"sha256": entry.made_sha256})
+
+
+def new_entry(kind: Kind, run: str, sha256: str) -> Entry:
+    """An entry of a run or a registration, of now, not yet behind any other."""
+    return Entry(
+        number=1,
+        previous=NOTHING,
+        kind=kind,
+        run=run,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        commitment=sha256,
+        sha256=NOTHING,
+    )
