@@ -163,10 +163,10 @@ def _ceilings(
         "design": design.sha256,
         "code": code_version(),
     }
-    kept = RunFolder.open(folder / name / "ceilings", manifest)
+    place = RunFolder.open(folder / name / "ceilings", manifest)
     amount = StudySize(neurons=size.neurons, seed=size.seed)
     methods = (design.ceiling, *design.beside)
-    rows = ceiling_rows(member, amount, kept, clock.progress, methods)
+    rows = ceiling_rows(member, amount, place, clock.progress, methods)
     if not rows:
         measured.left_out[name] = "half of its clean rollouts are not coherent: no ceiling"
     return rows
