@@ -1,5 +1,6 @@
 """A registered study end to end: first in the ledger, then measured, then scored."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from fulcra import verify
 from fulcra.backtest.cases import RUN, drawn_by_chance
 from fulcra.backtest.registered import SECOND, Place, read_design, registered, run_study
+from fulcra.backtest.registered_recheck import study_checks
 from fulcra.backtest.registered_scores import grouped_figures, study_targets
 from fulcra.backtest.split import Cabinet
 from fulcra.errors import Inconclusive, InputError
@@ -18,7 +20,7 @@ from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.study import StudyResult
 from fulcra.protocol.witness.ledger import Ledger
 from fulcra.report.power import rate_resolved
-from fulcra.store import COMMITMENT, read_json
+from fulcra.store import COMMITMENT, read_json, write_json
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +111,31 @@ def test_the_figures_are_those_of_the_rows(result: StudyResult) -> None:
         name: group.plain() for name, group in result.groups.items()
     }
     assert study_targets(result.design, groups) == result.targets
+
+
+def test_the_whole_study_is_looked_at_again(result: StudyResult, place: Place) -> None:
+    checks = study_checks(place.out, place.ledger.folder, verify)
+    assert [check for check in checks if not check.passed] == []
+    assert {check.name for check in checks} == {
+        "design hash",
+        "apothecary-sparse refusal",
+        "figures of held_out",
+        "figures of words",
+        "targets",
+        "registration",
+    }
+
+
+def test_an_altered_study_fails_the_look(result: StudyResult, place: Place, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(place.out, copy)
+    content = read_json(copy / StudyResult.file)
+    content["rows"]["verdicts"][0]["observed_open"] ^= True
+    write_json(copy / StudyResult.file, content)
+    other = Ledger(tmp_path / "ledger")
+    registered(result.design, other)
+    failed = {c.name for c in study_checks(copy, other.folder, verify) if not c.passed}
+    assert {"figures of held_out", "figures of words", "registration"} <= failed
 
 
 def test_a_study_that_is_over_is_read_back(

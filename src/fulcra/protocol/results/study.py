@@ -5,6 +5,7 @@ from typing import ClassVar
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.chances import ChanceScore, ModelChances
 from fulcra.protocol.results.design import Design
+from fulcra.protocol.results.seal import Link
 from fulcra.protocol.results.validation import (
     CeilingRow,
     CeilingScore,
@@ -15,7 +16,6 @@ from fulcra.protocol.results.validation import (
     VerdictRow,
     VerdictScore,
 )
-from fulcra.protocol.witness.entries import Link
 
 PAGE = "study.md"
 

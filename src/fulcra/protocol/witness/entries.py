@@ -7,15 +7,13 @@ from typing import Literal, Self
 from pydantic import Field, JsonValue
 
 from fulcra.protocol.results.base import Value
-from fulcra.protocol.results.seal import SHA256
+from fulcra.protocol.results.seal import MOST, SHA256, Link
 from fulcra.store import canonical
 
 Kind = Literal["commitment", "resumption", "outcome", "registration"]
 State = Literal["finished", "no verdict", "stopped"]
 #: Previous hash of the first entry.
 NOTHING = "0" * 64
-#: Characters of a number in a ledger: more runs than anyone makes, and quick to read.
-MOST = 10**9
 
 
 class Planned(Value):
@@ -57,13 +55,6 @@ class Registered(Value):
     name: str
     held_out: tuple[str, ...]
     code: str
-
-
-class Link(Value):
-    """The number of an entry and its hash."""
-
-    number: int = Field(ge=1, le=MOST)
-    sha256: str = Field(pattern=SHA256)
 
 
 class Entry(Value):

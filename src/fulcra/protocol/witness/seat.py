@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from fulcra.errors import FulcraError, InputError, RunFolderError
 from fulcra.protocol.results.base import Value, fault_line
+from fulcra.protocol.results.seal import Link
 from fulcra.protocol.witness.chain import Chain
-from fulcra.protocol.witness.entries import Entry, Link, Outcome, Planned, new_entry
+from fulcra.protocol.witness.entries import Entry, Outcome, Planned, new_entry
 from fulcra.protocol.witness.ledger import ADVICE, Ledger, ledger_at
 from fulcra.store import RECEIPT, RunFolder, plain, read_json, write_json
 
