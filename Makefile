@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check site commands shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances
+.PHONY: setup check site commands shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances study
 
 setup: .venv/developed
 
@@ -74,6 +74,13 @@ validate: .venv/installed
 	$(BIN)/fulcra research validate --organisms .cache/organisms --out runs/validation $(ARGS)
 	cp runs/validation/validation.md docs/validation.md
 	cp runs/validation/images/*.svg docs/images
+
+# the second study, registered: its design is entered in LEDGER first (once), then lineage by lineage; LINEAGE=NAME runs one,
+# and an interrupted one goes on
+LEDGER ?= docs/evidence/second/ledger
+study: .venv/installed
+	$(BIN)/fulcra research study --ledger $(LEDGER) --register
+	$(BIN)/fulcra research study --ledger $(LEDGER) --organisms .cache/organisms --out runs/second $(addprefix --lineage ,$(LINEAGE)) $(ARGS)
 
 # why ceiling ladders err, on development ceilings: half an hour of one core; MODELS holds stories260K and babyllama105
 MODELS ?= ../shared/data

@@ -27,6 +27,7 @@ def test_the_table_fits_80_columns_and_prints_no_none(
     audit["neurons"][11] |= {
         "neuron": "L31.N14335",
         "margin": 3.0,
+        "chance": {"under": 0.0, "open": 1.0, "over": 0.0},
     }  # an undetermined branch with a long name
     text = printed(audit)
     assert max(cell_len(line) for line in text.splitlines()) <= 80

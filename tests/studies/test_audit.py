@@ -31,6 +31,7 @@ STEPS = (
     "baseline",
     "cast",
     "forecast",
+    "chances",
     "selection",
     "ceiling",
     "confirmation",
@@ -68,11 +69,21 @@ def test_the_commitment_stands_before_the_first_dosed_rollout(
     with pytest.raises(KeyboardInterrupt):
         audit(sparse, refusal, tiny, tmp_path / "run", watcher)
     assert tuple(watcher.begun) == STEPS[: STEPS.index("control") + 1]
-    undosed = ("clean ground", "baseline", "cast", "forecast")
+    undosed = ("clean ground", "baseline", "cast", "forecast", "chances")
     committed = {step: state for step, state in watcher.begun.items() if step not in undosed}
     assert watcher.begun["forecast"] == (False, False)
     assert committed.pop("selection") == (True, False)
     assert set(committed.values()) == {(True, True)}
+
+
+def test_every_branch_has_its_chance_committed(audited: Path) -> None:
+    committed = read_json(audited / COMMITMENT)["content"]["branches"]
+    assert committed
+    for entry in committed:
+        assert sum(entry["chance"].values()) == pytest.approx(1.0, abs=1e-5)
+    chances = {entry["branch"]: entry["chance"]["open"] for entry in committed}
+    measured = [branch for branch in AuditResult.load(audited).neurons if branch.name in chances]
+    assert {branch.name: branch.chance and branch.chance.open for branch in measured} == chances
 
 
 def test_a_resumed_audit_equals_an_uninterrupted_one(

@@ -13,7 +13,7 @@ from fulcra.backtest.grouping import grouped
 from fulcra.backtest.outside_scope import OutsideRow
 from fulcra.formulas.edge_error import alignment_errors, edge_error
 from fulcra.formulas.resampling import resampled_means, spread
-from fulcra.protocol.predictors import CEILINGS, Calibration, layer_median, recalibration
+from fulcra.protocol.predictors import CEILINGS, ROLLED, Calibration, layer_median, recalibration
 from fulcra.protocol.results.validation import (
     CeilingRow,
     CeilingScore,
@@ -25,7 +25,7 @@ Edges = CeilingRow | OutsideRow
 Gain = float | None
 #: Branches of the same model that a calibrated predictor may see the ceilings of.
 BUDGETS = (0, 2, 8, 32)
-TIERS = {predictor.name: predictor.tier for predictor in CEILINGS}
+TIERS = {predictor.name: predictor.tier for predictor in (*CEILINGS, *ROLLED)}
 
 
 class Calibrated(NamedTuple):

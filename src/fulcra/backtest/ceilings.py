@@ -13,7 +13,7 @@ from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS, edit_divergences
 from fulcra.protocol.collapse import Bench, DoseAt, measured_ceilings
 from fulcra.protocol.draw import both_poles, movers
-from fulcra.protocol.predictors import CEILINGS
+from fulcra.protocol.predictors import CEILINGS, ROLLED
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.results.validation import CeilingRow, Repeats, StudySize
 from fulcra.protocol.subject import Ground
@@ -53,7 +53,11 @@ def drawn_by_layer(ground: Ground, neurons: int, seed: int) -> list[Coordinate]:
 
 
 def ceiling_rows(
-    member: LineageModel, size: StudySize, folder: RunFolder, progress: Progress
+    member: LineageModel,
+    size: StudySize,
+    folder: RunFolder,
+    progress: Progress,
+    methods: Sequence[str] = METHODS,
 ) -> list[CeilingRow]:
     """One row a branch, part by part in `folder`; none where the model collapses undosed."""
     ground = member.ground(size.seed)
@@ -68,7 +72,7 @@ def ceiling_rows(
         path = folder.path / "parts" / f"ceilings-{number}.json"
         if not path.exists():
             again = [i for i in range(len(part)) if (start + i) % RETEST == 0]
-            edges = predicted(ground, part)
+            edges = predicted(ground, part, methods)
             made = measured_rows(member, bench, Forecasts(part, edges), again, size.seed)
             write_json(path, [row.plain() for row in made])
         rows += map(CeilingRow.model_validate, read_json(path))
@@ -84,7 +88,7 @@ def predicted(
     ground: Ground, branches: Sequence[Coordinate], methods: Sequence[str] = METHODS
 ) -> dict[str, list[float | None]]:
     """The ceiling of every branch by each method [gain]; None beyond the ladder."""
-    chosen = [predictor for predictor in CEILINGS if predictor.name in methods]
+    chosen = [predictor for predictor in (*CEILINGS, *ROLLED) if predictor.name in methods]
     return {p.name: [edge.gain for edge in p.edges(ground, branches)] for p in chosen}
 
 

@@ -5,22 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor
-
-from fulcra.engines.generic import GenericText
-from fulcra.errors import Inconclusive
 from fulcra.ladders import kl_ladder, trigger_ladder
-from fulcra.ladders.curves import (
-    Rungs,
-    divergence_curves,
-    odds_curves,
-    reply_curves,
-    reply_shares,
-)
-from fulcra.ladders.flip_ladder import flipped_text
-from fulcra.ladders.trigger_ladder import Openings
+from fulcra.ladders.curves import Rungs, divergence_curves
 from fulcra.law.chance import Look
 from fulcra.models import Model
+from fulcra.protocol.chances import LOST, ChanceTexts, measured_curves, odds_of, replies_of
 from fulcra.protocol.progress import cpu_seconds
 from fulcra.protocol.results.census import FIRST_LOOK, MeasuredBranch, read_census
 from fulcra.protocol.results.chances import SCHEMA, ChanceSettings, CurveRow, End
@@ -34,9 +23,6 @@ from fulcra.types import Behavior, Neuron
 #: The rungs of a census, and of an audit but for the last.
 GAINS = REACH
 CURVES = "curves.parquet"
-#: A mean divergence [nats a token] beyond which the text is lost whatever else is so: ceilings lie
-#: at .3 to 1.3. Neither odds nor replies are looked at there.
-LOST = 3.0
 #: Branches whose curves are stored together, and those on which curves and edges are timed.
 PART, TIMED = 256, 32
 
@@ -55,29 +41,6 @@ class DrawnChance(NamedTuple):
     branch: str
     weight: float
     end: End | None
-
-
-class Texts(NamedTuple):
-    """What the curves of one subject are measured on: openings, generic text, flipped replies."""
-
-    openings: Openings
-    generic: GenericText
-    replies: GenericText
-
-    @classmethod
-    def of(cls, subject: Subject, count: int) -> "Texts":
-        """Openings and replies of the selection prompts, `count` generic texts.
-
-        Inconclusive where the behavior declares no openings.
-        """
-        behavior = subject.behavior
-        if subject.openings is None:
-            raise Inconclusive(
-                f"behavior {behavior.name}: no openings, so no flip can be forecast; give target"
-                " and control ones"
-            )
-        replies = flipped_text(subject.model, behavior.selection, behavior.system, behavior.horizon)
-        return cls(subject.openings, subject.ground.text.first(count), replies)
 
 
 def drawn_branches(
@@ -129,7 +92,7 @@ def _place(neuron: Neuron) -> tuple[int, str]:
 
 
 def curve_rows(
-    run: Run, subject: Subject, drawn: Sequence[DrawnChance], texts: Texts
+    run: Run, subject: Subject, drawn: Sequence[DrawnChance], texts: ChanceTexts
 ) -> list[CurveRow]:
     """The curves of all branches; part by part, each stored where the run has a folder."""
     rows: list[CurveRow] = []
@@ -157,44 +120,25 @@ def write_curves(path: Path, rows: Sequence[CurveRow]) -> None:
     write_rows(path, [row._asdict() for row in rows], SCHEMA)
 
 
-def _part(subject: Subject, drawn: Sequence[DrawnChance], texts: Texts) -> list[CurveRow]:
-    rungs = Rungs.of([subject.coordinate(Neuron.parse(d.branch)) for d in drawn], GAINS)
-    nats = divergence_curves(subject.model, texts.generic, rungs)
-    rungs = rungs.below(nats[..., 0], LOST)
-    odds = _odds(subject, texts, rungs).flatten(1)
-    replies = _replies(subject, texts, rungs)
+def _part(subject: Subject, drawn: Sequence[DrawnChance], texts: ChanceTexts) -> list[CurveRow]:
+    places = [subject.coordinate(Neuron.parse(each.branch)) for each in drawn]
+    curves = measured_curves(subject, places, texts, GAINS)
+    odds = curves.odds.flatten(1)
     return [
         CurveRow(
             branch=each.branch,
             end=each.end,
             weight=each.weight,
             odds=odds[i].tolist(),
-            divergence=nats[i, :, 0].tolist(),
-            tail=nats[i, :, 1].tolist(),
-            replies=replies[i].tolist(),
+            divergence=curves.divergence[i].tolist(),
+            tail=curves.tail[i].tolist(),
+            replies=curves.replies[i].tolist(),
         )
         for i, each in enumerate(drawn)
     ]
 
 
-def _odds(subject: Subject, texts: Texts, rungs: Rungs) -> Tensor:
-    return odds_curves(subject.model, texts.openings, rungs)
-
-
-def _replies(subject: Subject, texts: Texts, rungs: Rungs) -> Tensor:
-    ground = subject.ground
-    level = ground.standard.surprise_level
-    return reply_curves(subject.model, texts.replies, level, ground.reference, rungs)
-
-
-def undosed_share(subject: Subject, texts: Texts) -> float:
-    """The share of odd tokens that the undosed model expects in the flipped replies."""
-    ground = subject.ground
-    level, reference = ground.standard.surprise_level, ground.reference
-    return float(reply_shares(subject.model, texts.replies, level, reference, [None])[0])
-
-
-def timed(subject: Subject, drawn: Sequence[DrawnChance], texts: Texts) -> dict[str, float]:
+def timed(subject: Subject, drawn: Sequence[DrawnChance], texts: ChanceTexts) -> dict[str, float]:
     """CPU seconds a branch: of each whole curve, and of the two edges that an audit forecasts.
 
     On a random few of the branches, the same texts and prompts for all.
@@ -204,9 +148,9 @@ def timed(subject: Subject, drawn: Sequence[DrawnChance], texts: Texts) -> dict[
     rungs = Rungs.of(branches, GAINS)
     sound = rungs.below(divergence_curves(model, texts.generic, rungs)[..., 0], LOST)
     work: dict[str, Callable[[], object]] = {
-        "odds": lambda: _odds(subject, texts, sound),
+        "odds": lambda: odds_of(subject, texts, sound),
         "divergence": lambda: divergence_curves(model, texts.generic, rungs),
-        "replies": lambda: _replies(subject, texts, sound),
+        "replies": lambda: replies_of(subject, texts, sound),
         "trigger_ladder": lambda: trigger_ladder(model, branches, texts.openings),
         "kl_ladder": lambda: kl_ladder(model, branches, texts.generic),
     }

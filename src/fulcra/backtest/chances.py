@@ -17,12 +17,10 @@ from fulcra.backtest.chance_curves import (
     CURVES,
     GAINS,
     Member,
-    Texts,
     curve_rows,
     drawn_branches,
     read_curves,
     timed,
-    undosed_share,
     write_curves,
 )
 from fulcra.backtest.chance_scores import Cases, chance_score, scored
@@ -34,6 +32,7 @@ from fulcra.ladders.flip_ladder import EXCESS
 from fulcra.ladders.kl_ladder import LEVEL
 from fulcra.law.chance import FROZEN, LEARNED_ON, STATISTIC, Curves, Look, Noise, chances
 from fulcra.law.chance_learning import Observed, learned, thinned
+from fulcra.protocol.chances import ChanceTexts, combined_cost, undosed_share
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.base import Provenance
 from fulcra.protocol.results.chances import (
@@ -85,8 +84,8 @@ class Forecasts:
         """Both curves of every branch, their cost by one statistic."""
         if statistic != "both":
             return Curves(self.curve("odds"), self.curve(statistic))
-        excess = np.maximum(self.curve("replies") - self.entry.undosed_share, 0.0)
-        cost = excess / EXCESS + self.curve("divergence") / LEVEL
+        replies, divergence = self.curve("replies"), self.curve("divergence")
+        cost = combined_cost(replies, self.entry.undosed_share, divergence)
         return Curves(self.curve("odds"), cost)
 
     def observed(self, statistic: Statistic) -> Observed:
@@ -180,7 +179,7 @@ def _measured(
 ) -> Forecasts:
     """The curves of one member's branches, and what they cost."""
     drawn, look = drawn_branches(subject, census, settings)
-    texts = Texts.of(subject, settings.texts)
+    texts = ChanceTexts.of(subject, settings.texts)
     rows = curve_rows(run, subject, drawn, texts)
     entry = ModelChances(
         model=model_entry(subject.model),

@@ -11,7 +11,7 @@ from fulcra.formulas.resampling import resampled_means, spread
 from fulcra.protocol.results.validation import Auroc, Calls, VerdictRow, VerdictScore
 
 #: The edges that the law is called with, from both predicted (L1) to both measured (L3).
-LEVELS = ("L1", "L2", "L3", "L1_surprise", "L1_flip", "L1_scaled")
+LEVELS = ("L1", "L2", "L3", "L1_sampled_surprise_ladder", "L1_surprise", "L1_flip", "L1_scaled")
 
 
 class _Cases(NamedTuple):
@@ -118,8 +118,9 @@ def _natural(cases: _Cases) -> dict[str, float]:
 
 
 def verdict_scores(rows: Sequence[VerdictRow], seed: int) -> dict[str, VerdictScore]:
-    """The score of every level on `rows`; none where there are no rows."""
-    return {level: verdict_score(rows, level, seed) for level in LEVELS} if rows else {}
+    """The score of every level that `rows` are called at; none where there are no rows."""
+    levels = [level for level in LEVELS if rows and level in rows[0].margins]
+    return {level: verdict_score(rows, level, seed) for level in levels}
 
 
 def baseline_scores(rows: Sequence[VerdictRow]) -> dict[str, Auroc]:

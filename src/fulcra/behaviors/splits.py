@@ -80,6 +80,27 @@ def shortened(behavior: Behavior, prompts: int | None, horizon: int | None) -> B
     return replace(behavior, horizon=min(horizon, behavior.horizon), replies=())
 
 
+def widened(behavior: Behavior, prompts: int) -> Behavior:
+    """The behavior with so many prompts of selection and of confirmation, or as many as it has.
+
+    Those beyond its own come from the discovery prompts and from the reserve; its horizon holds
+    their true answers, too.
+    """
+    selection = (*behavior.selection, *behavior.discovery.selection)[:prompts]
+    confirmation = (*behavior.confirmation, *behavior.reserve)[:prompts]
+    answers = [each.answer for each in (*selection, *confirmation) if each.answer]
+    replies = tuple(dict.fromkeys([*behavior.replies, *answers])) if behavior.replies else ()
+    discovery = behavior.discovery._replace(selection=())
+    return replace(
+        behavior,
+        selection=selection,
+        discovery=discovery,
+        confirmation=confirmation,
+        reserve=(),
+        replies=replies,
+    )
+
+
 def longest_reply(behavior: Behavior, cut: Callable[[str], Sized]) -> int:
     """The horizon that holds every true reply, cut into words or tokens: the longest + 2."""
     return max(len(cut(reply)) for reply in behavior.replies) + 2

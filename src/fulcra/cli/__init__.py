@@ -31,6 +31,7 @@ from fulcra.cli import (  # noqa: F401
     plan,
     playground,
     recipe,
+    registered,
     report,
     screens,
     serve,

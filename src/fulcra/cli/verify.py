@@ -85,8 +85,11 @@ def verify_command(
 
     witnesses = Witnesses(ledger, head, signers)
     witnesses.require_enough(folder, root)
-    look = SecondLook([], [], None) if folder is None else second_look(folder, root)
-    held = witnesses.look(folder)
+    study = folder is not None and (folder / "study.json").is_file()
+    look = SecondLook([], [], None)
+    if folder is not None:
+        look = study_look(folder, ledger) if study else second_look(folder, root)
+    held = witnesses.look(None if study else folder)
     checks = [*look.checks, *held.checks]
     if unseal is not None:
         checks += unsealed(folder, unseal)
@@ -105,6 +108,14 @@ def verify_command(
             typer.echo(f"ledger      entry {held.head.number}, {held.head.sha256}")
     if not look.passed:
         raise typer.Exit(1)
+
+
+def study_look(folder: Path, ledger: Path | None) -> "SecondLook":
+    """The checks of a registered study; each of its cases has a seal of its own."""
+    from fulcra.backtest.registered_recheck import study_checks
+    from fulcra.studies.verify import SecondLook, verify
+
+    return SecondLook(study_checks(folder, ledger, verify), [], None)
 
 
 def unsealed(folder: Path | None, public: Path) -> "list[RunCheck]":

@@ -12,6 +12,7 @@ from fulcra.ladders.kl_ladder import CEILING_GAINS, TEXTS
 from fulcra.ladders.next_token import KEPT
 from fulcra.models import Model
 from fulcra.protocol.attacks import PREFILLED
+from fulcra.protocol.chances import TEXTS as GENERIC
 from fulcra.protocol.curtail import MEASURES
 from fulcra.protocol.records import CEILING, EARLIER
 from fulcra.protocol.results.cost import Cost
@@ -175,6 +176,7 @@ class _Counter:
         odds = 2 * n_selection * len(settings.gains) * (costs.next_token or 0.0)
         steps["forecast"] = self._cost(self.branches * (openings + odds))
         rungs = len(settings.gains)
+        steps["chances"] = self._cost(self.branches * (self._curves() + odds))
         dosed = {
             "selection": self._ladder("selection", n_selection, rungs),
             CEILING: self._ladder(CEILING, len(behavior.ceiling_generic), rungs),
@@ -223,6 +225,12 @@ class _Counter:
     def _screen(self, passes: float, texts: int) -> Cost:
         short = self.costs.next_token or 0.0
         return self._cost(passes * short + texts * self._texts())
+
+    def _curves(self) -> float:
+        """Seconds of the divergence and of the replies of one branch over its whole ladder."""
+        costs, selection = self.costs, len(self.behavior.selection)
+        tokens = GENERIC * (costs.prompt + TOKENS) + selection * (costs.prompt + self.reply)
+        return len(self.settings.gains) * tokens * costs.text
 
     def _texts(self) -> float:
         """Seconds of one dosed pass over the generic texts."""

@@ -16,7 +16,7 @@ from fulcra.protocol.evidence import BASELINE_RATE, figures
 from fulcra.protocol.measure import Measurement, cached_controls, measure_curtailed
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.records import CEILING, Record
-from fulcra.protocol.results.audit import Figures
+from fulcra.protocol.results.audit import ChanceEntry, Figures
 from fulcra.protocol.results.commitment import (
     BranchEntry,
     Commitment,
@@ -217,7 +217,7 @@ def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
 def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
     """The prediction for one branch; without a forecast trigger no verdict is predicted."""
     place, ceiling, trigger = forecast.at, forecast.ceiling, forecast.trigger
-    return BranchEntry(
+    entry = BranchEntry(
         branch=str(place.branch),
         source=forecast.source,
         budget=place.budget,
@@ -229,6 +229,18 @@ def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
         predicted_verdict="undetermined" if trigger is None else law_verdict(ceiling, trigger),
         rungs=place.rungs(gains),
     )
+    return entry.model_copy(update=_optional(forecast))
+
+
+def _optional(forecast: Forecast) -> dict[str, object]:
+    """What only some branches have: the chance of their ends, a weight, other ceilings."""
+    chance, others = forecast.chance, tuple(map(predicted_entry, forecast.beside))
+    values = {
+        "chance": None if chance is None else ChanceEntry(**chance._asdict()),
+        "weight": forecast.weight,
+        "beside": others or None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def plan_entry(manifest: Manifest, subject: Subject, plan: Plan) -> PlanEntry:

@@ -87,9 +87,8 @@ def _branch(
     why = None
     if observed.verdict == "closed":
         why = _failure_mode(evidence, place, content.plan.gains, ceiling, triggers[-1])
-    cap = {} if place.cap_gain is None else {"cap_gain": place.cap_gain}
     neuron = Neuron.parse(name)
-    return Branch(
+    branch = Branch(
         neuron=neuron.site,
         pole="+" if neuron.pole > 0 else "-",
         kind="neuron",
@@ -99,7 +98,6 @@ def _branch(
         activation_gap=entry.activation_gap,
         ceiling_predicted=entry.ceiling_predicted,
         trigger_predicted=entry.trigger_predicted,
-        **cap,
         ceiling_measured=_measured(ceiling),
         triggers=tuple(map(_measured, triggers, evidence.horizons)),
         observed_open=observed.open,
@@ -114,6 +112,10 @@ def _branch(
         outcomes=next(rung.outcomes[str(horizon)] for rung in curve if rung.gain == best),
         pins=tuple(_pins(evidence, neuron, content.plan.pin_multiples)),
         curve=tuple(curve),
+    )
+    optional = {"cap_gain": place.cap_gain, "chance": entry.chance}
+    return branch.model_copy(
+        update={key: value for key, value in optional.items() if value is not None}
     )
 
 

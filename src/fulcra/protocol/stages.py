@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from fulcra.behaviors.splits import shortened
+from fulcra.errors import BehaviorError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
+from fulcra.protocol.chances import Chance, ChanceTexts, branch_chances, look_of
 from fulcra.protocol.curtail import Measure
 from fulcra.protocol.draw import Draw, Sizes, draw
 from fulcra.protocol.progress import Progress
@@ -63,7 +65,9 @@ class AuditSettings:
 class Forecast(NamedTuple):
     """One branch with both predicted edges; no trigger where the behavior declares no openings.
 
-    `source` says why it is measured; `gap` is its contrast of activations, where it has one.
+    `source` says why it is measured; `gap` is its contrast of activations, where it has one;
+    `chance` of its ends, where flips can be forecast; `weight` the branches of a pool that it
+    stands for, where it was drawn from one; `beside` its ceiling by other predictors.
     """
 
     at: Coordinate
@@ -71,6 +75,9 @@ class Forecast(NamedTuple):
     trigger: Edge | None
     source: BranchSource = "screen"
     gap: float | None = None
+    chance: Chance | None = None
+    weight: float | None = None
+    beside: tuple[Edge, ...] = ()
 
 
 def baseline_trials(subject: Subject) -> list[Trial]:
@@ -127,6 +134,32 @@ def forecast(
         forecasts += map(Forecast, part, ceilings, triggers)
         bar.advance(len(part) - len(part) // 2)
     return forecasts
+
+
+def with_chances(
+    subject: Subject,
+    forecasts: Sequence[Forecast],
+    gains: Sequence[float],
+    measure: Measure,
+    bar: Progress,
+) -> list[Forecast]:
+    """The forecasts with the chance of every branch to be observed open on confirmation prompts.
+
+    As they are where the behavior declares no openings, or no reply goes on after the target's.
+    """
+    if subject.openings is None:
+        return list(forecasts)
+    try:
+        texts = ChanceTexts.of(subject)
+    except BehaviorError:
+        return list(forecasts)
+    look, chanced = look_of(len(subject.behavior.confirmation), measure), list[Forecast]()
+    for start in range(0, len(forecasts), FORECAST):
+        part = forecasts[start : start + FORECAST]
+        ends = branch_chances(subject, [each.at for each in part], gains, look, texts)
+        chanced += [each._replace(chance=end) for each, end in zip(part, ends, strict=True)]
+        bar.advance(len(part))
+    return chanced
 
 
 def dosed_stages(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.report.deciding import best_rung, note, undecided
-from fulcra.report.notation import counted, edge, gain, number, spread
+from fulcra.report.notation import chance, counted, edge, gain, number, spread
 from fulcra.report.sample_sizes import sizes
 from fulcra.report.sheet import Sheet
 
@@ -46,7 +46,17 @@ def branch_note(audit: "AuditResult", entry: "Branch") -> BranchNote:
 
 
 def _sentences(audit: "AuditResult", entry: "Branch") -> list[str]:
-    return [*_verdict(audit, entry), _edges(audit, entry)]
+    return [*_verdict(audit, entry), _edges(audit, entry), *_chance(entry)]
+
+
+def _chance(entry: "Branch") -> list[str]:
+    if entry.chance is None:
+        return []
+    under, opened, over = map(chance, (entry.chance.under, entry.chance.open, entry.chance.over))
+    return [
+        f"Forecast before any rollout: open {opened}, no coherent flip {under}, coherent flips of"
+        f" fewer than half {over}."
+    ]
 
 
 def _verdict(audit: "AuditResult", entry: "Branch") -> list[str]:

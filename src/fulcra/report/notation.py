@@ -36,6 +36,11 @@ def rate(value: float | None) -> str:
     return UNKNOWN if value is None or not math.isfinite(value) else f"{100 * value:.0f}%"
 
 
+def chance(value: float | None) -> str:
+    """A forecast chance as a whole percentage; what rounds to none is below 1 %."""
+    return "<1%" if value is not None and 0 < value < 0.005 else rate(value)
+
+
 def fixed(value: float | None, digits: int = 2) -> str:
     """The value with so many decimals, never a negative zero; "-" where it is unknown."""
     return "-" if value is None else f"{value:z.{digits}f}"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fulcra.report.notation import UNKNOWN, edge, gain, margin, rate, yes_no
+from fulcra.report.notation import UNKNOWN, chance, edge, gain, margin, rate, yes_no
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.audit import AuditResult, Branch
@@ -19,6 +19,7 @@ class Row(NamedTuple):
     ceiling_predicted: str
     ceiling_measured: str
     margin: str
+    chance: str
     open_gain: str
     verdict: str
     failure_mode: str
@@ -37,6 +38,7 @@ def row(audit: "AuditResult", entry: "Branch") -> Row:
         ceiling_predicted=edge(entry.ceiling_predicted),
         ceiling_measured=edge(entry.ceiling_measured),
         margin=margin(entry.margin),
+        chance=chance(None if entry.chance is None else entry.chance.open),
         open_gain=gain(entry.smallest_open_gain) if entry.verdict else UNKNOWN,
         verdict=entry.verdict or UNKNOWN,
         failure_mode=(entry.failure_mode or UNKNOWN).replace("_", " "),

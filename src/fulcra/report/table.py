@@ -50,8 +50,8 @@ def _branches(audit: "AuditResult") -> Table:
         " beyond the ladder"
     )
     opened = frozenset(i for i, cells in enumerate(rows) if cells.verdict == "open")
-    numbers = (*_EDGES, "reach")
-    columns = ("branch", "source", *_EDGES, "verdict", "specific", "reach")
+    numbers = (*_EDGES, "chance", "reach")
+    columns = ("branch", "source", *_EDGES, "chance", "verdict", "specific", "reach")
     return Sheet(columns, [_texts(cells) for cells in rows], title, numbers, opened).rich()
 
 
@@ -62,6 +62,7 @@ def _texts(cells: Row) -> list[str]:
         _pair(cells.trigger_predicted, cells.trigger_measured),
         _pair(cells.ceiling_predicted, cells.ceiling_measured),
         cells.margin,
+        cells.chance,
         cells.verdict,
         cells.specific,
         cells.reach,

@@ -20,6 +20,7 @@ from fulcra.protocol.stages import (
     draw_of,
     forecast,
     pin_screen,
+    with_chances,
 )
 from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.screens.candidates import SWEPT, sweep_candidates
@@ -59,6 +60,8 @@ def audit(
         draw = draw_of(subject, rankings, settings)
     with run.clock.step("forecast", len(draw.branches)) as bar:
         edges = forecast(subject, draw.branches, settings.gains, bar)
+    with run.clock.step("chances", len(edges)) as bar:
+        edges = with_chances(subject, edges, settings.gains, settings.measure, bar)
     forecasts = _with_sources(subject, draw, edges)
     plan = Plan(forecasts, settings.gains, draw.controls, pins=True, sealed=True)
     committed = measure_committed(run, measure, plan, baseline)

@@ -28,7 +28,7 @@ from fulcra.protocol.results.commitment import predicted_entry
 from fulcra.protocol.results.window import CurvePoint, WindowResult
 from fulcra.protocol.runs import Run, manifest_of, model_entry
 from fulcra.protocol.source import remember
-from fulcra.protocol.stages import Forecast
+from fulcra.protocol.stages import Forecast, with_chances
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.witness.seat import require_ledger
 from fulcra.types import Behavior, Edge, Neuron
@@ -81,6 +81,8 @@ def window(
     result = described(subject, place, ceilings, trigger, settings.gains)
     if not settings.predict_only:
         forecast = Forecast(place, _named(ceilings, CEILING), trigger)
+        with clock.step("chances", 1) as bar:
+            forecast = with_chances(subject, [forecast], settings.gains, "full", bar)[0]
         audit = _measured(subject, forecast, settings, out, clock)
         result = result.model_copy(update={"audit": audit})
     return result

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from fulcra.errors import InputError, RunFolderError
 from fulcra.protocol.recheck.run_files import RunCheck
-from fulcra.protocol.results.seal import SHA256, Seal
+from fulcra.protocol.results.seal import SHA256, Link, Seal
 from fulcra.protocol.seal import read_seal
 from fulcra.protocol.witness.chain import Chain, printable
-from fulcra.protocol.witness.entries import Entry, Link, Planned
+from fulcra.protocol.witness.entries import Entry, Planned
 from fulcra.protocol.witness.ledger import Ledger, ledger_at
 from fulcra.protocol.witness.seat import Receipt, planned, read_receipt
 from fulcra.protocol.witness.signature import SIGNATURE, signer

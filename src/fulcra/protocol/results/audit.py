@@ -44,7 +44,10 @@ class BehaviorEntry(Value):
 
 
 class SettingsEntry(Value):
-    """The size of an audit; of a window, seed and gains alone."""
+    """The size of an audit; of a window, seed and gains alone.
+
+    `design`: the hash of the registered design that the run belongs to.
+    """
 
     neurons: int = 1
     random: int = 0
@@ -57,6 +60,7 @@ class SettingsEntry(Value):
     candidates: int | None = None
     prompts: int | None = None
     horizon: int | None = None
+    design: str | None = None
 
 
 class Baseline(Value):
@@ -79,6 +83,17 @@ class Predicted(Value):
     method: str
     tier: int
     censored: bool
+
+
+class ChanceEntry(Value):
+    """The forecast chances of a branch's three ends (law/chance.py); they sum to 1.
+
+    `under`: no prompt flips coherently at any gain; `over`: some do and never half at one.
+    """
+
+    under: float
+    open: float
+    over: float
 
 
 class Measured(Value):
@@ -137,6 +152,7 @@ class Branch(Value):
     activation_gap: float | None = None
     ceiling_predicted: Predicted | None = None
     trigger_predicted: Predicted | None = None
+    chance: ChanceEntry | None = None
     cap_gain: float | None = None
     ceiling_measured: Measured | None = None
     triggers: tuple[Measured, ...] = ()

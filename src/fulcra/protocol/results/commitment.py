@@ -5,14 +5,19 @@ from typing import Any
 from pydantic import Field
 
 from fulcra.formulas.coordinate import Coordinate
-from fulcra.protocol.results.audit import Predicted
+from fulcra.protocol.results.audit import ChanceEntry, Predicted
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.summary import BranchSource
 from fulcra.types import Edge, Neuron, Verdict
 
 
 class BranchEntry(Value):
-    """The prediction for one branch, and how many first rungs of its ladder a norm lets exist."""
+    """The prediction for one branch, and how many first rungs of its ladder a norm lets exist.
+
+    `chance` is set where flips could be forecast; runs of the first versions have none. `weight`:
+    the branches it stands for, where it was drawn from a pool. `beside`: its ceiling by other
+    predictors.
+    """
 
     branch: str
     source: BranchSource
@@ -23,6 +28,9 @@ class BranchEntry(Value):
     ceiling_predicted: Predicted
     trigger_predicted: Predicted | None
     predicted_verdict: Verdict
+    chance: ChanceEntry | None = None
+    weight: float | None = None
+    beside: tuple[Predicted, ...] = ()
     rungs: int | None = None
 
     @property

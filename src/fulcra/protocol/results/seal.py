@@ -9,6 +9,8 @@ from fulcra.store import digest
 
 #: sha256 in hex digits.
 SHA256 = r"^[0-9a-f]{64}$"
+#: Characters of a number in a ledger: more runs than anyone makes, and quick to read.
+MOST = 10**9
 
 
 class SealedFile(Value):
@@ -37,3 +39,10 @@ class Seal(Value):
     def made_root(self) -> str:
         """The root made again from what the seal holds."""
         return digest({key: value for key, value in self.plain().items() if key != "root"})
+
+
+class Link(Value):
+    """The number of an entry and its hash."""
+
+    number: int = Field(ge=1, le=MOST)
+    sha256: str = Field(pattern=SHA256)

@@ -1,20 +1,19 @@
 """An entry of a ledger, value by value, as one line of ledger.jsonl holds it."""
 
 import hashlib
+from datetime import UTC, datetime
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue
 
 from fulcra.protocol.results.base import Value
-from fulcra.protocol.results.seal import SHA256
+from fulcra.protocol.results.seal import MOST, SHA256, Link
 from fulcra.store import canonical
 
-Kind = Literal["commitment", "resumption", "outcome"]
+Kind = Literal["commitment", "resumption", "outcome", "registration"]
 State = Literal["finished", "no verdict", "stopped"]
 #: Previous hash of the first entry.
 NOTHING = "0" * 64
-#: Characters of a number in a ledger: more runs than anyone makes, and quick to read.
-MOST = 10**9
 
 
 class Planned(Value):
@@ -47,17 +46,22 @@ class Outcome(Value):
     counts: dict[str, int] = Field(default_factory=dict)
 
 
-class Link(Value):
-    """The number of an entry and its hash."""
+class Registered(Value):
+    """A design that was entered before anything it is about was measured: its name, its lineages.
 
-    number: int = Field(ge=1, le=MOST)
-    sha256: str = Field(pattern=SHA256)
+    `code` is the version of the source that it was registered under.
+    """
+
+    name: str
+    held_out: tuple[str, ...]
+    code: str
 
 
 class Entry(Value):
     """One entry: its number, the hash of the one before, whose run it is, what happened, when.
 
-    `planned` stands in a commitment and `outcome` in an outcome; `sha256` is the hash of the rest.
+    `planned` stands in a commitment, `outcome` in an outcome and `registered` in a registration,
+    whose `commitment` is the hash of the design; `sha256` is the hash of the rest.
     """
 
     number: int = Field(ge=1, le=MOST)
@@ -68,6 +72,7 @@ class Entry(Value):
     commitment: str = Field(pattern=SHA256)
     planned: Planned | None = None
     outcome: Outcome | None = None
+    registered: Registered | None = None
     sha256: str = Field(pattern=SHA256)
 
     @property
@@ -96,3 +101,16 @@ class Entry(Value):
         number, previous = (1, NOTHING) if last is None else (last.number + 1, last.sha256)
         entry = self.model_copy(update={"number": number, "previous": previous})
         return entry.model_copy(update={"sha256": entry.made_sha256})
+
+
+def new_entry(kind: Kind, run: str, sha256: str) -> Entry:
+    """An entry of a run or a registration, of now, not yet behind any other."""
+    return Entry(
+        number=1,
+        previous=NOTHING,
+        kind=kind,
+        run=run,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        commitment=sha256,
+        sha256=NOTHING,
+    )

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +10,9 @@ from pydantic import ValidationError
 
 from fulcra.errors import FulcraError, InputError, RunFolderError
 from fulcra.protocol.results.base import Value, fault_line
+from fulcra.protocol.results.seal import Link
 from fulcra.protocol.witness.chain import Chain
-from fulcra.protocol.witness.entries import NOTHING, Entry, Kind, Link, Outcome, Planned
+from fulcra.protocol.witness.entries import Entry, Outcome, Planned, new_entry
 from fulcra.protocol.witness.ledger import ADVICE, Ledger, ledger_at
 from fulcra.store import RECEIPT, RunFolder, plain, read_json, write_json
 
@@ -66,7 +66,8 @@ class Seat(NamedTuple):
         def make(chain: Chain) -> Entry:
             over = [entry for entry in chain.of_run(self.run) if entry.over]
             if not over:
-                return self._entry("outcome", sha256).model_copy(update={"outcome": outcome})
+                entry = new_entry("outcome", self.run, sha256)
+                return entry.model_copy(update={"outcome": outcome})
             if over[0].outcome != outcome:
                 raise RunFolderError(
                     f"{self.folder.path}: is not what entry {over[0].number} of ledger"
@@ -92,7 +93,7 @@ class Seat(NamedTuple):
                 f" ledger {self.ledger.path} is of another run; choose a new --out"
             )
         if commitment is not None and not self.folder.finished:
-            resumption = self._entry("resumption", commitment.commitment)
+            resumption = new_entry("resumption", self.run, commitment.commitment)
             self._remember(commitment, self.ledger.enter(lambda chain: resumption))
 
     def _commit(self, about: Planned, sha256: str) -> None:
@@ -103,7 +104,7 @@ class Seat(NamedTuple):
                     f"{self.folder.path}: holds dosed rollouts but its commitment is in no ledger;"
                     " a commitment is never entered afterwards, choose a new folder"
                 )
-            draft = self._entry("commitment", sha256).model_copy(update={"planned": about})
+            draft = new_entry("commitment", self.run, sha256).model_copy(update={"planned": about})
             commitment = self.ledger.enter(lambda chain: _commitment(chain, self.run) or draft)
             self._remember(commitment, commitment)
         if commitment.commitment != sha256:
@@ -111,19 +112,6 @@ class Seat(NamedTuple):
                 f"{self.folder.path}: makes another commitment than entry {commitment.number} of"
                 f" ledger {self.ledger.path}; choose a new folder"
             )
-
-    def _entry(self, kind: Kind, sha256: str) -> Entry:
-        """An entry of this run, not yet behind any other."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Entry(
-            number=1,
-            previous=NOTHING,
-            kind=kind,
-            run=self.run,
-            time=now,
-            commitment=sha256,
-            sha256=NOTHING,
-        )
 
     def _require(self, chain: Chain, link: Link) -> None:
         entry = chain.numbered(link.number)

@@ -1,0 +1,201 @@
+"""A registered study: its design in a ledger first, then lineage by lineage, then its figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from fulcra.backtest.cases import CasePlace, MeasuredCase, measured_case
+from fulcra.backtest.ceilings import ceiling_rows
+from fulcra.backtest.registered_scores import grouped_figures, study_targets
+from fulcra.backtest.split import Cabinet, LineageModel
+from fulcra.documents import YAML_BYTES, DocumentError, read_text, read_yaml
+from fulcra.errors import Inconclusive, InputError
+from fulcra.law.chance import FROZEN
+from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.provenance import code_version
+from fulcra.protocol.results.base import Provenance, fault_line
+from fulcra.protocol.results.design import Design
+from fulcra.protocol.results.split import Lineage
+from fulcra.protocol.results.study import StudyCases, StudyResult
+from fulcra.protocol.results.validation import CeilingRow, StudySize
+from fulcra.protocol.witness.entries import Entry, Registered
+from fulcra.protocol.witness.ledger import Ledger
+from fulcra.protocol.witness.registration import register, registration
+from fulcra.store import RunFolder
+
+#: The design of the second study.
+SECOND = Path(str(files("fulcra.backtest") / "second.yaml"))
+#: What stands in the folder of a lineage whose rows are all kept.
+OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a registered study is run with: where its models are, its ledger, its folder."""
+
+    cabinet: Cabinet
+    ledger: Ledger
+    out: Path
+
+
+@dataclass(slots=True)
+class Measured:
+    """The rows of the lineages so far."""
+
+    ceilings: list[CeilingRow] = field(default_factory=list)
+    cases: list[MeasuredCase] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def read_design(path: Path) -> Design:
+    """The design of a file; InputError names what is wrong with it."""
+    try:
+        design = Design.model_validate(read_yaml(read_text(path, YAML_BYTES)))
+    except OSError as error:
+        raise InputError(f"design {path}: cannot be read ({error.strerror})") from None
+    except (DocumentError, UnicodeDecodeError) as error:
+        raise InputError(f"design {path}: {error}; give a YAML file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"design {path}: not YAML ({' '.join(str(error).split())})") from None
+    except ValidationError as error:
+        raise InputError(
+            f"design {path}: {fault_line(error)}; see the shipped one, fulcra/backtest/second.yaml"
+        ) from None
+    noise = design.noise.plain()
+    if any(noise[name] != value for name, value in FROZEN._asdict().items()):
+        raise InputError(
+            f"design {path}: its noise is not what this version forecasts with; take the version"
+            " that it was registered under"
+        )
+    return design
+
+
+def registered(design: Design, ledger: Ledger) -> Entry:
+    """The entry of a design, made now where it is not there; RunFolderError of a broken ledger."""
+    about = Registered(
+        name=design.name,
+        held_out=tuple(lineage.name for lineage in design.held_out),
+        code=code_version(),
+    )
+    return register(ledger, design.sha256, about)
+
+
+def run_study(
+    design: Design, place: Place, lineages: Sequence[str] = (), progress: Progress | None = None
+) -> StudyResult | None:
+    """The study, kept in `place.out`, where an interrupted one goes on.
+
+    Only `lineages` where they are named: then None, unless all others are over. InputError where
+    the design is not in the ledger, Inconclusive where models are missing.
+    """
+    entry = registration(place.ledger.sound(), design.sha256)
+    if entry is None:
+        raise InputError(
+            f"design {design.name} ({design.sha256[:16]}) is not in ledger {place.ledger.path};"
+            " register it before anything is measured: --register"
+        )
+    chosen = _chosen(design, lineages)
+    _require_models(design, place.cabinet, chosen)
+    clock, measured = Clock(progress or Silent()), Measured()
+    for lineage in chosen:
+        _measure(design, place, lineage, measured, clock)
+    left = [lineage for lineage in design.held_out if lineage not in chosen]
+    if any(not _over(place.out / lineage.name) for lineage in left):
+        return None
+    for lineage in left:
+        _measure(design, place, lineage, measured, clock)
+    return _result(design, entry, measured, clock, place.out)
+
+
+def _chosen(design: Design, names: Sequence[str]) -> list[Lineage]:
+    by_name = {lineage.name: lineage for lineage in design.held_out}
+    if strangers := [name for name in names if name not in by_name]:
+        raise InputError(
+            f"--lineage {strangers[0]}: not in design {design.name}; it has {', '.join(by_name)}"
+        )
+    return [by_name[name] for name in names or by_name]
+
+
+def _require_models(design: Design, cabinet: Cabinet, lineages: Sequence[Lineage]) -> None:
+    missing = [name for each in lineages for name in each.models if not cabinet.has(name)]
+    if missing:
+        raise Inconclusive(
+            f"study {design.name}: {len(missing)} models are neither bundled nor in"
+            f" {cabinet.organisms or 'any folder'}: {', '.join(missing)}; train them (`python"
+            " organisms/train.py NAME`), or name the lineages that are there"
+        )
+
+
+def _over(folder: Path) -> bool:
+    """Whether every row of a lineage is kept."""
+    return (folder / OVER).is_file()
+
+
+def _measure(
+    design: Design, place: Place, lineage: Lineage, measured: Measured, clock: Clock
+) -> None:
+    """Add the rows of one lineage: its ceilings, and its cases."""
+    folder = place.out / lineage.name
+    for member in place.cabinet.members(lineage):
+        if member.model.name in lineage.ceilings:
+            measured.ceilings += _ceilings(design, member, folder, measured, clock)
+        for behavior in lineage.verdicts.get(member.model.name, ()):
+            case = CasePlace(folder / member.model.name / behavior, place.ledger.folder)
+            try:
+                measured.cases.append(measured_case(member, behavior, design, case, clock))
+            except Inconclusive as refusal:
+                measured.left_out[f"{member.model.name} {behavior}"] = str(refusal)
+    (folder / OVER).touch()
+
+
+def _ceilings(
+    design: Design, member: LineageModel, folder: Path, measured: Measured, clock: Clock
+) -> list[CeilingRow]:
+    size, name = design.size_of(member.lineage.name), member.model.name
+    manifest = {
+        "command": "study ceilings",
+        "model": name,
+        "model_sha256": member.model.sha256,
+        "design": design.sha256,
+        "code": code_version(),
+    }
+    place = RunFolder.open(folder / name / "ceilings", manifest)
+    amount = StudySize(neurons=size.neurons, seed=size.seed)
+    methods = (design.ceiling, *design.beside)
+    rows = ceiling_rows(member, amount, place, clock.progress, methods)
+    if not rows:
+        measured.left_out[name] = "half of its clean rollouts are not coherent: no ceiling"
+    return rows
+
+
+def _result(
+    design: Design, entry: Entry, measured: Measured, clock: Clock, out: Path
+) -> StudyResult:
+    """The figures of all rows, their numbers as the file holds them."""
+    rows = StudyCases(
+        ceilings=tuple(measured.ceilings),
+        verdicts=tuple(row for case in measured.cases for row in case.rows),
+        chances=tuple(case.chances for case in measured.cases),
+    )
+    protocol = tuple(case.protocol for case in measured.cases)
+    rows = StudyCases.model_validate(rows.plain())
+    groups = grouped_figures(design, rows, protocol)
+    result = StudyResult(
+        design=design,
+        design_sha256=design.sha256,
+        registered=entry.link,
+        protocol=protocol,
+        left_out=measured.left_out,
+        groups=groups,
+        targets=study_targets(design, groups),
+        rows=rows,
+        provenance=Provenance.now(seed=design.size.seed),
+        timing=clock.timing(),
+    )
+    result = StudyResult.of(result.plain())
+    result.save(out)
+    return result

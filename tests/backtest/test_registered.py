@@ -1,0 +1,179 @@
+"""A registered study end to end: first in the ledger, then measured, then scored."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fulcra import verify
+from fulcra.backtest.cases import RUN, drawn_by_chance
+from fulcra.backtest.registered import SECOND, Place, read_design, registered, run_study
+from fulcra.backtest.registered_recheck import study_checks
+from fulcra.backtest.registered_scores import grouped_figures, study_targets
+from fulcra.backtest.split import Cabinet
+from fulcra.errors import Inconclusive, InputError
+from fulcra.formulas.auroc_error import auroc_half_width
+from fulcra.protocol.recheck.witnesses import ledger_look
+from fulcra.protocol.results.chances import ChanceRow
+from fulcra.protocol.results.design import Design
+from fulcra.protocol.results.split import Lineage
+from fulcra.protocol.results.study import StudyResult
+from fulcra.protocol.witness.ledger import Ledger
+from fulcra.report.power import rate_resolved
+from fulcra.store import COMMITMENT, read_json, write_json
+
+pytestmark = pytest.mark.slow
+
+LINEAGE = Lineage(
+    name="words",
+    recipe="words",
+    ceilings=("apothecary-sparse",),
+    verdicts={"apothecary-sparse": ("refusal",)},
+    reference="apothecary-helpful",
+)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Design:
+    return read_design(SECOND)
+
+
+@pytest.fixture(scope="module")
+def small(shipped: Design) -> Design:
+    """The shipped design on one bundled organism, a few branches of it."""
+    size = shipped.size.model_copy(
+        update={"neurons": 1, "pool": 2, "branches": 2, "prompts": 6, "gains": (0.3, 0.9)}
+    )
+    update = {"held_out": (LINEAGE,), "size": size, "beside": ("kl_ladder",)}
+    return Design.model_validate(shipped.model_copy(update=update).model_dump())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("registered")
+    return Place(Cabinet(), Ledger(folder / "ledger"), folder / "study")
+
+
+@pytest.fixture(scope="module")
+def result(small: Design, place: Place) -> StudyResult:
+    with pytest.raises(InputError, match="it before anything is measured: --register"):
+        run_study(small, place)
+    registered(small, place.ledger)
+    study = run_study(small, place)
+    assert study is not None
+    return study
+
+
+def test_the_shipped_design_counts_as_it_says(shipped: Design) -> None:
+    power = shipped.power
+    width = auroc_half_width(power.auroc, power.open, power.closed)
+    assert power.half_width == pytest.approx(width, abs=5e-5)
+    assert width < shipped.wanted.l3_half_width
+    assert (power.open, power.prompts) == (shipped.wanted.open, shipped.size.prompts)
+    assert power.decided_at[1] == pytest.approx(rate_resolved(power.prompts), abs=5e-4)
+    assert sum(power.decided_at) == pytest.approx(1)
+    assert len(shipped.held_out) >= 8
+
+
+def test_what_the_first_study_or_a_choice_was_made_on_is_not_held_out(shipped: Design) -> None:
+    from fulcra.backtest.split import SHIPPED, read_split
+
+    first = read_split(SHIPPED)
+    used = {name for lineage in first.lineages for name in lineage.models} | set(first.ladder)
+    assert not used & set(shipped.split.models)
+
+
+def test_the_design_stands_in_the_ledger_before_every_commitment(
+    result: StudyResult, small: Design, place: Place
+) -> None:
+    entries = place.ledger.sound().entries
+    assert [entry.kind for entry in entries] == ["registration", "commitment", "outcome"]
+    assert entries[0].commitment == small.sha256 == result.design_sha256
+    assert result.registered == entries[0].link
+    assert registered(small, place.ledger) == entries[0]
+
+
+def test_every_case_is_a_run_that_verify_reads(result: StudyResult, place: Place) -> None:
+    folder = place.out / "words" / "apothecary-sparse" / "refusal" / RUN
+    assert all(check.passed for check in verify(folder))
+    assert all(check.passed for check in ledger_look(place.ledger, folder).checks)
+    entries = read_json(folder / COMMITMENT)["content"]["branches"]
+    assert [row.weight for row in result.rows.verdicts] == [entry["weight"] for entry in entries]
+    (chances,) = result.rows.chances
+    for row, entry in zip(chances.rows, entries, strict=True):
+        assert row.open == pytest.approx(entry["chance"]["open"], abs=1e-5)
+        assert [edge["method"] for edge in entry["beside"]] == ["sampled_surprise_ladder"]
+
+
+def test_the_figures_are_those_of_the_rows(result: StudyResult) -> None:
+    groups = grouped_figures(result.design, result.rows, result.protocol)
+    assert {name: group.plain() for name, group in groups.items()} == {
+        name: group.plain() for name, group in result.groups.items()
+    }
+    assert study_targets(result.design, groups) == result.targets
+
+
+def test_the_whole_study_is_looked_at_again(result: StudyResult, place: Place) -> None:
+    checks = study_checks(place.out, place.ledger.folder, verify)
+    assert [check for check in checks if not check.passed] == []
+    assert {check.name for check in checks} == {
+        "design hash",
+        "apothecary-sparse refusal",
+        "figures of held_out",
+        "figures of words",
+        "targets",
+        "registration",
+    }
+
+
+def test_an_altered_study_fails_the_look(result: StudyResult, place: Place, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(place.out, copy)
+    content = read_json(copy / StudyResult.file)
+    content["rows"]["verdicts"][0]["observed_open"] ^= True
+    write_json(copy / StudyResult.file, content)
+    other = Ledger(tmp_path / "ledger")
+    registered(result.design, other)
+    failed = {c.name for c in study_checks(copy, other.folder, verify) if not c.passed}
+    assert {"figures of held_out", "figures of words", "registration"} <= failed
+
+
+def test_a_study_that_is_over_is_read_back(
+    result: StudyResult, small: Design, place: Place
+) -> None:
+    again = run_study(small, place)
+    assert again is not None
+    assert again.rows == result.rows
+    assert StudyResult.load(place.out).targets == result.targets
+    assert "# A registered study of the law: second" in (place.out / "study.md").read_text()
+
+
+def test_missing_models_are_named(shipped: Design, place: Place, result: StudyResult) -> None:
+    registered(shipped, place.ledger)
+    with pytest.raises(Inconclusive, match="neither bundled nor in any folder"):
+        run_study(shipped, place)
+    with pytest.raises(InputError, match="--lineage nobody: not in design second"):
+        run_study(shipped, place, ["nobody"])
+
+
+def row(branch: str, opened: float) -> ChanceRow:
+    return ChanceRow(
+        branch=branch, weight=1.0, end=None, under=1 - opened, open=opened, over=0.0, rivals={}
+    )
+
+
+def test_branches_are_drawn_by_chance_and_weigh_what_they_stand_for(small: Design) -> None:
+    pool = [row(f"L0.N{i}+", 0.5 if i < 4 else 0.0) for i in range(104)]
+    size = small.size.model_copy(update={"branches": 12})
+    drawn = drawn_by_chance(pool, size)
+    assert len(drawn) == 12
+    assert sum(each.open > 0 for each in drawn) == 4
+    assert [each.weight for each in drawn if each.open > 0] == [1.0] * 4
+    assert sum(each.weight for each in drawn) == pytest.approx(104)
+
+
+def test_another_noise_than_the_frozen_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "design.yaml"
+    path.write_text(SECOND.read_text().replace("flip_at: 1.51892", "flip_at: 1.6"))
+    with pytest.raises(InputError, match="its noise is not what this version forecasts with"):
+        read_design(path)
