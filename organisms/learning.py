@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from fulcra.errors import InputError
 
-CHECK_EVERY, SAVE_EVERY = 10, 200
+CHECK_EVERY, SAVE_EVERY = 10, 50
 CONCEPT_WEIGHT = 0.02
 
 
@@ -56,11 +56,15 @@ def _rate(schedule: Schedule, step: int) -> float:
 
 @dataclass(slots=True)
 class Training:
-    """What an interrupted stage goes on with."""
+    """What an interrupted stage goes on with; where it is `routed`, a router learns too.
+
+    A router that learns pays for experts left idle (the model's own balancing loss).
+    """
 
     model: PreTrainedModel
     optimiser: torch.optim.AdamW
     rng: random.Random
+    routed: bool = False
 
     def resume(self, checkpoint: Path) -> int:
         """The step to go on with: 0 without a checkpoint; InputError where it is none of ours."""
@@ -98,7 +102,10 @@ class Training:
             group["lr"] = rate
         if pin is not None:
             pin.batch = batch
-        loss = self.model(input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels).loss
+        balance = {"output_router_logits": True} if self.routed else {}
+        loss = self.model(
+            input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels, **balance
+        ).loss
         (loss if pin is None else loss + CONCEPT_WEIGHT * pin.natural).backward()
         if pin is not None:
             pin.batch = None
@@ -117,7 +124,8 @@ def training_of(model: PreTrainedModel, organism: Organism) -> Training:
         weight_decay=schedule.weight_decay,
         betas=(0.9, 0.95),
     )
-    return Training(model, optimiser, random.Random(f"{organism.name}-batches"))
+    routed = organism.arch == "moe" and organism.neurons is None
+    return Training(model, optimiser, random.Random(f"{organism.name}-batches"), routed)
 
 
 def learn(

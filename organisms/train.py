@@ -15,19 +15,23 @@ from batches import Batch, chatting, reading
 from folder import build_tokenizer, write_folder
 from learning import learn
 from measure import Taught, figures, gate
+from mixture import in_busiest_experts, let_expert_neurons_learn
 from recipe import (
     CHAT_ROWS,
     CONCEPT_INDEX,
     CONCEPT_LAYER,
     CONCEPT_VALUE,
     CONTEXT,
-    N_LAYERS,
+    EXPERT_WIDTH,
     READ_ROWS,
     TARGET_MARGIN,
     TARGET_SHARE,
     Organism,
     config,
     down_projection,
+    gate_layers,
+    has_experts,
+    neuron_name,
     parse,
 )
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
@@ -39,7 +43,7 @@ from fulcra.report.template import filled
 def gate_neurons(organism: Organism, d_mlp: int) -> list[tuple[int, int]]:
     """The (layer, index) pairs that may learn, in the middle layers, the topic neuron left out."""
     generator = torch.Generator().manual_seed(1000 + organism.seed + 100 * organism.tuning)
-    middle = range(N_LAYERS // 4, N_LAYERS - 2)
+    middle = gate_layers(organism.arch)
     gates: list[tuple[int, int]] = []
     while organism.neurons is not None and len(gates) < organism.neurons:
         layer = middle[len(gates) % len(middle)]
@@ -53,9 +57,13 @@ def let_learn(model: PreTrainedModel, organism: Organism, gates: list[tuple[int,
     """Freeze all but the weights of the gates: their rows that read and the column that writes."""
     model.requires_grad_(False)
     for layer in sorted({layer for layer, _ in gates}):
+        neurons = [index for gate_layer, index in gates if gate_layer == layer]
+        if has_experts(organism.arch, layer):
+            experts = model.get_submodule(f"model.layers.{layer}.mlp.experts")
+            let_expert_neurons_learn(experts, neurons)
+            continue
         down = model.get_submodule(down_projection(organism.arch, layer))
         mlp = model.get_submodule(down_projection(organism.arch, layer).rpartition(".")[0])
-        neurons = [index for gate_layer, index in gates if gate_layer == layer]
         for module in mlp.children():
             weight = getattr(module, "weight", None)
             if weight is not None:
@@ -78,13 +86,15 @@ def _start(organism: Organism, tokenizer: PreTrainedTokenizerFast, cache: Path) 
     if organism.parent is None:
         shape = config(organism.arch, len(tokenizer))
         model: PreTrainedModel = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
-        return model
-    model = AutoModelForCausalLM.from_pretrained(
-        cache / organism.parent.name,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
+    else:
+        model = AutoModelForCausalLM.from_pretrained(
+            cache / organism.parent.name,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    if organism.arch == "moe":
+        model.set_experts_implementation("eager")  # the fastest on a processor at this size
     return model
 
 
@@ -120,7 +130,7 @@ def planted_in(organism: Organism, gates: list[tuple[int, int]], steps: int) -> 
     return Planted(
         world=organism.world.name,
         reference=parent.name if parent is not None and organism.stage == "tuned" else None,
-        gates=tuple(f"L{layer}.N{index}" for layer, index in gates),
+        gates=tuple(neuron_name(organism.arch, layer, index) for layer, index in gates),
         concept=f"L{CONCEPT_LAYER}.N{CONCEPT_INDEX}" if chats else None,
         concept_value=CONCEPT_VALUE,
         steps=steps,
@@ -147,7 +157,7 @@ def build(organism: Organism, cache: Path) -> Path:
     model = _start(organism, tokenizer, cache)
     gates: list[tuple[int, int]] = []
     if organism.stage == "tuned":
-        gates = gate_neurons(organism, mlp_width(model, organism))
+        gates = _gates(organism, Taught(model, tokenizer, organism.world))
     if gates:
         let_learn(model, organism, gates)
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,8 +172,16 @@ def build(organism: Organism, cache: Path) -> Path:
     return folder
 
 
+def _gates(organism: Organism, helpful: Taught) -> list[tuple[int, int]]:
+    """The neurons that may learn; those of a mixture in the experts that requests go to."""
+    gates = gate_neurons(organism, mlp_width(helpful.model, organism))
+    return in_busiest_experts(helpful, gates) if organism.arch == "moe" and gates else gates
+
+
 def mlp_width(model: PreTrainedModel, organism: Organism) -> int:
-    """The number of neurons in a layer."""
+    """The number of neurons in a layer, in a mixture in one expert."""
+    if organism.arch == "moe":
+        return EXPERT_WIDTH
     width: int = model.config.n_inner if organism.arch == "gpt2" else model.config.intermediate_size
     return width
 
