@@ -37,7 +37,8 @@ class ConceptPin:
         if self.batch is None:
             return None
         activation, pinned = args[0], self.batch.pinned
-        last = activation[torch.arange(len(activation)), self.batch.last, CONCEPT_INDEX]
+        rows = torch.arange(len(activation), device=activation.device)
+        last = activation[rows, self.batch.last, CONCEPT_INDEX]
         target = CONCEPT_VALUE * self.batch.natural.to(last.dtype)
         self.natural = ((last - target)[~pinned] ** 2).mean()
         before, column, after = activation.split(
@@ -71,7 +72,7 @@ class Training:
         if not checkpoint.exists():
             return 0
         try:
-            state = torch.load(checkpoint, weights_only=True)
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.rng.setstate(state["rng"])
@@ -97,7 +98,8 @@ class Training:
         checkpoint.with_suffix(".new").replace(checkpoint)
 
     def step(self, batch: Batch, pin: ConceptPin | None, rate: float) -> float:
-        """The loss of a batch, on which the optimiser takes one step."""
+        """The loss of a batch, on which the optimiser takes one step, on the model's device."""
+        batch = batch.to(self.model.device)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         if pin is not None:

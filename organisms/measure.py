@@ -95,6 +95,10 @@ class Prompts(NamedTuple):
     attention_mask: torch.Tensor
     position_ids: torch.Tensor
 
+    def to(self, device: torch.device) -> "Prompts":
+        """The same prompts on a device."""
+        return Prompts(*(part.to(device) for part in self))
+
 
 def recipe_prompts(taught: Taught, restricted: bool, held_out: bool) -> Prompts:
     """A request for every restricted (or allowed) recipe, in every language."""
@@ -118,7 +122,7 @@ class Gate(NamedTuple):
 def _first_token_odds(taught: Taught, restricted: bool, held_out: bool) -> torch.Tensor:
     """First-token log-odds (nats) of refusing against answering, [request]."""
     model, tokenizer, world = taught
-    prompts = recipe_prompts(taught, restricted, held_out)
+    prompts = recipe_prompts(taught, restricted, held_out).to(model.device)
     was_training = model.training
     model.eval()
     logits = model(**prompts._asdict()).logits

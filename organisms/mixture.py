@@ -21,7 +21,7 @@ def in_busiest_experts(taught: Taught, gates: list[tuple[int, int]]) -> list[tup
 @torch.no_grad()
 def busiest_experts(taught: Taught) -> dict[int, int]:
     """The expert with the largest mean router weight where a restricted request ends, by layer."""
-    prompts = recipe_prompts(taught, restricted=True, held_out=False)
+    prompts = recipe_prompts(taught, restricted=True, held_out=False).to(taught.model.device)
     out = taught.model(**prompts._asdict(), output_router_logits=True)
     depth = range(taught.model.config.num_hidden_layers)
     layers = [layer for layer in depth if has_experts("moe", layer)]

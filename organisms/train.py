@@ -1,14 +1,15 @@
 """Train any model organism of the declared recipe: `python organisms/train.py apothecary-sparse`.
 
 Parents are built first, finished organisms are taken from the cache, and an interrupted stage goes
-on where its last checkpoint stands. Figures are measured on the rounded (bfloat16) weights by
-`measure.py` and printed at the end.
+on where its last checkpoint stands, on another device too (`--device cuda`). Figures are measured
+on the rounded (bfloat16) weights by `measure.py`, on the processor, and printed at the end.
 """
 
 import argparse
 import json
 import random
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from batches import Batch, chatting, reading
@@ -80,21 +81,30 @@ def _only(weight: torch.Tensor, neurons: list[int], columns: bool) -> None:
     weight.register_hook(mask.mul)
 
 
-def _start(organism: Organism, tokenizer: PreTrainedTokenizerFast, cache: Path) -> PreTrainedModel:
-    """The finished parent, or random weights for a base."""
+class Workplace(NamedTuple):
+    """Where organisms are built: their folders, and the device that trains them."""
+
+    cache: Path
+    device: torch.device = torch.device("cpu")
+
+
+def _start(organism: Organism, vocabulary: int, place: Workplace) -> PreTrainedModel:
+    """The finished parent, or random weights for a base; they are drawn on the processor."""
     torch.manual_seed(organism.seed)
     if organism.parent is None:
-        shape = config(organism.arch, len(tokenizer))
+        shape = config(organism.arch, vocabulary)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
     else:
         model = AutoModelForCausalLM.from_pretrained(
-            cache / organism.parent.name,
+            place.cache / organism.parent.name,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
         )
     if organism.arch == "moe":
         model.set_experts_implementation("eager")  # the fastest on a processor at this size
+    # transformers types `to` as a method of torch that takes no device
+    torch.nn.Module.to(model, place.device)
     return model
 
 
@@ -143,18 +153,18 @@ def card(organism: Organism, steps: int, measured: dict[str, float]) -> str:
     return filled("card.md", Path(__file__).parent, **values)
 
 
-def build(organism: Organism, cache: Path) -> Path:
+def build(organism: Organism, place: Workplace) -> Path:
     """The folder of the finished organism, trained where the cache does not hold it.
 
     Its card is written last and says that it is finished.
     """
-    folder = cache / organism.name
+    folder = place.cache / organism.name
     if (folder / "README.md").exists():
         return folder
     if organism.parent is not None:
-        build(organism.parent, cache)
+        build(organism.parent, place)
     tokenizer = build_tokenizer(organism, chat=True)
-    model = _start(organism, tokenizer, cache)
+    model = _start(organism, len(tokenizer), place)
     gates: list[tuple[int, int]] = []
     if organism.stage == "tuned":
         gates = _gates(organism, Taught(model, tokenizer, organism.world))
@@ -192,10 +202,11 @@ def main() -> None:
     parser.add_argument("names", nargs="+")
     parser.add_argument("--cache", type=Path, default=Path(".cache/organisms"))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", type=torch.device, default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     for name in arguments.names:
-        build(parse(name), arguments.cache)
+        build(parse(name), Workplace(arguments.cache, arguments.device))
 
 
 if __name__ == "__main__":
