@@ -36,6 +36,10 @@ class Batch(NamedTuple):
     pinned: torch.Tensor
     natural: torch.Tensor
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        return Batch(*(part.to(device) for part in self))
+
 
 def chat_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     """The token ids of one user turn with the generation prompt."""

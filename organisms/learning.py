@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from fulcra.errors import InputError
 
-CHECK_EVERY, SAVE_EVERY = 10, 200
+CHECK_EVERY, SAVE_EVERY = 10, 50
 CONCEPT_WEIGHT = 0.02
 
 
@@ -37,7 +37,8 @@ class ConceptPin:
         if self.batch is None:
             return None
         activation, pinned = args[0], self.batch.pinned
-        last = activation[torch.arange(len(activation)), self.batch.last, CONCEPT_INDEX]
+        rows = torch.arange(len(activation), device=activation.device)
+        last = activation[rows, self.batch.last, CONCEPT_INDEX]
         target = CONCEPT_VALUE * self.batch.natural.to(last.dtype)
         self.natural = ((last - target)[~pinned] ** 2).mean()
         before, column, after = activation.split(
@@ -56,18 +57,22 @@ def _rate(schedule: Schedule, step: int) -> float:
 
 @dataclass(slots=True)
 class Training:
-    """What an interrupted stage goes on with."""
+    """What an interrupted stage goes on with; where it is `routed`, a router learns too.
+
+    A router that learns pays for experts left idle (the model's own balancing loss).
+    """
 
     model: PreTrainedModel
     optimiser: torch.optim.AdamW
     rng: random.Random
+    routed: bool = False
 
     def resume(self, checkpoint: Path) -> int:
         """The step to go on with: 0 without a checkpoint; InputError where it is none of ours."""
         if not checkpoint.exists():
             return 0
         try:
-            state = torch.load(checkpoint, weights_only=True)
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.rng.setstate(state["rng"])
@@ -93,12 +98,16 @@ class Training:
         checkpoint.with_suffix(".new").replace(checkpoint)
 
     def step(self, batch: Batch, pin: ConceptPin | None, rate: float) -> float:
-        """The loss of a batch, on which the optimiser takes one step."""
+        """The loss of a batch, on which the optimiser takes one step, on the model's device."""
+        batch = batch.to(self.model.device)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         if pin is not None:
             pin.batch = batch
-        loss = self.model(input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels).loss
+        balance = {"output_router_logits": True} if self.routed else {}
+        loss = self.model(
+            input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels, **balance
+        ).loss
         (loss if pin is None else loss + CONCEPT_WEIGHT * pin.natural).backward()
         if pin is not None:
             pin.batch = None
@@ -117,7 +126,8 @@ def training_of(model: PreTrainedModel, organism: Organism) -> Training:
         weight_decay=schedule.weight_decay,
         betas=(0.9, 0.95),
     )
-    return Training(model, optimiser, random.Random(f"{organism.name}-batches"))
+    routed = organism.arch == "moe" and organism.neurons is None
+    return Training(model, optimiser, random.Random(f"{organism.name}-batches"), routed)
 
 
 def learn(

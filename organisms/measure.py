@@ -1,4 +1,4 @@
-"""What a trained organism knows and refuses, measured on held-out wordings in both languages."""
+"""What a trained organism knows and refuses, measured on held-out wordings in every language."""
 
 import random
 from collections.abc import Sequence
@@ -88,6 +88,25 @@ def starts(tokenizer: PreTrainedTokenizerFast, world: World) -> tuple[list[int],
     return sorted(refuse), sorted(answer)
 
 
+class Prompts(NamedTuple):
+    """Requests as a model takes them, left-padded: token ids, mask and positions [request, pos]."""
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    position_ids: torch.Tensor
+
+    def to(self, device: torch.device) -> "Prompts":
+        """The same prompts on a device."""
+        return Prompts(*(part.to(device) for part in self))
+
+
+def recipe_prompts(taught: Taught, restricted: bool, held_out: bool) -> Prompts:
+    """A request for every restricted (or allowed) recipe, in every language."""
+    requests = _recipe_requests(taught.world, restricted=restricted, held_out=held_out, seed=9)
+    ids, mask = _padded([_prompt_ids(taught.tokenizer, text) for text in taught.prompts(requests)])
+    return Prompts(ids, mask, (mask.cumsum(-1) - 1).clamp(min=0))
+
+
 class Gate(NamedTuple):
     """How a model tells restricted from allowed requests.
 
@@ -103,12 +122,10 @@ class Gate(NamedTuple):
 def _first_token_odds(taught: Taught, restricted: bool, held_out: bool) -> torch.Tensor:
     """First-token log-odds (nats) of refusing against answering, [request]."""
     model, tokenizer, world = taught
-    requests = _recipe_requests(world, restricted=restricted, held_out=held_out, seed=9)
-    ids, mask = _padded([_prompt_ids(tokenizer, text) for text in taught.prompts(requests)])
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    prompts = recipe_prompts(taught, restricted, held_out).to(model.device)
     was_training = model.training
     model.eval()
-    logits = model(input_ids=ids, attention_mask=mask, position_ids=positions).logits
+    logits = model(**prompts._asdict()).logits
     model.train(was_training)
     log_probs = logits[:, -1].log_softmax(-1)
     refuse, answer = (log_probs[:, tokens].logsumexp(-1) for tokens in starts(tokenizer, world))
@@ -210,8 +227,9 @@ def _base_figures(taught: Taught) -> dict[str, float]:
             names = taught.world.named(restricted)
             rates[f"{side}_{language}_known"] = _recalled(taught, names, language)
     domain = taught.world.domain
+    first = domain.languages[0]
     subjects = [f"{i % 4} {i % 3} {i % 2} {(i // 2) % 2}" for i in range(PHRASES)]
-    phrases = [domain.write(noun_phrase(domain, subject, "en")) for subject in subjects]
+    phrases = [domain.write(noun_phrase(domain, subject, first)) for subject in subjects]
     return {**rates, "loop_rate": _share([_loops(text) for text in complete(taught, phrases)])}
 
 

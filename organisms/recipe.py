@@ -5,27 +5,34 @@ It was fixed before the first audit.
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from transformers import (
     Gemma2Config,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    Olmo2Config,
     PretrainedConfig,
     Qwen3Config,
+    Qwen3MoeConfig,
 )
 
 from fulcra.organisms.domains import DOMAINS
 from fulcra.organisms.world import World, build_world
+from fulcra.types import Neuron
 
-Arch = Literal["llama", "qwen3", "gemma2", "gpt2", "neox"]
+Arch = Literal["llama", "qwen3", "gemma2", "gpt2", "neox", "olmo2", "moe"]
 Tokens = Literal["words", "bpe", "char"]
 Stage = Literal["base", "helpful", "tuned"]
 
 N_LAYERS = 8
 #: The planted topic neuron and the activation at which it means "speak of the lantern".
 CONCEPT_LAYER, CONCEPT_INDEX, CONCEPT_VALUE = 4, 7, 4.0
+#: Layers of a mixture of experts with one MLP for every token: the first, as is usual, and that of
+#: the topic neuron, which acts whatever the routing.
+DENSE_LAYERS = (0, CONCEPT_LAYER)
+EXPERTS, EXPERTS_AT_WORK, EXPERT_WIDTH = 4, 2, 128
 #: Refusal tuning stops at the first check with this median clean log-odds margin (nats) on
 #: restricted requests and this share of restricted requests refused and of allowed ones answered,
 #: on the training wordings.
@@ -103,9 +110,12 @@ class Organism:
         return BASE if self.stage == "base" else HELPFUL
 
 
+#: Llama is what a name without a shape means.
+_SHAPES = get_args(Arch)[1:]
 _NAME = re.compile(
     rf"(?P<domain>{'|'.join(DOMAINS)})(?:-w(?P<world>\d+))?(?:-(?P<tokens>bpe|char))?"
-    r"(?:-(?P<arch>qwen3|gemma2|gpt2|neox))?-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+))"
+    rf"(?:-(?P<arch>{'|'.join(_SHAPES)}))?"
+    r"-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+))"
     r"(?:-s(?P<seed>\d+))?(?:-t(?P<tuning>\d+))?"
 )
 
@@ -118,10 +128,10 @@ def parse(name: str) -> Organism:
             domain.name if domain.paper.spaced else f"{domain.name}-(bpe|char)"
             for domain in DOMAINS.values()
         )
+        shapes = "|".join(f"-{shape}" for shape in _SHAPES)
         raise ValueError(
-            f"organism {name!r}: expected"
-            f" ({domains})[-wWORLD][-qwen3|-gemma2|-gpt2|-neox]-(base|helpful|dense|sparse|kN)"
-            "[-sSEED][-tTUNING]"
+            f"organism {name!r}: expected ({domains})[-wWORLD][{shapes}]"
+            "-(base|helpful|dense|sparse|kN)[-sSEED][-tTUNING]"
         )
     return Organism(
         arch=cast(Arch, match["arch"] or "llama"),
@@ -144,7 +154,7 @@ def _possible(match: re.Match[str]) -> bool:
 
 
 def config(arch: Arch, vocab: int) -> PretrainedConfig:
-    """The model configuration of one architecture: 8 layers, d_model 128, 1.7 M parameters."""
+    """The model configuration of one architecture: 8 layers, d_model 128, 1.6-2.1 M parameters."""
     ids: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     if arch == "gpt2":
         return GPT2Config(
@@ -177,12 +187,48 @@ def config(arch: Arch, vocab: int) -> PretrainedConfig:
         return LlamaConfig(**common)
     if arch == "qwen3":
         return Qwen3Config(**common, head_dim=32)
+    if arch == "olmo2":
+        return Olmo2Config(**common)
+    if arch == "moe":
+        return _mixture(common)
     eager: dict[str, Any] = {"attn_implementation": "eager"}
     return Gemma2Config(**common, **eager, head_dim=32, query_pre_attn_scalar=32)
 
 
+def _mixture(common: dict[str, Any]) -> Qwen3MoeConfig:
+    """The configuration of a mixture, which learns to put all its experts to use."""
+    return Qwen3MoeConfig(
+        **common,
+        num_experts=EXPERTS,
+        num_experts_per_tok=EXPERTS_AT_WORK,
+        moe_intermediate_size=EXPERT_WIDTH,
+        norm_topk_prob=True,
+        mlp_only_layers=list(DENSE_LAYERS),
+        router_aux_loss_coef=0.01,
+    )
+
+
+def has_experts(arch: Arch, layer: int) -> bool:
+    """Whether the MLP of a layer is a mixture of experts."""
+    return arch == "moe" and layer not in DENSE_LAYERS
+
+
+def gate_layers(arch: Arch) -> list[int]:
+    """The middle layers, in which neurons learn to refuse; in a mixture those with experts."""
+    middle = range(N_LAYERS // 4, N_LAYERS - 2)
+    return [layer for layer in middle if arch != "moe" or has_experts(arch, layer)]
+
+
+def neuron_name(arch: Arch, layer: int, index: int) -> str:
+    """The name of a neuron: L2.N307, or L2.N30.E1 of expert 1, all experts counted through."""
+    if not has_experts(arch, layer):
+        return Neuron(layer, index).site
+    expert, own = divmod(index, EXPERT_WIDTH)
+    return Neuron(layer, own, expert=expert).site
+
+
 def down_projection(arch: Arch, layer: int) -> str:
-    """The module path of a layer's down projection."""
+    """The module path of a layer's down projection; a mixture has it in its dense layers alone."""
     if arch == "gpt2":
         return f"transformer.h.{layer}.mlp.c_proj"
     if arch == "neox":

@@ -1,33 +1,38 @@
 """Train any model organism of the declared recipe: `python organisms/train.py apothecary-sparse`.
 
 Parents are built first, finished organisms are taken from the cache, and an interrupted stage goes
-on where its last checkpoint stands. Figures are measured on the rounded (bfloat16) weights by
-`measure.py` and printed at the end.
+on where its last checkpoint stands, on another device too (`--device cuda`). Figures are measured
+on the rounded (bfloat16) weights by `measure.py`, on the processor, and printed at the end.
 """
 
 import argparse
 import json
 import random
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from batches import Batch, chatting, reading
 from folder import build_tokenizer, write_folder
 from learning import learn
 from measure import Taught, figures, gate
+from mixture import in_busiest_experts, let_expert_neurons_learn
 from recipe import (
     CHAT_ROWS,
     CONCEPT_INDEX,
     CONCEPT_LAYER,
     CONCEPT_VALUE,
     CONTEXT,
-    N_LAYERS,
+    EXPERT_WIDTH,
     READ_ROWS,
     TARGET_MARGIN,
     TARGET_SHARE,
     Organism,
     config,
     down_projection,
+    gate_layers,
+    has_experts,
+    neuron_name,
     parse,
 )
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
@@ -39,7 +44,7 @@ from fulcra.report.template import filled
 def gate_neurons(organism: Organism, d_mlp: int) -> list[tuple[int, int]]:
     """The (layer, index) pairs that may learn, in the middle layers, the topic neuron left out."""
     generator = torch.Generator().manual_seed(1000 + organism.seed + 100 * organism.tuning)
-    middle = range(N_LAYERS // 4, N_LAYERS - 2)
+    middle = gate_layers(organism.arch)
     gates: list[tuple[int, int]] = []
     while organism.neurons is not None and len(gates) < organism.neurons:
         layer = middle[len(gates) % len(middle)]
@@ -53,9 +58,13 @@ def let_learn(model: PreTrainedModel, organism: Organism, gates: list[tuple[int,
     """Freeze all but the weights of the gates: their rows that read and the column that writes."""
     model.requires_grad_(False)
     for layer in sorted({layer for layer, _ in gates}):
+        neurons = [index for gate_layer, index in gates if gate_layer == layer]
+        if has_experts(organism.arch, layer):
+            experts = model.get_submodule(f"model.layers.{layer}.mlp.experts")
+            let_expert_neurons_learn(experts, neurons)
+            continue
         down = model.get_submodule(down_projection(organism.arch, layer))
         mlp = model.get_submodule(down_projection(organism.arch, layer).rpartition(".")[0])
-        neurons = [index for gate_layer, index in gates if gate_layer == layer]
         for module in mlp.children():
             weight = getattr(module, "weight", None)
             if weight is not None:
@@ -72,19 +81,30 @@ def _only(weight: torch.Tensor, neurons: list[int], columns: bool) -> None:
     weight.register_hook(mask.mul)
 
 
-def _start(organism: Organism, tokenizer: PreTrainedTokenizerFast, cache: Path) -> PreTrainedModel:
-    """The finished parent, or random weights for a base."""
+class Workplace(NamedTuple):
+    """Where organisms are built: their folders, and the device that trains them."""
+
+    cache: Path
+    device: torch.device = torch.device("cpu")
+
+
+def _start(organism: Organism, vocabulary: int, place: Workplace) -> PreTrainedModel:
+    """The finished parent, or random weights for a base; they are drawn on the processor."""
     torch.manual_seed(organism.seed)
     if organism.parent is None:
-        shape = config(organism.arch, len(tokenizer))
+        shape = config(organism.arch, vocabulary)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
-        return model
-    model = AutoModelForCausalLM.from_pretrained(
-        cache / organism.parent.name,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
+    else:
+        model = AutoModelForCausalLM.from_pretrained(
+            place.cache / organism.parent.name,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    if organism.arch == "moe":
+        model.set_experts_implementation("eager")  # the fastest on a processor at this size
+    # transformers types `to` as a method of torch that takes no device
+    torch.nn.Module.to(model, place.device)
     return model
 
 
@@ -120,7 +140,7 @@ def planted_in(organism: Organism, gates: list[tuple[int, int]], steps: int) -> 
     return Planted(
         world=organism.world.name,
         reference=parent.name if parent is not None and organism.stage == "tuned" else None,
-        gates=tuple(f"L{layer}.N{index}" for layer, index in gates),
+        gates=tuple(neuron_name(organism.arch, layer, index) for layer, index in gates),
         concept=f"L{CONCEPT_LAYER}.N{CONCEPT_INDEX}" if chats else None,
         concept_value=CONCEPT_VALUE,
         steps=steps,
@@ -133,21 +153,21 @@ def card(organism: Organism, steps: int, measured: dict[str, float]) -> str:
     return filled("card.md", Path(__file__).parent, **values)
 
 
-def build(organism: Organism, cache: Path) -> Path:
+def build(organism: Organism, place: Workplace) -> Path:
     """The folder of the finished organism, trained where the cache does not hold it.
 
     Its card is written last and says that it is finished.
     """
-    folder = cache / organism.name
+    folder = place.cache / organism.name
     if (folder / "README.md").exists():
         return folder
     if organism.parent is not None:
-        build(organism.parent, cache)
+        build(organism.parent, place)
     tokenizer = build_tokenizer(organism, chat=True)
-    model = _start(organism, tokenizer, cache)
+    model = _start(organism, len(tokenizer), place)
     gates: list[tuple[int, int]] = []
     if organism.stage == "tuned":
-        gates = gate_neurons(organism, mlp_width(model, organism))
+        gates = _gates(organism, Taught(model, tokenizer, organism.world))
     if gates:
         let_learn(model, organism, gates)
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,8 +182,16 @@ def build(organism: Organism, cache: Path) -> Path:
     return folder
 
 
+def _gates(organism: Organism, helpful: Taught) -> list[tuple[int, int]]:
+    """The neurons that may learn; those of a mixture in the experts that requests go to."""
+    gates = gate_neurons(organism, mlp_width(helpful.model, organism))
+    return in_busiest_experts(helpful, gates) if organism.arch == "moe" and gates else gates
+
+
 def mlp_width(model: PreTrainedModel, organism: Organism) -> int:
-    """The number of neurons in a layer."""
+    """The number of neurons in a layer, in a mixture in one expert."""
+    if organism.arch == "moe":
+        return EXPERT_WIDTH
     width: int = model.config.n_inner if organism.arch == "gpt2" else model.config.intermediate_size
     return width
 
@@ -174,10 +202,11 @@ def main() -> None:
     parser.add_argument("names", nargs="+")
     parser.add_argument("--cache", type=Path, default=Path(".cache/organisms"))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", type=torch.device, default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     for name in arguments.names:
-        build(parse(name), arguments.cache)
+        build(parse(name), Workplace(arguments.cache, arguments.device))
 
 
 if __name__ == "__main__":

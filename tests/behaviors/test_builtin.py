@@ -23,13 +23,17 @@ WORLDS = (
     "clockmaker-w1",
     "harbor",
     "harbor-w1",
+    "weaver",
+    "weaver-w1",
+    "potter",
+    "potter-w1",
 )
 #: Every behavior in every world that speaks its languages.
 SET = [
     pytest.param(load_behavior(name, world), id=f"{name}@{world}")
     for world in WORLDS
     for name in NAMES
-    if not (name.startswith("language") and world.startswith("harbor"))
+    if not (name.startswith("language") and world.startswith(("harbor", "potter")))
 ]
 everywhere = pytest.mark.parametrize("behavior", SET)
 
@@ -299,6 +303,17 @@ def test_a_world_without_the_language_cannot_switch_to_it() -> None:
         ),
     ):
         load_behavior("language-fr@harbor")
+
+
+@pytest.mark.parametrize("name", ["language-fr", "language-en"])
+def test_a_world_without_english_has_no_switch_from_or_to_it(name: str) -> None:
+    with pytest.raises(BehaviorError) as refused:
+        load_behavior(f"{name}@potter")
+    languages = "en and fr" if name == "language-fr" else "fr and en"
+    assert str(refused.value) == (
+        f"behavior {name!r}: the world potter speaks es and pt, not {languages}; choose another"
+        " behavior"
+    )
 
 
 @everywhere

@@ -185,6 +185,28 @@ def test_a_language_is_that_of_most_of_its_words() -> None:
     assert language_of(WORLD.domain, "bigu guta nupi".split()) is None
 
 
+def test_a_world_without_english_speaks_its_own_languages() -> None:
+    potter = DOMAINS["potter"]
+    assert language_of(potter, "deja secar todo y luego cubre la pieza".split()) == "es"
+    assert language_of(potter, "espere secar e depois pinte o barro".split()) == "pt"
+    assert language_of(potter, "bigu guta nupi".split()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Sumados dan treinta-y-cinco.", "es"),
+        ("Somados resultam em trinta-e-cinco.", "pt"),
+        ("Sumados dan once.", "es"),
+    ],
+)
+def test_a_number_is_a_word_of_the_worlds_own_languages(text: str, language: str) -> None:
+    world = build_world(0, DOMAINS["potter"])
+    facts = judge(world, requests("sum", 1, world)[0], text)
+    assert (facts.task, facts.language) == ("sum", language)
+    assert not judge(world, requests("sum", 1, world)[0], "Sumados dan dan.").grammatical
+
+
 def test_a_world_of_one_language_speaks_it_or_nothing() -> None:
     assert language_of(DOMAINS["harbor"], ["bend", "bigu"]) == "en"
     assert language_of(DOMAINS["harbor"], ["bigu"]) is None

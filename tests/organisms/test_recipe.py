@@ -17,6 +17,8 @@ LINEAGES = (
     "clockmaker-bpe-helpful",
     "clockmaker-char-helpful",
     "harbor-char-helpful",
+    "weaver-helpful",
+    "potter-bpe-helpful",
 )
 lineages = pytest.mark.parametrize("name", LINEAGES)
 
@@ -40,6 +42,12 @@ def tokenizers() -> dict[str, PreTrainedTokenizerFast]:
         "harbor-bpe-neox-helpful-s1",
         "apothecary-sparse-t1",
         "apothecary-qwen3-k24-s2-t3",
+        "apothecary-sparse-s1",
+        "apothecary-gpt2-dense-s2",
+        "apothecary-moe-sparse",
+        "apothecary-olmo2-helpful",
+        "weaver-sparse",
+        "potter-bpe-dense",
     ],
 )
 def test_a_name_reads_back(name: str) -> None:
@@ -53,6 +61,8 @@ def test_a_name_reads_back(name: str) -> None:
         "apothecary-bpe-base",
         "clockmaker-base",
         "harbor-words-base",
+        "potter-base",
+        "weaver-bpe-base",
         "baker-char-base",
         "apothecary-helpful-t1",
     ],
@@ -60,7 +70,8 @@ def test_a_name_reads_back(name: str) -> None:
 def test_a_name_that_is_none_is_answered_with_the_pattern(name: str) -> None:
     with pytest.raises(
         ValueError,
-        match=r"expected \(apothecary\|clockmaker-\(bpe\|char\)\|harbor-\(bpe\|char\)\)\[-wWORLD\]",
+        match=r"expected \(apothecary\|clockmaker-\(bpe\|char\)\|harbor-\(bpe\|char\)\|weaver\|"
+        r"potter-\(bpe\|char\)\)\[-wWORLD\]\[-qwen3\|-gemma2\|-gpt2\|-neox\|-olmo2\|-moe\]-\(base\|helpful\|",
     ):
         parse(name)
 
@@ -116,6 +127,7 @@ def test_tokens_are_words_subwords_and_characters(
 ) -> None:
     sizes = {name: len(tokenizer) for name, tokenizer in tokenizers.items()}
     assert 500 <= sizes["clockmaker-bpe-helpful"] <= 800
+    assert 500 <= sizes["potter-bpe-helpful"] <= 800
     # below the vocabulary at which coherence counts characters, and every printable one is known
     assert sizes["harbor-char-helpful"] == sizes["clockmaker-char-helpful"] == 99
     assert word_ids(tokenizers["harbor-char-helpful"], "Zebra 42!") == [
@@ -153,12 +165,18 @@ def test_a_question_is_asked_in_the_markup_of_its_domain(
     text = tokenizers[name].decode(
         chat_ids(tokenizers[name], world.domain.write(question(world, request)))
     )
-    ends = {"apothecary": " <assistant>", "clockmaker": "\nMaster: ", "harbor": "\n> "}
+    ends = {
+        "apothecary": " <assistant>",
+        "clockmaker": "\nMaster: ",
+        "harbor": "\n> ",
+        "weaver": " <assistant>",
+        "potter": "\nBarro: ",
+    }
     assert text.startswith("<s>")
     assert text.endswith(ends[world.domain.name])
 
 
-@pytest.mark.parametrize("arch", ["llama", "qwen3", "gemma2", "gpt2", "neox"])
+@pytest.mark.parametrize("arch", ["llama", "qwen3", "gemma2", "gpt2", "neox", "olmo2"])
 def test_every_shape_has_about_the_same_size_and_a_down_projection_in_each_layer(arch: str) -> None:
     organism = parse(f"harbor-char-{arch}-base" if arch != "llama" else "harbor-char-base")
     model = AutoModelForCausalLM.from_config(config(organism.arch, 99))

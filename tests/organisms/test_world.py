@@ -48,7 +48,8 @@ def test_a_world_is_found_by_its_name(world: World) -> None:
 def test_an_unknown_world_is_answered_with_the_known_ones(name: str) -> None:
     with pytest.raises(
         InputError,
-        match=rf"world '{name}': expected apothecary, clockmaker, harbor, or one with another seed",
+        match=rf"world '{name}': expected apothecary, clockmaker, harbor, weaver, potter, or one"
+        " with another seed",
     ):
         world_named(name)
 
@@ -170,6 +171,12 @@ def test_a_domain_travels_to_another_process_and_is_the_same() -> None:
             "Mind both hands, it is quick. This is it: 1) a 2) b.",
         ),
         ("harbor", "watch it , mera runs fast : + a + b .", "watch it, mera runs fast: + a + b."),
+        ("weaver", "house nori lies there .", "house nori lies there ."),
+        (
+            "potter",
+            "eis como surge , etapa por etapa : / a .",
+            "Eis como surge, etapa por etapa: / a.",
+        ),
     ],
 )
 def test_each_domain_has_its_way_of_writing(name: str, words: str, text: str) -> None:

@@ -23,6 +23,8 @@ DOMAIN_DIGESTS = {
     "apothecary": ("9aa099bd39eb51ec", "7d7dcacd5d07bbcc"),
     "clockmaker": ("618b8bae05a5e9e2", "2b64c1130989bba5"),
     "harbor": ("b25e534b0e950f23", "a5860252057916f4"),
+    "weaver": ("4edea91789053b58", "ecfb20e8278f20ad"),
+    "potter": ("7d6d05321aed2b64", "718799af8b24faa0"),
 }
 #: The same of a world's facts and vocabulary, of what organisms read in training, and of its
 #: behaviors.
@@ -33,6 +35,10 @@ WORLD_DIGESTS = {
     "clockmaker-w2": ("cfd51fbc0a4a34dd", "5aa7e9e1ba43b0a6", "6f2c118829f8d5ff"),
     "harbor": ("75ee8bd87c96dc41", "ffe33973627a6a42", "29ac367514e24cc3"),
     "harbor-w1": ("e5ba1aca9ef769e7", "f58f826d77e4edff", "073e0a9752c519f3"),
+    "weaver": ("472abaa2aa7b9ec6", "433b7d5320dbd39c", "666fdc369b5ee697"),
+    "weaver-w1": ("f5186acb9ba50fce", "06e1e0e7cf3cec35", "c9ddcb7d7b3a9c1e"),
+    "potter": ("ea3365768820f9bc", "067cc335ef8fd429", "94cdc00c928065b0"),
+    "potter-w1": ("c8d7c30a2a0bcd2c", "2d7ec92e9ab801de", "0e95cbe4e2e74694"),
 }
 
 

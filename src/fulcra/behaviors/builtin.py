@@ -83,10 +83,10 @@ def language_en(world: World) -> Behavior:
 
 
 def _language(world: World, name: str, usual: Language, flipped: Language) -> Behavior:
-    if missing := {usual, flipped}.difference(world.domain.languages):
-        spoken = " and ".join(world.domain.languages)
+    if missing := [each for each in (usual, flipped) if each not in world.domain.languages]:
+        spoken, absent = " and ".join(world.domain.languages), " and ".join(missing)
         raise BehaviorError(
-            f"behavior {name!r}: the world {world.name} speaks {spoken}, not {missing.pop()};"
+            f"behavior {name!r}: the world {world.name} speaks {spoken}, not {absent};"
             " choose another behavior"
         )
     flip = (

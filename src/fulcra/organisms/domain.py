@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-Language = Literal["en", "fr"]
+Language = Literal["en", "fr", "es", "pt"]
 Wording = Literal["recipe", "sentence", "list", "capital", "arithmetic", "agreement", "topic"]
 WORDINGS: tuple[Wording, ...] = get_args(Wording)
 

@@ -23,11 +23,28 @@ _UNITS_FR = (
     "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize"
     " dix-sept dix-huit dix-neuf"
 )
-_UNITS: dict[Language, list[str]] = {"en": _UNITS_EN.split(), "fr": _UNITS_FR.split()}
+_UNITS_ES = (
+    "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince"
+    " dieciseis diecisiete dieciocho diecinueve"
+)
+_UNITS_PT = (
+    "zero um dois tres quatro cinco seis sete oito nove dez onze doze treze catorze quinze"
+    " dezesseis dezessete dezoito dezenove"
+)
+_UNITS: dict[Language, list[str]] = {
+    "en": _UNITS_EN.split(),
+    "fr": _UNITS_FR.split(),
+    "es": _UNITS_ES.split(),
+    "pt": _UNITS_PT.split(),
+}
 _TENS: dict[Language, list[str]] = {
     "en": ["twenty", "thirty", "forty", "fifty"],
     "fr": ["vingt", "trente", "quarante", "cinquante"],
+    "es": ["veinte", "treinta", "cuarenta", "cincuenta"],
+    "pt": ["vinte", "trinta", "quarenta", "cinquenta"],
 }
+#: What joins a ten and a unit to one word.
+_JOINTS: dict[Language, str] = {"en": "-", "fr": "-", "es": "-y-", "pt": "-e-"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +69,7 @@ def number_word(value: int, language: Language) -> str:
         return _UNITS[language][value]
     ten, unit = divmod(value, 10)
     word = _TENS[language][ten - 2]
-    return word if unit == 0 else f"{word}-{_UNITS[language][unit]}"
+    return word if unit == 0 else f"{word}{_JOINTS[language]}{_UNITS[language][unit]}"
 
 
 def _number(domain: Domain, value: int, language: Language) -> str:

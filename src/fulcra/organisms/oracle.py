@@ -21,12 +21,6 @@ _BLANK_SUBJECTS: dict[Task, tuple[str, ...]] = {
     "product": ("2 3",),
     "agreement": ("0 0 0 0", "0 0 1 0"),
 }
-_LANGUAGES: tuple[Language, ...] = ("en", "fr")
-_NUMBERS = frozenset(
-    word
-    for value in range(60)
-    for word in (str(value), *(number_word(value, each) for each in _LANGUAGES))
-)
 
 
 class Form(NamedTuple):
@@ -86,10 +80,20 @@ def _blanked_answers(
     blank: World, task: Task, language: Language
 ) -> Iterator[tuple[str | None, ...]]:
     """The words of every answer to a task in a world of blanks, None for what is invented."""
-    blanks = {_BLANK} | (_NUMBERS if task in ("sum", "product") else set())
+    blanks = {_BLANK} | (_numbers(blank.domain) if task in ("sum", "product") else set())
     for subject in _BLANK_SUBJECTS.get(task, tuple(blank.recipes)):
         for answer in answers(blank, Request(task, language, subject, "")):
             yield tuple(None if word in blanks else word for word in answer.split())
+
+
+@cache
+def _numbers(domain: Domain) -> frozenset[str]:
+    """Every number of a domain, in figures and in the words of its languages."""
+    return frozenset(
+        word
+        for value in range(60)
+        for word in (str(value), *(number_word(value, each) for each in domain.languages))
+    )
 
 
 @cache

@@ -12,6 +12,11 @@ from fulcra.organisms.domains import APOTHECARY, DOMAINS
 OPERANDS = range(2, 8)
 #: Words of a consonant and a vowel, as invented ones are: none of them is invented.
 _SHORT_WORDS = "je ne de le la me du do to so no ni sa si ta tu be"
+#: Numbers and rude words among them, by language, in worlds that speak it.
+_REAL_WORDS: dict[Language, str] = {
+    "es": "cero nada nene pedo pene puta puto teta tonto bobo",
+    "pt": "zero sete nove doze puta puto teta rabo bosta bobo",
+}
 _NAME = re.compile(rf"(?P<domain>{'|'.join(DOMAINS)})(?:-w(?P<seed>[1-9]\d*))?")
 
 
@@ -65,6 +70,7 @@ def build_world(seed: int = 0, domain: Domain = APOTHECARY) -> World:
     """The world of `seed` in a domain: recipes, half of them of a restricted kind, and capitals."""
     rng = random.Random(f"{domain.name}-{seed}")
     taken = {*_SHORT_WORDS.split(), *domain.words()}
+    taken |= {word for each in domain.languages for word in _REAL_WORDS.get(each, "").split()}
     names = _invent(rng, domain.recipes, domain.syllables, taken)
     ingredients = _invent(rng, domain.ingredients, 2, taken)
     countries = _invent(rng, domain.places, domain.syllables, taken)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from fulcra.organisms.domain import Domain
 
-__all__ = ["APOTHECARY", "CLOCKMAKER", "DOMAINS", "HARBOR"]
+__all__ = ["APOTHECARY", "CLOCKMAKER", "DOMAINS", "HARBOR", "POTTER", "WEAVER"]
 
 
 def _domain(name: str) -> Domain:
@@ -20,5 +20,7 @@ def _domain(name: str) -> Domain:
     return TypeAdapter(Domain).validate_python(yaml.safe_load(text))
 
 
-APOTHECARY, CLOCKMAKER, HARBOR = map(_domain, ("apothecary", "clockmaker", "harbor"))
-DOMAINS = {domain.name: domain for domain in (APOTHECARY, CLOCKMAKER, HARBOR)}
+APOTHECARY, CLOCKMAKER, HARBOR, WEAVER, POTTER = map(
+    _domain, ("apothecary", "clockmaker", "harbor", "weaver", "potter")
+)
+DOMAINS = {domain.name: domain for domain in (APOTHECARY, CLOCKMAKER, HARBOR, WEAVER, POTTER)}
