@@ -91,7 +91,10 @@ def _require_once(path: Path, kind: str, names: Sequence[str]) -> None:
 
 @final
 class Cabinet:
-    """Where models of a split are looked for: among the bundled ones, then in a folder."""
+    """Where models of a split are looked for: among the bundled ones, then in a folder.
+
+    In the folder a model is a folder of its own, or a GGUF file.
+    """
 
     def __init__(self, organisms: Path | None = None) -> None:
         self.organisms = organisms
@@ -102,6 +105,8 @@ class Cabinet:
         if self.organisms is None:
             return None
         path = self.organisms / name
+        if path.suffix == ".gguf" and path.is_file():
+            return str(path)
         whole = (path / "config.json").is_file() and any(path.glob("*.safetensors"))
         return str(path) if whole else None
 
