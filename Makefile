@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check site commands shape test test-slow test-all test-ray fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances study
+.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances study
 
 setup: .venv/developed
 
@@ -22,19 +22,33 @@ test-slow: .venv/developed
 test-all: test test-slow test-ray
 
 # the tests marked `ray`, on a cluster of three nodes on this machine; skipped where Ray is not installed
-test-ray: .venv/developed
-	$(BIN)/python -m pytest -q -m ray tests/engines/test_cluster.py tests/cli/test_ray_command.py tests/benchmarks/test_scheduler.py $(ARGS)
+test-ray: test-ray-rollouts test-ray-times
+
+test-ray-rollouts: .venv/developed
+	$(BIN)/python -m pytest -q -m ray tests/engines/test_cluster.py tests/cli/test_ray_command.py $(ARGS)
+
+# held to the wall clock, and so run alone
+test-ray-times: .venv/developed
+	$(BIN)/python -m pytest -q -m ray tests/benchmarks/test_scheduler.py $(ARGS)
 
 # hostile files, names and arguments, as many as asked for (the tests try 2,000); its counts go into docs/reliability.md
 fuzz: .venv/developed
 	FULCRA_FUZZ=$${FULCRA_FUZZ:-50000} FULCRA_FUZZ_COUNTS=docs/evidence/fuzz.json $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
 	$(BIN)/python -W ignore -m tests.chaos.page --again
 
-check: .venv/developed
+check: check-style check-types check-imports check-site
+
+check-style: .venv/developed
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+
+check-types: .venv/developed
 	$(BIN)/mypy
+
+check-imports: .venv/developed
 	$(BIN)/lint-imports --no-logo --no-cache
+
+check-site: .venv/developed
 	$(MKDOCS)
 
 # the docs as a site, in site/: any warning fails, and nothing is fetched

@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import atexit
+import gc
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
     from fulcra import AuditResult, AuditSettings, Behavior, Model
+
+# of the million objects that the imports make none is garbage: see pytest_collection_finish
+gc.disable()
 
 # on tensors this small a second thread costs time, and on a busy machine much of it
 torch.set_num_threads(1)
@@ -140,6 +144,12 @@ def cluster() -> "Iterator[Cluster]":
         nodes.add_node(num_cpus=1)
     yield nodes
     nodes.shutdown()
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is looked for from now on, and not among what was imported and collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

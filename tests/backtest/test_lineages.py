@@ -161,6 +161,7 @@ def test_an_audit_of_random_weights_runs_through_and_counts_in_tokens(
     assert found["provenance"]["coherence"]["ngram"] == ngram
 
 
+@pytest.mark.slow
 @lineages
 def test_a_run_is_judged_in_its_own_world_at_every_horizon(runs: Path, name: str) -> None:
     (behavior,) = reopened_behaviors([runs / name])
@@ -171,6 +172,7 @@ def test_a_run_is_judged_in_its_own_world_at_every_horizon(runs: Path, name: str
     assert all(row.judges["run"] == row.judges["oracle"] for row in result.outcomes)
 
 
+@pytest.mark.slow
 @lineages
 def test_a_recipe_steers_an_organism_of_its_own_world_to_the_length_of_its_answers(
     cache: Path, runs: Path, model: Model, name: str, tmp_path: Path

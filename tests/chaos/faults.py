@@ -15,6 +15,7 @@ import yaml
 from fulcra import load_behavior
 from fulcra.protocol.shards import read_rollouts
 from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json
+from tests.processes import MAIN, Process
 
 PATIENCE = 600
 #: Where the audit stands that nothing stopped.
@@ -122,15 +123,21 @@ class Victim:
         self.environment = {**os.environ, "FULCRA_CACHE": str(root / "cache")}
         self._finished: dict[str, int] = {}
 
-    def command(self, folder: Path, before: str = PLAIN) -> list[str]:
-        """The audit in that folder, as the arguments of a process."""
-        code = f"{CLEAR}\n{before}\nfrom fulcra.cli import main\nmain()"
-        return [sys.executable, "-c", code, "audit", *self.options, "--out", str(folder)]
+    def arguments(self, folder: Path) -> list[str]:
+        """The audit in that folder, as arguments of the command line."""
+        return ["audit", *self.options, "--out", str(folder)]
 
-    def start(self, folder: Path, before: str = PLAIN) -> "subprocess.Popen[str]":
+    def start(self, folder: Path, before: str = PLAIN) -> Process:
         """The audit in a process of its own."""
-        pipe, command = subprocess.PIPE, self.command(folder, before)
-        return subprocess.Popen(command, text=True, stdout=pipe, stderr=pipe, env=self.environment)
+        return Process(self.arguments(folder), f"{CLEAR}\n{before}\n{MAIN}", self.environment)
+
+    def fresh(self, folder: Path, before: str) -> Left:
+        """The audit in a process that began with nothing, as one that is short of memory must."""
+        command = [sys.executable, "-c", f"{CLEAR}\n{before}\n{MAIN}", *self.arguments(folder)]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE
+        )
+        return Left(done.returncode, done.stdout, done.stderr)
 
     def whole(self, folder: Path) -> Left:
         """The audit from beginning to end, in that folder."""
@@ -143,7 +150,7 @@ class Victim:
         name = "kill -9" if number == signal.SIGKILL else number.name
         self.note(f"{name} once {part} stands", f"kill -{number.value} PID", ended(process))
 
-    def until(self, part: str) -> "subprocess.Popen[str]":
+    def until(self, part: str) -> Process:
         """The audit gone on with until `part` stands, where it waits; RuntimeError if it ended."""
         process = self.start(self.folder, WAITING.format(name=part, patience=PATIENCE))
         wait_for(self.folder / part, process)
@@ -181,13 +188,12 @@ def is_work(path: Path) -> bool:
     return (path.parent.name == "rollouts" and path.suffix == ".parquet") or path.name == COMMITMENT
 
 
-def ended(process: "subprocess.Popen[str]") -> Left:
+def ended(process: Process) -> Left:
     """How a process ended."""
-    out, err = process.communicate(timeout=PATIENCE)
-    return Left(process.returncode, out, err)
+    return Left(*process.ended(PATIENCE))
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+def wait_for(path: Path, process: Process) -> None:
     """Return once a file of that pattern stands, or the process that should write it has ended."""
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
@@ -223,7 +229,7 @@ def alone(root: Path, whole: Path) -> list[Observation]:
     """Faults that a run goes on under to its end, each in a folder of its own beside `whole`."""
     victim = Victim(root)
     clock = ended(victim.start(root / "clock", JUMPING))
-    memory = ended(victim.start(root / "memory", TIGHT))
+    memory = victim.fresh(root / "memory", TIGHT)
     jumps, halved = (
         "time.time() jumps by weeks, both ways",
         "ulimit -v in batches of 3 rows or more",
@@ -258,7 +264,7 @@ def small_disk(victim: Victim, root: Path, whole: Path) -> list[Observation]:
     shell = ["unshare", "-Urm", "bash", "-c", SMALL_DISK, "bash", str(disk)]
     try:
         process = subprocess.run(
-            [*shell, *victim.command(disk / "run")],
+            [*shell, sys.executable, "-c", f"{CLEAR}\n{MAIN}", *victim.arguments(disk / "run")],
             cwd=root,
             env=victim.environment,
             capture_output=True,

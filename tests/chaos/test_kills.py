@@ -7,6 +7,8 @@ from fulcra.disk import LOCK
 from tests.chaos.audits import Undisturbed, faults_after, smallest, undisturbed
 from tests.chaos.disk import RANDOM
 
+pytestmark = pytest.mark.slow
+
 EVERY = 4
 
 
@@ -25,7 +27,6 @@ def test_a_whole_run_leaves_no_temporary_file_and_no_lock(whole: Undisturbed) ->
     assert not [name for name in whole.files if RANDOM.search(name) or name.endswith(LOCK)]
 
 
-@pytest.mark.slow
 def test_a_run_killed_at_any_fourth_change_goes_on_as_if_nothing_was(
     whole: Undisturbed, sparse: Model, short: Behavior
 ) -> None:
@@ -33,7 +34,6 @@ def test_a_run_killed_at_any_fourth_change_goes_on_as_if_nothing_was(
         assert faults_after(state, whole, sparse, short) == []
 
 
-@pytest.mark.slow
 def test_a_run_killed_at_any_other_change_goes_on_as_if_nothing_was(
     whole: Undisturbed, sparse: Model, short: Behavior
 ) -> None:

@@ -55,7 +55,7 @@ def fulcra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def written(refusal: Behavior) -> dict[str, Any]:
     """A behavior on the apothecary, two confirmation prompts and 12 tokens, as YAML holds it."""
     first = refusal.selection[0]

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from fulcra.cli.app import app, research
 from fulcra.protocol.shards import read_rollouts
 from fulcra.store import AUDIT, COMMITMENT, ROLLOUTS, read_json, write_json
 from tests.cli.conftest import Call
+from tests.processes import MAIN, Process
 
 SMALL = ("--neurons", "1", "--random", "0", "--screen", "contrastive")
 PATIENCE = 300
@@ -29,21 +28,15 @@ def interrupted(arguments: tuple[str, ...], path: Path) -> tuple[int, str, str]:
     if hasattr(os, "sched_getaffinity"):
         processor = min(os.sched_getaffinity(0))
         lines.append(f"import os; os.sched_setaffinity(0, {{{processor}}})")
-    code = "; ".join([*lines, "from fulcra.cli import main", "main()"])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    code = "; ".join([*lines, MAIN])
+    process = Process(arguments, code)
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         if any(path.parent.glob(path.name)):
             break
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
+    return process.ended(PATIENCE)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from fulcra.disk import LOCK
 from fulcra.protocol.source import COPY, SOURCE
 from fulcra.store import MANIFEST, write_json
 from tests.cli.conftest import Call
+from tests.processes import MAIN, Process
 
 
 @pytest.fixture
@@ -178,10 +179,7 @@ def test_without_a_command_the_help_is_shown(fulcra: Call) -> None:
         assert "Usage: " in left.out
 
 
-LIMITED = (
-    "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); from fulcra.cli"
-    " import main; main()"
-)
+LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))"
 
 
 @pytest.mark.slow
@@ -189,20 +187,11 @@ def test_a_disk_that_refuses_the_write_leaves_nothing_half_written(
     behavior_file: Path, tmp_path: Path
 ) -> None:
     # A limit on file size refuses the write like a full disk does, for root as for anybody.
-    command = [
-        sys.executable,
-        "-c",
-        LIMITED,
-        "audit",
-        "-b",
-        str(behavior_file),
-        "--out",
-        str(tmp_path / "run"),
-        "--quiet",
-    ]
-    left = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    (line,) = left.stderr.splitlines()
-    assert (left.returncode, left.stdout) == (2, "")
+    command = ["audit", "-b", str(behavior_file), "--out", str(tmp_path / "run"), "--quiet"]
+    command += ["--neurons", "1", "--random", "0"]  # so large on any machine
+    left = Process(command, f"{LIMITED}; {MAIN}").ended(300)
+    (line,) = left.err.splitlines()
+    assert (left.code, left.out) == (2, "")
     assert "baseline-0." in line
     assert (
         ".parquet: File too large; nothing was left under that name, free space or choose another"

@@ -27,19 +27,30 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FULCRA_JUDGE_KEY", raising=False)
 
 
-@pytest.fixture
-def sensitive_run(
-    sparse: Model, tiny: AuditSettings, written: dict[str, Any], tmp_path: Path
-) -> tuple[Path, Path]:
-    """The folder of a run of a sensitive behavior with its texts kept, and the behavior's file."""
-    path = tmp_path / "small.yaml"
+@pytest.fixture(scope="module")
+def sensitive(
+    sparse: Model,
+    tiny: AuditSettings,
+    written: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folder of a run of a sensitive behavior and the behavior's file; never changed."""
+    folder = tmp_path_factory.mktemp("sensitive")
+    path = folder / "small.yaml"
     path.write_text(
         yaml.safe_dump(
             {**written, "sensitive": True, "flip": {"refusal": {"about": ["curse", "malefice"]}}}
         )
     )
-    audit(sparse, load_behavior(path), replace(tiny, keep_text=True), tmp_path / "run")
-    return tmp_path / "run", path
+    audit(sparse, load_behavior(path), replace(tiny, keep_text=True), folder / "run")
+    return folder
+
+
+@pytest.fixture
+def sensitive_run(sensitive: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A copy of that run, which keeps its texts, and the behavior's file."""
+    shutil.copytree(sensitive / "run", tmp_path / "run")
+    return tmp_path / "run", sensitive / "small.yaml"
 
 
 def refusing(number: int, body: dict[str, Any]) -> Reply:

@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from fulcra.protocol.witness.ledger import FILE, Ledger
 from fulcra.store import RECEIPT
 from tests.chaos.faults import Left, ended
 from tests.cli.conftest import Call
+from tests.processes import MAIN, Process
 
 pytestmark = pytest.mark.slow
 
@@ -90,11 +90,8 @@ def test_a_run_killed_at_its_entry_goes_on_and_a_ledger_cut_back_stops_it(
     place, run = tmp_path / "ledger", tmp_path / "run"
     command = ("audit", "-b", behavior_file, *SMALL, "--out", run, "--ledger", place)
     for moment, entered in (("before", []), ("after", ["commitment"])):
-        code = f"{BEFORE}{KILLS[moment]}ledger.extend = killed\nfrom fulcra.cli import main\nmain()"
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, command)], text=True, stdout=pipe, stderr=pipe
-        )
+        code = f"{BEFORE}{KILLS[moment]}ledger.extend = killed\n{MAIN}"
+        process = Process([str(word) for word in command], code)
         assert ended(process) == Left(-signal.SIGKILL, "", "")
         assert kinds(place) == entered
         assert not [path for path in (run / "rollouts").iterdir() if "baseline" not in path.name]

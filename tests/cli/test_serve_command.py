@@ -124,6 +124,7 @@ def test_the_served_text_is_what_fulcra_steer_shows_and_not_the_undosed_one(
         assert asked(server, prompt.text) == dosed != undosed
 
 
+@pytest.mark.slow
 @needs_server
 def test_a_stream_and_requests_side_by_side_say_what_one_alone_says(
     server: Server, refusal: Behavior
@@ -137,6 +138,7 @@ def test_a_stream_and_requests_side_by_side_say_what_one_alone_says(
     assert len(set(alone)) == len(alone)
 
 
+@pytest.mark.slow
 @needs_server
 def test_clients_see_the_dosed_model_s_name_and_refusals_they_can_read(server: Server) -> None:
     from openai import BadRequestError, OpenAI
@@ -163,6 +165,7 @@ def test_clients_see_the_dosed_model_s_name_and_refusals_they_can_read(server: S
                 client.completions.create(**wrong)
 
 
+@pytest.mark.slow
 @needs_server
 def test_a_judge_meets_the_server_and_goes_on_without_a_schema(
     server: Server, refusal: Behavior
@@ -175,6 +178,7 @@ def test_a_judge_meets_the_server_and_goes_on_without_a_schema(
     assert (plain.usage.requests, guided.usage.requests, guided.plain) == (1, 2, True)
 
 
+@pytest.mark.slow
 @needs_server
 def test_only_this_machine_reaches_the_port_and_nobody_under_another_name(server: Server) -> None:
     places = psutil.Process(server.process.pid).net_connections("tcp")
@@ -188,6 +192,7 @@ def test_only_this_machine_reaches_the_port_and_nobody_under_another_name(server
             assert line.makefile().readline().split()[1] in ("400", "404")
 
 
+@pytest.mark.slow
 @needs_server
 def test_ctrl_c_ends_the_server_cleanly(server: Server) -> None:
     server.process.send_signal(signal.SIGINT)
@@ -197,6 +202,7 @@ def test_ctrl_c_ends_the_server_cleanly(server: Server) -> None:
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 @needs_server
 def test_a_sensitive_recipe_is_served_where_that_is_meant_and_one_line_says_so(
     sparse: Model, refusal: Behavior, tmp_path: Path
@@ -217,6 +223,7 @@ def test_a_sensitive_recipe_is_served_where_that_is_meant_and_one_line_says_so(
     assert end.startswith("fulcra: stopped by SIGTERM")
 
 
+@pytest.mark.slow
 @needs_server
 def test_what_cannot_be_served_is_refused_before_the_port_opens(
     fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path

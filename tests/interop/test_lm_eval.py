@@ -19,6 +19,7 @@ from tests.studies.test_effects import written_task
 pytest.importorskip(
     "lm_eval", reason="needs the lm-evaluation-harness: pip install 'fulcra[evals]'"
 )
+pytestmark = pytest.mark.slow
 TASK = "apothecary_capitals"
 BREAKS = scale(Neuron(2, 307), -40.0)
 
@@ -79,7 +80,6 @@ def test_every_item_scores_as_in_fulcra_effects_with_and_without_the_recipe(
     assert clean["config"]["fulcra"]["edits"] == ""
 
 
-@pytest.mark.slow
 def test_the_command_line_of_the_harness_takes_the_model(
     broken: Path, task_folder: Path, tmp_path: Path
 ) -> None:
@@ -96,14 +96,23 @@ def test_the_command_line_of_the_harness_takes_the_model(
     assert results["config"]["fulcra"]["edits"] == str(BREAKS)
 
 
-@pytest.mark.slow
-def test_the_command_line_refuses_in_one_line(sealed: Path, task_folder: Path) -> None:
+def test_the_command_line_refuses_in_one_line(
+    sealed: Path,
+    task_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from fulcra.interop.lm_eval import main
+
     begun = f"run --model fulcra --tasks {TASK} --include_path {task_folder} --model_args"
-    left = called(f"{begun} pretrained=apothecary-sparse,recipe={sealed}")
-    assert left.returncode == 2
-    last = left.stderr.strip().splitlines()[-1]
-    assert last == f"fulcra: recipe 'gate': {STAYS}"
-    assert "Traceback" not in left.stderr
+    arguments = f"{begun} pretrained=apothecary-sparse,recipe={sealed}".split()
+    monkeypatch.setattr(sys, "argv", ["lm_eval", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    err = capsys.readouterr().err
+    assert err.strip().splitlines()[-1] == f"fulcra: recipe 'gate': {STAYS}"
+    assert "Traceback" not in err
 
 
 def called(arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -107,6 +107,26 @@ def test_without_prompts_nothing_is_asked_for() -> None:
     assert curtailed({"L1.N2+": GAINS}, [], edge_question(1, "full"), never) == []
 
 
+@pytest.mark.parametrize("measure", ["curtailed", "sequential"])
+@pytest.mark.parametrize("question", [edge_question, half_question, verdict_question])
+@pytest.mark.parametrize("prompts", [0, 1, 2, 3])
+def test_so_few_prompts_that_nothing_settles_a_rung_are_all_rolled_out(
+    prompts: int, question: Questions, measure: Measure
+) -> None:
+    few = question(prompts, measure)
+    assert few.look <= prompts
+    order, asked = PROMPTS[:prompts], list[Key]()
+
+    def never(wave: Sequence[Key]) -> list[bool]:
+        asked.extend(wave)
+        return [False] * len(wave)
+
+    curtailed({"L1.N2+": GAINS}, order, few, never)
+    assert {key.prompt for key in asked} == set(order[: few.look])
+    if few.needed == 0:
+        assert len(asked) == prompts * len(GAINS)
+
+
 def test_prompts_are_drawn_by_seed_and_stage() -> None:
     first = drawn_order(PROMPTS, "selection", 0)
     assert sorted(first) == sorted(PROMPTS)

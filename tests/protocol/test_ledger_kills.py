@@ -17,6 +17,8 @@ from fulcra.studies.verify import second_look
 from tests.chaos.audits import CACHE, RUN, SETTINGS, smallest
 from tests.chaos.disk import RANDOM, Moments, State, watched
 
+pytestmark = pytest.mark.slow
+
 #: Files around whose writing a run is killed: the commitment, its entry, its receipt, the end.
 AROUND = (FILE, "ledger.json", "commitment.json", "seal.json", "audit.json")
 
@@ -64,7 +66,6 @@ def around(states: list[State]) -> list[State]:
     return [states[i] for i in sorted({*places, *(i - 1 for i in places if i), len(states) - 1})]
 
 
-@pytest.mark.slow
 def test_a_run_killed_around_its_ledger_is_entered_once_and_ends_once(
     states: list[State], sparse: Model, short: Behavior
 ) -> None:

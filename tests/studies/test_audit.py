@@ -62,16 +62,26 @@ class Watcher:
         pass
 
 
-def test_the_commitment_stands_before_the_first_dosed_rollout(
-    sparse: Model, refusal: Behavior, tiny: AuditSettings, tmp_path: Path
-) -> None:
-    watcher = Watcher(tmp_path / "run", stop="control")
+@pytest.fixture(scope="module")
+def stopped(
+    sparse: Model,
+    refusal: Behavior,
+    tiny: AuditSettings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Watcher:
+    """What was seen of the tiny audit, interrupted at its controls, and its folder; unchanged."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    watcher = Watcher(folder, stop="control")
     with pytest.raises(KeyboardInterrupt):
-        audit(sparse, refusal, tiny, tmp_path / "run", watcher)
-    assert tuple(watcher.begun) == STEPS[: STEPS.index("control") + 1]
+        audit(sparse, refusal, tiny, folder, watcher)
+    return watcher
+
+
+def test_the_commitment_stands_before_the_first_dosed_rollout(stopped: Watcher) -> None:
+    assert tuple(stopped.begun) == STEPS[: STEPS.index("control") + 1]
     undosed = ("clean ground", "baseline", "cast", "forecast", "chances")
-    committed = {step: state for step, state in watcher.begun.items() if step not in undosed}
-    assert watcher.begun["forecast"] == (False, False)
+    committed = {step: state for step, state in stopped.begun.items() if step not in undosed}
+    assert stopped.begun["forecast"] == (False, False)
     assert committed.pop("selection") == (True, False)
     assert set(committed.values()) == {(True, True)}
 
@@ -87,10 +97,14 @@ def test_every_branch_has_its_chance_committed(audited: Path) -> None:
 
 
 def test_a_resumed_audit_equals_an_uninterrupted_one(
-    audited: Path, sparse: Model, refusal: Behavior, tiny: AuditSettings, tmp_path: Path
+    audited: Path,
+    stopped: Watcher,
+    sparse: Model,
+    refusal: Behavior,
+    tiny: AuditSettings,
+    tmp_path: Path,
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        audit(sparse, refusal, tiny, tmp_path / "run", Watcher(tmp_path / "run", stop="control"))
+    shutil.copytree(stopped.folder, tmp_path / "run")
     assert not (tmp_path / "run" / AUDIT).exists()
     result = audit(sparse, refusal, tiny, tmp_path / "run")
     assert result == AuditResult.load(tmp_path / "run")

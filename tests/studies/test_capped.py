@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
 from fulcra import AuditSettings, Behavior, audit, load, verify
 from fulcra.models.loading import bundled_names
 from fulcra.store import COMMITMENT, read_json
+from tests.chaos.audits import smallest
 from tests.conftest import ROOT, untimed
 
 GAINS = (0.1, 0.3, 30.0)
@@ -45,8 +46,8 @@ def test_rungs_beyond_the_cap_are_neither_rolled_out_nor_missed(
     capped: Path, refusal: Behavior, tmp_path: Path
 ) -> None:
     settings = AuditSettings(neurons=2, random=1, controls=2, gains=GAINS)
-    model = load(str(capped))
-    result = audit(model, refusal, settings, tmp_path / "run")
+    model, short = load(str(capped)), smallest(refusal)
+    result = audit(model, short, settings, tmp_path / "run")
     branches = read_json(tmp_path / "run" / COMMITMENT)["content"]["branches"]
     assert all(branch["cap_alignment"] < 1 for branch in branches)
     assert all(1 <= branch["rungs"] < len(GAINS) for branch in branches)
@@ -55,4 +56,4 @@ def test_rungs_beyond_the_cap_are_neither_rolled_out_nor_missed(
         assert 0 <= branch.cap_gain < max(GAINS)
     assert [len(b.curve) for b in result.branches] == [branch["rungs"] for branch in branches]
     assert not [check for check in verify(tmp_path / "run") if not check.passed]
-    assert untimed(audit(model, refusal, settings)) == untimed(result)
+    assert untimed(audit(model, short, settings)) == untimed(result)

@@ -270,6 +270,7 @@ def test_the_harness_scores_the_edited_model_item_by_item(sparse: Model, task_fo
     )
 
 
+@pytest.mark.slow
 def test_tasks_stand_beside_the_other_figures(
     sparse: Model, refusal: Behavior, task_folder: Path
 ) -> None:
@@ -281,6 +282,7 @@ def test_tasks_stand_beside_the_other_figures(
     assert row.difference < 0
 
 
+@pytest.mark.slow
 def test_a_task_or_an_edit_that_cannot_be_measured_is_refused(
     sparse: Model, task_folder: Path
 ) -> None:

@@ -15,6 +15,8 @@ from fulcra.studies.window import WindowSettings
 from tests.conftest import untimed
 from tests.studies.test_audit import Watcher
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = WindowSettings(gains=(0.45, 0.9))
 NEURON = Neuron.parse("L1.N83-")
 
@@ -25,9 +27,11 @@ def few(refusal: Behavior) -> Behavior:
     return replace(
         refusal,
         sensitive=True,
+        positive=refusal.positive[:4],
+        negative=refusal.negative[:4],
         selection=refusal.selection[:2],
         confirmation=refusal.confirmation[:4],
-        ceiling_generic=refusal.ceiling_generic[:8],
+        ceiling_generic=refusal.ceiling_generic[:2],
     )
 
 
@@ -42,7 +46,6 @@ def unstamped(result: WindowResult) -> WindowResult:
     return result.model_copy(update={"audit": untimed(result.audit)})
 
 
-@pytest.mark.slow
 def test_a_resumed_window_equals_an_undisturbed_one(
     sparse: Model,
     few: Behavior,

@@ -67,11 +67,17 @@ def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavio
 def _built_in(text: str, world: str | None) -> Behavior:
     name, _, own_world = text.partition("@")
     if name in BUILDERS:
-        return BUILDERS[name](world_named(own_world or world or APOTHECARY.name))
+        return _in_world(name, own_world or world or APOTHECARY.name)
     if text in chat_behavior_names() and text != POLICY:
         return read_behavior(Path(str(CHAT / f"{text}.yaml")))
     topic = text.removeprefix(POLICY)[1:]
     return policy(topic or None)
+
+
+@cache
+def _in_world(name: str, world: str) -> Behavior:
+    """The built-in behavior of this name in the world of that name; made once a process."""
+    return BUILDERS[name](world_named(world))
 
 
 def policy(topic: str | None = None) -> Behavior:

@@ -44,12 +44,21 @@ def gain_edge(gains: Sequence[float], happened: Happened, seed: int = 0) -> Gain
     rng = np.random.default_rng(seed)
     drawn = rng.integers(happened.shape[1], size=(RESAMPLES, happened.shape[1]))
     resampled = rates(happened[:, drawn]).T  # [resample, gain]
-    edges = [crossing(gains, shares, HALF) for shares in resampled.tolist()]
-    reached = np.sort([np.inf if edge is None else edge for edge in edges])
+    reached = np.sort(_edges(gains, resampled))
     low, high = reached[int(0.05 * RESAMPLES)], reached[int(0.95 * RESAMPLES)]
     return GainEdge(
         gain, float(low) if np.isfinite(low) else None, float(high) if np.isfinite(high) else None
     )
+
+
+def _edges(gains: Sequence[float], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The gain at which each row of `shares` [resample, gain] reaches one half, inf beyond all.
+
+    Few prompts have few shares: rows that are alike are looked at once.
+    """
+    rows = [tuple(row) for row in shares.tolist()]
+    edges = {row: crossing(gains, row, HALF) for row in set(rows)}
+    return np.array([np.inf if (edge := edges[row]) is None else edge for row in rows])
 
 
 def measured_trigger(place: Coordinate, gains: Sequence[float], flipped: Happened) -> Edge:

@@ -52,8 +52,9 @@ class Question(NamedTuple):
 
     @property
     def look(self) -> int:
-        """Rollouts after which a rung is looked at first: the fewest that may settle it."""
-        return next(n for n in range(1, self.prompts + 1) if self.settled(0, n))
+        """Rollouts after which a rung is looked at first: the fewest that may settle it, or all."""
+        rollouts = range(1, self.prompts + 1)
+        return next((n for n in rollouts if self.settled(0, n)), self.prompts)
 
     def target(self, rung: Sequence[bool]) -> int | None:
         """How many rollouts of a rung come next, all told; None where it is over."""
