@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances study
+.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances study believed
 
 setup: .venv/developed
 
@@ -86,8 +86,14 @@ effects: .venv/installed
 # the law's full back-test: trains what is missing with `make organisms ORGANISMS=...` first; an interrupted study goes on
 validate: .venv/installed
 	$(BIN)/fulcra research validate --organisms .cache/organisms --out runs/validation $(ARGS)
-	cp runs/validation/validation.md docs/validation.md
+	cp runs/validation/validation.json docs/evidence
+	cp runs/validation/validation-tables.md docs
 	cp runs/validation/images/*.svg docs/images
+	$(BIN)/python -m tools.believed
+
+# the page of what is now believed, from the evidence alone
+believed: .venv/installed
+	$(BIN)/python -m tools.believed
 
 # the second study, registered: its design is entered in LEDGER first (once), then lineage by lineage; LINEAGE=NAME runs one,
 # and an interrupted one goes on

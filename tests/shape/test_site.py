@@ -24,7 +24,7 @@ COMMANDS = ("-m", "typer", "fulcra.cli", "utils", "docs", "--name", "fulcra")
 #: Folders of one machine; `/run` and others stand in pages as examples.
 MACHINE = re.compile(r"(?<![\w.~-])/(?:home|root|Users|work|tmp|opt|mnt)/")
 #: A figure of a table: .054, 1,379, 69 %, 7 of 11; names such as L2.N307 hold none.
-FIGURE = re.compile(r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(?![\w,]|\.\d)")
+FIGURE = re.compile(r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(?!\w|[.,]\d)")
 HAND_WRITTEN_LINES = 200
 
 Entry = str | dict[str, "Entry"] | list["Entry"]
@@ -81,25 +81,26 @@ def test_pages_written_by_hand_are_short() -> None:
     assert not {name: n for name, n in lines.items() if n > HAND_WRITTEN_LINES}
 
 
-def test_every_figure_of_the_findings_stands_on_a_page_that_its_row_links_to() -> None:
-    rows = re.findall(r"^\|[^|]+\|([^|]+)\|(.+)\|$", _findings(), re.MULTILINE)
-    rows = [(text, re.findall(r"\]\(([^)#]+)", links)) for text, links in rows if "](" in links]
-    assert len(rows) > 8
-    missing = {text: sorted(_figures(text) - _stated(links)) for text, links in rows}
+def test_every_figure_of_what_is_believed_stands_on_a_page_that_its_line_links_to() -> None:
+    page = (DOCS / "validation.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\d+\. (.+) \((\[.+)\)\.$", page, re.MULTILINE)
+    assert len(lines) == 12
+    lines += re.findall(r"^\|[^|]+\|[^|]+\| ([^|]+)\|(.+\]\(.+)\|$", page, re.MULTILINE)
+    assert len(lines) > 30
+    linked = [(text, re.findall(r"\]\(([^)#]+)", links)) for text, links in lines]
+    missing = {text: sorted(_figures(text) - _stated(links)) for text, links in linked}
     assert not {text: figures for text, figures in missing.items() if figures}
 
 
-def _findings() -> str:
-    return (DOCS / "findings.md").read_text(encoding="utf-8")
-
-
 def _figures(text: str) -> set[str]:
-    """The figures of a text, without a zero before the point."""
-    return {figure.removeprefix("0") or "0" for figure in FIGURE.findall(text)}
+    """The figures of a text, each as the shortest word for it: .3 for 0.30, 6144 for 6,144."""
+    return {f"{float(figure.replace(',', '')):.12g}" for figure in FIGURE.findall(text)}
 
 
 def _stated(links: list[str]) -> set[str]:
-    """The figures of the pages, and each of them cut to fewer decimals."""
+    """The figures of the pages, each rounded to fewer decimals too, and a rate as a percentage."""
     text = "\n".join((DOCS / link).read_text(encoding="utf-8") for link in links)
-    cut = {figure[:end] for figure in _figures(text) for end in range(2, len(figure) + 1)}
-    return cut | _figures(text)
+    values = [float(figure) for figure in _figures(text)]
+    rounded = {f"{value:.{digits}f}" for value in values for digits in (2, 3)}
+    rates = {f"{100 * value:.0f}" for value in values if value < 1}
+    return _figures(text) | _figures("\n".join(rounded | rates))

@@ -127,7 +127,7 @@ def validation_plots(result: "ValidationResult") -> dict[str, str]:
 
 
 def validation_markdown(result: "ValidationResult") -> str:
-    """The page docs/validation.md; every figure on it stands in validation.json."""
+    """The page docs/validation-tables.md; every figure on it stands in validation.json."""
     return filled(
         "validation.md",
         r=result,

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
@@ -13,6 +12,8 @@ from fulcra.protocol.results.split import Lineage, Split
 from fulcra.protocol.results.summary import PositiveControl
 from fulcra.screens.candidates import SWEPT
 
+#: The page of every table.
+PAGE = "validation-tables.md"
 Part = Literal["held_out", "development"]
 T = TypeVar("T")
 
@@ -347,7 +348,7 @@ class ValidationResult(Result):
         from fulcra.report.validation import validation_markdown, validation_plots
 
         plots = {f"images/{name}.svg": svg for name, svg in validation_plots(self).items()}
-        return {str(Path(self.file).with_suffix(".md")): validation_markdown(self), **plots}
+        return {PAGE: validation_markdown(self), **plots}
 
     def lines(self) -> tuple[str, ...]:
         """Split, lineages, the ceiling's error, the law's AUROC, and the targets met."""

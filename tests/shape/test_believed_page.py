@@ -1,0 +1,88 @@
+"""The page of what is believed is what its evidence gives, and its verdicts follow the figures."""
+
+from typing import get_args
+
+import pytest
+
+from fulcra.protocol.results.validation import CeilingScore
+from tools.believed.__main__ import PAGE, page
+from tools.believed.claims import Claim, Verdict, control_claims, law_claims, other_claims
+from tools.believed.evidence import Evidence, Windows, evidence
+from tools.believed.sentences import sentences
+
+
+@pytest.fixture(scope="module")
+def e() -> Evidence:
+    return evidence()
+
+
+def verdict(claims: list[Claim], words: str) -> Verdict:
+    """The verdict of the only claim that holds these words."""
+    (claim,) = [claim for claim in claims if words in claim.claim]
+    return claim.verdict
+
+
+def swapped(scores: dict[str, CeilingScore]) -> dict[str, CeilingScore]:
+    """The scores with those of the constants and of the forecast in each other's place."""
+    constant, forecast = scores["family_constant"], scores["kl_ladder"]
+    return {**scores, "family_constant": forecast, "kl_ladder": constant}
+
+
+def test_the_page_is_the_one_that_the_evidence_gives() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tools.believed"
+
+
+def test_there_are_twelve_sentences_each_of_them_one(e: Evidence) -> None:
+    written = list(sentences(e))
+    assert len(written) == 12
+    assert not [each.about for each in written if ". " in each.text or not each.pages]
+
+
+def test_every_claim_of_paper_a_has_its_verdict(e: Evidence) -> None:
+    claims = [*law_claims(e), *control_claims(e)]
+    subjects = (
+        "g / sqrt(1 + g^2)",
+        "budget",
+        "one number of a family",
+        "one clean pass",
+        "trigger comes before its ceiling",
+        "triggers lie at",
+        "one pole",
+        "gradients anti-predict",
+        "readout axis",
+        "predicted window",
+        "language",
+        "arithmetic operator",
+        "end a refusal",
+        "strict reach",
+    )
+    assert {verdict(claims, subject) for subject in subjects} == set(get_args(Verdict))
+
+
+def test_a_law_without_a_false_window_would_be_confirmed(e: Evidence) -> None:
+    perfect = e._replace(sparse=Windows(6144, 40, 40, 40, 40))
+    assert verdict(list(law_claims(e)), "exactly when") == "corrected"
+    assert verdict(list(law_claims(perfect)), "exactly when") == "confirmed"
+
+
+def test_constants_that_err_less_would_be_confirmed(e: Evidence) -> None:
+    real = e.real.model_copy(update={"scores": swapped(e.real.scores)})
+    other = e._replace(real=real)
+    assert verdict(list(law_claims(e)), "of a family") == "refuted"
+    assert verdict(list(law_claims(other)), "of a family") == "confirmed"
+    assert "is a constant of a family" in list(sentences(other))[1].text
+
+
+def test_gradients_below_chance_would_confirm_the_claim(e: Evidence) -> None:
+    below = [
+        each.model_copy(update={"auroc_low": 0.1, "auroc_high": 0.2})
+        for each in e.real_screens.screens
+    ]
+    result = e.real_screens.model_copy(update={"screens": tuple(below)})
+    other = e._replace(screens=(result,) * 3, real_screens=result)
+    assert verdict(list(control_claims(e)), "anti-predict") == "refuted"
+    assert verdict(list(control_claims(other)), "anti-predict") == "confirmed"
+
+
+def test_papers_b_and_c_have_verdicts_of_the_same_four_words(e: Evidence) -> None:
+    assert {claim.verdict for claim in other_claims(e)} <= set(get_args(Verdict))
