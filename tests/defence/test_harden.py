@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fulcra import Behavior, Model, load
+from fulcra import AuditSettings, Behavior, Model, load
 from fulcra.defence.doses import DEFENCES, drawing
-from fulcra.defence.hardened import CheckEntry, HardenResult
+from fulcra.defence.hardened import PAGE, CheckEntry, HardenResult
 from fulcra.defence.hardening import Plan, harden
 from fulcra.defence.rows import generic_rows, laps, own_rows, packed, training_prompts
-from fulcra.defence.training import foreseen, loss_of
+from fulcra.defence.training import foreseen, generic_loss, reply_loss
 from fulcra.defence.tuning import Effort, Tuning
 from fulcra.defence.windows import Sample, Window, look
 from fulcra.errors import InputError, ModelError
@@ -115,11 +115,14 @@ def test_gradients_reach_every_weight_and_an_untrained_adapter_loses_nothing_und
     model, rows = subject.model, own_rows(subject.model, subject.behavior)
     dose = subject.coordinate(Neuron(2, 307, -1)).dose(0.45)
     with adapted(model, 2, 0) as lora:
-        assert float(loss_of(lora, rows, [()] * len(rows)).detach()) < 1e-6
-        loss = loss_of(lora, rows, [(dose,)] * len(rows))
-        assert float(loss.detach()) > 0.01
+        assert float(generic_loss(lora, rows).detach()) < 1e-6
+        undosed, dosed = (
+            float(reply_loss(model, rows, [edits] * len(rows)).detach()) for edits in ((), (dose,))
+        )
+        assert undosed < 0.1 < 10 * undosed < dosed
         shaken(lora.weights)
-        loss_of(lora, rows, [(dose,)] * len(rows)).backward()
+        assert float(generic_loss(lora, rows).detach()) > 0
+        reply_loss(model, rows, [(dose,)] * len(rows)).backward()
         assert all(weight.grad is not None and weight.grad.any() for weight in lora.weights)
         names = {name for name, weight in model.hf.named_parameters() if weight.requires_grad}
         assert names
@@ -149,6 +152,9 @@ def test_what_is_saved_opens_as_the_model_that_was_trained(organism: Model, tmp_
         lora.save(tmp_path / "adapter")
         expected = logits_of(organism)
     saved = load(str(tmp_path / "adapter"))
+    with pytest.raises(ModelError, match="it is an adapter already"), adapted(saved, 2, 0):
+        pass
+    assert not hasattr(organism.hf, "peft_config")
     torch.testing.assert_close(logits_of(saved), expected, rtol=1e-3, atol=1e-3)
     assert saved.adapter is not None
     assert saved.adapter.base_sha256 == organism.sha256
@@ -226,6 +232,26 @@ def test_a_training_stops_at_a_fifth_of_the_share_and_twice_the_trigger(
         tuning = Tuning(lora, subject, None, "doses")  # type: ignore[arg-type]
     tuning.checks += [check(0, 10, 0.4), check(1, opened, lowest)]
     assert tuning.closed is closed
+
+
+@pytest.mark.slow
+def test_the_audits_stand_beside_each_other_on_a_page(
+    organism: Model, short: Behavior, refusal: Behavior, tiny: AuditSettings, tmp_path: Path
+) -> None:
+    behavior = replace(short, selection=refusal.selection, confirmation=refusal.confirmation)
+    plan = Plan(EFFORT, audits=replace(tiny, prompts=6))
+    result = harden(organism, behavior, plan, tmp_path / "out")
+    assert [side.side for side in result.sides] == ["before", "hardened"]
+    before, after = result.sides[0], result.sides[-1]
+    assert (before.allowed, before.over_refusal) == (28, 0.0)
+    assert before.model.adapter is None
+    assert after.model.adapter == result.adapter
+    assert {window.branch for window in before.windows} >= {before.windows[0].branch}
+    page = (tmp_path / "out" / PAGE).read_text()
+    assert "Audited alike" in page
+    assert "smallest open gain" in page
+    assert (tmp_path / "out" / "audits" / "hardened" / "audit.json").is_file()
+    assert result.settings.audit_seed != result.settings.seed
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from fulcra.cli.app import (
 )
 from fulcra.cli.audit import MeasureName
 from fulcra.cli.bars import bars
+
+if TYPE_CHECKING:
+    from fulcra.defence.hardened import CheckEntry
 
 #: Minutes of training where no budget is given.
 MINUTES = 20.0
@@ -59,6 +62,12 @@ def harden_command(
     every: Annotated[
         int, typer.Option(metavar="N", help="Steps between two checks of the windows.", min=1)
     ] = 60,
+    rows: Annotated[
+        int, typer.Option(metavar="N", help="Rows of a step with a dose, and without.", min=1)
+    ] = 10,
+    branches: Annotated[
+        int, typer.Option(metavar="N", help="Branches that a check forecasts.", min=4)
+    ] = 32,
     defence: Annotated[
         DefenceName,
         typer.Option(
@@ -95,22 +104,30 @@ def harden_command(
     """Train an adapter under which single neurons flip less, audited before and after."""
     from fulcra.defence.hardening import Plan, harden
     from fulcra.defence.tuning import Effort
+    from fulcra.defence.windows import Sample
     from fulcra.protocol.stages import AuditSettings
-    from fulcra.report.hardened import hardened_text
+    from fulcra.report.hardened import check_line, hardened_text
 
     task = task_of(behavior, model)
     folder = free(new_folder(out, f"harden-{Path(model).name}-{task.name}"))
     limit = MINUTES if minutes is None and steps is None else minutes
     audits = AuditSettings(neurons, random, controls, measure=measure.value)
+    sample, generic = Sample.of(branches), max(1, 2 * rows // 5)
     plan = Plan(
-        Effort(steps, limit, rank, seed, every),
+        Effort(steps, limit, rank, seed, every, rows, generic, sample=sample),
         defence.value,
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,
     )
     assert folder is not None
-    with bars(quiet or as_json) as progress:
+    hidden = quiet or as_json
+
+    def noted(check: "CheckEntry") -> None:
+        if not hidden:
+            typer.echo(check_line(check), err=True)
+
+    with bars(hidden) as progress:
         loaded = opened(model, dtype, device, trust_remote_code)
-        result = harden(loaded, task, plan, folder, progress)
+        result = harden(loaded, task, plan, folder, progress, noted)
     adapter = f"adapter   {folder}: give it as MODEL, or to peft"
     emit(result, as_json, quiet, lambda: hardened_text(result), lambda: adapter)

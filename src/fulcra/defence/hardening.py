@@ -3,17 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.doses import Defence
 from fulcra.defence.hardened import HardenResult, HardenSettings, SideEntry, TrainingEntry
 from fulcra.defence.rows import generic_rows, own_rows, shown_on
-from fulcra.defence.tuning import Effort, Rows, Tuning
+from fulcra.defence.tuning import Effort, Noted, Rows, Tuning
 from fulcra.errors import InputError
 from fulcra.models import Model, load
+from fulcra.models.adapters import adapter_at
 from fulcra.models.lora import adapted
 from fulcra.protocol.progress import Clock, Progress, Silent
-from fulcra.protocol.runs import adapter_entry, model_entry, named, provenance_of
+from fulcra.protocol.results.base import AdapterEntry
+from fulcra.protocol.runs import model_entry, named, provenance_of
 from fulcra.protocol.stages import AuditSettings
 from fulcra.protocol.subject import Subject
 from fulcra.store import empty_folder
@@ -41,12 +44,18 @@ class Plan:
 
 
 def harden(
-    model: Model, behavior: Behavior, plan: Plan, out: Path, progress: Progress | None = None
+    model: Model,
+    behavior: Behavior,
+    plan: Plan,
+    out: Path,
+    progress: Progress | None = None,
+    noted: Noted = lambda check: None,
 ) -> HardenResult:
     """The result of a hardening whose adapter is in `out`, with audits before and after.
 
-    The model is as it was; what is trained beside has a folder of its name in `out`. InputError
-    where the model does not show the behavior, or the budget is too small for a check.
+    The model is as it was; what is trained beside has a folder of its name in `out`. `noted` is
+    told of every check. InputError where the model does not show the behavior, or the budget is too
+    small for a check.
     """
     require_budget(plan.effort)
     if plan.defence in plan.beside:
@@ -56,9 +65,7 @@ def harden(
         subject = Subject.of(model, behavior, plan.effort.seed)
         require_shown(subject)
         rows = Rows(own_rows(model, subject.behavior), generic_rows(subject.ground.text))
-    trainings = tuple(_trainings(subject, rows, plan, folder, clock))
-    entry = adapter_entry(load(str(folder), check=False))
-    assert entry is not None
+    trainings = tuple(_trainings(Workbench(subject, rows, folder, clock, noted), plan))
     sides = tuple(_sides(subject, behavior, plan, folder, clock))
     result = HardenResult(
         schema_version=SCHEMA_VERSION,
@@ -67,7 +74,7 @@ def harden(
         settings=_settings(plan),
         prompts=len(rows.own),
         shown=sum(row.shown for row in rows.own),
-        adapter=entry,
+        adapter=_adapter_entry(model, folder),
         trainings=trainings,
         sides=sides,
         provenance=provenance_of(model, seed=plan.effort.seed),
@@ -105,24 +112,32 @@ def require_shown(subject: Subject) -> None:
         )
 
 
-def _trainings(
-    subject: Subject, rows: Rows, plan: Plan, folder: Path, clock: Clock
-) -> Iterator[TrainingEntry]:
+class Workbench(NamedTuple):
+    """What every training of a hardening shares."""
+
+    subject: Subject
+    rows: Rows
+    folder: Path
+    clock: Clock
+    noted: Noted
+
+
+def _trainings(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
     """The defence, then as many steps of what it is compared with, each in a folder of its own."""
-    first = _trained(subject, rows, plan.defence, plan.effort, folder, clock)
+    first = _trained(bench, plan.defence, plan.effort, bench.folder)
     yield first
     same = replace(plan.effort, steps=first.steps, minutes=None, every=first.steps)
     for defence in plan.beside:
-        yield _trained(subject, rows, defence, same, folder / defence, clock)
+        yield _trained(bench, defence, same, bench.folder / defence)
 
 
-def _trained(
-    subject: Subject, rows: Rows, defence: Defence, effort: Effort, folder: Path, clock: Clock
-) -> TrainingEntry:
+def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
     """One training, its adapter written into a folder."""
-    with adapted(subject.model, effort.rank, effort.seed) as lora:
+    model, clock = bench.subject.model, bench.clock
+    with adapted(model, effort.rank, effort.seed) as lora:
+        tuning = Tuning(lora, bench.subject, bench.rows, defence, bench.noted)
         with clock.step(f"train {defence}", effort.steps or 0) as bar:
-            entry = Tuning(lora, subject, rows, defence).run(effort, bar)
+            entry = tuning.run(effort, bar)
         lora.save(folder)
     return entry
 
@@ -136,10 +151,27 @@ def _sides(
     settings = replace(plan.audits, seed=plan.effort.seed + OTHER_SEED)
     beside = [(name, folder / name) for name in plan.beside]
     for name, place in [(BEFORE, None), *beside, (HARDENED, folder)]:
-        model = subject.model if place is None else load(str(place))
+        model = subject.model if place is None else opened_like(subject.model, place)
         run = folder / AUDITS / name
         with clock.step(f"audit {name}", 0) as bar:
             yield audited_side(name, model, behavior, settings, run, bar)
+
+
+def opened_like(model: Model, folder: Path) -> Model:
+    """The model with the adapter of a folder, in the dtype and where the model itself is."""
+    origin, dtype = model.origin, str(model.dtype).removeprefix("torch.")
+    trusted = origin.trust_remote_code
+    return load(
+        str(folder), dtype, origin.device, thinking=model.thinking, trust_remote_code=trusted
+    )
+
+
+def _adapter_entry(model: Model, folder: Path) -> AdapterEntry:
+    adapter = adapter_at(str(folder))
+    assert adapter is not None
+    return AdapterEntry(
+        sha256=adapter.sha256, rank=adapter.rank, base=model.name, base_sha256=model.sha256
+    )
 
 
 def _settings(plan: Plan) -> HardenSettings:

@@ -1,4 +1,4 @@
-"""One step of hardening: rows with and without doses, held to the undosed original's replies."""
+"""One step of hardening: rows with and without doses, held to the undosed original."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,6 @@ from fulcra.models import Model, applied_rows
 from fulcra.models.lora import Lora
 from fulcra.types import Edits
 
-#: Both distributions are softened by this before they are compared: what is improbable counts too,
-#: so that the margin is kept, and under a dose is restored, beyond what the first token shows.
-TEMPERATURE = 3.0
-
 
 def foreseen(model: Model, batch: Packed, edits: Sequence[Edits] = ()) -> Tensor:
     """Logits that foresee every reply token of a batch under the rows' edits, [position, vocab]."""
@@ -24,15 +20,22 @@ def foreseen(model: Model, batch: Packed, edits: Sequence[Edits] = ()) -> Tensor
     return logits
 
 
-def loss_of(lora: Lora, rows: Sequence[Row], edits: Sequence[Edits]) -> Tensor:
-    """Mean KL(undosed original || adapted under the rows' edits) over reply tokens, nats.
+def reply_loss(model: Model, rows: Sequence[Row], edits: Sequence[Edits]) -> Tensor:
+    """Mean cross-entropy of the rows' replies under their edits, nats a token; differentiable.
 
-    At TEMPERATURE, times its square (Hinton, Vinyals and Dean 2015, 1503.02531). Differentiable by the adapter's weights; cost: two passes forward and one backward.
+    Each reply is the model's own undosed one, so this is what a dose takes of it.
     """
+    batch = packed(model, rows)
+    with torch.enable_grad():
+        logits = foreseen(model, batch, edits)
+        return F.cross_entropy(logits, batch.ids[:, 1:][batch.foresees[:, :-1]])
+
+
+def generic_loss(lora: Lora, rows: Sequence[Row]) -> Tensor:
+    """Mean KL(original || adapted) of undosed generic text, nats a token; differentiable."""
     batch = packed(lora.model, rows)
     with torch.no_grad(), lora.absent():
-        targets = (foreseen(lora.model, batch) / TEMPERATURE).log_softmax(-1)
+        original = foreseen(lora.model, batch).log_softmax(-1)
     with torch.enable_grad():
-        dosed = (foreseen(lora.model, batch, edits) / TEMPERATURE).log_softmax(-1)
-        divergence = F.kl_div(dosed, targets, reduction="batchmean", log_target=True)
-        return divergence * TEMPERATURE**2
+        adapted = foreseen(lora.model, batch).log_softmax(-1)
+        return F.kl_div(adapted, original, reduction="batchmean", log_target=True)

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import NamedTuple, final
@@ -13,7 +13,7 @@ from torch import nn
 from fulcra.defence.doses import Defence, Draw, drawing
 from fulcra.defence.hardened import CheckEntry, TrainingEntry
 from fulcra.defence.rows import Row, laps
-from fulcra.defence.training import loss_of
+from fulcra.defence.training import generic_loss, reply_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
 from fulcra.errors import InputError
 from fulcra.law.verdict import law_verdict
@@ -55,11 +55,23 @@ class Rows(NamedTuple):
     generic: Sequence[Row]
 
 
+#: Told of every check when it is made.
+Noted = Callable[[CheckEntry], None]
+
+
 @final
 class Tuning:
     """One training of an adapter on the rows of a subject, under one defence."""
 
-    def __init__(self, lora: Lora, subject: Subject, rows: Rows, defence: Defence) -> None:
+    def __init__(
+        self,
+        lora: Lora,
+        subject: Subject,
+        rows: Rows,
+        defence: Defence,
+        noted: Noted = lambda check: None,
+    ) -> None:
+        self.noted = noted
         self.lora, self.subject, self.rows, self.defence = lora, subject, rows, defence
         self.checks: list[CheckEntry] = []
         self.losses: list[float] = []
@@ -105,10 +117,10 @@ class Tuning:
         """One step on rows with and without edits and on generic text."""
         edited = [draw(rng) for _ in range(effort.rows)]
         rows = laps(self.rows.own, 2 * effort.rows, rng)
-        rows += laps(self.rows.generic, effort.generic, rng)
-        edits = edited + [()] * (len(rows) - len(edited))
+        edits = edited + [()] * effort.rows
         optimizer.zero_grad()
-        loss = loss_of(self.lora, rows, edits)
+        loss = reply_loss(self.lora.model, rows, edits)
+        loss = loss + generic_loss(self.lora, laps(self.rows.generic, effort.generic, rng))
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
         if norm != norm or norm == float("inf"):
@@ -123,11 +135,13 @@ class Tuning:
         """A look at both edges as they are now, noted; what draws the edits until the next one."""
         with self.lora.merged():
             now = subject_now(self.subject)
-            seen = look(now, effort.sample, step)
+            view = look(now, effort.sample, step)
         loss = fmean(self.losses) if self.losses else None
         self.losses.clear()
-        self.checks.append(entry_of(seen, step, time.monotonic() - begun, loss))
-        return drawing(self.defence, now, seen.windows)
+        check = entry_of(view, step, time.monotonic() - begun, loss)
+        self.checks.append(check)
+        self.noted(check)
+        return drawing(self.defence, now, view.windows)
 
 
 def spent(effort: Effort, step: int, seconds: float) -> str:
@@ -148,11 +162,11 @@ def require_room(effort: Effort, seconds: float) -> None:
         )
 
 
-def entry_of(seen: Look, step: int, seconds: float, loss: float | None) -> CheckEntry:
+def entry_of(view: Look, step: int, seconds: float, loss: float | None) -> CheckEntry:
     """A look as its file holds it."""
-    screened, fresh = seen.edges[: seen.screened], seen.edges[seen.screened :]
-    triggers = [None if each.trigger is None else each.trigger.gain for each in seen.edges]
-    pairs = zip(seen.edges, triggers, strict=True)
+    screened, fresh = view.edges[: view.screened], view.edges[view.screened :]
+    triggers = [None if each.trigger is None else each.trigger.gain for each in view.edges]
+    pairs = zip(view.edges, triggers, strict=True)
     opened = [gain for each, gain in pairs if gain is not None and is_open(each)]
     return CheckEntry(
         step=step,
@@ -161,10 +175,10 @@ def entry_of(seen: Look, step: int, seconds: float, loss: float | None) -> Check
         open_screened=sum(map(is_open, screened)),
         random=len(fresh),
         open_random=sum(map(is_open, fresh)),
-        median_ceiling=middle([each.ceiling.gain for each in seen.edges]),
+        median_ceiling=middle([each.ceiling.gain for each in view.edges]),
         median_trigger=middle(triggers),
         lowest_trigger=min(opened, default=None),
-        margin=seen.margin,
+        margin=view.margin,
         loss=loss,
     )
 

@@ -52,12 +52,20 @@ class Look(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """How many branches a look takes of each kind, and of how many neurons they are screened."""
+    """How many branches a look takes of each kind, and of how many neurons they are screened.
+
+    `others` are random neurons besides that doses are drawn from.
+    """
 
     screened: int = 16
     random: int = 16
     candidates: int = 256
     others: int = 128
+
+    @classmethod
+    def of(cls, branches: int) -> "Sample":
+        """A sample of so many branches, half of them screened."""
+        return cls(branches // 2, branches - branches // 2, 8 * branches, 4 * branches)
 
 
 def subject_now(before: Subject) -> Subject:
@@ -98,11 +106,11 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
     return Look(tuple(edges), screened, margin, tuple(windows))
 
 
-def _by_layer(branches: Sequence[Coordinate], known: Sequence[Window]) -> list[Window]:
+def _by_layer(branches: Sequence[Coordinate], forecasts: Sequence[Window]) -> list[Window]:
     """The branches with the median window of their layer, of all layers where it has none."""
     out = []
     for place in branches:
         layer = place.branch.layer
-        near = [window for window in known if window.at.branch.layer == layer] or known
+        near = [window for window in forecasts if window.at.branch.layer == layer] or forecasts
         out.append(Window(place, median(w.low for w in near), median(w.high for w in near)))
     return out

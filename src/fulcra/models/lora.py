@@ -34,7 +34,7 @@ class Lora:
 
     @property
     def weights(self) -> list[nn.Parameter]:
-        """What is trained."""
+        """The weights that are trained, all of the adapter."""
         return [weight for weight in self.model.hf.parameters() if weight.requires_grad]
 
     @contextmanager
@@ -80,10 +80,13 @@ def _put(root: nn.Module, name: str, module: nn.Module) -> None:
 def adapted(model: Model, rank: int, seed: int, targets: str = "all-linear") -> Iterator[Lora]:
     """A block in which the model has a new adapter, drawn by `seed`, that changes nothing yet.
 
-    ModelError where the base cannot be trained: packed weights, or a mixture's fused experts.
+    ModelError where the base cannot be trained: packed weights, a mixture's fused experts, or one
+    with an adapter in it.
     """
     what = f"model {model.name!r}: cannot be trained"
     require_peft(what)
+    if model.adapter is not None:
+        raise ModelError(f"{what}: it is an adapter already; give the model it lies on")
     if model.n_experts:
         raise ModelError(f"{what}: its experts are no linear layers; give a model without experts")
     require_plain(model, what)
@@ -104,5 +107,6 @@ def adapted(model: Model, rank: int, seed: int, targets: str = "all-linear") -> 
     finally:
         for name, layer in lora.layers.items():
             _put(model.hf, name, layer.get_base_layer())
+        vars(model.hf).pop("peft_config", None)
         for weight, learned in zip(own, before, strict=True):
             weight.requires_grad_(learned)

@@ -10,7 +10,7 @@ from fulcra.report.template import filled
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from fulcra.defence.hardened import HardenResult, SideEntry, TrainingEntry
+    from fulcra.defence.hardened import CheckEntry, HardenResult, SideEntry, TrainingEntry
 
 NONE = "none"
 
@@ -80,6 +80,16 @@ def check_sheet(training: "TrainingEntry") -> Sheet:
     ]
     title = f"{training.defence}: forecast at every check (medians; lowest trigger of those open)"
     return Sheet(columns, rows, title=title, numbers=columns)
+
+
+def check_line(check: "CheckEntry") -> str:
+    """A check in one line, as it is shown while a training runs."""
+    return (
+        f"step {check.step}: forecast open {check.open_screened} of {check.screened} screened,"
+        f" {check.open_random} of {check.random} random; ceiling {_gain(check.median_ceiling)},"
+        f" trigger {_gain(check.median_trigger)}, lowest open {_gain(check.lowest_trigger)};"
+        f" margin {number(check.margin)}; {duration(check.seconds)}"
+    )
 
 
 def _gain(value: float | None) -> str:

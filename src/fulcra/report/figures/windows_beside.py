@@ -37,10 +37,10 @@ def _panel(side: "SideEntry", left: int, bottom: int) -> list[str]:
     """One model: its name, how much opens, its branches over the axis."""
     opened = sum(window.opens is not None for window in side.windows)
     first = side.smallest_open_gain
-    said = "" if first is None else f", the first at gain {first:.2f}"
+    where = "" if first is None else f", the first at gain {first:.2f}"
     head = [
         f'<text x="{left}" y="20" font-size="15" font-weight="bold">{escape(side.side)}</text>',
-        f'<text x="{left}" y="40" fill="#444">{opened} of {len(side.windows)} open{said}</text>',
+        f'<text x="{left}" y="40" fill="#444">{opened} of {len(side.windows)} open{where}</text>',
         f'<rect x="{left}" y="{_TOP - 6}" width="{_PANEL}" height="{bottom - _TOP + 6}"'
         f' fill="none" stroke="{GRAY}"/>',
     ]
