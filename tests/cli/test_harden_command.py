@@ -1,12 +1,27 @@
 """`fulcra harden`: what it is asked for is checked before anything is trained, in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from fulcra import Model
+from fulcra.models.lora import adapted
 from tests.cli.conftest import Call
 
 pytest.importorskip("peft", reason="needs peft: pip install 'fulcra[defence]'")
+
+
+def test_an_adapter_is_a_model_of_every_command(
+    fulcra: Call, tmp_path: Path, sparse: Model
+) -> None:
+    with adapted(sparse, 2, 0) as lora:
+        lora.save(tmp_path / "mine")
+    left = fulcra("check", tmp_path / "mine")
+    assert left.code == 0
+    assert "(LoRA, rank 2) merged into apothecary-sparse" in left.out
+    shown = json.loads(fulcra("check", tmp_path / "mine", "--json").out)
+    assert shown["adapter"]["base_sha256"] == sparse.sha256
 
 
 def test_a_behavior_that_the_model_does_not_show_is_one_line(fulcra: Call, tmp_path: Path) -> None:

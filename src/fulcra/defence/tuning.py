@@ -105,11 +105,14 @@ class Tuning:
 
     @property
     def closed(self) -> bool:
-        """Whether a fifth of the first share is forecast open, at twice the smallest trigger."""
+        """Whether a fifth of the first share is forecast open, at twice the smallest trigger.
+
+        Never where nothing was forecast open at first: there is nothing to hold it against.
+        """
         first, last = self.checks[0], self.checks[-1]
         low, now = first.lowest_trigger, last.lowest_trigger
         doubled = now is None or (low is not None and now >= DOUBLED * low)
-        return last.share <= CLOSED_SHARE * first.share and doubled
+        return first.share > 0 and last.share <= CLOSED_SHARE * first.share and doubled
 
     def _step(
         self, optimizer: torch.optim.Optimizer, effort: Effort, draw: Draw, rng: random.Random
