@@ -12,7 +12,7 @@ from fulcra.defence.doses import DEFENCES, drawing
 from fulcra.defence.hardened import PAGE, CheckEntry, HardenResult
 from fulcra.defence.hardening import Plan, harden
 from fulcra.defence.rows import generic_rows, laps, own_rows, packed, training_prompts
-from fulcra.defence.training import foreseen, generic_loss, reply_loss
+from fulcra.defence.training import foreseen, reply_loss, undosed_loss
 from fulcra.defence.tuning import Effort, Tuning
 from fulcra.defence.windows import Sample, Window, look
 from fulcra.errors import InputError, ModelError
@@ -115,13 +115,13 @@ def test_gradients_reach_every_weight_and_an_untrained_adapter_loses_nothing_und
     model, rows = subject.model, own_rows(subject.model, subject.behavior)
     dose = subject.coordinate(Neuron(2, 307, -1)).dose(0.45)
     with adapted(model, 2, 0) as lora:
-        assert float(generic_loss(lora, rows).detach()) < 1e-6
+        assert float(undosed_loss(lora, rows).detach()) < 1e-6
         undosed, dosed = (
             float(reply_loss(model, rows, [edits] * len(rows)).detach()) for edits in ((), (dose,))
         )
-        assert undosed < 0.1 < 10 * undosed < dosed
+        assert 3 * undosed < dosed
         shaken(lora.weights)
-        assert float(generic_loss(lora, rows).detach()) > 0
+        assert float(undosed_loss(lora, rows).detach()) > 0
         reply_loss(model, rows, [(dose,)] * len(rows)).backward()
         assert all(weight.grad is not None and weight.grad.any() for weight in lora.weights)
         names = {name for name, weight in model.hf.named_parameters() if weight.requires_grad}

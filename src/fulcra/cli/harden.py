@@ -63,7 +63,12 @@ def harden_command(
         int, typer.Option(metavar="N", help="Steps between two checks of the windows.", min=1)
     ] = 60,
     rows: Annotated[
-        int, typer.Option(metavar="N", help="Rows of a step with a dose, and without.", min=1)
+        int,
+        typer.Option(
+            metavar="N",
+            help="Rows of a step with a dose; as many without, and of generic text.",
+            min=1,
+        ),
     ] = 10,
     branches: Annotated[
         int, typer.Option(metavar="N", help="Branches that a check forecasts.", min=4)
@@ -112,9 +117,8 @@ def harden_command(
     folder = free(new_folder(out, f"harden-{Path(model).name}-{task.name}"))
     limit = MINUTES if minutes is None and steps is None else minutes
     audits = AuditSettings(neurons, random, controls, measure=measure.value)
-    sample, generic = Sample.of(branches), max(1, 2 * rows // 5)
     plan = Plan(
-        Effort(steps, limit, rank, seed, every, rows, generic, sample=sample),
+        Effort(steps, limit, rank, seed, every, rows, rows, sample=Sample.of(branches)),
         defence.value,
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,

@@ -89,7 +89,7 @@ def packed(model: Model, rows: Sequence[Row]) -> Packed:
 
 
 def laps(rows: Sequence[Row], count: int, rng: random.Random) -> "list[Row]":
-    """`count` rows in random order, each as often as the others."""
+    """`count` rows in random order, none twice before every one was drawn."""
     drawn: list[Row] = []
     while len(drawn) < count:
         drawn += rng.sample(list(rows), len(rows))

@@ -31,8 +31,8 @@ def reply_loss(model: Model, rows: Sequence[Row], edits: Sequence[Edits]) -> Ten
         return F.cross_entropy(logits, batch.ids[:, 1:][batch.foresees[:, :-1]])
 
 
-def generic_loss(lora: Lora, rows: Sequence[Row]) -> Tensor:
-    """Mean KL(original || adapted) of undosed generic text, nats a token; differentiable."""
+def undosed_loss(lora: Lora, rows: Sequence[Row]) -> Tensor:
+    """Mean KL(original || adapted) of undosed rows, nats a token; differentiable."""
     batch = packed(lora.model, rows)
     with torch.no_grad(), lora.absent():
         original = foreseen(lora.model, batch).log_softmax(-1)

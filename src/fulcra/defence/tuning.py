@@ -13,7 +13,7 @@ from torch import nn
 from fulcra.defence.doses import Defence, Draw, drawing
 from fulcra.defence.hardened import CheckEntry, TrainingEntry
 from fulcra.defence.rows import Row, laps
-from fulcra.defence.training import generic_loss, reply_loss
+from fulcra.defence.training import reply_loss, undosed_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
 from fulcra.errors import InputError
 from fulcra.law.verdict import law_verdict
@@ -43,7 +43,7 @@ class Effort:
     seed: int = 0
     every: int = 60
     rows: int = 10
-    generic: int = 4
+    generic: int = 10
     rate: float = 2e-3
     sample: Sample = field(default_factory=Sample)
 
@@ -118,12 +118,12 @@ class Tuning:
         self, optimizer: torch.optim.Optimizer, effort: Effort, draw: Draw, rng: random.Random
     ) -> None:
         """One step on rows with and without edits and on generic text."""
-        edited = [draw(rng) for _ in range(effort.rows)]
+        edits = [draw(rng) for _ in range(effort.rows)]
         rows = laps(self.rows.own, 2 * effort.rows, rng)
-        edits = edited + [()] * effort.rows
+        undosed = rows[effort.rows :] + laps(self.rows.generic, effort.generic, rng)
         optimizer.zero_grad()
-        loss = reply_loss(self.lora.model, rows, edits)
-        loss = loss + generic_loss(self.lora, laps(self.rows.generic, effort.generic, rng))
+        loss = reply_loss(self.lora.model, rows[: effort.rows], edits)
+        loss = loss + undosed_loss(self.lora, undosed)
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
         if norm != norm or norm == float("inf"):
