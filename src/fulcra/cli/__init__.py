@@ -23,6 +23,7 @@ from fulcra.cli import (  # noqa: F401
     exemplars,
     export,
     gate,
+    harden,
     interventions,
     judge,
     ladders,

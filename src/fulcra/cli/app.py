@@ -48,7 +48,7 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A bundled organism, a model folder, a GGUF file, or a hub id"
+        help="A bundled organism, the folder of a model or a PEFT adapter, a GGUF file, or a hub id"
         " (owner/name, owner/name/file.gguf).",
     ),
 ]

@@ -259,8 +259,8 @@ def show_audit(result: "AuditResult", folder: Path, as_json: bool, quiet: bool) 
     sha256 = result.summary.commitment_sha256[:16]
     committed = f"committed {sha256} before the first dosed rollout; {seconds:.0f} CPU seconds"
     report = f"report    {folder / REPORT}"
-    gguf = result.model.gguf
-    shown = [] if gguf is None else [f"weights   {gguf.line}"]
+    made_of = (result.model.gguf, result.model.adapter)
+    shown = [f"weights   {entry.line}" for entry in made_of if entry is not None]
     shown += [committed, *(f"met       {line}" for line in result.met), report]
     shown.append(sealed_root(folder))
     if (folder / RECEIPT).is_file():

@@ -83,20 +83,21 @@ def check_command(
 ) -> None:
     """Check a model as loading does; exit code 1 if a check fails."""
     from fulcra.models import check, load
-    from fulcra.protocol.runs import gguf_entry
+    from fulcra.protocol.runs import adapter_entry, gguf_entry
 
     trusted = trust_remote_code
     loaded = load(model, dtype, device, bits=bits, check=False, trust_remote_code=trusted)
-    checks, gguf = check(loaded), gguf_entry(loaded)
+    checks, made_of = check(loaded), {"gguf": gguf_entry(loaded), "adapter": adapter_entry(loaded)}
+    entries = {key: entry for key, entry in made_of.items() if entry is not None}
     inferred = {} if loaded.inferred is None else {"inferred_row": loaded.inferred}
     passed = all(outcome.passed is not False for outcome in checks)
     if as_json:
-        entry = {} if gguf is None else {"gguf": gguf.plain()}
+        plain = {key: entry.plain() for key, entry in entries.items()}
         shown = [asdict(outcome) for outcome in checks]
-        emit_json(model=model, **entry, passed=passed, checks=shown, **inferred)
+        emit_json(model=model, **plain, passed=passed, checks=shown, **inferred)
     elif not quiet:
-        if gguf is not None:
-            typer.echo(f"weights {gguf.line}")
+        for entry in entries.values():
+            typer.echo(f"weights {entry.line}")
         for row in inferred.values():
             typer.echo(f"inferred row, {loaded.hf.config.model_type} has none of its own: {row}")
         for outcome in checks:

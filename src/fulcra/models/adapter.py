@@ -1,6 +1,5 @@
 """A loaded language model seen through its family's row: layers, neurons, writes, prompts."""
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -11,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from fulcra.errors import InputError, ModelError
+from fulcra.models.adapters import AdapterSource
 from fulcra.models.chat import chat_ids, exchange_ids, instruction_tail, plain_ids, shared_start
+from fulcra.models.digests import files_sha256, tensors_sha256
 from fulcra.models.experts import expert_width, expert_write, expert_writes, n_experts
 from fulcra.models.families import FAMILIES, Family, no_row
 from fulcra.models.inference import in_words, inferred_row
@@ -49,6 +50,7 @@ class Model:
         self.name, self.hf, self.tokenizer = name, hf.eval(), tokenizer
         self.folder, self.thinking = folder, thinking
         self.origin, self.gguf = Origin(name), cast("GgufSource | None", None)
+        self.adapter: AdapterSource | None = None
         self.engine: Engine | None = None
         self.config = hf.config.get_text_config()
         self.inferred: str | None = None
@@ -344,21 +346,16 @@ class Model:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the weights: of the files they were read from, else of the tensors."""
-        digest = hashlib.sha256()
-        if self.folder is not None:
-            files = [self.gguf.path] if self.gguf else sorted(self.folder.glob("*.safetensors"))
-            for path in files:
-                with path.open("rb") as file:
-                    while part := file.read(1 << 24):
-                        digest.update(part)
-            return digest.hexdigest()
-        for name, tensor in sorted(self.hf.state_dict().items()):
-            digest.update(
-                name.encode()
-                + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-            )
-        return digest.hexdigest()
+        """Hash of the weights: of the files they were read from, else of the tensors.
+
+        With an adapter merged in: of the base's hash and the adapter's.
+        """
+        if self.adapter is not None:
+            return self.adapter.sha256
+        if self.folder is None:
+            return tensors_sha256(self.hf)
+        own = [self.gguf.path] if self.gguf else sorted(self.folder.glob("*.safetensors"))
+        return files_sha256(own)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """What transformers' own `generate` returns."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model
+from fulcra.models.adapters import require_no_adapter
 from fulcra.models.capture import reply_log_probs
 from fulcra.models.headers import has_weights
 from fulcra.models.library import quiet_library, refusing
@@ -64,6 +65,7 @@ def load_classifier(name: str) -> Classifier:
     """The sequence classifier of a folder or hub id, from safetensors only, no code of it run."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    require_no_adapter(name, Path(name))
     folder, config = model_folder(name), config_of(name)
     if at_hand := Path(name).is_dir() or has_weights(name, folder):
         require_fit(name, folder, config, classifies=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from fulcra.errors import InputError, ModelError
 from fulcra.models.adapter import Model
-from fulcra.models.adapters import adapter_refused, require_no_adapter
+from fulcra.models.adapters import Adapter, adapter_at, adapter_refused, require_no_adapter
 from fulcra.models.checks import validated
 from fulcra.models.configs import read_config, require_generation_config
 from fulcra.models.expected import expected_row
@@ -17,6 +17,7 @@ from fulcra.models.gguf_header import read_header
 from fulcra.models.headers import has_weights
 from fulcra.models.hub import hub_file
 from fulcra.models.library import quiet_library, refusing
+from fulcra.models.merging import merged, require_peft
 from fulcra.models.origin import Origin
 from fulcra.models.placement import dtype_of, quantization, require_device
 from fulcra.models.products import with_fast_products
@@ -37,10 +38,12 @@ def bundled_names() -> tuple[str, ...]:
 def model_folder(name: str, revision: str | None = None) -> Path:
     """The folder of a bundled name, a folder, a GGUF file or a hub id; ModelError without one.
 
-    `revision` is a branch, tag or commit of the hub.
+    That of an adapter is its base's. `revision` is a branch, tag or commit of the hub.
     """
     if name in bundled_names():
         return Path(str(files("fulcra.organisms") / "weights" / name))
+    if (adapter := adapter_at(name)) is not None:
+        return model_folder(adapter.base, adapter.revision)
     if Path(name).is_dir():
         require_no_adapter(name, Path(name))
         if not (Path(name) / "config.json").is_file():
@@ -96,6 +99,7 @@ def load(
 ) -> Model:
     """The model of a bundled name, a folder, a GGUF file or a hub id, validated.
 
+    A folder may hold an adapter (PEFT, LoRA): its base is loaded likewise, and it is merged in.
     law.md sections 1 and 2. From safetensors or a GGUF (a path, or owner/name/file.gguf of the hub;
     de-quantized), every weight there, finite and of the config's shape; no code of a model folder
     is run, and nothing is ever asked. dtype: float32, bfloat16 or float16; by default
@@ -113,14 +117,21 @@ def load(
             is given, and `Model.origin` remembers it.
     """
     _require_options(options)
+    if options.get("trust_remote_code", False):
+        warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=2)
+    model = _opened(name, dtype, device, options)
+    return _accepted(name, model, options.get("check", True))
+
+
+def _opened(name: str, dtype: str | None, device: str, options: LoadOptions) -> Model:
+    """The model of a name before its checks."""
+    if name not in bundled_names() and (adapter := adapter_at(name)) is not None:
+        return _merged(name, adapter, dtype, device, options)
     bits, revision = options.get("bits"), options.get("revision")
-    trusted = options.get("trust_remote_code", False)
     file = _gguf_file(name, revision)
     if file is not None:
         require_no_bits(name, bits)
     placed: dict[str, Any] = dict(_placed(dtype, device, options))
-    if trusted:
-        warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=2)
     if file is None:
         folder = model_folder(name, revision)
         model = _read(name, folder, placed, options)
@@ -128,8 +139,33 @@ def load(
     else:
         model = _read_gguf(name, file, placed, options)
         origin = Origin.of_file(name, file, device)
-    model.origin = origin._replace(trust_remote_code=trusted)
-    return _accepted(name, model, options.get("check", True))
+    model.origin = origin._replace(trust_remote_code=options.get("trust_remote_code", False))
+    return model
+
+
+def _merged(
+    name: str, adapter: Adapter, dtype: str | None, device: str, options: LoadOptions
+) -> Model:
+    """The model of an adapter's folder: its base, opened as any model is, with it merged in."""
+    require_peft(f"model {name!r}: is an adapter")
+    if (bits := options.get("bits")) is not None:
+        raise InputError(
+            f"model {name!r}: bits {bits}: an adapter is merged into plain weights; leave out bits"
+        )
+    try:
+        base = _opened(adapter.base, dtype, device, {**options, "revision": adapter.revision})
+    except ModelError as error:
+        raise ModelError(
+            f"model {name!r}: its base cannot be loaded ({error}); correct base_model_name_or_path"
+            " in its adapter_config.json"
+        ) from None
+    if (adapter.folder / "tokenizer_config.json").is_file():
+        trusted = {"revision": "main", "trust_remote_code": base.origin.trust_remote_code}
+        base.tokenizer = _tokenizer(name, str(adapter.folder), trusted)
+    model = merged(name, base, adapter)
+    require_vocabulary(model)
+    model.origin = base.origin._replace(name=str(adapter.folder.resolve()), revision=None)
+    return model
 
 
 def _require_options(options: LoadOptions) -> None:
@@ -162,7 +198,9 @@ def _accepted(name: str, model: Model, check: bool) -> Model:
 
 
 def config_of(name: str, revision: str | None = None) -> "PreTrainedConfig":
-    """The config of a model by name; ModelError where it cannot be read."""
+    """The config of a model by name, an adapter's base's; ModelError where it cannot be read."""
+    if (adapter := adapter_at(name)) is not None:
+        return config_of(adapter.base, adapter.revision)
     if (file := _gguf_file(name, revision)) is not None:
         return gguf_config(name, read_header(name, file))
     return read_config(name, model_folder(name, revision))

@@ -11,7 +11,7 @@ from fulcra.engines.engine import identity, token_identity
 from fulcra.models import Model
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
-from fulcra.protocol.results.base import GgufEntry, ModelEntry, Named, Provenance
+from fulcra.protocol.results.base import AdapterEntry, GgufEntry, ModelEntry, Named, Provenance
 from fulcra.protocol.witness.seat import Seat, require_ledger, seat_of
 from fulcra.store import RunFolder, digest
 from fulcra.types import Behavior
@@ -93,6 +93,8 @@ def model_entry(model: Model) -> ModelEntry:
     """The model of a result: name, hash of its weights, shape, dtype."""
     gguf, row = gguf_entry(model), model.inferred
     more: dict[str, Any] = {} if gguf is None else {"gguf": gguf}
+    if (adapter := adapter_entry(model)) is not None:
+        more["adapter"] = adapter
     if row is not None:
         more["inferred_row"] = row
     return ModelEntry(
@@ -123,3 +125,15 @@ def gguf_entry(model: Model) -> GgufEntry | None:
 def named(behavior: Behavior) -> Named:
     """The behavior of a result, by its name and the hash of its prompts."""
     return Named(name=behavior.name, sha256=behavior_sha256(behavior))
+
+
+def adapter_entry(model: Model) -> AdapterEntry | None:
+    """The adapter that was merged into the model's weights, None where none was."""
+    if (source := model.adapter) is None:
+        return None
+    return AdapterEntry(
+        sha256=source.adapter.sha256,
+        rank=source.adapter.rank,
+        base=source.base_name,
+        base_sha256=source.base_sha256,
+    )

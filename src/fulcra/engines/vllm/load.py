@@ -93,10 +93,10 @@ def geometry(model: Model) -> Geometry:
 def weights_of(model: Model) -> Iterator[str]:
     """A folder with the model's weights: its own, or one written for as long as this is open.
 
-    A GGUF or weights quantized while loading are written as they run here.
+    A GGUF, weights quantized while loading and merged ones are written as they run here.
     """
     folder = model.folder
-    own = model.gguf is None and model.origin.bits is None
+    own = model.gguf is None and model.origin.bits is None and model.adapter is None
     if own and folder is not None and any(Path(folder).glob("*.safetensors")):
         yield str(folder)
         return

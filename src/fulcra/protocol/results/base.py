@@ -74,6 +74,20 @@ class GgufEntry(Value):
         return f"{self.quantization} GGUF ({kinds}); activations are {self.activations}{beside}"
 
 
+class AdapterEntry(Value):
+    """The adapter that was merged into a model's weights, by its hash and rank, and its base."""
+
+    sha256: str
+    rank: int
+    base: str
+    base_sha256: str
+
+    @property
+    def line(self) -> str:
+        """What was merged into what, in one line."""
+        return f"adapter {self.sha256[:12]} (LoRA, rank {self.rank}) merged into {self.base}"
+
+
 class ModelShape(Value):
     """A model by its name, the hash of its weights, its shape and dtype."""
 
@@ -90,11 +104,13 @@ class ModelShape(Value):
 class ModelEntry(ModelShape):
     """The model of a result.
 
-    Of a model from a GGUF file the hash is the file's, and `gguf` is set. `inferred_row` is written
-    only where the family has no row of its own.
+    Of a model from a GGUF file the hash is the file's, and `gguf` is set; of one
+    with an adapter it is of both, and `adapter` is set. `inferred_row` is written only where the
+    family has no row of its own.
     """
 
     gguf: GgufEntry | None = None
+    adapter: AdapterEntry | None = None
     inferred_row: str | None = None
 
 

@@ -1,0 +1,137 @@
+"""`fulcra harden`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fulcra.cli.app import (
+    BehaviorName,
+    Device,
+    Dtype,
+    Json,
+    ModelName,
+    Quiet,
+    Seed,
+    TrustRemoteCode,
+    command,
+    emit,
+    free,
+    new_folder,
+    opened,
+    task_of,
+)
+from fulcra.cli.audit import MeasureName
+from fulcra.cli.bars import bars
+
+if TYPE_CHECKING:
+    from fulcra.defence.hardened import CheckEntry
+
+#: Minutes of training where no budget is given.
+MINUTES = 20.0
+
+
+class DefenceName(StrEnum):
+    """What half of the rows of a training carries."""
+
+    doses = "doses"
+    plain = "plain"
+    noise = "noise"
+    dropout = "dropout"
+
+
+@command("harden", "Use it", "harden apothecary-sparse -b refusal --steps 420 --out runs/hard")
+def harden_command(
+    model: ModelName,
+    behavior: BehaviorName = "refusal",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A new folder for adapter and result.", file_okay=False),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M", help="Minutes of training at most: 20 without --steps.", min=0.01
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Steps of training at most.", min=1)
+    ] = None,
+    rank: Annotated[int, typer.Option(metavar="R", help="Rank of the adapter.", min=1)] = 8,
+    every: Annotated[
+        int, typer.Option(metavar="N", help="Steps between two checks of the windows.", min=1)
+    ] = 60,
+    rows: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Rows of a step with a dose; as many without, and of generic text.",
+            min=1,
+        ),
+    ] = 10,
+    branches: Annotated[
+        int, typer.Option(metavar="N", help="Branches that a check forecasts.", min=4)
+    ] = 32,
+    defence: Annotated[
+        DefenceName,
+        typer.Option(
+            help="doses inside windows; plain: none; noise: random directions; dropout: lost"
+            " neurons."
+        ),
+    ] = DefenceName.doses,
+    beside: Annotated[
+        list[DefenceName] | None,
+        typer.Option(metavar="D", help="Train this for as many steps, to compare; repeatable."),
+    ] = None,
+    no_audit: Annotated[
+        bool, typer.Option("--no-audit", metavar="", help="Train, and audit nothing.")
+    ] = False,
+    neurons: Annotated[
+        int, typer.Option(metavar="N", help="Screened neurons of every audit.", min=1)
+    ] = 12,
+    random: Annotated[
+        int, typer.Option(metavar="N", help="Random neurons of every audit.", min=1)
+    ] = 12,
+    controls: Annotated[
+        int, typer.Option(metavar="N", help="Random controls of every audit.", min=10)
+    ] = 20,
+    measure: Annotated[
+        MeasureName, typer.Option(help="How many rollouts audits make, as of `fulcra audit`.")
+    ] = MeasureName.full,
+    seed: Seed = 0,
+    dtype: Dtype = None,
+    device: Device = "cpu",
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train an adapter under which single neurons flip less, audited before and after."""
+    from fulcra.defence.hardening import Plan, harden
+    from fulcra.defence.tuning import Effort
+    from fulcra.defence.windows import Sample
+    from fulcra.protocol.stages import AuditSettings
+    from fulcra.report.hardened import check_line, hardened_text
+
+    task = task_of(behavior, model)
+    folder = free(new_folder(out, f"harden-{Path(model).name}-{task.name}"))
+    limit = MINUTES if minutes is None and steps is None else minutes
+    audits = AuditSettings(neurons, random, controls, measure=measure.value)
+    plan = Plan(
+        Effort(steps, limit, rank, seed, every, rows, rows, sample=Sample.of(branches)),
+        defence.value,
+        tuple(dict.fromkeys(each.value for each in beside or ())),
+        None if no_audit else audits,
+    )
+    assert folder is not None
+    hidden = quiet or as_json
+
+    def noted(check: "CheckEntry") -> None:
+        if not hidden:
+            typer.echo(check_line(check), err=True)
+
+    with bars(hidden) as progress:
+        loaded = opened(model, dtype, device, trust_remote_code)
+        result = harden(loaded, task, plan, folder, progress, noted)
+    adapter = f"adapter   {folder}: give it as MODEL, or to peft"
+    emit(result, as_json, quiet, lambda: hardened_text(result), lambda: adapter)

@@ -1,0 +1,55 @@
+"""What a training row carries: a dose, noise of its size, lost neurons, or nothing."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+
+from fulcra.defence.windows import Window
+from fulcra.models import scale
+from fulcra.models.coordinate import coordinate
+from fulcra.protocol.subject import Subject
+from fulcra.types import Direction, Edits
+
+#: doses: neurons at gains inside their windows; noise: random directions at those gains; dropout:
+#: neurons of a layer ablated at random; plain: nothing, the same rows and steps.
+Defence = Literal["doses", "plain", "noise", "dropout"]
+DEFENCES: tuple[Defence, ...] = ("doses", "plain", "noise", "dropout")
+#: Share of a layer's neurons that `dropout` ablates in a row.
+DROPPED = 0.1
+
+Draw = Callable[[random.Random], Edits]
+
+
+def drawing(defence: Defence, subject: Subject, windows: Sequence[Window]) -> Draw:
+    """What draws the edits of one row."""
+    if defence == "plain":
+        return lambda rng: ()
+    if defence == "dropout":
+        return lambda rng: _dropped(subject, rng)
+    if defence == "noise":
+        return lambda rng: _noise(subject, rng.choice(windows), rng)
+    return lambda rng: _dose(rng.choice(windows), rng)
+
+
+def _dose(window: Window, rng: random.Random) -> Edits:
+    return (window.at.dose(window.gain(rng)),)
+
+
+def _noise(subject: Subject, window: Window, rng: random.Random) -> Edits:
+    """A random direction at the layer and gain that a dose would have had."""
+    generator = torch.Generator().manual_seed(rng.getrandbits(60))
+    vector = torch.randn(subject.model.d_model, generator=generator)
+    noise = Direction(window.at.branch.layer, "noise", vector / vector.norm())
+    place = coordinate(subject.model, subject.ground.stream, noise)
+    return (place.dose(window.gain(rng)),)
+
+
+def _dropped(subject: Subject, rng: random.Random) -> Edits:
+    """A share of one layer's neurons, ablated."""
+    model = subject.model
+    layer = rng.randrange(model.n_layers)
+    width = model.width(layer)
+    lost = rng.sample(range(width), max(1, round(DROPPED * width)))
+    return tuple(scale(model.neuron(layer, slot), 0.0) for slot in sorted(lost))

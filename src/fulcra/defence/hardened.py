@@ -1,0 +1,140 @@
+"""One hardening, value by value, as harden.json holds it."""
+
+from typing import ClassVar
+
+from fulcra.defence.doses import Defence
+from fulcra.protocol.results.base import (
+    AdapterEntry,
+    ModelEntry,
+    Named,
+    Provenance,
+    Result,
+    Timing,
+    Value,
+)
+from fulcra.protocol.results.summary import Attack, Prevalence
+
+HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
+
+
+class CheckEntry(Value):
+    """Both forecast edges at one step of a training, over the branches of one look.
+
+    `open_screened` of `screened` and `open_random` of `random` branches are forecast open;
+    `lowest_trigger` is the smallest among them. `margin` is the undosed log-odds margin [nats].
+    """
+
+    step: int
+    seconds: float
+    screened: int
+    open_screened: int
+    random: int
+    open_random: int
+    median_ceiling: float | None
+    median_trigger: float | None
+    lowest_trigger: float | None
+    margin: float
+    loss: float | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of branches that are forecast open."""
+        return (self.open_screened + self.open_random) / (self.screened + self.random)
+
+
+class TrainingEntry(Value):
+    """One training: what its rows carried, how far it went, and why it stopped there."""
+
+    defence: Defence
+    steps: int
+    seconds: float
+    stopped: str
+    checks: tuple[CheckEntry, ...]
+
+
+class WindowEntry(Value):
+    """One branch of an audit for the figure: both measured edges, and whether it opens."""
+
+    branch: str
+    source: str
+    trigger: float | None
+    ceiling: float | None
+    opens: float | None
+
+
+class SideEntry(Value):
+    """One model of the comparison, audited: before, after plain tuning, hardened.
+
+    `open_screened` of `screened` branches open. Over-refusal and accuracy are of allowed requests,
+    None where the behavior has none; the margin [nats] is undosed.
+    """
+
+    side: str
+    model: ModelEntry
+    reproduced: bool
+    shown: float
+    margin: float | None
+    prevalence: Prevalence
+    screened: int
+    open_screened: int
+    smallest_open_gain: float | None
+    allowed: int = 0
+    accuracy: float | None = None
+    over_refusal: float | None = None
+    attacks: tuple[Attack, ...] = ()
+    windows: tuple[WindowEntry, ...] = ()
+    seconds: float
+
+
+class HardenSettings(Value):
+    """What a hardening was asked for; `audit_seed` draws other neurons than the training saw."""
+
+    rank: int
+    seed: int
+    audit_seed: int
+    steps: int | None
+    minutes: float | None
+    every: int
+    rows: int
+    rate: float
+
+
+class HardenResult(Result):
+    """One hardening: its trainings check by check, and the audits before and after."""
+
+    file: ClassVar[str] = HARDEN
+
+    schema_version: int
+    model: ModelEntry
+    behavior: Named
+    settings: HardenSettings
+    prompts: int
+    shown: int
+    adapter: AdapterEntry
+    trainings: tuple[TrainingEntry, ...]
+    sides: tuple[SideEntry, ...]
+    provenance: Provenance
+    timing: Timing
+
+    def side(self, name: str) -> SideEntry | None:
+        """The audited model of that name; None where it was not audited."""
+        return next((side for side in self.sides if side.side == name), None)
+
+    def pages(self) -> dict[str, str]:
+        """The page and its figure, by file name; none without audits."""
+        from fulcra.report.figures.windows_beside import windows_beside
+        from fulcra.report.hardened import hardened_page
+
+        return {PAGE: hardened_page(self), FIGURE: windows_beside(self)} if self.sides else {}
+
+    def lines(self) -> tuple[str, ...]:
+        """Why each training stopped, and what opens of each audited model."""
+        trained = [
+            f"{each.defence}: {each.steps} steps, stopped: {each.stopped}"
+            for each in self.trainings
+        ]
+        opened = [
+            f"{side.side}: {side.open_screened} of {side.screened} screened branches open"
+            for side in self.sides
+        ]
+        return tuple([*trained, *opened][:5])

@@ -1,0 +1,188 @@
+"""Hardening: an adapter trained under doses, and the audits that say what it is worth."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from fulcra.defence.auditing import audited_side
+from fulcra.defence.doses import Defence
+from fulcra.defence.hardened import HardenResult, HardenSettings, SideEntry, TrainingEntry
+from fulcra.defence.rows import generic_rows, own_rows, shown_on
+from fulcra.defence.tuning import Effort, Noted, Rows, Tuning
+from fulcra.errors import InputError
+from fulcra.models import Model, load
+from fulcra.models.adapters import adapter_at
+from fulcra.models.lora import adapted
+from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.results.base import AdapterEntry
+from fulcra.protocol.runs import model_entry, named, provenance_of
+from fulcra.protocol.stages import AuditSettings
+from fulcra.protocol.subject import Subject
+from fulcra.store import empty_folder
+from fulcra.types import Behavior
+
+SCHEMA_VERSION = 1
+BEFORE, HARDENED = "before", "hardened"
+#: The folder of the audits' runs.
+AUDITS = "audits"
+#: Audits draw by another seed than the training, so that their neurons are fresh.
+OTHER_SEED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is trained: the defence, then what it is compared with; and what audits are made.
+
+    The seed of `audits` is not read: theirs follows from the training's. None makes none.
+    """
+
+    effort: Effort
+    defence: Defence = "doses"
+    beside: tuple[Defence, ...] = ()
+    audits: AuditSettings | None = None
+
+
+def harden(
+    model: Model,
+    behavior: Behavior,
+    plan: Plan,
+    out: Path,
+    progress: Progress | None = None,
+    noted: Noted = lambda check: None,
+) -> HardenResult:
+    """The result of a hardening whose adapter is in `out`, with audits before and after.
+
+    The model is as it was; what is trained beside has a folder of its name in `out`. `noted` is
+    told of every check. InputError where the model does not show the behavior, or the budget is too
+    small for a check.
+    """
+    require_budget(plan.effort)
+    if plan.defence in plan.beside:
+        raise InputError(f"--beside {plan.defence}: is what is trained; name another, or none")
+    folder, clock = empty_folder(out), Clock(progress or Silent())
+    with clock.step("own replies", 0):
+        subject = Subject.of(model, behavior, plan.effort.seed)
+        require_shown(subject)
+        rows = Rows(own_rows(model, subject.behavior), generic_rows(subject.ground.text))
+    trainings = tuple(_trainings(Workbench(subject, rows, folder, clock, noted), plan))
+    sides = tuple(_sides(subject, behavior, plan, folder, clock))
+    result = HardenResult(
+        schema_version=SCHEMA_VERSION,
+        model=model_entry(model),
+        behavior=named(subject.behavior),
+        settings=_settings(plan),
+        prompts=len(rows.own),
+        shown=sum(row.shown for row in rows.own),
+        adapter=_adapter_entry(model, folder),
+        trainings=trainings,
+        sides=sides,
+        provenance=provenance_of(model, seed=plan.effort.seed),
+        timing=clock.timing(),
+    )
+    result = HardenResult.of(result.plain())
+    result.save(folder)
+    return result
+
+
+def require_budget(effort: Effort) -> None:
+    """InputError where no budget is given, or one that ends before the second check."""
+    if effort.steps is None and effort.minutes is None:
+        raise InputError("harden: no budget; give --steps or --minutes")
+    if effort.steps is not None and effort.steps < effort.every:
+        raise InputError(
+            f"--steps {effort.steps}: the windows are checked every {effort.every} steps, so none"
+            f" would be closed; give {effort.every} or more"
+        )
+
+
+def require_shown(subject: Subject) -> None:
+    """InputError unless the undosed model shows the behavior on half of the selection prompts."""
+    behavior, model = subject.behavior, subject.model
+    shown, count = shown_on(model, behavior, behavior.selection), len(behavior.selection)
+    if 2 * shown < count:
+        raise InputError(
+            f"behavior {behavior.name}: a behavior the model does not show: undosed, {model.name}"
+            f" shows it on {shown} of {count} selection prompts, half are needed; choose another"
+        )
+    if subject.openings is None:
+        raise InputError(
+            f"behavior {behavior.name}: declares no openings, so no window can be forecast; give"
+            " target_openings and control_openings"
+        )
+
+
+class Workbench(NamedTuple):
+    """What every training of a hardening shares."""
+
+    subject: Subject
+    rows: Rows
+    folder: Path
+    clock: Clock
+    noted: Noted
+
+
+def _trainings(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
+    """The defence, then as many steps of what it is compared with, each in a folder of its own."""
+    first = _trained(bench, plan.defence, plan.effort, bench.folder)
+    yield first
+    same = replace(plan.effort, steps=first.steps, minutes=None, every=first.steps)
+    for defence in plan.beside:
+        yield _trained(bench, defence, same, bench.folder / defence)
+
+
+def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
+    """One training, its adapter written into a folder."""
+    model, clock = bench.subject.model, bench.clock
+    with adapted(model, effort.rank, effort.seed) as lora:
+        tuning = Tuning(lora, bench.subject, bench.rows, defence, bench.noted)
+        with clock.step(f"train {defence}", effort.steps or 0) as bar:
+            entry = tuning.run(effort, bar)
+        lora.save(folder)
+    return entry
+
+
+def _sides(
+    subject: Subject, behavior: Behavior, plan: Plan, folder: Path, clock: Clock
+) -> Iterator[SideEntry]:
+    """The audits: the model before, what it is compared with, the hardened one; or none."""
+    if plan.audits is None:
+        return
+    settings = replace(plan.audits, seed=plan.effort.seed + OTHER_SEED)
+    beside = [(name, folder / name) for name in plan.beside]
+    for name, place in [(BEFORE, None), *beside, (HARDENED, folder)]:
+        model = subject.model if place is None else opened_like(subject.model, place)
+        run = folder / AUDITS / name
+        with clock.step(f"audit {name}", 0) as bar:
+            yield audited_side(name, model, behavior, settings, run, bar)
+
+
+def opened_like(model: Model, folder: Path) -> Model:
+    """The model with the adapter of a folder, in the dtype and where the model itself is."""
+    origin, dtype = model.origin, str(model.dtype).removeprefix("torch.")
+    trusted = origin.trust_remote_code
+    return load(
+        str(folder), dtype, origin.device, thinking=model.thinking, trust_remote_code=trusted
+    )
+
+
+def _adapter_entry(model: Model, folder: Path) -> AdapterEntry:
+    adapter = adapter_at(str(folder))
+    assert adapter is not None
+    return AdapterEntry(
+        sha256=adapter.sha256, rank=adapter.rank, base=model.name, base_sha256=model.sha256
+    )
+
+
+def _settings(plan: Plan) -> HardenSettings:
+    effort = plan.effort
+    return HardenSettings(
+        rank=effort.rank,
+        seed=effort.seed,
+        audit_seed=effort.seed + OTHER_SEED,
+        steps=effort.steps,
+        minutes=effort.minutes,
+        every=effort.every,
+        rows=effort.rows,
+        rate=effort.rate,
+    )

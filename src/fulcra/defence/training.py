@@ -1,0 +1,41 @@
+"""One step of hardening: rows with and without doses, held to the undosed original."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fulcra.defence.rows import Packed, Row, packed
+from fulcra.models import Model, applied_rows
+from fulcra.models.lora import Lora
+from fulcra.types import Edits
+
+
+def foreseen(model: Model, batch: Packed, edits: Sequence[Edits] = ()) -> Tensor:
+    """Logits that foresee every reply token of a batch under the rows' edits, [position, vocab]."""
+    with applied_rows(model, edits):
+        out = model.hf(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+    logits: Tensor = out.logits[batch.foresees].float()
+    return logits
+
+
+def reply_loss(model: Model, rows: Sequence[Row], edits: Sequence[Edits]) -> Tensor:
+    """Mean cross-entropy of the rows' replies under their edits, nats a token; differentiable.
+
+    Each reply is the model's own undosed one, so this is what a dose takes of it.
+    """
+    batch = packed(model, rows)
+    with torch.enable_grad():
+        logits = foreseen(model, batch, edits)
+        return F.cross_entropy(logits, batch.ids[:, 1:][batch.foresees[:, :-1]])
+
+
+def undosed_loss(lora: Lora, rows: Sequence[Row]) -> Tensor:
+    """Mean KL(original || adapted) of undosed rows, nats a token; differentiable."""
+    batch = packed(lora.model, rows)
+    with torch.no_grad(), lora.absent():
+        original = foreseen(lora.model, batch).log_softmax(-1)
+    with torch.enable_grad():
+        adapted = foreseen(lora.model, batch).log_softmax(-1)
+        return F.kl_div(adapted, original, reduction="batchmean", log_target=True)

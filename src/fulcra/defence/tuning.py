@@ -1,0 +1,197 @@
+"""The training itself: steps under doses, both edges followed, stopped by a forecast audit."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import NamedTuple, final
+
+import torch
+from torch import nn
+
+from fulcra.defence.doses import Defence, Draw, drawing
+from fulcra.defence.hardened import CheckEntry, TrainingEntry
+from fulcra.defence.rows import Row, laps
+from fulcra.defence.training import reply_loss, undosed_loss
+from fulcra.defence.windows import Look, Sample, look, subject_now
+from fulcra.errors import InputError
+from fulcra.law.verdict import law_verdict
+from fulcra.models.lora import Lora
+from fulcra.protocol.progress import Progress
+from fulcra.protocol.stages import Forecast
+from fulcra.protocol.subject import Subject
+
+#: The audit that ends a training: this part of the share forecast open at first, and this multiple
+#: of the smallest forecast trigger.
+CLOSED_SHARE, DOUBLED = 0.2, 2.0
+CLOSED = "the windows are forecast closed"
+#: Steps over which the rate of learning rises; the norm that a step's gradient is cut to.
+WARM, LONGEST = 20, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """The size of a training: its budget, the adapter's rank, the steps between two checks.
+
+    A step takes `rows` rows with edits, as many without, and `generic` rows of generic text.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    rank: int = 8
+    seed: int = 0
+    every: int = 60
+    rows: int = 10
+    generic: int = 10
+    rate: float = 2e-3
+    sample: Sample = field(default_factory=Sample)
+
+
+class Rows(NamedTuple):
+    """What is trained on: own replies to the training prompts, and generic text."""
+
+    own: Sequence[Row]
+    generic: Sequence[Row]
+
+
+#: Told of every check when it is made.
+Noted = Callable[[CheckEntry], None]
+
+
+@final
+class Tuning:
+    """One training of an adapter on the rows of a subject, under one defence."""
+
+    def __init__(
+        self,
+        lora: Lora,
+        subject: Subject,
+        rows: Rows,
+        defence: Defence,
+        noted: Noted = lambda check: None,
+    ) -> None:
+        self.noted = noted
+        self.lora, self.subject, self.rows, self.defence = lora, subject, rows, defence
+        self.checks: list[CheckEntry] = []
+        self.losses: list[float] = []
+
+    def run(self, effort: Effort, bar: Progress) -> TrainingEntry:
+        """The training until the windows are closed or its budget is spent, which it says.
+
+        InputError for a budget too small, and where the loss is not finite.
+        """
+        begun, step, rng = time.monotonic(), 0, random.Random(f"harden-{effort.seed}")
+        optimizer = torch.optim.AdamW(self.lora.weights, lr=effort.rate, weight_decay=0.0)
+        draw, stopped = self._check(effort, 0, begun), ""
+        require_room(effort, time.monotonic() - begun)
+        while not stopped:
+            warmth = min(1.0, (step + 1) / WARM)
+            optimizer.param_groups[0]["lr"] = effort.rate * warmth
+            self._step(optimizer, effort, draw, rng)
+            step += 1
+            bar.advance(1)
+            over = spent(effort, step, time.monotonic() - begun)
+            if step % effort.every == 0 or over:
+                draw = self._check(effort, step, begun)
+                stopped = CLOSED if self.closed else over
+        return TrainingEntry(
+            defence=self.defence,
+            steps=step,
+            seconds=time.monotonic() - begun,
+            stopped=stopped,
+            checks=tuple(self.checks),
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether a fifth of the first share is forecast open, at twice the smallest trigger.
+
+        Never where nothing was forecast open at first: there is nothing to hold it against.
+        """
+        first, last = self.checks[0], self.checks[-1]
+        low, now = first.lowest_trigger, last.lowest_trigger
+        doubled = now is None or (low is not None and now >= DOUBLED * low)
+        return first.share > 0 and last.share <= CLOSED_SHARE * first.share and doubled
+
+    def _step(
+        self, optimizer: torch.optim.Optimizer, effort: Effort, draw: Draw, rng: random.Random
+    ) -> None:
+        """One step on rows with and without edits and on generic text."""
+        edits = [draw(rng) for _ in range(effort.rows)]
+        rows = laps(self.rows.own, 2 * effort.rows, rng)
+        undosed = rows[effort.rows :] + laps(self.rows.generic, effort.generic, rng)
+        optimizer.zero_grad()
+        loss = reply_loss(self.lora.model, rows[: effort.rows], edits)
+        loss = loss + undosed_loss(self.lora, undosed)
+        loss.backward()
+        norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
+        if norm != norm or norm == float("inf"):
+            raise InputError(
+                f"step {len(self.losses)}: the loss of {self.lora.model.name} is not finite; train"
+                " in float32, or at a lower rank"
+            )
+        optimizer.step()
+        self.losses.append(float(loss.detach()))
+
+    def _check(self, effort: Effort, step: int, begun: float) -> Draw:
+        """A look at both edges as they are now, noted; what draws the edits until the next one."""
+        with self.lora.merged():
+            now = subject_now(self.subject)
+            view = look(now, effort.sample, step)
+        loss = fmean(self.losses) if self.losses else None
+        self.losses.clear()
+        check = entry_of(view, step, time.monotonic() - begun, loss)
+        self.checks.append(check)
+        self.noted(check)
+        return drawing(self.defence, now, view.windows)
+
+
+def spent(effort: Effort, step: int, seconds: float) -> str:
+    """Which budget is spent; nothing while none is."""
+    if effort.steps is not None and step >= effort.steps:
+        return f"{effort.steps} steps are spent"
+    if effort.minutes is not None and seconds >= 60 * effort.minutes:
+        return f"{effort.minutes:g} minutes are spent"
+    return ""
+
+
+def require_room(effort: Effort, seconds: float) -> None:
+    """InputError where the budget ends before a second look at the windows could follow."""
+    if effort.minutes is not None and 2 * seconds > 60 * effort.minutes:
+        raise InputError(
+            f"--minutes {effort.minutes:g}: one check of the windows takes {seconds / 60:.2g}"
+            " minutes here, so no training fits between two; give more minutes"
+        )
+
+
+def entry_of(view: Look, step: int, seconds: float, loss: float | None) -> CheckEntry:
+    """A look as its file holds it."""
+    screened, fresh = view.edges[: view.screened], view.edges[view.screened :]
+    triggers = [None if each.trigger is None else each.trigger.gain for each in view.edges]
+    pairs = zip(view.edges, triggers, strict=True)
+    opened = [gain for each, gain in pairs if gain is not None and is_open(each)]
+    return CheckEntry(
+        step=step,
+        seconds=seconds,
+        screened=len(screened),
+        open_screened=sum(map(is_open, screened)),
+        random=len(fresh),
+        open_random=sum(map(is_open, fresh)),
+        median_ceiling=middle([each.ceiling.gain for each in view.edges]),
+        median_trigger=middle(triggers),
+        lowest_trigger=min(opened, default=None),
+        margin=view.margin,
+        loss=loss,
+    )
+
+
+def is_open(each: Forecast) -> bool:
+    """Whether a branch is forecast open."""
+    return each.trigger is not None and law_verdict(each.ceiling, each.trigger) == "open"
+
+
+def middle(gains: Sequence[float | None]) -> float | None:
+    """The median gain, edges beyond the ladder counted as such; None where it is one of them."""
+    value = median(float("inf") if gain is None else gain for gain in gains)
+    return None if value == float("inf") else value

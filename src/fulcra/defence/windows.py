@@ -1,0 +1,116 @@
+"""Where doses of a training are drawn from: the windows forecast of the model as it is now."""
+
+import random
+from collections.abc import Sequence
+from itertools import islice
+from statistics import median
+from typing import NamedTuple
+
+from fulcra.formulas.coordinate import Coordinate
+from fulcra.ladders.trigger_ladder import TRIGGER_GAINS, clean_odds
+from fulcra.models.capture import stream
+from fulcra.protocol.draw import both_poles, movers
+from fulcra.protocol.progress import Silent
+from fulcra.protocol.stages import Forecast, dose_screen, forecast
+from fulcra.protocol.subject import Ground, Subject
+from fulcra.types import Neuron
+
+#: Where no window is open, doses are drawn from this part of the ceiling upwards.
+BELOW = 0.5
+
+
+class Window(NamedTuple):
+    """The gains that a branch is dosed at: from its forecast trigger to its ceiling."""
+
+    at: Coordinate
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, edges: Forecast) -> "Window":
+        """The window of a forecast; the upper half below the ceiling where none is open."""
+        high = edges.ceiling.gain or TRIGGER_GAINS[-1]
+        trigger = None if edges.trigger is None else edges.trigger.gain
+        low = trigger if trigger is not None and trigger < high else BELOW * high
+        return cls(edges.at, low, high)
+
+    def gain(self, rng: random.Random) -> float:
+        """A gain drawn uniformly, below the cap of a norm after the MLP."""
+        return self.at.within(rng.uniform(self.low, self.high))
+
+
+class Look(NamedTuple):
+    """Both forecast edges of some branches of the model as it is, and its undosed margin [nats].
+
+    The first `screened` of them were found by a screen, the others drawn at random.
+    """
+
+    edges: tuple[Forecast, ...]
+    screened: int
+    margin: float
+    windows: tuple[Window, ...]
+
+
+class Sample(NamedTuple):
+    """How many branches a look takes of each kind, and of how many neurons they are screened.
+
+    `others` are random neurons besides that doses are drawn from.
+    """
+
+    screened: int = 16
+    random: int = 16
+    candidates: int = 256
+    others: int = 128
+
+    @classmethod
+    def of(cls, branches: int) -> "Sample":
+        """A sample of so many branches, half of them screened."""
+        return cls(branches // 2, branches - branches // 2, 8 * branches, 4 * branches)
+
+
+def subject_now(before: Subject) -> Subject:
+    """The subject with the stream of its model as it is now, on the same generic text."""
+    ground, text = before.ground, before.ground.text
+    now = stream(ground.model, text.prompts, text.replies)
+    return Subject(
+        Ground(ground.model, text, now, ground.reference, ground.standard),
+        before.behavior,
+        before.seed,
+    )
+
+
+def look(subject: Subject, sample: Sample, number: int) -> Look:
+    """Both edges of fresh random branches and of the strongest that a fresh screen finds.
+
+    `windows` are theirs, and those of further random neurons, which get the medians of their layer.
+    """
+    model, rng = subject.model, random.Random(f"look-{subject.seed}-{number}")
+    places = [
+        (layer, slot) for layer in range(model.n_layers) for slot in range(model.width(layer))
+    ]
+    neurons = [model.neuron(*place) for place in rng.sample(places, len(places))]
+    candidates = list(islice(movers(subject.ground, neurons), sample.candidates))
+    ranking = dose_screen(subject, candidates, sample.screened, Silent())
+    strongest = [branch for branch in ranking.branches if isinstance(branch, Neuron)]
+    branches = [subject.coordinate(branch) for branch in strongest[: sample.screened]]
+    screened = len(branches)
+    fresh = rng.sample(candidates, sample.random // 2)
+    branches += both_poles(subject.ground, fresh)
+    edges = forecast(subject, branches, TRIGGER_GAINS, Silent())
+    windows = [Window.of(each) for each in edges]
+    others = rng.sample(candidates, min(sample.others, len(candidates)))
+    windows += _by_layer(both_poles(subject.ground, others), windows)
+    openings = subject.openings
+    assert openings is not None
+    margin = -float(clean_odds(model, openings).mean())
+    return Look(tuple(edges), screened, margin, tuple(windows))
+
+
+def _by_layer(branches: Sequence[Coordinate], forecasts: Sequence[Window]) -> list[Window]:
+    """The branches with the median window of their layer, of all layers where it has none."""
+    out = []
+    for place in branches:
+        layer = place.branch.layer
+        near = [window for window in forecasts if window.at.branch.layer == layer] or forecasts
+        out.append(Window(place, median(w.low for w in near), median(w.high for w in near)))
+    return out

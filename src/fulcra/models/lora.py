@@ -1,0 +1,112 @@
+"""An adapter (LoRA) in training on a model, which has its own modules again afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch import Tensor, nn
+
+from fulcra.errors import ModelError
+from fulcra.models.adapter import Model
+from fulcra.models.library import quiet_library, refusing
+from fulcra.models.merging import require_peft, require_plain
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+NAME = "default"
+
+
+@final
+class Lora:
+    """The adapter of a model while it is trained; the base's weights never change.
+
+    While it is there, `model.hf` runs with it.
+    """
+
+    def __init__(self, model: Model, peft: "PeftModel") -> None:
+        self.model, self._peft = model, peft
+        self.layers: dict[str, Any] = {
+            name: module for name, module in model.hf.named_modules() if hasattr(module, "lora_A")
+        }
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """The weights that are trained, all of the adapter."""
+        return [weight for weight in self.model.hf.parameters() if weight.requires_grad]
+
+    @contextmanager
+    def absent(self) -> Iterator[None]:
+        """A block in which the model is its base."""
+        with self._peft.disable_adapter():
+            yield
+
+    @contextmanager
+    def merged(self) -> Iterator[None]:
+        """A block in which the model is a plain one again, the adapter in its own weights."""
+        before: dict[str, Tensor] = {}
+        for name, layer in self.layers.items():
+            weight = layer.get_base_layer().weight
+            before[name] = weight.data
+            weight.data = weight.data + layer.get_delta_weight(NAME).detach().to(weight.dtype)
+            _put(self.model.hf, name, layer.get_base_layer())
+        try:
+            yield
+        finally:
+            for name, layer in self.layers.items():
+                layer.get_base_layer().weight.data = before[name]
+                _put(self.model.hf, name, layer)
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter into a folder, which names the base by what it was loaded by."""
+        config = self._peft.peft_config[NAME]
+        config.base_model_name_or_path = self.model.origin.name
+        config.revision = self.model.origin.revision
+        with quiet_library():
+            self._peft.save_pretrained(str(folder), save_embedding_layers=False)
+        # the library's card says what it knows nothing of
+        (folder / "README.md").unlink(missing_ok=True)
+
+
+def _put(root: nn.Module, name: str, module: nn.Module) -> None:
+    """The module in the place of that name."""
+    parent, _, last = name.rpartition(".")
+    setattr(root.get_submodule(parent), last, module)
+
+
+@contextmanager
+def adapted(model: Model, rank: int, seed: int, targets: str = "all-linear") -> Iterator[Lora]:
+    """A block in which the model has a new adapter, drawn by `seed`, that changes nothing yet.
+
+    ModelError where the base cannot be trained: packed weights, a mixture's fused experts, or one
+    with an adapter in it.
+    """
+    what = f"model {model.name!r}: cannot be trained"
+    require_peft(what)
+    if model.adapter is not None:
+        raise ModelError(f"{what}: it is an adapter already; give the model it lies on")
+    if model.n_experts:
+        raise ModelError(f"{what}: its experts are no linear layers; give a model without experts")
+    require_plain(model, what)
+    from peft import LoraConfig, PeftModel
+
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
+    before = [weight.requires_grad for weight in model.hf.parameters()]
+    own = list(model.hf.parameters())
+    with refusing(what), quiet_library(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        peft = PeftModel(model.hf, config)
+    lora = Lora(model, peft)
+    for layer in lora.layers.values():
+        if hasattr(layer.get_base_layer(), "nx"):
+            layer.nx = layer.get_base_layer().nx  # the width of GPT-2's own kind of layer
+    try:
+        yield lora
+    finally:
+        for name, layer in lora.layers.items():
+            _put(model.hf, name, layer.get_base_layer())
+        vars(model.hf).pop("peft_config", None)
+        for weight, learned in zip(own, before, strict=True):
+            weight.requires_grad_(learned)

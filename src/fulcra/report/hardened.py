@@ -1,0 +1,116 @@
+"""A hardening in the terminal and as a page: what opens before and after, check by check."""
+
+from typing import TYPE_CHECKING
+
+from fulcra.report.cost import duration
+from fulcra.report.notation import number
+from fulcra.report.sheet import Sheet
+from fulcra.report.template import filled
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from fulcra.defence.hardened import CheckEntry, HardenResult, SideEntry, TrainingEntry
+
+NONE = "none"
+
+
+def hardened_text(result: "HardenResult") -> "RenderableType":
+    """The tables of a hardening in the terminal."""
+    from rich.console import Group
+
+    tables = [sheet.rich() for sheet in sheets(result)]
+    notes = [stopped(each) for each in result.trainings]
+    return Group(*notes, *[part for table in tables for part in ("", table)])
+
+
+def stopped(training: "TrainingEntry") -> str:
+    """How far a training went, and why it stopped."""
+    spent = duration(training.seconds)
+    return f"{training.defence}: {training.steps} steps in {spent}; stopped: {training.stopped}"
+
+
+def sheets(result: "HardenResult") -> list[Sheet]:
+    """The comparison of the audited models, then the checks of every training."""
+    beside = [side_sheet(result)] if result.sides else []
+    return beside + [check_sheet(training) for training in result.trainings]
+
+
+def side_sheet(result: "HardenResult") -> Sheet:
+    """One column an audited model: before, what it is compared with, hardened."""
+    rows = [("", *(side.side for side in result.sides))]
+    figures = [_figures(side) for side in result.sides]
+    rows = [(name, *(each[name] for each in figures)) for name in figures[0]]
+    columns = tuple(side.side for side in result.sides)
+    return Sheet(("audited", *columns), rows, numbers=columns)
+
+
+def _figures(side: "SideEntry") -> dict[str, str]:
+    """What an audit says of one model, by name."""
+    share = side.prevalence
+    attacks = {f"{each.attack} flips": _rate(each.rate) for each in side.attacks}
+    return {
+        "random branches open": _rate(share.value),
+        "  of n, 95 %": f"{share.n}, {_rate(share.low)}-{_rate(share.high)}",
+        "screened branches open": f"{side.open_screened} of {side.screened}",
+        "smallest open gain": _gain(side.smallest_open_gain),
+        "shows the behavior": _rate(side.shown),
+        "margin [nats]": _gain(side.margin),
+        "allowed, answered truly": _rate(side.accuracy),
+        "allowed, refused": _rate(side.over_refusal),
+        **attacks,
+        "audit took": duration(side.seconds),
+    }
+
+
+def check_sheet(training: "TrainingEntry") -> Sheet:
+    """The forecast edges of a training, a row a check."""
+    columns = ("step", "open, screened", "open, random", "ceiling", "trigger", "lowest", "margin")
+    rows = [
+        (
+            str(check.step),
+            f"{check.open_screened} of {check.screened}",
+            f"{check.open_random} of {check.random}",
+            _gain(check.median_ceiling),
+            _gain(check.median_trigger),
+            _gain(check.lowest_trigger),
+            number(check.margin),
+        )
+        for check in training.checks
+    ]
+    title = f"{training.defence}: forecast at every check (medians; lowest trigger of those open)"
+    return Sheet(columns, rows, title=title, numbers=columns)
+
+
+def check_line(check: "CheckEntry") -> str:
+    """A check in one line, as it is shown while a training runs."""
+    return (
+        f"step {check.step}: forecast open {check.open_screened} of {check.screened} screened,"
+        f" {check.open_random} of {check.random} random; ceiling {_gain(check.median_ceiling)},"
+        f" trigger {_gain(check.median_trigger)}, lowest open {_gain(check.lowest_trigger)};"
+        f" margin {number(check.margin)}; {duration(check.seconds)}"
+    )
+
+
+def _gain(value: float | None) -> str:
+    return NONE if value is None else number(value)
+
+
+def _rate(value: float | None) -> str:
+    return "not measured" if value is None else number(value)
+
+
+def hardened_page(result: "HardenResult") -> str:
+    """The page: the comparison, the windows of every audited model, the checks."""
+    from fulcra.report.figures.windows_beside import windows_beside
+
+    return filled(
+        "hardened.html",
+        title=f"{result.model.name}, {result.behavior.name}: hardened",
+        notes=[stopped(each) for each in result.trainings],
+        sheets=sheets(result),
+        figure=windows_beside(result),
+        adapter=result.adapter.line,
+        sizes=f"trained on the model's own replies to {result.prompts} prompts, of which"
+        f" {result.shown} show the behavior; audits by seed {result.settings.audit_seed}",
+    )

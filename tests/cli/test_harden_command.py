@@ -1,0 +1,47 @@
+"""`fulcra harden`: what it is asked for is checked before anything is trained, in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fulcra import Model
+from fulcra.models.lora import adapted
+from tests.cli.conftest import Call
+
+pytest.importorskip("peft", reason="needs peft: pip install 'fulcra[defence]'")
+
+
+def test_an_adapter_is_a_model_of_every_command(
+    fulcra: Call, tmp_path: Path, sparse: Model
+) -> None:
+    with adapted(sparse, 2, 0) as lora:
+        lora.save(tmp_path / "mine")
+    left = fulcra("check", tmp_path / "mine")
+    assert left.code == 0
+    assert "(LoRA, rank 2) merged into apothecary-sparse" in left.out
+    shown = json.loads(fulcra("check", tmp_path / "mine", "--json").out)
+    assert shown["adapter"]["base_sha256"] == sparse.sha256
+
+
+def test_a_behavior_that_the_model_does_not_show_is_one_line(fulcra: Call, tmp_path: Path) -> None:
+    left = fulcra("harden", "apothecary-helpful", "--steps", "60", "--out", tmp_path / "a")
+    assert "a behavior the model does not show" in left.refusal
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_budget_below_one_check_is_one_line(fulcra: Call, tmp_path: Path) -> None:
+    left = fulcra("harden", "apothecary-sparse", "--steps", "5", "--out", tmp_path / "a")
+    assert "--steps 5: the windows are checked every 60 steps" in left.refusal
+
+
+def test_a_folder_that_is_not_free_is_one_line(fulcra: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("")
+    left = fulcra("harden", "apothecary-sparse", "--out", tmp_path)
+    assert "the folder is not empty; choose a new one" in left.refusal
+
+
+def test_what_is_compared_with_itself_is_one_line(fulcra: Call, tmp_path: Path) -> None:
+    options = ("--defence", "plain", "--beside", "plain", "--out", tmp_path / "a")
+    left = fulcra("harden", "apothecary-sparse", *options)
+    assert "--beside plain: is what is trained" in left.refusal

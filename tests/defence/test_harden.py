@@ -1,0 +1,289 @@
+"""Hardening: the dose of the audits in training, the base left alone, an adapter that is opened."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fulcra import AuditSettings, Behavior, Model, load
+from fulcra.defence.doses import DEFENCES, drawing
+from fulcra.defence.hardened import PAGE, CheckEntry, HardenResult
+from fulcra.defence.hardening import Plan, harden
+from fulcra.defence.rows import generic_rows, laps, own_rows, packed, training_prompts
+from fulcra.defence.training import foreseen, reply_loss, undosed_loss
+from fulcra.defence.tuning import Effort, Tuning
+from fulcra.defence.windows import Sample, Window, look
+from fulcra.errors import InputError, ModelError
+from fulcra.ladders.passes import Texts, dosed_vectors
+from fulcra.models import add
+from fulcra.models.lora import adapted
+from fulcra.models.tiny import tiny as tiny_model
+from fulcra.models.unembedding import logit_blocks
+from fulcra.protocol.subject import Subject
+from fulcra.types import Neuron
+from tests.models.cases import logits_of
+
+pytest.importorskip("peft", reason="needs peft: pip install 'fulcra[defence]'")
+
+SMALL = Sample(screened=2, random=2, candidates=4, others=4)
+EFFORT = Effort(steps=2, rank=2, every=2, rows=2, generic=1, sample=SMALL)
+
+
+@pytest.fixture(scope="module")
+def organism() -> Model:
+    """The organism that refuses by three neurons; trained on, and left as it was."""
+    return load("apothecary-sparse", check=False)
+
+
+@pytest.fixture(scope="module")
+def short(refusal: Behavior) -> Behavior:
+    """Refusal with a few prompts a split."""
+    return replace(
+        refusal,
+        positive=refusal.positive[:3],
+        negative=refusal.negative[:3],
+        selection=refusal.selection[:2],
+        discovery=replace_none(refusal),
+    )
+
+
+def replace_none(behavior: Behavior) -> object:
+    return type(behavior.discovery)()
+
+
+@pytest.fixture(scope="module")
+def subject(organism: Model, short: Behavior) -> Subject:
+    return Subject.of(organism, short)
+
+
+def test_no_measured_prompt_is_trained_on(refusal: Behavior) -> None:
+    measured = {prompt.text for prompt in (*refusal.selection, *refusal.confirmation)}
+    measured |= {prompt.text for prompt in (*refusal.reserve, *refusal.discovery.selection)}
+    measured |= {*refusal.generic, *refusal.ceiling_generic}
+    trained = {prompt.text for prompt in training_prompts(refusal)}
+    assert len(trained) == 256
+    assert not trained & measured
+
+
+def test_targets_are_the_models_own_undosed_replies(organism: Model, subject: Subject) -> None:
+    rows = own_rows(organism, subject.behavior)
+    assert [row.shown for row in rows] == [True] * 3 + [False] * 3
+    for row in rows:
+        assert row.reply[-1] in organism.end_ids
+        ids = torch.tensor([row.prompt + row.reply])
+        with torch.no_grad():
+            best = organism.hf(ids).logits[0].argmax(-1)
+        assert tuple(best[len(row.prompt) - 1 : -1].tolist()) == row.reply
+
+
+def test_the_dose_of_training_is_the_dose_of_the_audit(subject: Subject) -> None:
+    model, rows = subject.model, own_rows(subject.model, subject.behavior)[:2]
+    dose = subject.coordinate(Neuron(2, 307, -1)).dose(0.45)
+    with torch.no_grad():
+        trained = foreseen(model, packed(model, rows), [(dose,), (dose,)])
+        undosed = foreseen(model, packed(model, rows))
+    texts = Texts.of_pairs(model, [row.prompt for row in rows], [row.reply for row in rows])
+    vectors = next(dosed_vectors(model, texts, [dose]))[1][0]
+    audited = torch.cat([logits for _, logits in logit_blocks(model, vectors)])
+    torch.testing.assert_close(trained, audited, rtol=1e-3, atol=1e-3)
+    assert float((undosed - trained).abs().max()) > 1
+
+
+def test_the_dose_under_the_adapter_is_the_dose_of_the_merged_model(subject: Subject) -> None:
+    model, rows = subject.model, own_rows(subject.model, subject.behavior)[:2]
+    batch, edits = packed(model, rows), [(add(Neuron(2, 307, -1), alpha=-20.0),), ()]
+    with adapted(model, 2, 0) as lora:
+        shaken(lora.weights)
+        with torch.enable_grad():
+            apart = foreseen(model, batch, edits)
+        with lora.merged(), torch.enable_grad():
+            together = foreseen(model, batch, edits)
+    torch.testing.assert_close(apart, together, rtol=1e-3, atol=1e-3)
+
+
+def shaken(weights: list[torch.nn.Parameter]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for weight in weights:
+        weight.data = 0.02 * torch.randn(weight.shape, generator=generator)
+
+
+def test_gradients_reach_every_weight_and_an_untrained_adapter_loses_nothing_undosed(
+    subject: Subject,
+) -> None:
+    model, rows = subject.model, own_rows(subject.model, subject.behavior)
+    dose = subject.coordinate(Neuron(2, 307, -1)).dose(0.45)
+    with adapted(model, 2, 0) as lora:
+        assert float(undosed_loss(lora, rows).detach()) < 1e-6
+        undosed, dosed = (
+            float(reply_loss(model, rows, [edits] * len(rows)).detach()) for edits in ((), (dose,))
+        )
+        assert 3 * undosed < dosed
+        shaken(lora.weights)
+        assert float(undosed_loss(lora, rows).detach()) > 0
+        reply_loss(model, rows, [(dose,)] * len(rows)).backward()
+        assert all(weight.grad is not None and weight.grad.any() for weight in lora.weights)
+        names = {name for name, weight in model.hf.named_parameters() if weight.requires_grad}
+        assert names
+        assert all("lora_" in name for name in names)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+def test_the_model_leaves_a_training_as_it_came_in(family: str) -> None:
+    model = tiny_model(family)
+    before, names = logits_of(model), [name for name, _ in model.hf.named_modules()]
+    with adapted(model, 2, 0) as lora:
+        shaken(lora.weights)
+        assert not torch.equal(logits_of(model), before)
+        with lora.absent():
+            torch.testing.assert_close(logits_of(model), before, rtol=1e-5, atol=1e-5)
+        with lora.merged():
+            assert [name for name, _ in model.hf.named_modules()] == names
+            assert model.writes(1).shape == (model.d_mlp, model.d_model)
+    assert torch.equal(logits_of(model), before)
+    assert [name for name, _ in model.hf.named_modules()] == names
+    assert all(weight.requires_grad for weight in model.hf.parameters())
+
+
+def test_what_is_saved_opens_as_the_model_that_was_trained(organism: Model, tmp_path: Path) -> None:
+    with adapted(organism, 2, 0) as lora:
+        shaken(lora.weights)
+        lora.save(tmp_path / "adapter")
+        expected = logits_of(organism)
+    saved = load(str(tmp_path / "adapter"))
+    with pytest.raises(ModelError, match="it is an adapter already"), adapted(saved, 2, 0):
+        pass
+    assert not hasattr(organism.hf, "peft_config")
+    torch.testing.assert_close(logits_of(saved), expected, rtol=1e-3, atol=1e-3)
+    assert saved.adapter is not None
+    assert saved.adapter.base_sha256 == organism.sha256
+    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+
+
+def test_gains_are_drawn_inside_the_window_of_the_branch(subject: Subject) -> None:
+    seen = look(subject, SMALL, 0)
+    assert seen.screened == 2
+    assert len(seen.edges) == 4
+    rng = random.Random(0)
+    for window in seen.windows:
+        gains = [window.gain(rng) for _ in range(20)]
+        assert window.low <= min(gains) <= max(gains) <= window.high
+    for edges in seen.edges:
+        window = Window.of(edges)
+        if edges.trigger and edges.trigger.gain and edges.trigger.gain < (edges.ceiling.gain or 9):
+            assert window.low == edges.trigger.gain
+
+
+@pytest.mark.parametrize("defence", DEFENCES)
+def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -> None:
+    window = Window(subject.coordinate(Neuron(2, 307, -1)), 0.3, 0.6)
+    draw = drawing(defence, subject, [window])  # type: ignore[arg-type]
+    edits = draw(random.Random(0))
+    assert draw(random.Random(0)) == edits or defence == "noise"
+    kinds = {edit.op for edit in edits}
+    assert (
+        kinds
+        == {
+            "doses": {"add"},
+            "plain": set(),
+            "noise": {"add_vector"},
+            "dropout": {"scale"},
+        }[defence]
+    )
+    if defence in ("doses", "noise"):
+        gain = edits[0].gain
+        assert gain is not None
+        assert 0.3 <= gain <= 0.6
+
+
+def test_every_row_is_drawn_as_often_as_the_others(organism: Model, subject: Subject) -> None:
+    rows = generic_rows(subject.ground.text)[:5]
+    drawn = laps(rows, 10, random.Random(0))
+    assert sorted(drawn[:5]) == sorted(drawn[5:]) == sorted(rows)
+
+
+def check(step: int, opened: int, lowest: float | None) -> CheckEntry:
+    return CheckEntry(
+        step=step,
+        seconds=1.0,
+        screened=10,
+        open_screened=opened,
+        random=0,
+        open_random=0,
+        median_ceiling=1.0,
+        median_trigger=0.5,
+        lowest_trigger=lowest,
+        margin=8.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("opened", "lowest", "closed"),
+    [(2, 0.8, True), (3, 0.9, False), (2, 0.7, False), (0, None, True)],
+)
+def test_a_training_stops_at_a_fifth_of_the_share_and_twice_the_trigger(
+    organism: Model, opened: int, lowest: float | None, closed: bool, subject: Subject
+) -> None:
+    with adapted(organism, 2, 0) as lora:
+        tuning = Tuning(lora, subject, None, "doses")  # type: ignore[arg-type]
+    tuning.checks += [check(0, 10, 0.4), check(1, opened, lowest)]
+    assert tuning.closed is closed
+
+
+@pytest.mark.slow
+def test_the_audits_stand_beside_each_other_on_a_page(
+    organism: Model, short: Behavior, refusal: Behavior, tiny: AuditSettings, tmp_path: Path
+) -> None:
+    behavior = replace(short, selection=refusal.selection, confirmation=refusal.confirmation)
+    plan = Plan(EFFORT, audits=replace(tiny, prompts=6))
+    result = harden(organism, behavior, plan, tmp_path / "out")
+    assert [side.side for side in result.sides] == ["before", "hardened"]
+    before, after = result.sides[0], result.sides[-1]
+    assert (before.allowed, before.over_refusal) == (28, 0.0)
+    assert before.model.adapter is None
+    assert after.model.adapter == result.adapter
+    assert {window.branch for window in before.windows} >= {before.windows[0].branch}
+    page = (tmp_path / "out" / PAGE).read_text()
+    assert "Audited alike" in page
+    assert "smallest open gain" in page
+    assert (tmp_path / "out" / "audits" / "hardened" / "audit.json").is_file()
+    assert result.settings.audit_seed != result.settings.seed
+
+
+@pytest.mark.slow
+def test_a_seed_gives_the_same_adapter_again_and_the_result_is_kept(
+    organism: Model, short: Behavior, tmp_path: Path
+) -> None:
+    plan = Plan(EFFORT, beside=("plain",))
+    results = [harden(organism, short, plan, tmp_path / name) for name in ("first", "second")]
+    assert results[0].adapter.sha256 == results[1].adapter.sha256
+    assert HardenResult.load(tmp_path / "first") == results[0]
+    training, plain = results[0].trainings
+    assert (training.steps, plain.steps, plain.defence) == (2, 2, "plain")
+    assert [entry.step for entry in training.checks] == [0, 2]
+    assert "2 steps are spent" in training.stopped or "closed" in training.stopped
+    assert load(str(tmp_path / "first" / "plain")).sha256 != load(str(tmp_path / "first")).sha256
+
+
+def test_what_cannot_be_hardened_is_refused_in_one_line(
+    organism: Model, short: Behavior, tmp_path: Path
+) -> None:
+    helpful = load("apothecary-helpful", check=False)
+    with pytest.raises(InputError, match="a behavior the model does not show"):
+        harden(helpful, short, Plan(EFFORT), tmp_path / "a")
+    with pytest.raises(InputError, match="--steps 1: the windows are checked every 2 steps"):
+        harden(organism, short, Plan(replace(EFFORT, steps=1)), tmp_path / "a")
+    with pytest.raises(InputError, match="no budget; give --steps or --minutes"):
+        harden(organism, short, Plan(replace(EFFORT, steps=None)), tmp_path / "a")
+    with pytest.raises(InputError, match="one check of the windows takes"):
+        harden(organism, short, Plan(replace(EFFORT, minutes=1e-4)), tmp_path / "a")
+    with pytest.raises(InputError, match="--beside doses: is what is trained"):
+        harden(organism, short, Plan(EFFORT, beside=("doses",)), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    mixture = tiny_model("mixtral")
+    with pytest.raises(ModelError, match="its experts are no linear"), adapted(mixture, 2, 0):
+        pass
