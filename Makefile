@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances study
+.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale defence pins locks advisories clean ladders chances study
 
 setup: .venv/developed
 
@@ -129,6 +129,10 @@ bench-gpu: .venv/installed
 # the page on many accelerators: audits on paper, and the simulated scheduler beside the runs of benchmarks/scheduler.py
 scale: .venv/installed
 	$(BIN)/python -m tools.scale_page
+
+# the page of defences, from what `fulcra monitor table` and others left in docs/evidence
+defence: .venv/installed
+	$(BIN)/python -m tools.defence_page
 
 # after upgrading by hand: what is installed now becomes the tested set
 pins: .venv/developed
