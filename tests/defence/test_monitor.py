@@ -123,6 +123,23 @@ def test_rows_fill_windows_of_their_own_and_count_nothing_after_their_end(
     assert [completed.count(row) for row in (0, 1)] == [length // 4 for length in lengths]
 
 
+def test_a_pass_that_failed_halfway_counts_nothing() -> None:
+    model, ids = tiny("llama"), torch.tensor([[5, 17, 23, 42, 8]])
+
+    def fail(module: object, args: object) -> None:
+        raise ArithmeticError
+
+    windows = Windows(model, 4, prompts=True)
+    with torch.no_grad(), watched_stream(windows):
+        handle = model.down(2).register_forward_pre_hook(fail)
+        with pytest.raises(ArithmeticError):
+            model.hf(ids)
+        handle.remove()
+        model.hf(ids)
+    windows.sum_up()
+    assert (windows.tokens, len(windows.complete)) == (4, 1)
+
+
 def test_a_row_ends_once_it_raised_an_alarm(
     sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
 ) -> None:

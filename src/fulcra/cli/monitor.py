@@ -137,10 +137,53 @@ def monitor_try(
     emit(result, as_json, quiet, lambda: words, lambda: monitor_tables(result))
 
 
+@monitor_app.command(
+    "served",
+    epilog="Example: fulcra monitor served apothecary-dense monitors/sparse"
+    " --release apothecary-sparse -b refusal",
+)
+def monitor_served(
+    model: ModelName,
+    folder: Calibrated,
+    release: Annotated[
+        str, typer.Option(metavar="MODEL", help="The release that the calibration is of.")
+    ],
+    behavior: TextOf = None,
+    windows: Annotated[
+        int, typer.Option(metavar="N", help="Windows of the served model's own text.", min=1)
+    ] = 100,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the result.", file_okay=False)
+    ] = None,
+    seed: Seed = 0,
+    dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell a served model from its release by its stream: 1 where it is another.
+
+    Its weights are loaded here to make its stream, and are not looked at.
+    """
+    from fulcra.defence.monitor.calibration import Calibration
+    from fulcra.defence.monitor.served import held_against
+
+    place, task, calibration = free(out), _task(behavior, model), Calibration.load(folder)
+    served, own = (
+        opened(name, dtype, trust_remote_code=trust_remote_code) for name in (model, release)
+    )
+    result = held_against(served, own, calibration, task, windows, seed)
+    if place is not None:
+        result.save(place)
+    emit(result, as_json, quiet, lambda: "\n".join(result.lines()))
+    raise typer.Exit(int(result.differs))
+
+
 @monitor_app.command("table", epilog="Example: fulcra monitor table trials/* --out docs/evidence")
 def monitor_table(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="What `fulcra monitor try` wrote.")
+        list[Path],
+        typer.Argument(metavar="DIR...", help="What `monitor try` and `monitor served` wrote."),
     ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the table.", file_okay=False)
@@ -148,12 +191,16 @@ def monitor_table(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Put trials of several models into one file, monitor.json."""
+    """Put trials of several models, and served models held against them, into monitor.json."""
     from fulcra.protocol.results.base import Provenance
-    from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
+    from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, ServedResult
 
-    trials = tuple(MonitorResult.load(folder) for folder in folders)
-    table = MonitorTable(schema_version=1, trials=trials, provenance=Provenance.now())
+    held = [folder for folder in folders if (folder / ServedResult.file).is_file()]
+    trials = tuple(MonitorResult.load(folder) for folder in folders if folder not in held)
+    served = tuple(ServedResult.load(folder) for folder in held)
+    table = MonitorTable(
+        schema_version=1, trials=trials, served=served, provenance=Provenance.now()
+    )
     path = table.save(out)
     emit(table, as_json, quiet, lambda: f"{len(trials)} trials written to {path}")
 

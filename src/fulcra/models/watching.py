@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from fulcra.errors import ModelCheckError
 from fulcra.models.adapter import Model
 from fulcra.models.capture import as_read
 from fulcra.models.edit_hooks import Hook
@@ -28,8 +29,9 @@ class Lane(NamedTuple):
 @final
 @dataclass(slots=True)
 class Windows:
-    """Means of r/|r| after every block over so many positions of one row, as they are complete.
+    """Means of r/|r| after every block over `size` positions of one row, as they are complete.
 
+    Watched are tokens that are generated one by one; with `prompts` all but the first of a text.
     `complete` holds them by row, [layer, d_model] each, float32 on the model's device.
     """
 
@@ -38,6 +40,7 @@ class Windows:
     prompts: bool = False
     tokens: int = 0
     complete: list[tuple[int, Tensor]] = field(default_factory=list)
+    _pass: list[Tensor] = field(default_factory=list)
     _streams: list[list[Tensor]] = field(default_factory=list)
     _masks: list[Tensor] = field(default_factory=list)
     _lanes: dict[int, Lane] = field(default_factory=dict)
@@ -49,11 +52,9 @@ class Windows:
         self._ends = torch.tensor(sorted(self.model.end_ids), device=self.model.device)
 
     def begin(self, ids: Tensor | None, mask: Tensor | None, cached: bool) -> None:
-        """A pass begins: which of its positions are watched, [row, pos]; None where none is."""
-        self._streams.append([])
+        """A pass begins; what one that never came to its end had read is dropped."""
+        self._pass = []
         self._mask = None if ids is None else self._watched(ids, mask, cached)
-        if self._mask is not None:
-            self._masks.append(self._mask)
 
     def _watched(self, ids: Tensor, mask: Tensor | None, cached: bool) -> Tensor | None:
         if cached and ids.shape[1] == 1:
@@ -69,16 +70,24 @@ class Windows:
 
     def read(self, layer: int, stream: Tensor) -> None:
         """The stream after a block, [row, pos, d_model], kept until enough passes are together."""
-        if self._mask is not None:
-            self._streams[-1].append(stream)
+        if self._mask is not None and layer == len(self._pass):
+            self._pass.append(stream)
 
     def end(self) -> None:
-        """The pass is over."""
+        """The pass is over; ModelCheckError where a block of it was not read."""
         if self._mask is None:
-            self._streams.pop()
-        elif len(self._streams) >= PASSES or self._streams[-1][0].shape[1] > PASSES:
-            self.sum_up()
+            return
+        if len(self._pass) < self.model.n_layers:
+            raise ModelCheckError(
+                f"model {self.model.name!r}: a watch read {len(self._pass)} of"
+                f" {self.model.n_layers} blocks; the model is compiled or calls forward() past its"
+                " modules: load it uncompiled"
+            )
+        self._streams.append(self._pass)
+        self._masks.append(self._mask)
         self._mask = None
+        if len(self._streams) >= PASSES or self._pass[0].shape[1] > PASSES:
+            self.sum_up()
 
     @torch.no_grad()
     def sum_up(self) -> None:

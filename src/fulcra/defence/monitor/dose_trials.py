@@ -12,9 +12,9 @@ from fulcra.models.partial_doses import partly_dosed
 from fulcra.protocol.results.monitor import BranchAlarms, DoseAlarms
 from fulcra.types import Branch
 
-#: Gains of doses that adapt, below most triggers and near them; how many neurons these are spread
-#: over; the shares of positions that have them.
-ADAPTIVE = (0.1, 0.3)
+#: The gain of doses that adapt, below most triggers; how many neurons these are spread over; the
+#: shares of positions that have them.
+ADAPTIVE = 0.2
 SPREADS, SHARES = (2, 4, 8), (0.5, 0.25, 0.125)
 
 #: Windows under a dose, and the neurons that have it.
@@ -65,15 +65,14 @@ def branch_alarms(tried: Tried, rungs: Rungs) -> tuple[BranchAlarms, ...]:
 def spread_doses(tried: Tried) -> tuple[DoseAlarms, ...]:
     """Alarms under doses that are parted among several neurons of a layer."""
     entries = []
-    with tried.clock.step("spread doses", len(SPREADS) * len(ADAPTIVE)) as step:
+    with tried.clock.step("spread doses", len(SPREADS)) as step:
         for count in SPREADS:
-            for gain in ADAPTIVE:
-                held = list[Held]()
-                for i, target in enumerate(tried.targets):
-                    edits = tried.doser.spread(target.neuron, gain, count)
-                    held.append((tried.rolled(edits, i), {edit.site for edit in edits}))
-                entries.append(_entry(tried, DoseKind(gain, neurons=count), held))
-                step.advance(1)
+            held = list[Held]()
+            for i, target in enumerate(tried.targets):
+                edits = tried.doser.spread(target.neuron, ADAPTIVE, count)
+                held.append((tried.rolled(edits, i), {edit.site for edit in edits}))
+            entries.append(_entry(tried, DoseKind(ADAPTIVE, neurons=count), held))
+            step.advance(1)
     return tuple(entries)
 
 
@@ -85,12 +84,11 @@ def partial_doses(tried: Tried, clean: Clean) -> tuple[DoseAlarms, ...]:
     if tried.model.n_experts:
         return ()
     pairs, entries = _enough(clean, tried.settings.dosed), []
-    with tried.clock.step("partial doses", len(SHARES) * len(ADAPTIVE)) as step:
+    with tried.clock.step("partial doses", len(SHARES)) as step:
         for part in SHARES:
-            for gain in ADAPTIVE:
-                held = list(_partly(tried, gain, part, pairs))
-                entries.append(_entry(tried, DoseKind(gain, share=part), held))
-                step.advance(1)
+            held = list(_partly(tried, ADAPTIVE, part, pairs))
+            entries.append(_entry(tried, DoseKind(ADAPTIVE, share=part), held))
+            step.advance(1)
     return tuple(entries)
 
 

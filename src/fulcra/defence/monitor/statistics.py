@@ -40,7 +40,7 @@ class Scores(NamedTuple):
     signs: Tensor
 
     def column(self, statistic: Statistic) -> Tensor:
-        """One statistic, [window]."""
+        """The values of one statistic by window, [window]."""
         return self.values[:, STATISTICS.index(statistic)]
 
     def named(self, model: Model, window: int) -> Neuron:
@@ -53,8 +53,8 @@ def layer_norms(model: Model, layer: int, clean: Tensor) -> LayerNorms:
     """What is usual in a layer, from clean windows [window, d_model]."""
     spread, writes = whitening(clean), moves(model, layer).cpu()
     lengths = whitened(spread, writes).norm(dim=-1)
-    one, none = torch.ones(len(writes)), torch.zeros(len(writes))
-    raw = LayerNorms(spread, lengths, none, one, torch.ones(len(STATISTICS)))
+    ones, none = torch.ones(len(writes)), torch.zeros(len(writes))
+    raw = LayerNorms(spread, lengths, none, ones, torch.ones(len(STATISTICS)))
     cosine = _cosine(raw, writes, clean)
     median = cosine.median(0).values
     norms = raw._replace(median=median, usual=usual(cosine - median))

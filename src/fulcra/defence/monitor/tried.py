@@ -17,7 +17,7 @@ from fulcra.protocol.progress import Clock
 from fulcra.protocol.results.monitor import Alarms, Share
 from fulcra.types import Edits
 
-GAINS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.65)
+GAINS = (0.05, 0.1, 0.2, 0.3, 0.45)
 
 
 class TrialSettings(NamedTuple):
@@ -49,7 +49,7 @@ class Tried:
         return self.doser.model
 
     def scores(self, windows: Tensor) -> Scores:
-        """The statistics of windows."""
+        """The statistics of windows, by the calibration under trial."""
         return scores(self.model, self.calibration.norms, windows)
 
     def alarms(self, windows: Sequence[Scores]) -> Alarms:

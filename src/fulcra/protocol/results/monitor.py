@@ -168,6 +168,45 @@ class MonitorResult(Result):
         )
 
 
+class ServedResult(Result):
+    """A served model's own windows against the thresholds of its release.
+
+    `bound` is that on false alarms of the release itself, a window and statistic; `nearest` the
+    neuron of the release that dose alarms name most often.
+    """
+
+    file: ClassVar[str] = "served.json"
+
+    schema_version: int
+    command: str
+    model: ModelEntry
+    release: ModelEntry
+    behavior: Named | None
+    seed: int
+    bound: float
+    alarms: Alarms
+    nearest: str | None
+    provenance: Provenance
+
+    @property
+    def differs(self) -> bool:
+        """Whether more windows are above a threshold than the release's own could be.
+
+        The lower end of the interval against the bound, of either statistic that raises alarms.
+        """
+        return max(self.alarms.dose.low, self.alarms.shift.low) > self.bound
+
+    def lines(self) -> tuple[str, ...]:
+        """The verdict, and the shares of windows above each threshold."""
+        dose, shift = self.alarms.dose, self.alarms.shift
+        verdict = "is not that of" if self.differs else "cannot be told from"
+        return (
+            f"the stream of {self.model.name} {verdict} {self.release.name}",
+            f"{dose.alarms} dose and {shift.alarms} shift alarms in {dose.n} windows; at most"
+            f" {self.bound:.2g} a window of the release",
+        )
+
+
 class MonitorTable(Result):
     """Trials of monitors of several models, as docs/defence.md shows them."""
 
@@ -175,4 +214,5 @@ class MonitorTable(Result):
 
     schema_version: int
     trials: tuple[MonitorResult, ...]
+    served: tuple[ServedResult, ...] = ()
     provenance: Provenance
