@@ -5,7 +5,7 @@ import random
 import pytest
 
 from fulcra.errors import InputError
-from fulcra.formulas.conformal import conformal_threshold, scores_needed
+from fulcra.formulas.conformal import chance_of, conformal_threshold, scores_needed
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,9 @@ def test_a_rate_that_is_none_is_refused(rate: float) -> None:
 def test_scores_that_are_not_finite_are_refused() -> None:
     with pytest.raises(InputError, match="1 of 20 clean scores are not finite"):
         conformal_threshold([0.0] * 19 + [float("nan")], 0.05)
+
+
+def test_the_chance_of_alarms_is_the_binomial_tail() -> None:
+    assert chance_of(0, 40, 0.01) == pytest.approx(1)
+    assert chance_of(1, 40, 0.01) == pytest.approx(1 - 0.99**40)
+    assert chance_of(40, 40, 0.5) == pytest.approx(0.5**40)

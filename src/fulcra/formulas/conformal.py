@@ -50,3 +50,8 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
         )
     rank = math.ceil((n + 1) * (1 - rate) - ROUNDING)
     return Threshold(sorted(scores)[rank - 1], (n + 1 - rank) / (n + 1), n)
+
+
+def chance_of(alarms: int, n: int, bound: float) -> float:
+    """The chance of `alarms` or more in n independent windows, each an alarm with `bound`."""
+    return sum(math.comb(n, k) * bound**k * (1 - bound) ** (n - k) for k in range(alarms, n + 1))

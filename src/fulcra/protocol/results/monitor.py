@@ -2,7 +2,11 @@
 
 from typing import ClassVar
 
+from fulcra.formulas.conformal import chance_of
 from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, Timing, Value
+
+#: The chance below which a served model is said to be another than its release.
+DIFFERS = 0.01
 
 
 class ThresholdEntry(Value):
@@ -189,12 +193,18 @@ class ServedResult(Result):
     provenance: Provenance
 
     @property
-    def differs(self) -> bool:
-        """Whether more windows are above a threshold than the release's own could be.
+    def chance(self) -> float:
+        """The chance of so many alarms in the release's own windows, of dose or shift alarms.
 
-        The lower end of the interval against the bound, of either statistic that raises alarms.
+        The smaller one, doubled for the two.
         """
-        return max(self.alarms.dose.low, self.alarms.shift.low) > self.bound
+        both = (self.alarms.dose, self.alarms.shift)
+        return min(1.0, 2 * min(chance_of(each.alarms, each.n, self.bound) for each in both))
+
+    @property
+    def differs(self) -> bool:
+        """Whether the release itself would raise so many alarms less than once in a hundred."""
+        return self.chance < DIFFERS
 
     def lines(self) -> tuple[str, ...]:
         """The verdict, and the shares of windows above each threshold."""
