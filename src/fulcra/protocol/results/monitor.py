@@ -120,6 +120,15 @@ class WatchCost(Value):
     high: float
     pairs: int
 
+    @property
+    def words(self) -> str:
+        """Both costs in words; a time whose quartiles hold 0 is not told from noise."""
+        products = f"{100 * self.products:.2g} % of a forward pass in multiplications"
+        spread = f"quartiles {100 * self.low:.2g} to {100 * self.high:.2g} %"
+        if self.low <= 0 <= self.high or self.time < 0:
+            return f"{products}; its time is not told from noise ({spread} of {self.pairs} pairs)"
+        return f"{products}, {100 * self.time:.2g} % of decoding time ({spread})"
+
 
 class MonitorResult(Result):
     """A trial of a monitor: doses noticed, false alarms by domain, attacks that adapt, cost."""
@@ -167,8 +176,7 @@ class MonitorResult(Result):
             f" {'no tried gain' if gain is None else f'gain {gain:g} or more'} (TPR >= .95)",
             f"false alarms {clean.alarms} of {clean.n} windows on openings of no calibration",
             *([of_run] if opening else []),
-            f"cost {100 * self.cost.products:.2g} % of products,"
-            f" {100 * self.cost.time:.2g} % of decoding time",
+            f"a watch costs {self.cost.words}",
         )
 
 
