@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale defence pins locks advisories clean ladders chances study
+.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances study
 
 setup: .venv/developed
 
@@ -131,6 +131,7 @@ scale: .venv/installed
 	$(BIN)/python -m tools.scale_page
 
 # the page of defences, from what `fulcra monitor table` and others left in docs/evidence
+.PHONY: defence
 defence: .venv/installed
 	$(BIN)/python -m tools.defence_page
 
