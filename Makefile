@@ -136,6 +136,11 @@ bench-gpu: .venv/installed
 scale: .venv/installed
 	$(BIN)/python -m tools.scale_page
 
+# the page of defences, from what `fulcra monitor table` and others left in docs/evidence
+.PHONY: defence
+defence: .venv/installed
+	$(BIN)/python -m tools.defence_page
+
 # after upgrading by hand: what is installed now becomes the tested set
 pins: .venv/developed
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > .venv/pins && mv .venv/pins constraints.txt

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fulcra.behaviors import load_behavior
     from fulcra.behaviors.make import behavior
+    from fulcra.defence.monitor.watch import watch
     from fulcra.engines.edit import branch_coordinate as coordinate
     from fulcra.engines.edit import edit
     from fulcra.engines.roll import roll
@@ -80,6 +81,7 @@ _PLACES = {
     "tournament": "fulcra.studies.tournament",
     "universal": "fulcra.screens.universal",
     "verify": "fulcra.studies.verify",
+    "watch": "fulcra.defence.monitor.watch",
     "window": "fulcra.studies.window",
 }
 

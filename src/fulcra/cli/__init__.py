@@ -28,6 +28,7 @@ from fulcra.cli import (  # noqa: F401
     judge,
     ladders,
     models,
+    monitor,
     multiply,
     plan,
     playground,

@@ -23,6 +23,17 @@ def direction_of(model: Model, place: Coordinate) -> Tensor:
     return write if place.turning is None else write * _gain_of_norm(model, place.branch.layer)
 
 
+def moves(model: Model, layer: int) -> Tensor:
+    """Where a small dose of each neuron moves the stream, [neuron, d_model], float32.
+
+    As later blocks read it, on the layer's device.
+    """
+    writes = model.writes(layer)
+    if model.family.post_norm:
+        writes = writes * _gain_of_norm(model, layer).to(writes.device)
+    return as_read(model, writes)
+
+
 def coordinate(model: Model, clean: Stream, branch: Branch) -> Coordinate:
     """Budget and clean alignment of a branch, from the clean stream of the model under audit.
 

@@ -1,0 +1,100 @@
+"""A monitor tried on the model it was calibrated on: doses it notices, and clean text it minds."""
+
+from pathlib import Path
+
+from fulcra.behaviors.generic import OPENINGS
+from fulcra.defence.monitor.attacks import Doser, attacked
+from fulcra.defence.monitor.calibration import APART, Calibration
+from fulcra.defence.monitor.cost import watch_cost
+from fulcra.defence.monitor.dose_trials import (
+    branch_alarms,
+    dosed_rungs,
+    partial_doses,
+    pooled,
+    spread_doses,
+)
+from fulcra.defence.monitor.kinds import kinds_for
+from fulcra.defence.monitor.traffic import Openings, Traffic, rolled_windows
+from fulcra.defence.monitor.tried import TrialSettings, Tried
+from fulcra.errors import InputError
+from fulcra.models import Model
+from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.monitor import DomainAlarms, MonitorResult
+from fulcra.protocol.runs import model_entry, named
+from fulcra.types import Behavior
+
+SCHEMA_VERSION = 1
+
+
+def try_monitor(
+    model: Model,
+    calibration: Calibration,
+    behavior: Behavior | None = None,
+    audit: Path | None = None,
+    settings: TrialSettings = TrialSettings(),
+    progress: Progress | None = None,
+) -> MonitorResult:
+    """The trial of a monitor on openings that its calibration never saw.
+
+    Doses are rolled out: the dosed model writes what is watched. InputError where calibration or
+    audit are of another model, or the calibration of another behavior.
+    """
+    calibration.require(model)
+    openings = _openings(calibration, behavior)
+    targets = attacked(model, audit, settings.neurons, settings.seed)
+    system, generic = (behavior.system, behavior.generic) if behavior else (None, OPENINGS)
+    clock = Clock(progress or Silent())
+    with clock.step("clean windows", settings.clean):
+        doser = Doser.of(model, generic, system, settings.seed)
+        traffic = Traffic(openings.trial, system)
+        clean = rolled_windows(model, traffic, settings.clean, settings.seed + 2 * APART)
+    tried = Tried(doser, calibration, traffic, targets, settings, clock)
+    domains, rungs = _domains(tried, behavior), dosed_rungs(tried)
+    spread, partial = spread_doses(tried), partial_doses(tried, clean)
+    with clock.step("cost", settings.pairs):
+        cost = watch_cost(model, calibration, openings.trial[0], settings.pairs)
+    result = MonitorResult(
+        schema_version=SCHEMA_VERSION,
+        command="monitor try",
+        model=model_entry(model),
+        behavior=None if behavior is None else named(behavior),
+        calibration=calibration.header,
+        audit=None if audit is None else audit.name,
+        seed=settings.seed,
+        clean=tried.alarms([tried.scores(clean.windows)]),
+        domains=domains,
+        doses=pooled(tried, rungs),
+        spread=spread,
+        partial=partial,
+        branches=branch_alarms(tried, rungs),
+        cost=cost,
+        provenance=Provenance.now(),
+        timing=clock.timing(),
+    )
+    return MonitorResult.of(result.plain())
+
+
+def _openings(calibration: Calibration, behavior: Behavior | None) -> Openings:
+    openings = Openings.of(behavior)
+    if openings.sha256 != calibration.header.openings_sha256:
+        own = calibration.header.behavior
+        name = "the bundled generic text" if own is None else f"--behavior {own.name}"
+        raise InputError(
+            f"monitor: calibrated on {name}, other openings than asked for here; name the same"
+            " behavior"
+        )
+    return openings
+
+
+def _domains(tried: Tried, behavior: Behavior | None) -> tuple[DomainAlarms, ...]:
+    """False alarms on every other kind of request."""
+    entries, seed = [], tried.settings.seed + 2 * APART
+    kinds = dict(kinds_for(tried.model, behavior))
+    with tried.clock.step("domains", len(kinds)) as step:
+        for name, traffic in kinds.items():
+            held = rolled_windows(tried.model, traffic, tried.settings.domain, seed)
+            alarms = tried.alarms([tried.scores(held.windows)])
+            entries.append(DomainAlarms(domain=name, alarms=alarms))
+            step.advance(1)
+    return tuple(entries)

@@ -1,0 +1,120 @@
+"""A model watched while it is used: windows of its stream held against a calibration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, final
+
+import torch
+
+from fulcra.defence.monitor.calibration import Calibration
+from fulcra.defence.monitor.statistics import Scores, Statistic, scores
+from fulcra.models import Model
+from fulcra.models.watching import Stopping, Windows, stopping, watched_stream
+from fulcra.types import Neuron
+
+#: The statistics that raise alarms: `cosine` is there to be compared with.
+RAISED: tuple[Statistic, ...] = ("dose", "shift")
+
+
+class Alarm(NamedTuple):
+    """A window above a threshold: its row in the batch, its number there, and its score.
+
+    `neuron` is the one whose write the shift is nearest to; it is dosed where `statistic` is dose.
+    """
+
+    statistic: Statistic
+    row: int
+    window: int
+    score: float
+    threshold: float
+    neuron: Neuron
+
+
+class WatchReport(NamedTuple):
+    """What a watch saw: generated tokens, complete windows of them, and alarms in their order."""
+
+    tokens: int
+    windows: int
+    alarms: tuple[Alarm, ...]
+
+    @property
+    def dosed(self) -> tuple[Neuron, ...]:
+        """The neurons that dose alarms name, each once, the most often named first."""
+        names = [alarm.neuron for alarm in self.alarms if alarm.statistic == "dose"]
+        return tuple(sorted(dict.fromkeys(names), key=lambda neuron: -names.count(neuron)))
+
+    def __str__(self) -> str:
+        if not self.windows:
+            return f"{self.tokens} tokens watched, too few for a window: nothing can be said"
+        counts = ", ".join(
+            f"{sum(alarm.statistic == name for alarm in self.alarms)} {name}" for name in RAISED
+        )
+        nearest = f"; nearest {self.dosed[0]}" if self.dosed else ""
+        return f"{self.tokens} tokens, {self.windows} windows, alarms: {counts}{nearest}"
+
+
+@final
+@dataclass(slots=True)
+class Watch:
+    """A running watch of one model; ask `report()` at any time, inside the block or after it."""
+
+    model: Model
+    calibration: Calibration
+    windows: Windows
+    _alarms: list[Alarm] = field(default_factory=list)
+    _counts: dict[int, int] = field(default_factory=dict)
+
+    def report(self) -> WatchReport:
+        """What was seen so far; a window that is not full counts nothing."""
+        self.windows.sum_up()
+        self._score()
+        return WatchReport(self.windows.tokens, sum(self._counts.values()), tuple(self._alarms))
+
+    def stop(self, on: Statistic = "dose") -> Stopping:
+        """A stopping criterion for `generate`: a row ends once it has raised an alarm."""
+
+        def rows() -> set[int]:
+            self._score()
+            return {alarm.row for alarm in self._alarms if alarm.statistic == on}
+
+        return stopping(rows)
+
+    def _score(self) -> None:
+        """Hold the windows that were completed since against the thresholds."""
+        complete, self.windows.complete = self.windows.complete, []
+        if not complete:
+            return
+        means = torch.stack([mean for _, mean in complete])
+        held = scores(self.model, self.calibration.norms, means, plain=False)
+        for i, (row, _) in enumerate(complete):
+            number = self._counts.get(row, 0)
+            self._counts[row] = number + 1
+            self._alarms += self._raised(held, i, row, number)
+
+    def _raised(self, held: Scores, i: int, row: int, number: int) -> Iterator[Alarm]:
+        for name in RAISED:
+            score = float(held.column(name)[i])
+            threshold = self.calibration.header.threshold(name).value
+            if not score <= threshold:
+                neuron = held.named(self.model, i)
+                yield Alarm(name, row, number, score, threshold, neuron)
+
+
+@contextmanager
+def watch(
+    model: Model, calibration: Calibration | str | Path, prompts: bool = False
+) -> Iterator[Watch]:
+    """A watch of every generated token while the block runs; with `prompts` of every token.
+
+    `calibration` is of this very model (InputError otherwise), as `fulcra monitor fit` wrote it.
+    No output changes; hooks are gone afterwards, also after an exception. A row of a batch fills
+    windows of its own, and goes on with them in the next call.
+    """
+    if not isinstance(calibration, Calibration):
+        calibration = Calibration.load(calibration)
+    calibration.require(model)
+    watching = Watch(model, calibration, Windows(model, calibration.header.window, prompts))
+    with watched_stream(watching.windows):
+        yield watching

@@ -1,0 +1,236 @@
+"""A calibrated monitor and what a trial of it showed, as their files hold them."""
+
+from typing import ClassVar
+
+from fulcra.formulas.conformal import chance_of
+from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, Timing, Value
+
+#: The chance below which a served model is said to be another than its release.
+DIFFERS = 0.01
+
+
+class ThresholdEntry(Value):
+    """A statistic's threshold, and the bound on its false alarms a window of clean text."""
+
+    statistic: str
+    value: float
+    bound: float
+    n: int
+
+
+class CalibrationResult(Result):
+    """A monitor's header; its tensors, whose hash is `tensors_sha256`, stand beside it.
+
+    `openings_sha256` is the hash of all openings, `fit_windows` the number of clean windows that
+    say what is usual; those of the thresholds are others.
+    """
+
+    file: ClassVar[str] = "calibration.json"
+
+    schema_version: int
+    command: str
+    model: ModelEntry
+    behavior: Named | None
+    openings_sha256: str
+    window: int
+    fit_windows: int
+    seed: int
+    rate: float
+    thresholds: tuple[ThresholdEntry, ...]
+    tensors_sha256: str
+    provenance: Provenance
+    timing: Timing | None = None
+
+    def threshold(self, statistic: str) -> ThresholdEntry:
+        """The threshold of a statistic."""
+        return next(entry for entry in self.thresholds if entry.statistic == statistic)
+
+    def lines(self) -> tuple[str, ...]:
+        """Model, text, and the thresholds with their bounds."""
+        first = self.thresholds[0]
+        values = ", ".join(f"{entry.statistic} {entry.value:.3g}" for entry in self.thresholds)
+        return (
+            f"{self.model.name}: {self.fit_windows} + {first.n} clean windows of {self.window}"
+            " tokens",
+            f"thresholds {values}; false alarms <= {first.bound:.3g} a window of such text",
+        )
+
+
+class Share(Value):
+    """How many windows raise an alarm, with the 95 % Wilson interval of the rate."""
+
+    alarms: int
+    n: int
+    rate: float
+    low: float
+    high: float
+
+
+class Alarms(Value):
+    """Alarms on one set of windows, by statistic."""
+
+    dose: Share
+    shift: Share
+    cosine: Share
+
+
+class DomainAlarms(Value):
+    """False alarms of the undosed model on one kind of request."""
+
+    domain: str
+    alarms: Alarms
+
+
+class DoseAlarms(Value):
+    """Alarms under doses of one gain; `named` counts windows whose nearest write was dosed.
+
+    `neurons` share the dose, `share` of the positions have it.
+    """
+
+    gain: float
+    neurons: int = 1
+    share: float = 1.0
+    alarms: Alarms
+    named: Share
+
+
+class BranchAlarms(Value):
+    """From which gain on every window of a branch's dose raises an alarm, beside where it opens.
+
+    `noticed` is None where no gain below the opening one was noticed in all windows.
+    """
+
+    neuron: str
+    source: str
+    opens: float | None
+    noticed: float | None
+    gains: tuple[float, ...]
+    rates: tuple[float, ...]
+
+
+class WatchCost(Value):
+    """What watching costs a token: the share of multiplications, and of decoding time.
+
+    `time` is the median over `pairs` of decodings with and without a watch, one after the other.
+    """
+
+    products: float
+    time: float
+    low: float
+    high: float
+    pairs: int
+
+    @property
+    def words(self) -> str:
+        """Both costs in words; a time whose quartiles hold 0 is not told from noise."""
+        products = f"{100 * self.products:.2g} % of a forward pass in multiplications"
+        spread = f"quartiles {100 * self.low:.2g} to {100 * self.high:.2g} %"
+        if self.low <= 0 <= self.high or self.time < 0:
+            return f"{products}; its time is not told from noise ({spread} of {self.pairs} pairs)"
+        return f"{products}, {100 * self.time:.2g} % of decoding time ({spread})"
+
+
+class MonitorResult(Result):
+    """A trial of a monitor: doses noticed, false alarms by domain, attacks that adapt, cost."""
+
+    file: ClassVar[str] = "monitor.json"
+
+    schema_version: int
+    command: str
+    model: ModelEntry
+    behavior: Named | None
+    calibration: CalibrationResult
+    audit: str | None
+    seed: int
+    clean: Alarms
+    domains: tuple[DomainAlarms, ...]
+    doses: tuple[DoseAlarms, ...]
+    spread: tuple[DoseAlarms, ...]
+    partial: tuple[DoseAlarms, ...]
+    branches: tuple[BranchAlarms, ...]
+    cost: WatchCost
+    provenance: Provenance
+    timing: Timing | None = None
+
+    @property
+    def opening(self) -> tuple[BranchAlarms, ...]:
+        """The branches that an audit saw open."""
+        return tuple(branch for branch in self.branches if branch.opens is not None)
+
+    def noticed_from(self, target: float = 0.95) -> float | None:
+        """The smallest gain from which on at least `target` of windows raise a dose alarm."""
+        smallest = None
+        for dose in reversed(self.doses):
+            if dose.alarms.dose.rate < target:
+                break
+            smallest = dose.gain
+        return smallest
+
+    def lines(self) -> tuple[str, ...]:
+        """The gain that is noticed, false alarms, opening branches below their trigger, cost."""
+        gain, clean, opening = self.noticed_from(), self.clean.dose, self.opening
+        below = sum(branch.noticed is not None for branch in opening)
+        of_run = f"{below} of {len(opening)} opening branches noticed below their opening gain"
+        return (
+            f"{self.model.name}: {self.calibration.window} tokens show a dose of"
+            f" {'no tried gain' if gain is None else f'gain {gain:g} or more'} (TPR >= .95)",
+            f"false alarms {clean.alarms} of {clean.n} windows on openings of no calibration",
+            *([of_run] if opening else []),
+            f"a watch costs {self.cost.words}",
+        )
+
+
+class ServedResult(Result):
+    """A served model's own windows against the thresholds of its release.
+
+    `bound` is that on false alarms of the release itself, a window and statistic; `nearest` the
+    neuron of the release that dose alarms name most often.
+    """
+
+    file: ClassVar[str] = "served.json"
+
+    schema_version: int
+    command: str
+    model: ModelEntry
+    release: ModelEntry
+    behavior: Named | None
+    seed: int
+    bound: float
+    alarms: Alarms
+    nearest: str | None
+    provenance: Provenance
+
+    @property
+    def chance(self) -> float:
+        """The chance of so many alarms in the release's own windows, of dose or shift alarms.
+
+        The smaller one, doubled for the two.
+        """
+        both = (self.alarms.dose, self.alarms.shift)
+        return min(1.0, 2 * min(chance_of(each.alarms, each.n, self.bound) for each in both))
+
+    @property
+    def differs(self) -> bool:
+        """Whether the release itself would raise so many alarms less than once in a hundred."""
+        return self.chance < DIFFERS
+
+    def lines(self) -> tuple[str, ...]:
+        """The verdict, and the shares of windows above each threshold."""
+        dose, shift = self.alarms.dose, self.alarms.shift
+        verdict = "is not that of" if self.differs else "cannot be told from"
+        return (
+            f"the stream of {self.model.name} {verdict} {self.release.name}",
+            f"{dose.alarms} dose and {shift.alarms} shift alarms in {dose.n} windows; at most"
+            f" {self.bound:.2g} a window of the release",
+        )
+
+
+class MonitorTable(Result):
+    """Trials of monitors of several models, as docs/defence.md shows them."""
+
+    file: ClassVar[str] = "monitor.json"
+
+    schema_version: int
+    trials: tuple[MonitorResult, ...]
+    served: tuple[ServedResult, ...] = ()
+    provenance: Provenance

@@ -1,0 +1,237 @@
+"""A planted dose is noticed and named, a clean run is not, and watching changes nothing."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+import fulcra
+from fulcra import Behavior, Model, Neuron
+from fulcra.defence.monitor.attacks import Doser
+from fulcra.defence.monitor.calibration import Calibration, CalibrationSettings, calibrate
+from fulcra.defence.monitor.statistics import scores
+from fulcra.defence.monitor.traffic import Openings, Traffic, read_windows, rolled_windows
+from fulcra.errors import InputError, RunFolderError
+from fulcra.models.applying import applied_rows
+from fulcra.models.partial_doses import partly_dosed
+from fulcra.models.tiny import tiny
+from fulcra.models.watching import Windows, watched_stream
+
+DOSED = Neuron("L3.N158+")
+
+
+@pytest.fixture(scope="module")
+def calibration(sparse: Model, refusal: Behavior) -> Calibration:
+    return calibrate(sparse, refusal, CalibrationSettings(windows=24, rate=0.05, seed=1))
+
+
+@pytest.fixture(scope="module")
+def traffic(refusal: Behavior) -> Traffic:
+    return Traffic(Openings.of(refusal).trial, refusal.system)
+
+
+@pytest.fixture(scope="module")
+def doser(sparse: Model, refusal: Behavior) -> Doser:
+    return Doser.of(sparse, refusal.generic, refusal.system, 0)
+
+
+def generate(model: Model, prompts: tuple[str, ...]) -> list[torch.Tensor]:
+    outputs = []
+    for prompt in prompts:
+        ids = torch.tensor([model.prompt_ids(prompt)])
+        mask = torch.ones_like(ids)
+        outputs.append(model.hf.generate(ids, attention_mask=mask, max_new_tokens=40))
+    return outputs
+
+
+def hooks(model: Model) -> int:
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.hf.modules()
+    )
+
+
+def test_a_dose_is_noticed_and_named_and_a_clean_run_is_not(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    prompts, dose = traffic.openings[:12], doser.dose(DOSED, 0.3)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as clean:
+        generate(sparse, prompts)
+    with fulcra.edit(sparse, dose), fulcra.watch(sparse, calibration) as dosed:
+        generate(sparse, prompts)
+    assert clean.report().windows >= 1
+    assert clean.report().dosed == ()
+    report = dosed.report()
+    alarmed = {alarm.window for alarm in report.alarms if alarm.statistic == "dose"}
+    assert len(alarmed) == report.windows >= 1
+    assert report.dosed[0] == DOSED
+    assert "nearest L3.N158+" in str(report)
+
+
+def test_a_watch_reads_what_a_pass_over_the_reply_reads(
+    sparse: Model, calibration: Calibration, traffic: Traffic
+) -> None:
+    prompts, windows = traffic.openings[:12], Windows(sparse, 64)
+    with watched_stream(windows):
+        outputs = generate(sparse, prompts)
+    pairs = []
+    for prompt, output in zip(prompts, outputs, strict=True):
+        ids, size = sparse.prompt_ids(prompt), len(sparse.prompt_ids(prompt))
+        reply = [int(token) for token in output[0, size:] if int(token) not in sparse.end_ids]
+        pairs.append((ids, tuple(reply)))
+    windows.sum_up()
+    assert windows.tokens == sum(len(reply) for _, reply in pairs)
+    means = torch.stack([mean for _, mean in windows.complete])
+    torch.testing.assert_close(means, read_windows(sparse, pairs), rtol=1e-4, atol=1e-5)
+
+
+def test_watching_changes_no_bit_and_leaves_no_hook(
+    sparse: Model, calibration: Calibration, traffic: Traffic
+) -> None:
+    ids, before = torch.tensor([sparse.prompt_ids(traffic.openings[0])]), hooks(sparse)
+    with torch.no_grad():
+        plain = sparse.hf(ids).logits
+        with fulcra.watch(sparse, calibration, prompts=True) as watch:
+            watched = sparse.hf(ids).logits
+    assert torch.equal(plain, watched)
+    assert watch.report().tokens == ids.shape[1] - 1
+    with fulcra.watch(sparse, calibration):
+        assert hooks(sparse) > before
+    with pytest.raises(ZeroDivisionError), fulcra.watch(sparse, calibration):
+        _ = 1 / 0
+    assert hooks(sparse) == before
+
+
+def test_rows_fill_windows_of_their_own_and_count_nothing_after_their_end(
+    sparse: Model, traffic: Traffic
+) -> None:
+    rows = [sparse.prompt_ids(traffic.openings[i]) for i in (0, 1)]
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    windows = Windows(sparse, 4)
+    with watched_stream(windows):
+        output = sparse.hf.generate(ids, attention_mask=mask, max_new_tokens=30)
+    windows.sum_up()
+    ends = torch.tensor(sorted(sparse.end_ids))
+    # the last token of a batch is never read, and of a row that ended neither is its end
+    replies = [row[width:-1] for row in output]
+    lengths = [int((torch.isin(reply, ends).cumsum(0) == 0).sum()) for reply in replies]
+    assert windows.tokens == sum(lengths)
+    completed = [row for row, _ in windows.complete]
+    assert [completed.count(row) for row in (0, 1)] == [length // 4 for length in lengths]
+
+
+def test_a_pass_that_failed_halfway_counts_nothing() -> None:
+    model, ids = tiny("llama"), torch.tensor([[5, 17, 23, 42, 8]])
+
+    def fail(module: object, args: object) -> None:
+        raise ArithmeticError
+
+    windows = Windows(model, 4, prompts=True)
+    with torch.no_grad(), watched_stream(windows):
+        handle = model.down(2).register_forward_pre_hook(fail)
+        with pytest.raises(ArithmeticError):
+            model.hf(ids)
+        handle.remove()
+        model.hf(ids)
+    windows.sum_up()
+    assert (windows.tokens, len(windows.complete)) == (4, 1)
+
+
+def test_a_row_ends_once_it_raised_an_alarm(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    dose = doser.dose(DOSED, 0.65)
+    ids = torch.tensor([sparse.prompt_ids(traffic.openings[0])])
+    assert dose is not None
+    with fulcra.edit(sparse, dose), fulcra.watch(sparse, calibration) as watch:
+        output = sparse.hf.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=150,
+            min_new_tokens=150,
+            stopping_criteria=[watch.stop()],
+        )
+    assert 64 <= output.shape[1] - ids.shape[1] <= 64 + 32
+
+
+def test_a_dose_spread_over_neurons_or_given_on_half_of_the_positions_is_noticed(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    clean = rolled_windows(sparse, traffic, 3, 5)
+    half = partly_dosed(sparse, DOSED, doser.alpha(DOSED, 0.3), 0.5)
+    spread = applied_rows(sparse, doser.spread(DOSED, 0.3, 4), every_row=True)
+    threshold = calibration.header.threshold
+    for dosed, statistic in ((half, "dose"), (spread, "shift")):
+        held = scores(sparse, calibration.norms, read_windows(sparse, clean.pairs, dosed))
+        column = held.column(statistic)  # type: ignore[arg-type]
+        assert float(column.min()) > threshold(statistic).value
+
+
+def test_a_dose_on_a_share_of_positions_is_given_on_that_share() -> None:
+    model = tiny("llama")
+    ids, seen = torch.randint(3, 90, (4, 100), generator=torch.Generator().manual_seed(0)), []
+
+    def read(module: object, args: tuple[torch.Tensor, ...]) -> None:
+        seen.append(args[0][..., 5].clone())
+
+    with torch.no_grad():
+        for share in (0.0, 0.25, 1.0):
+            with partly_dosed(model, Neuron(1, 5), 2.0, share):
+                handle = model.down(1).register_forward_pre_hook(read)
+                model.hf(ids)
+                handle.remove()
+    whole = (seen[2] - seen[0]).round()
+    assert bool((whole == 2).all())
+    assert (seen[1] - seen[0]).round().mean() / 2 == pytest.approx(0.25, abs=0.06)
+
+
+def test_a_saved_calibration_is_the_same_and_a_changed_one_is_refused(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    calibration.save(tmp_path)
+    loaded = Calibration.load(tmp_path)
+    assert loaded.header == calibration.header
+    assert torch.equal(loaded.norms[2].lengths, calibration.norms[2].lengths)
+    tensors = tmp_path / "calibration.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-4] + b"abcd")
+    with pytest.raises(RunFolderError, match=r"not the tensors its calibration\.json names"):
+        Calibration.load(tmp_path)
+
+
+def test_a_monitor_of_another_model_is_refused(calibration: Calibration) -> None:
+    other = tiny("llama")
+    with (
+        pytest.raises(InputError, match="calibrated on apothecary-sparse"),
+        fulcra.watch(other, calibration),
+    ):
+        pass
+
+
+def test_too_few_windows_for_the_rate_are_refused(sparse: Model, refusal: Behavior) -> None:
+    with pytest.raises(
+        InputError, match=r"50 clean windows, and a false-alarm rate of 0\.01 takes 99"
+    ):
+        calibrate(sparse, refusal, CalibrationSettings(windows=50, rate=0.01))
+
+
+def test_a_watch_that_saw_too_little_says_so(sparse: Model, calibration: Calibration) -> None:
+    with fulcra.watch(sparse, calibration) as watch:
+        pass
+    assert str(watch.report()) == "0 tokens watched, too few for a window: nothing can be said"
+
+
+def test_the_three_parts_of_the_openings_share_none(refusal: Behavior) -> None:
+    for openings in (Openings.of(refusal), Openings.of(None)):
+        parts = [set(part) for part in openings]
+        assert all(parts)
+        assert sum(map(len, parts)) == len(set().union(*parts))
+
+
+def test_random_openings_are_drawn_the_same_for_the_same_seed(
+    sparse: Model, traffic: Traffic
+) -> None:
+    first, again = (traffic.replies(sparse, (), random.Random(3), 2) for _ in range(2))
+    assert first == again
