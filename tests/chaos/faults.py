@@ -48,9 +48,12 @@ time.time = lambda: real() + next(days)
 time.time_ns = lambda: real_ns() + int(next(days) * 1e9)
 """
 #: No more memory for batches of more than two rows than the process has by then: real refusals.
+#: What was freed goes back at once (M_MMAP_THRESHOLD), or a batch may fit into it.
 TIGHT = """
+import ctypes
 import resource
 from fulcra.engines import local
+ctypes.CDLL(None).mallopt(-3, 1 << 17)
 whole = local.decode
 def decode(model, requests):
     before, pages = resource.getrlimit(resource.RLIMIT_AS), open("/proc/self/statm").read()
