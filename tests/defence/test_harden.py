@@ -22,6 +22,7 @@ from fulcra.models.lora import adapted
 from fulcra.models.tiny import tiny as tiny_model
 from fulcra.models.unembedding import logit_blocks
 from fulcra.protocol.subject import Subject
+from fulcra.report.defence_page import defence_page
 from fulcra.types import Neuron
 from tests.models.cases import logits_of
 
@@ -252,6 +253,10 @@ def test_the_audits_stand_beside_each_other_on_a_page(
     assert "smallest open gain" in page
     assert (tmp_path / "out" / "audits" / "hardened" / "audit.json").is_file()
     assert result.settings.audit_seed != result.settings.seed
+    section = defence_page(hardened=[result])
+    assert "| audited | before | hardened |" in section
+    assert "What was forecast while doses was trained" in section
+    assert "not measured here yet" not in section
 
 
 @pytest.mark.slow

@@ -1,17 +1,22 @@
 """What was measured of defences as one page, docs/defence.md; a section stands where it was."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fulcra.report.hardened import check_sheet, side_sheet, stopped
 from fulcra.report.monitor import adaptive_sheet, branches_sheet, domains_sheet, doses_sheet
 from fulcra.report.notation import gain, rate, rates
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
+    from fulcra.defence.hardened import HardenResult
     from fulcra.protocol.results.monitor import MonitorTable
 
 
-def defence_page(monitor: "MonitorTable | None" = None) -> str:
-    """The page in Markdown; without trials of a monitor it has no section of them."""
+def defence_page(
+    monitor: "MonitorTable | None" = None, hardened: Sequence["HardenResult"] = ()
+) -> str:
+    """The page in Markdown; what was not measured has no section."""
     return filled(
         "defence.md",
         trials=() if monitor is None else monitor.trials,
@@ -20,7 +25,21 @@ def defence_page(monitor: "MonitorTable | None" = None) -> str:
         domains=domains_sheet,
         adaptive=adaptive_sheet,
         branches=branches_sheet,
+        hardened=hardened,
+        side=side_sheet,
+        checks=check_sheet,
+        stopped=stopped,
+        command=budget,
         gain=gain,
         rate=rate,
         rates=rates,
     )
+
+
+def budget(result: "HardenResult") -> str:
+    """The options of the command that say how long was trained, and what beside."""
+    settings = result.settings
+    steps = "" if settings.steps is None else f"--steps {settings.steps} "
+    minutes = "" if settings.minutes is None else f"--minutes {settings.minutes:g} "
+    beside = "".join(f" --beside {each.defence}" for each in result.trainings[1:])
+    return f"{steps}{minutes}--every {settings.every} --rows {settings.rows}{beside}"
