@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fulcra.report.hardened import check_sheet, side_sheet, stopped
+from fulcra.report.hardened import check_sheet, side_sheet, stopped, wanted_sheet
 from fulcra.report.monitor import adaptive_sheet, branches_sheet, domains_sheet, doses_sheet
 from fulcra.report.notation import gain, rate, rates
 from fulcra.report.template import filled
@@ -27,6 +27,7 @@ def defence_page(
         branches=branches_sheet,
         hardened=hardened,
         side=side_sheet,
+        wanted=wanted_sheet,
         checks=check_sheet,
         stopped=stopped,
         command=budget,
