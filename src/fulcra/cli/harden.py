@@ -106,7 +106,7 @@ def harden_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train an adapter under which single neurons flip less, audited before and after."""
+    """Train an adapter that closes windows; audit before and after."""
     from fulcra.defence.hardening import Plan, harden
     from fulcra.defence.tuning import Effort
     from fulcra.defence.windows import Sample
