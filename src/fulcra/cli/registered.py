@@ -32,7 +32,7 @@ def study_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Test the law on a design registered before anything is measured."""
+    """Test the law on a design that was registered first."""
     from fulcra.backtest.registered import SECOND, Place, read_design, registered, run_study
     from fulcra.backtest.split import Cabinet
     from fulcra.errors import InputError
