@@ -11,7 +11,7 @@ from typing import NamedTuple
 from fulcra.backtest.chance_curves import Member
 from fulcra.backtest.chances import branch_chances
 from fulcra.backtest.split import LineageModel
-from fulcra.backtest.windows import margin_score
+from fulcra.backtest.windows import verdict_row
 from fulcra.behaviors import load_behavior
 from fulcra.behaviors.splits import widened
 from fulcra.formulas.coordinate import Coordinate
@@ -22,7 +22,7 @@ from fulcra.protocol.finish import finished, reopened
 from fulcra.protocol.measure import Measurement
 from fulcra.protocol.predictors import sampled_surprise
 from fulcra.protocol.progress import Clock
-from fulcra.protocol.results.audit import AuditResult, Branch, Measured, Predicted
+from fulcra.protocol.results.audit import AuditResult, Branch
 from fulcra.protocol.results.chances import (
     ChanceRow,
     ChanceSettings,
@@ -30,9 +30,9 @@ from fulcra.protocol.results.chances import (
     End,
     ModelChances,
 )
-from fulcra.protocol.results.commitment import BranchEntry, Commitment
+from fulcra.protocol.results.commitment import Commitment
 from fulcra.protocol.results.design import Design, DesignSize
-from fulcra.protocol.results.validation import Case, ProtocolRow, VerdictRow
+from fulcra.protocol.results.validation import ProtocolRow, VerdictRow
 from fulcra.protocol.runs import Run, manifest_of
 from fulcra.protocol.source import remember
 from fulcra.protocol.stages import Forecast, forecast
@@ -148,8 +148,16 @@ def case_of(folder: Path, member: LineageModel, pool: ModelChances) -> MeasuredC
     committed = Commitment.model_validate(stored["content"])
     entries = {entry.branch: entry for entry in committed.branches}
     protocol = _protocol(member, audit)
-    layers = audit.model.layers
-    rows = tuple(_row(protocol, branch, layers, entries[branch.name]) for branch in audit.neurons)
+    rows = tuple(
+        verdict_row(
+            protocol,
+            audit.model.layers,
+            entries[branch.name].weight or 1.0,
+            branch,
+            {each.method: each.gain for each in entries[branch.name].beside},
+        )
+        for branch in audit.neurons
+    )
     chanced = {row.branch: row for row in pool.rows}
     ends = tuple(
         chanced[branch.name].model_copy(
@@ -180,36 +188,3 @@ def _protocol(member: LineageModel, audit: AuditResult) -> ProtocolRow:
         commitment_sha256=audit.summary.commitment_sha256,
         log_odds_margin=audit.baseline.log_odds_margin or 0.0,
     )
-
-
-def _row(case: ProtocolRow, branch: Branch, layers: int, entry: BranchEntry) -> VerdictRow:
-    """The row of one branch, from what was predicted and measured of it."""
-    ceiling, trigger = _gain(branch.ceiling_predicted), _gain(branch.trigger_predicted)
-    measured, triggered = _gain(branch.ceiling_measured), _gain(branch.triggers[-1])
-    return VerdictRow(
-        **{name: getattr(case, name) for name in Case.model_fields},
-        neuron=branch.neuron,
-        branch=branch.name,
-        layers=layers,
-        layer=branch.branch.layer,
-        weight=entry.weight or 1.0,
-        observed_open=branch.observed_open is True,
-        verdict=branch.verdict or "undetermined",
-        smallest_open_gain=branch.smallest_open_gain,
-        failure_mode=branch.failure_mode,
-        log_odds_margin=case.log_odds_margin,
-        trigger_predicted=trigger,
-        trigger_measured=triggered,
-        ceiling_predicted=ceiling,
-        ceiling_measured=measured,
-        margins={
-            "L1": margin_score(ceiling, trigger),
-            "L2": margin_score(ceiling, triggered),
-            "L3": margin_score(measured, triggered),
-            **{f"L1_{each.method}": margin_score(each.gain, trigger) for each in entry.beside},
-        },
-    )
-
-
-def _gain(edge: Predicted | Measured | None) -> float | None:
-    return None if edge is None else edge.gain

@@ -130,22 +130,23 @@ def chance_score(cases: Cases, chances: Floats, seed: int) -> ChanceScore:
         brier_p=spread(means).p_value,
         log_loss=log_loss(chances, opened, weight),
         calibration_error=calibration_error(bins),
-        likely_error=_finite(calibration_error(likely)),
-        auroc=_finite(auroc(chances, opened, weight)),
-        average_precision=_finite(precision.value),
-        low=_finite(precision.low),
-        high=_finite(precision.high),
+        likely_error=finite(calibration_error(likely)),
+        auroc=finite(auroc(chances, opened, weight)),
+        average_precision=finite(precision.value),
+        low=finite(precision.low),
+        high=finite(precision.high),
         precision_32=at_top(chances, opened, weight, PRECISION_AT)[1],
         bins=tuple(
             ChanceBin(**part._replace(mean=0.0, rate=0.0)._asdict()).model_copy(
-                update={"mean": _finite(part.mean), "rate": _finite(part.rate)}
+                update={"mean": finite(part.mean), "rate": finite(part.rate)}
             )
             for part in bins
         ),
     )
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value as files hold it: None where it is no number."""
     return value if math.isfinite(value) else None
 
 
@@ -241,6 +242,6 @@ def _calls(cases: Cases, called: NDArray[np.bool_]) -> GuardCalls:
     opened = table.tp + table.fn
     return GuardCalls(
         called=table.tp + table.fp,
-        precision=_finite(table.tp / (table.tp + table.fp)) if table.tp + table.fp else None,
+        precision=finite(table.tp / (table.tp + table.fp)) if table.tp + table.fp else None,
         recall=table.tp / opened if opened else 0.0,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.backtest.ceiling_scores import kl_at_ceiling, method_scores
-from fulcra.backtest.chance_scores import Cases, chance_score
+from fulcra.backtest.chance_scores import Cases, chance_score, finite
 from fulcra.backtest.noise import noise_floor
 from fulcra.backtest.verdict_scores import verdict_scores
 from fulcra.formulas.classification import auroc
@@ -125,15 +125,11 @@ def _ranked(cases: Cases, name: str, seed: int) -> Ranked:
         average_precision, scores, cases.open, cases.weight, cases.neuron, seed
     )
     return Ranked(
-        average_precision=_finite(ranked.value),
-        low=_finite(ranked.low),
-        high=_finite(ranked.high),
-        auroc=_finite(auroc(scores, cases.open, cases.weight)),
+        average_precision=finite(ranked.value),
+        low=finite(ranked.low),
+        high=finite(ranked.high),
+        auroc=finite(auroc(scores, cases.open, cases.weight)),
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _modes(rows: Sequence[VerdictRow]) -> dict[str, float]:

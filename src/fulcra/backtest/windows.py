@@ -1,7 +1,7 @@
 """Windows of branches drawn by predicted margin: committed, measured, called at every level."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -66,34 +66,6 @@ class Drawn(NamedTuple):
 
     forecast: Forecast
     weight: float
-
-
-class OtherCeilings(NamedTuple):
-    """A branch's ceilings by `surprise_ladder` on generic text and by `flip_ladder` on replies."""
-
-    surprise: float | None
-    flip: float | None
-
-
-class LevelEdges(NamedTuple):
-    """The edges of one branch [gain] that the levels of the law are called with; None is beyond."""
-
-    ceiling: float | None
-    trigger: float | None
-    measured_ceiling: float | None
-    measured_trigger: float | None
-
-    def margins(self, others: OtherCeilings) -> dict[str, float]:
-        """The margin of every level [octaves]."""
-        scaled = None if self.ceiling is None else SCALE * self.ceiling
-        return {
-            "L1": margin_score(self.ceiling, self.trigger),
-            "L2": margin_score(self.ceiling, self.measured_trigger),
-            "L3": margin_score(self.measured_ceiling, self.measured_trigger),
-            "L1_surprise": margin_score(others.surprise, self.trigger),
-            "L1_flip": margin_score(others.flip, self.trigger),
-            "L1_scaled": margin_score(scaled, self.trigger),
-        }
 
 
 def margin_score(ceiling: float | None, trigger: float | None) -> float:
@@ -188,8 +160,14 @@ def _windows(member: LineageModel, run: Run, subject: Subject, size: StudySize) 
     others = _other_ceilings(subject, [prediction.at for prediction in chosen])
     protocol = _protocol_row(case, committed, figures)
     rows = [
-        _row(protocol, subject.model.n_layers, *branch)
-        for branch in zip(drawn, figures.neurons, others, strict=True)
+        verdict_row(
+            protocol,
+            subject.model.n_layers,
+            each.weight,
+            branch,
+            ceilings | {"scaled": _scaled(_gain(branch.ceiling_predicted))},
+        )
+        for each, branch, ceilings in zip(drawn, figures.neurons, others, strict=True)
     ]
     forecast_rows = [_pool_row(case, prediction) for prediction in pool]
     return Windows(rows=tuple(rows), pool=tuple(forecast_rows), protocol=protocol)
@@ -208,26 +186,40 @@ def measured(
     return committed
 
 
-def _other_ceilings(subject: Subject, branches: Sequence[Coordinate]) -> list[OtherCeilings]:
-    """The ceilings of branches that L1 is also called with."""
+def _other_ceilings(
+    subject: Subject, branches: Sequence[Coordinate]
+) -> list[dict[str, float | None]]:
+    """The ceilings of `surprise_ladder` on generic text and of `flip_ladder` on replies."""
     model, behavior, ground = subject.model, subject.behavior, subject.ground
     flips = flipped_text(model, behavior.selection, behavior.system, behavior.horizon)
     surprised = surprise(ground, branches)
     level = ground.standard.surprise_level
     flipped = flip_ladder(model, branches, flips, level, ground.reference)
-    return [OtherCeilings(a.gain, b.gain) for a, b in zip(surprised, flipped, strict=True)]
+    return [{"surprise": a.gain, "flip": b.gain} for a, b in zip(surprised, flipped, strict=True)]
 
 
-def _row(
-    protocol: ProtocolRow, layers: int, drawn: Drawn, branch: Branch, others: OtherCeilings
+def _scaled(gain: float | None) -> float | None:
+    return None if gain is None else SCALE * gain
+
+
+def verdict_row(
+    protocol: ProtocolRow,
+    layers: int,
+    weight: float,
+    branch: Branch,
+    others: Mapping[str, float | None],
 ) -> VerdictRow:
-    """The row of one branch, from what was measured of it."""
-    edges = LevelEdges(
-        ceiling=_gain(branch.ceiling_predicted),
-        trigger=_gain(branch.trigger_predicted),
-        measured_ceiling=_gain(branch.ceiling_measured),
-        measured_trigger=_gain(branch.triggers[-1]),
-    )
+    """The row of one branch, from what was predicted and measured of it.
+
+    `others` are ceilings [gain] that L1 is also called with, by the end of its name there.
+    """
+    ceiling, trigger = _gain(branch.ceiling_predicted), _gain(branch.trigger_predicted)
+    measured_ceiling, measured_trigger = _gain(branch.ceiling_measured), _gain(branch.triggers[-1])
+    margins = {
+        "L1": margin_score(ceiling, trigger),
+        "L2": margin_score(ceiling, measured_trigger),
+        "L3": margin_score(measured_ceiling, measured_trigger),
+    }
     return VerdictRow(
         lineage=protocol.lineage,
         recipe=protocol.recipe,
@@ -237,17 +229,18 @@ def _row(
         branch=branch.name,
         layers=layers,
         layer=branch.branch.layer,
-        weight=drawn.weight,
+        weight=weight,
         observed_open=branch.observed_open is True,
         verdict=branch.verdict or "undetermined",
         smallest_open_gain=branch.smallest_open_gain,
         failure_mode=branch.failure_mode,
         log_odds_margin=protocol.log_odds_margin,
-        trigger_predicted=edges.trigger,
-        trigger_measured=edges.measured_trigger,
-        ceiling_predicted=edges.ceiling,
-        ceiling_measured=edges.measured_ceiling,
-        margins=edges.margins(others),
+        trigger_predicted=trigger,
+        trigger_measured=measured_trigger,
+        ceiling_predicted=ceiling,
+        ceiling_measured=measured_ceiling,
+        margins=margins
+        | {f"L1_{name}": margin_score(gain, trigger) for name, gain in others.items()},
     )
 
 
