@@ -25,8 +25,11 @@ def small(refusal: Behavior) -> Behavior:
     return replace(
         refusal,
         sensitive=True,
+        positive=refusal.positive[:4],
+        negative=refusal.negative[:4],
         selection=refusal.selection[:1],
         confirmation=refusal.confirmation[:2],
+        ceiling_generic=refusal.ceiling_generic[:2],
     )
 
 
