@@ -108,7 +108,7 @@ def predictors(names: str) -> tuple[str, ...]:
 
 
 def ceilings_manifest(member: LineageModel, settings: CeilingSettings) -> Manifest:
-    """Whose the folder is."""
+    """Whose a folder of ceilings is, as its manifest holds it."""
     return {
         "command": "ceilings",
         "model": member.model.name,

@@ -38,7 +38,7 @@ class Bounded(Value):
 
     @property
     def half_width(self) -> float | None:
-        """Half of the interval."""
+        """Half of the interval, or None without one."""
         if self.low is None or self.high is None:
             return None
         return (self.high - self.low) / 2
