@@ -38,7 +38,8 @@ from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.store import COMMITMENT, digest, read_json, write_json
 from fulcra.types import Behavior, Neuron
 
-POOL, RUN = "pool", "audit"
+#: Where the pool and the audit of a case are, in its folder, and the ceilings in that of a model.
+POOL, RUN, CEILINGS = "pool", "audit", "ceilings"
 #: The pool of a case: its chances, from which the drawn branches can be drawn again.
 POOL_FILE = "pool.json"
 #: Log2 of gains: what a branch without a measured trigger is ranked by, below any that has one.

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from fulcra.backtest.cases import CasePlace, MeasuredCase, measured_case
+from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, measured_case
 from fulcra.backtest.model_ceilings import CeilingSettings, ceilings_manifest, member_ceilings
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
@@ -32,8 +32,8 @@ from fulcra.store import RunFolder
 
 #: The design of the second study.
 SECOND = Path(str(files("fulcra.backtest") / "second.yaml"))
-#: What stands in the folder of a lineage whose rows are all kept, and where ceilings are.
-OVER, CEILINGS = "over", "ceilings"
+#: What stands in the folder of a lineage whose rows are all kept.
+OVER = "over"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from fulcra.backtest.cases import POOL, RUN, case_of, drawn_by_chance, read_pool
+from fulcra.backtest.cases import CEILINGS, POOL, RUN, case_of, drawn_by_chance, read_pool
 from fulcra.backtest.model_ceilings import PREDICTIONS
-from fulcra.backtest.registered import CEILINGS
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
 from fulcra.protocol.recheck.run_files import RunCheck

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.backtest.ceiling_scores import kl_at_ceiling, method_scores
-from fulcra.backtest.chance_scores import Cases, chance_score, finite
+from fulcra.backtest.chance_scores import Cases, chance_score
 from fulcra.backtest.drawn_rows import Drawn, bounded, of_site, p_above
 from fulcra.backtest.noise import noise_floor
 from fulcra.backtest.verdict_scores import TRIGGER_ALONE, verdict_scores
@@ -15,6 +15,7 @@ from fulcra.formulas.classification import auroc
 from fulcra.formulas.edge_error import alignment_errors
 from fulcra.formulas.ranking import average_precision, average_precisions
 from fulcra.formulas.resampling import resampled_means, spread
+from fulcra.protocol.results.base import finite
 from fulcra.protocol.results.chances import ChanceScore, ModelChances
 from fulcra.protocol.results.design import Design
 from fulcra.protocol.results.split import Lineage

@@ -1,9 +1,8 @@
 """The targets of a registered study on its figures: met, missed, or not decided."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fulcra.backtest.registered_scores import HELD_OUT, RIVAL
-from fulcra.protocol.results.chances import ChanceScore
 from fulcra.protocol.results.design import Design, Wanted
 from fulcra.protocol.results.study import CeilingFigures, Group, VerdictFigures
 from fulcra.protocol.results.validation import Target
@@ -52,11 +51,11 @@ def _ceiling_targets(design: Design, figures: CeilingFigures | None) -> list[Tar
 
 def _level_targets(wanted: Wanted, figures: VerdictFigures | None) -> list[Target]:
     """How the law with measured edges ranks what opens; undecided where too few opened."""
-    opened = None if figures is None else float(figures.open)
+    opened = _read(figures, lambda each: float(each.open))
+    area = _read(figures, lambda each: each.ranks["L3"].value)
+    width = _read(figures, lambda each: each.ranks["L3"].half_width)
+    p = _read(figures, lambda each: each.over_trigger_p)
     first = _least("branches observed open", opened, wanted.open)
-    third = None if figures is None else figures.ranks["L3"]
-    area, width = (None, None) if third is None else (third.value, third.half_width)
-    p = None if figures is None else figures.over_trigger_p
     ranks = [
         _least("L3: AUROC for observed open", area, wanted.l3_auroc),
         _most("L3: half of its interval", width, wanted.l3_half_width),
@@ -68,35 +67,30 @@ def _level_targets(wanted: Wanted, figures: VerdictFigures | None) -> list[Targe
 
 
 def _chance_targets(wanted: Wanted, figures: VerdictFigures | None) -> list[Target]:
-    chance: ChanceScore | None = None if figures is None else figures.chance
-    ratio = None if figures is None else figures.ratio.value
+    """How well chances rank, and how far they can be taken at their word."""
+    precision = _read(figures, lambda each: each.chance.average_precision)
+    error = _read(figures, lambda each: each.chance.calibration_error)
+    likely = _read(figures, lambda each: each.chance.likely_error)
+    ratio = _read(figures, lambda each: each.ratio.value)
+    plain = _read(figures, lambda each: each.chance.brier_p)
+    by_case = _read(figures, lambda each: each.case_brier_p)
     low, high = wanted.forecast_ratio
     between = ratio is not None and low <= ratio <= high
-    precision = None if chance is None else chance.average_precision
     return [
         _least("chances: average precision", precision, wanted.precision),
-        _most(
-            "chances: calibration error",
-            None if chance is None else chance.calibration_error,
-            wanted.calibration_error,
-        ),
-        _most(
-            "chances: calibration error from .1 on",
-            None if chance is None else chance.likely_error,
-            wanted.likely_error,
-        ),
+        _most("chances: calibration error", error, wanted.calibration_error),
+        _most("chances: calibration error from .1 on", likely, wanted.likely_error),
         _target(f"chances: forecast over observed, {low:g} to {high:g}", ratio, between),
-        _below(
-            "chances: Brier below the prevalence's",
-            None if chance is None else chance.brier_p,
-            wanted.brier_p,
-        ),
-        _below(
-            "chances: Brier below that of each case's prevalence",
-            None if figures is None else figures.case_brier_p,
-            wanted.brier_p,
-        ),
+        _below("chances: Brier below the prevalence's", plain, wanted.brier_p),
+        _below("chances: Brier below that of each case's prevalence", by_case, wanted.brier_p),
     ]
+
+
+def _read(
+    figures: VerdictFigures | None, read: Callable[[VerdictFigures], float | None]
+) -> float | None:
+    """A figure where any were made."""
+    return None if figures is None else read(figures)
 
 
 def _precision_target(design: Design, groups: Mapping[str, Group]) -> Target:
