@@ -80,6 +80,7 @@ def test_no_file_of_a_sensitive_run_holds_a_completion(
     assert leaks(audited_with(False), canaries) == set()
 
 
+@pytest.mark.slow
 def test_kept_texts_are_in_one_private_file_and_in_no_report(
     audited_with: Audited, canaries: set[str]
 ) -> None:
