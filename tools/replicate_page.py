@@ -3,6 +3,7 @@
 `make replicate`; both from docs/evidence, with the verdicts of what is believed.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,6 +32,8 @@ from tools.believed.evidence import FOLDER, ROOT, evidence
 
 PAGE = ROOT / "docs" / "replicate.md"
 DATA = ROOT / "src" / "fulcra" / "release" / "replication" / MEASURED
+#: Where the page of what is believed points to a sentence of its own.
+SENTENCE = re.compile(r" \(sentence \d+\)")
 HEAD = Path(__file__).with_name("replicate_page.txt")
 
 
@@ -50,7 +53,7 @@ def _measured(row: Row, claims: dict[str, Claim]) -> Measured:
     return Measured(
         readings=tuple(_readings(row)),
         verdict=claim.verdict if claim else "",
-        why=claim.here if claim else "",
+        why=SENTENCE.sub("", claim.here) if claim else "",
     )
 
 
