@@ -36,7 +36,8 @@ def test_what_is_installed_here_is_new_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "release"), [("transformers", "5.6.2"), ("transformers", "4.57.6"), ("torch", "2.5.1")]
+    ("name", "release"),
+    [("transformers", "5.18.0"), ("transformers", "4.57.6"), ("torch", "2.5.1")],
 )
 def test_a_release_that_is_too_old_is_refused(
     name: str, release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -58,5 +59,5 @@ def test_the_command_line_says_it_in_one_line_before_any_import(tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("fulcra: transformers 5.0.0 is installed, and fulcra needs 5.7")
+    assert done.stderr.startswith("fulcra: transformers 5.0.0 is installed, and fulcra needs 5.19")
     assert done.stderr.count("\n") == 1
