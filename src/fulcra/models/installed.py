@@ -6,7 +6,7 @@ from packaging.version import Version
 
 from fulcra.errors import ModelError
 
-#: The oldest releases that the tests were run on, as pyproject.toml asks for them.
+#: The oldest releases that are supported, as pyproject.toml asks for them.
 OLDEST = {"torch": "2.6", "transformers": "5.19"}
 
 
