@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORGANISMS ?= apothecary-base apothecary-helpful apothecary-sparse apothecary-dense
 SOURCES := $(wildcard src organisms tests tools benchmarks examples)
 
-.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm scale pins locks advisories clean ladders chances study believed
+.PHONY: setup check check-style check-types check-imports check-site site commands shape test test-slow test-all test-ray test-ray-rollouts test-ray-times fuzz chaos audit behaviours effects validate organisms real bench bench-gpu test-vllm test-oldest scale pins locks advisories clean ladders chances study believed
 
 setup: .venv/developed
 
@@ -162,6 +162,13 @@ advisories: .venv-upkeep/installed
 test-vllm: .venv-vllm/installed
 	$(VLLM_RUN) .venv-vllm/bin/python -m pytest -q tests/vllm $(ARGS)
 
+# the oldest release of every package that pyproject.toml admits, each with the tests of what it is for; torch is the tested one
+OLDEST_TESTS ?= tests/models/test_families.py tests/models/test_weight_edits.py tests/models/test_gguf.py tests/models/test_hub.py \
+	tests/models/test_chat.py tests/models/test_experts.py tests/engines/test_local.py tests/studies/test_audit.py tests/behaviors \
+	tests/judges tests/store tests/report tests/screens
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest -q -m "not slow and not ray" $(OLDEST_TESTS) $(ARGS)
+
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
@@ -202,6 +209,10 @@ VLLM_RUN := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 OMP_NUM_THREADS=1
 	.venv-vllm/bin/python $(HASHED) -r locks/vllm.lock
 	.venv-vllm/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+.venv-oldest/installed: pyproject.toml locks/oldest.lock
+	$(PYTHON) -m venv .venv-oldest
+	$(call install,.venv-oldest,-r locks/oldest.lock)
 
 .venv-upkeep/installed: locks/upkeep.lock
 	$(PYTHON) -m venv .venv-upkeep

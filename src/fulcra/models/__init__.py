@@ -1,5 +1,10 @@
 """The only room that knows transformers: loading, checking, reading and editing a model."""
 
+from fulcra.models.installed import require_installed
+
+# before anything below imports what is too old for it
+require_installed()
+
 from fulcra.models.adapter import Model
 from fulcra.models.anchors import ablate_mean
 from fulcra.models.applying import applied_rows
