@@ -11,7 +11,7 @@ from fulcra.formulas.intervals import wilson
 from fulcra.ladders.trigger_ladder import clean_odds
 from fulcra.law.edges import HALF
 from fulcra.law.verdict import law_verdict
-from fulcra.protocol.attacks import measure_attacks
+from fulcra.protocol.attacks import last_control, measure_attacks
 from fulcra.protocol.evidence import BASELINE_RATE, figures
 from fulcra.protocol.measure import Measurement, cached_controls, measure_curtailed
 from fulcra.protocol.progress import Progress
@@ -262,6 +262,7 @@ def plan_entry(manifest: Manifest, subject: Subject, plan: Plan) -> PlanEntry:
         true_answers_coherent=subject.true_answers_coherent(),
         sealed=plan.sealed,
         **_orders(manifest, subject),
+        **_last_control(subject),
     )
 
 
@@ -270,6 +271,12 @@ def _orders(manifest: Manifest, subject: Subject) -> dict[str, Any]:
     if manifest["settings"].get("measure", "full") == "full":
         return {}
     return {"orders": orders_of(subject.behavior, subject.seed)}
+
+
+def _last_control(subject: Subject) -> dict[str, Any]:
+    """The positive control of last resort, where the behavior has one; else nothing."""
+    name = last_control(subject)
+    return {} if name is None else {"last_control": name}
 
 
 def commit(folder: RunFolder | None, content: Mapping[str, Any]) -> str:
