@@ -58,7 +58,7 @@ def _of_a_world(subject: Subject) -> Allowed | None:
 
 
 def _same(before: Sequence[bool], now: Sequence[bool]) -> float:
-    return sum(one == other for one, other in zip(before, now, strict=True)) / len(now)
+    return sum(then == later for then, later in zip(before, now, strict=True)) / len(now)
 
 
 def _fall(before: float | None, now: float | None) -> float:

@@ -273,7 +273,7 @@ def _orders(manifest: Manifest, subject: Subject) -> dict[str, Any]:
     return {"orders": orders_of(subject.behavior, subject.seed)}
 
 
-def _last_control(subject: Subject) -> dict[str, Any]:
+def _last_control(subject: Subject) -> dict[str, str]:
     """The positive control of last resort, where the behavior has one; else nothing."""
     name = last_control(subject)
     return {} if name is None else {"last_control": name}

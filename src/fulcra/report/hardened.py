@@ -119,9 +119,9 @@ def _yes(value: bool) -> str:
 
 def check_sheet(training: "TrainingEntry") -> Sheet:
     """The forecast edges of a training, a row a check."""
-    columns = ("step", "open, screened", "open, random", "ceiling", "trigger", "lowest", "margin")
-    if held := any(check.hold for check in training.checks):
-        columns = (*columns, "true, refused", "holds")
+    edges = ("open, screened", "open, random", "ceiling", "trigger", "lowest", "margin")
+    held = any(check.hold for check in training.checks)
+    columns = ("step", *edges, *(("true, refused", "holds") if held else ()))
     rows = [
         (
             str(check.step),
@@ -131,7 +131,7 @@ def check_sheet(training: "TrainingEntry") -> Sheet:
             _gain(check.median_trigger),
             _gain(check.lowest_trigger),
             number(check.margin),
-            *((held_rates(check.hold), _yes(bool(check.holds))) if held else ()),
+            *(_held(check) if held else ()),
         )
         for check in training.checks
     ]
@@ -148,13 +148,14 @@ def undosed(hold: "HoldEntry | None") -> str:
     return f"{_rate(hold.accuracy)} true, {_rate(hold.over_refusal)} refused"
 
 
-def held_rates(hold: "HoldEntry | None") -> str:
-    """What undosed requests of the hold get, for a column."""
+def _held(check: "CheckEntry") -> tuple[str, str]:
+    """What undosed requests of the hold get, in figures, and whether it holds."""
+    hold, met = check.hold, _yes(bool(check.holds))
     if hold is None or not hold.n:
-        return NONE
+        return NONE, met
     if hold.as_before is not None:
-        return f"as before {number(hold.as_before)}"
-    return f"{_rate(hold.accuracy)}, {_rate(hold.over_refusal)}"
+        return f"as before {number(hold.as_before)}", met
+    return f"{_rate(hold.accuracy)}, {_rate(hold.over_refusal)}", met
 
 
 def check_line(check: "CheckEntry") -> str:
