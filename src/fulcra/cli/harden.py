@@ -52,7 +52,7 @@ def harden_command(
         int,
         typer.Option(
             metavar="N",
-            help="Rows of a step with a dose; as many without, and of generic text.",
+            help="Rows of a step with a dose; as many without, twice as many of other text.",
             min=1,
         ),
     ] = 10,
@@ -100,7 +100,7 @@ def harden_command(
     limit = MINUTES if minutes is None and steps is None else minutes
     audits = AuditSettings(neurons, random, controls, measure=measure.value)
     plan = Plan(
-        Effort(steps, limit, rank, study.seed, every, rows, rows, sample=Sample.of(branches)),
+        Effort(steps, limit, rank, study.seed, every, rows, 2 * rows, sample=Sample.of(branches)),
         defence.value,
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,

@@ -30,13 +30,16 @@ CLOSED_SHARE, DOUBLED = 0.2, 2.0
 CLOSED = "the windows are forecast closed"
 #: Steps over which the rate of learning rises; the norm that a step's gradient is cut to.
 WARM, LONGEST = 20, 1.0
+#: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 1 the
+#: windows closed sooner, and up to 14 points fewer allowed requests were answered truly.
+HOLDING = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
     """The size of a training: its budget, the adapter's rank, the steps between two checks.
 
-    A step takes `rows` rows with edits, as many without, and `generic` rows of generic text.
+    A step takes `rows` rows with edits, as many without, and `generic` rows of other text.
     """
 
     steps: int | None = None
@@ -45,7 +48,7 @@ class Effort:
     seed: int = 0
     every: int = 60
     rows: int = 10
-    generic: int = 10
+    generic: int = 20
     rate: float = 2e-3
     sample: Sample = field(default_factory=Sample)
 
@@ -140,7 +143,7 @@ class Tuning:
         undosed += laps(self.rows.generic, effort.generic, rng)
         optimizer.zero_grad()
         loss = reply_loss(self.lora.model, dosed, edits)
-        loss = loss + undosed_loss(self.lora, undosed)
+        loss = loss + HOLDING * undosed_loss(self.lora, undosed)
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
         if norm != norm or norm == float("inf"):
