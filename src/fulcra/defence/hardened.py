@@ -119,7 +119,10 @@ class SideEntry(Value):
 
 
 class HardenSettings(Value):
-    """What a hardening was asked for; `audit_seed` draws other neurons than the training saw."""
+    """What a hardening was asked for; `audit_seed` draws other neurons than the training saw.
+
+    `measure` is how its audits were measured; not set in the first version, nor without audits.
+    """
 
     rank: int
     seed: int
@@ -129,6 +132,7 @@ class HardenSettings(Value):
     every: int
     rows: int
     rate: float
+    measure: str | None = None
 
 
 class HardenResult(Result):

@@ -199,4 +199,5 @@ def _settings(plan: Plan) -> HardenSettings:
         every=effort.every,
         rows=effort.rows,
         rate=effort.rate,
+        measure=None if plan.audits is None else plan.audits.measure,
     )

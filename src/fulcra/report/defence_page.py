@@ -43,4 +43,5 @@ def budget(result: "HardenResult") -> str:
     steps = "" if settings.steps is None else f"--steps {settings.steps} "
     minutes = "" if settings.minutes is None else f"--minutes {settings.minutes:g} "
     beside = "".join(f" --beside {each.defence}" for each in result.trainings[1:])
-    return f"{steps}{minutes}--every {settings.every} --rows {settings.rows}{beside}"
+    measure = "" if settings.measure in (None, "full") else f" --measure {settings.measure}"
+    return f"{steps}{minutes}--every {settings.every} --rows {settings.rows}{beside}{measure}"
