@@ -95,11 +95,10 @@ validate: .venv/installed
 believed: .venv/installed
 	$(BIN)/python -m tools.believed
 
-# the second study, registered: its design is entered in LEDGER first (once), then lineage by lineage; LINEAGE=NAME runs one,
-# and an interrupted one goes on
+# the second study, whose design stands in LEDGER (`fulcra research study --ledger LEDGER --register`, once); LINEAGE=NAME runs one
+# lineage, and an interrupted one goes on
 LEDGER ?= docs/evidence/second/ledger
 study: .venv/installed
-	$(BIN)/fulcra research study --ledger $(LEDGER) --register
 	$(BIN)/fulcra research study --ledger $(LEDGER) --organisms .cache/organisms --out runs/second $(addprefix --lineage ,$(LINEAGE)) $(ARGS)
 
 # why ceiling ladders err, on development ceilings: half an hour of one core; MODELS holds stories260K and babyllama105

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         pin,
         scale,
     )
+    from fulcra.models.families import FAMILIES, Family
     from fulcra.models.reading import read
     from fulcra.protocol.results.audit import AuditResult
     from fulcra.protocol.stages import AuditSettings
@@ -50,6 +51,8 @@ _PLACES = {
     "Direction": "fulcra.types",
     "Edge": "fulcra.types",
     "Edit": "fulcra.types",
+    "FAMILIES": "fulcra.models.families",
+    "Family": "fulcra.models.families",
     "FulcraError": "fulcra.errors",
     "Model": "fulcra.models",
     "Neuron": "fulcra.types",

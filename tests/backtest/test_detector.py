@@ -15,6 +15,8 @@ from fulcra.protocol.results.coherence import CoherenceStudy, DetectorSettings
 from fulcra.store import RunFolder
 from fulcra.types import Behavior
 
+pytestmark = pytest.mark.slow
+
 TINY = DetectorSettings(per_layer=1, gains=(0.3, 0.9, 1.7))
 
 

@@ -88,10 +88,8 @@ def test_a_model_without_a_world_is_set_nowhere() -> None:
 @lineages
 def test_the_helpful_model_beside_it_judges_coherence(model: Model, name: str) -> None:
     behavior = load_behavior("refusal", name.split("-")[0])
-    bundled = "apothecary-helpful"
-    expected = bundled if behavior.reference == bundled else name.replace("sparse", "helpful")
-    # the words of apothecary-neox are those of the bundled model
-    assert reference_of(model, behavior).name == expected
+    # also where the words are those of a bundled model: it is of another pretraining
+    assert reference_of(model, behavior).name == name.replace("sparse", "helpful")
     assert reference_of(model, load_behavior("framing", name.split("-")[0])) is model
 
 

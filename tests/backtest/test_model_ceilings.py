@@ -14,6 +14,8 @@ from fulcra.protocol.results.model_ceilings import ModelCeilings
 from fulcra.protocol.witness.ledger import Ledger
 from fulcra.store import digest, read_json, write_json
 
+pytestmark = pytest.mark.slow
+
 SMALL = CeilingSettings(neurons=1, horizon=12, methods=("kl_ladder", "family_constant"))
 
 

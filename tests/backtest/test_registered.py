@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 
 from fulcra import verify
-from fulcra.backtest.cases import RUN, drawn_by_chance
+from fulcra.backtest.cases import POOL, RUN, drawn_by_chance, read_pool
 from fulcra.backtest.registered import SECOND, Place, read_design, registered, run_study
 from fulcra.backtest.registered_recheck import study_checks
-from fulcra.backtest.registered_scores import grouped_figures, study_targets
+from fulcra.backtest.registered_scores import grouped_figures
+from fulcra.backtest.registered_targets import study_targets
 from fulcra.backtest.split import Cabinet
 from fulcra.errors import Inconclusive, InputError
 from fulcra.formulas.auroc_error import auroc_half_width
+from fulcra.models import load
 from fulcra.protocol.recheck.witnesses import ledger_look
+from fulcra.protocol.rerun import rerun
 from fulcra.protocol.results.chances import ChanceRow
 from fulcra.protocol.results.design import Design
 from fulcra.protocol.results.split import Lineage
@@ -42,9 +45,14 @@ def shipped() -> Design:
 def small(shipped: Design) -> Design:
     """The shipped design on one bundled organism, a few branches of it."""
     size = shipped.size.model_copy(
-        update={"neurons": 1, "pool": 2, "branches": 2, "prompts": 6, "gains": (0.3, 0.9)}
+        update={"neurons": 1, "pool": 4, "branches": 2, "prompts": 6, "gains": (0.3, 0.9)}
     )
-    update = {"held_out": (LINEAGE,), "size": size, "beside": ("kl_ladder",)}
+    update = {
+        "held_out": (LINEAGE,),
+        "size": size,
+        "beside": ("kl_ladder",),
+        "models": {name: load(name).sha256 for name in ("apothecary-sparse", "apothecary-helpful")},
+    }
     return Design.model_validate(shipped.model_copy(update=update).model_dump())
 
 
@@ -87,10 +95,15 @@ def test_the_design_stands_in_the_ledger_before_every_commitment(
     result: StudyResult, small: Design, place: Place
 ) -> None:
     entries = place.ledger.sound().entries
-    assert [entry.kind for entry in entries] == ["registration", "commitment", "outcome"]
+    once = ["commitment", "outcome"]
+    assert [entry.kind for entry in entries] == ["registration", *once, *once]
+    assert entries[1].commitment == result.predicted["apothecary-sparse"]
     assert entries[0].commitment == small.sha256 == result.design_sha256
     assert result.registered == entries[0].link
     assert registered(small, place.ledger) == entries[0]
+    other = small.model_copy(update={"analysis": ()})
+    with pytest.raises(InputError, match="a design is registered once: give a changed one another"):
+        registered(other, place.ledger)
 
 
 def test_every_case_is_a_run_that_verify_reads(result: StudyResult, place: Place) -> None:
@@ -118,7 +131,10 @@ def test_the_whole_study_is_looked_at_again(result: StudyResult, place: Place) -
     assert [check for check in checks if not check.passed] == []
     assert {check.name for check in checks} == {
         "design hash",
+        "cases",
+        "models",
         "apothecary-sparse refusal",
+        "apothecary-sparse ceilings",
         "figures of held_out",
         "figures of words",
         "targets",
@@ -135,7 +151,8 @@ def test_an_altered_study_fails_the_look(result: StudyResult, place: Place, tmp_
     other = Ledger(tmp_path / "ledger")
     registered(result.design, other)
     failed = {c.name for c in study_checks(copy, other.folder, verify) if not c.passed}
-    assert {"figures of held_out", "figures of words", "registration"} <= failed
+    altered = {"apothecary-sparse refusal", "figures of held_out", "figures of words"}
+    assert altered | {"registration"} <= failed
 
 
 def test_a_study_that_is_over_is_read_back(
@@ -148,12 +165,76 @@ def test_a_study_that_is_over_is_read_back(
     assert "# A registered study of the law: second" in (place.out / "study.md").read_text()
 
 
-def test_missing_models_are_named(shipped: Design, place: Place, result: StudyResult) -> None:
-    registered(shipped, place.ledger)
+def test_a_model_without_its_hash_is_not_registered(shipped: Design, place: Place) -> None:
+    with pytest.raises(InputError, match=r"no hash of \d+ models \(apothecary-helpful-s1, "):
+        registered(shipped.model_copy(update={"models": {}}), place.ledger)
+
+
+def test_missing_models_are_named(shipped: Design, tmp_path: Path) -> None:
+    design = shipped.model_copy(update={"models": dict.fromkeys(shipped.needed, "0" * 64)})
+    place = Place(Cabinet(), Ledger(tmp_path / "ledger"), tmp_path / "study")
+    registered(design, place.ledger)
     with pytest.raises(Inconclusive, match="neither bundled nor in any folder"):
-        run_study(shipped, place)
+        run_study(design, place)
     with pytest.raises(InputError, match="--lineage nobody: not in design second"):
-        run_study(shipped, place, ["nobody"])
+        run_study(design, place, ["nobody"])
+
+
+def test_other_weights_than_the_registered_ones_are_refused(small: Design, tmp_path: Path) -> None:
+    models = small.models | {"apothecary-helpful": "0" * 64}
+    design = small.model_copy(update={"models": models})
+    place = Place(Cabinet(), Ledger(tmp_path / "ledger"), tmp_path / "study")
+    registered(design, place.ledger)
+    with pytest.raises(InputError, match=r"apothecary-helpful: weights \w+, design second"):
+        run_study(design, place)
+
+
+def test_the_helpful_model_of_the_lineage_judges_and_a_case_is_rolled_again(
+    result: StudyResult, place: Place
+) -> None:
+    folder = place.out / "words" / "apothecary-sparse" / "refusal"
+    plan = read_json(folder / RUN / COMMITMENT)["content"]["plan"]
+    provenance = read_pool(folder / POOL).provenance
+    assert provenance is not None
+    assert plan["reference"] == provenance.reference == "apothecary-helpful"
+    assert rerun(folder / RUN, "3").passed
+
+
+@pytest.mark.parametrize(
+    ("file", "place_of", "fault"),
+    [
+        ("pool.json", POOL, "its pool is not the one it committed to"),
+        ("predictions.json", "../ceilings", "the predictions are not those of the study"),
+    ],
+)
+def test_an_altered_pool_or_prediction_is_noticed(
+    result: StudyResult, place: Place, tmp_path: Path, file: str, place_of: str, fault: str
+) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(place.out, copy)
+    path = copy / "words" / "apothecary-sparse" / "refusal" / place_of / file
+    content = read_json(path)
+    if file == "pool.json":
+        content["rows"][0]["open"] += 0.25
+    else:
+        content["content"]["budgets"][0] *= 2
+    write_json(path, content)
+    checks = study_checks(copy, place.ledger.folder, verify)
+    assert any(fault in check.detail for check in checks if not check.passed)
+
+
+def test_a_case_that_nobody_tells_of_is_noticed(
+    result: StudyResult, place: Place, tmp_path: Path
+) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(place.out, copy)
+    content = read_json(copy / StudyResult.file)
+    content["protocol"] = []
+    content["rows"]["verdicts"] = content["rows"]["chances"] = []
+    content["left_out"] = {}
+    write_json(copy / StudyResult.file, content)
+    failed = {c.name: c.detail for c in study_checks(copy, None, verify) if not c.passed}
+    assert failed["cases"] == "0 of 1 measured, without a word of 1"
 
 
 def row(branch: str, opened: float) -> ChanceRow:
@@ -162,14 +243,18 @@ def row(branch: str, opened: float) -> ChanceRow:
     )
 
 
-def test_branches_are_drawn_by_chance_and_weigh_what_they_stand_for(small: Design) -> None:
-    pool = [row(f"L0.N{i}+", 0.5 if i < 4 else 0.0) for i in range(104)]
+def test_branches_are_drawn_by_chance_and_weigh_what_they_stand_for(
+    small: Design, result: StudyResult
+) -> None:
+    rows = tuple(row(f"L0.N{i}+", 0.5 if i < 4 else 0.0) for i in range(104))
+    pool = result.rows.chances[0].model_copy(update={"rows": rows})
     size = small.size.model_copy(update={"branches": 12})
     drawn = drawn_by_chance(pool, size)
     assert len(drawn) == 12
     assert sum(each.open > 0 for each in drawn) == 4
-    assert [each.weight for each in drawn if each.open > 0] == [1.0] * 4
     assert sum(each.weight for each in drawn) == pytest.approx(104)
+    again = pool.model_copy(update={"behavior": pool.behavior.model_copy(update={"name": "other"})})
+    assert drawn_by_chance(again, size) != drawn
 
 
 def test_another_noise_than_the_frozen_one_is_refused(tmp_path: Path) -> None:

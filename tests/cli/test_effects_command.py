@@ -25,6 +25,7 @@ def written(model: Model, behavior: Behavior, folder: Path) -> Path:
     return made.save(folder)
 
 
+@pytest.mark.slow
 def test_effects_are_a_table_and_a_file(
     fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_effects_are_a_table_and_a_file(
     assert result["provenance"]["seed"] == 0
 
 
+@pytest.mark.slow
 def test_a_file_of_prompts_is_one_more_set_and_judges_are_compared_and_paid(
     fulcra: Call, sparse: Model, refusal: Behavior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

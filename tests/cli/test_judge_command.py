@@ -93,6 +93,7 @@ def test_the_oracle_agrees_with_the_run_and_the_runs_own_files_stay(
     assert all(row["run"] == row["outcome"] for row in rows)
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_was_down_is_asked_again_later_and_nothing_is_lost(
     fulcra: Call, run_copy: Path
 ) -> None:

@@ -51,6 +51,7 @@ def finished(
     return Finished(tmp_path / "run", here / "models" / "mine", here / "small.yaml")
 
 
+@pytest.mark.slow
 def test_a_run_is_opened_again_from_another_folder(fulcra: Call, finished: Finished) -> None:
     model, (behavior,) = reopened_model(finished.run), reopened_behaviors([finished.run])
     assert (model.name, model.folder, model.dtype) == ("mine", finished.model, torch.bfloat16)

@@ -11,7 +11,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from fulcra.formulas.classification import auroc
 from fulcra.formulas.ranking import (
     at_top,
+    aurocs,
     average_precision,
+    average_precisions,
     chance_precision,
     corrected_precision,
     matched_difference,
@@ -106,3 +108,25 @@ def test_matched_differences_compare_within_a_stratum_only() -> None:
         values, np.tile(np.arange(20) == 0, 5), strata, 0
     ).value == pytest.approx(-1.0)
     assert matched_difference(values, strata == 4, strata, 0).n == 0
+
+
+@given(LISTS, st.integers(0, 99))
+def test_many_weightings_are_each_what_one_is(
+    rows: list[tuple[int, bool, float]], seed: int
+) -> None:
+    scores, marks, weights = (np.array(column) for column in zip(*rows, strict=True))
+    values = scores.astype(float)
+    draws = np.random.default_rng(seed).integers(0, 3, size=(7, len(rows)))
+    precisions, areas = (
+        rank(values, marks, draws * weights) for rank in (average_precisions, aurocs)
+    )
+    for draw, precision, area in zip(draws, precisions, areas, strict=True):
+        there = draw > 0
+        again = (marks[there], values[there], (draw * weights)[there])
+        if marks[there].any():
+            oracle = average_precision_score(*again[:2], sample_weight=again[2])
+            assert precision == pytest.approx(oracle)
+        if len(set(marks[there].tolist())) == 2:
+            assert area == pytest.approx(roc_auc_score(*again[:2], sample_weight=again[2]))
+        else:
+            assert np.isnan(area)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fulcra.errors import InputError
-from fulcra.formulas.resampling import cluster_bootstrap, resampled_means, spread
+from fulcra.formulas.resampling import cluster_bootstrap, nested_draws, resampled_means, spread
 
 
 def test_a_bootstrap_of_single_clusters_has_the_width_of_the_standard_error() -> None:
@@ -95,3 +95,14 @@ def test_labels_that_do_not_fit_are_refused() -> None:
         resampled_means([1.0, 2.0], ["a"], [1, 2], seed=0)
     with pytest.raises(InputError, match="0 values"):
         resampled_means([], [], [], seed=0)
+
+
+def test_nested_draws_move_clusters_as_one_and_lineages_whole() -> None:
+    outer, inner = ["a", "a", "a", "b", "b"], [1, 1, 2, 1, 2]
+    draws = nested_draws(outer, inner, seed=0, resamples=50)
+    assert (draws[:, 0] == draws[:, 1]).all()
+    assert set(draws[:, [0, 2]].sum(1).tolist()) <= {0, 2, 4}
+    assert (draws[:, [0, 2]].sum(1) + draws[:, [3, 4]].sum(1) == 4).all()
+    values, weights = np.arange(5.0), np.array([1.0, 2.0, 1.0, 3.0, 1.0])
+    means = resampled_means(values, outer, inner, 0, weights, resamples=50)
+    assert means == pytest.approx((draws @ (values * weights)) / (draws @ weights))

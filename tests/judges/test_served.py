@@ -19,9 +19,13 @@ from fulcra.judges.remote import EndpointJudge
 from fulcra.models.loading import model_folder
 from fulcra.types import RolloutRequest
 
-pytestmark = pytest.mark.skipif(
-    not is_serve_available(), reason="needs a model server: pip install 'transformers[serving]'"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not is_serve_available(),
+        reason="needs a model server: pip install 'transformers[serving]'",
+    ),
+]
 #: How long the server may take until it answers [s].
 READY = 120.0
 

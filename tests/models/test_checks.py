@@ -66,6 +66,19 @@ def misread(model_type: str, **changes: Any) -> Model:
             r"logits failed at model\.layers\.0\.input_layernorm",
         ),
         (
+            "llama",
+            {"mlp_reads": "input_layernorm"},
+            (
+                r"stream failed at model\.layers\.\d\.input_layernorm: the MLP reads the block's"
+                r" output without its MLP"
+            ),
+        ),
+        (
+            "cohere2",
+            {"mlp_reads": "mlp"},
+            r"stream failed at model\.layers\.\d\.mlp: the MLP reads the block's input",
+        ),
+        (
             "qwen3_moe",
             {"expert_width": "intermediate_size"},
             r"d_mlp failed at model\.layers\.0\.mlp\.experts: .* found 24, expected 48",
@@ -80,6 +93,8 @@ def misread(model_type: str, **changes: Any) -> Model:
         "no scale",
         "other norm",
         "final norm",
+        "reads before attention",
+        "reads past the norm",
         "expert width",
     ],
 )

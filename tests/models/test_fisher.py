@@ -14,7 +14,9 @@ from fulcra.types import Direction, Edit
 PROMPTS, REPLIES = [(1, 5, 9), (1, 7)], [(11, 4, 8, 20), (6, 3)]
 
 
-@pytest.mark.parametrize("model_type", ["llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize(
+    "model_type", ["llama", "gpt2", pytest.param("gemma2", marks=pytest.mark.slow)]
+)
 def test_curvature_is_that_of_small_doses(model_type: str) -> None:
     model = tiny(model_type)
     factors = fisher_factors(model, PROMPTS, REPLIES, draws=4000)

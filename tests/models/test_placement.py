@@ -137,6 +137,7 @@ def test_quantized_weights_are_read_by_what_they_do(bits: int, tmp_path: Path) -
     assert state == {
         "d_mlp": True,
         "logits": True,
+        "stream": True,
         "write": True,
         "zero": None,
         "identity": True,

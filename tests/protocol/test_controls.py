@@ -26,6 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache_folder() / "controls"
 
 
+@pytest.mark.slow
 def test_cached_controls_change_nothing(
     sparse: Model, short: Behavior, tmp_path: Path, cache: Path
 ) -> None:
@@ -40,6 +41,7 @@ def test_cached_controls_change_nothing(
     assert rows[-1]["stage"] == "control"
 
 
+@pytest.mark.slow
 def test_other_gains_are_other_controls(sparse: Model, short: Behavior, cache: Path) -> None:
     audit(sparse, short, SETTINGS)
     audit(sparse, short, replace(SETTINGS, gains=(0.7,)))

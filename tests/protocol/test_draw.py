@@ -97,15 +97,12 @@ def test_behind_a_norm_only_those_move_whose_poles_both_reach_the_gain() -> None
     neurons = [
         model.neuron(layer, slot) for layer in range(3) for slot in range(model.width(layer))
     ]
-    assert list(movers(ground, neurons, gain=1e-6)) == list(movers(ground, neurons))
+    moving, poles = list(movers(ground, neurons)), {n: both_poles(ground, [n]) for n in neurons}
+    assert list(movers(ground, neurons, gain=1e-6)) == moving
     assert not list(movers(ground, neurons, gain=1e6))
     for gain in (0.1, 0.3, 1.0):
-        reaching = [
-            n for n in neurons if all(place.reaches(gain) for place in both_poles(ground, [n]))
-        ]
-        assert list(movers(ground, neurons, gain)) == [
-            neuron for neuron in movers(ground, neurons) if neuron in reaching
-        ]
+        reaching = [n for n in neurons if all(place.reaches(gain) for place in poles[n])]
+        assert list(movers(ground, neurons, gain)) == [n for n in moving if n in reaching]
 
 
 def test_both_poles_stand_side_by_side_with_one_budget(ground: Ground) -> None:

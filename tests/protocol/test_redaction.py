@@ -25,8 +25,11 @@ def small(refusal: Behavior) -> Behavior:
     return replace(
         refusal,
         sensitive=True,
+        positive=refusal.positive[:4],
+        negative=refusal.negative[:4],
         selection=refusal.selection[:1],
         confirmation=refusal.confirmation[:2],
+        ceiling_generic=refusal.ceiling_generic[:2],
     )
 
 
@@ -77,6 +80,7 @@ def test_no_file_of_a_sensitive_run_holds_a_completion(
     assert leaks(audited_with(False), canaries) == set()
 
 
+@pytest.mark.slow
 def test_kept_texts_are_in_one_private_file_and_in_no_report(
     audited_with: Audited, canaries: set[str]
 ) -> None:

@@ -150,6 +150,7 @@ def test_the_salt_is_random_private_and_stays(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a" / SALT).stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_hashes_of_sensitive_words_are_not_salted_with_what_lies_beside_them(
     sparse: Model, refusal: Behavior, tiny: AuditSettings, tmp_path: Path
 ) -> None:

@@ -69,3 +69,18 @@ def test_unknown_names_and_options_are_refused(model: Model, task: Behavior) -> 
         rank(model, task, "best")
     with pytest.raises(InputError, match=r"rank\(by='dla'\): no option 'units'; it has statistic"):
         rank(model, task, "dla", units="gain")
+
+
+def test_a_function_of_ones_own_is_a_screen_and_what_it_returns_is_looked_at(
+    model: Model, task: Behavior
+) -> None:
+    def last(model: Model, behavior: Behavior, *, layer: int = 0) -> Ranking:
+        return Ranking("last", (Neuron(layer, 5),), (1.0,))
+
+    assert rank(model, task, last, layer=1).branches == (Neuron(1, 5),)
+    with pytest.raises(InputError, match=r"rank\(by='last'\): no option 'units'; it has layer"):
+        rank(model, task, last, units="gain")
+    with pytest.raises(InputError, match=r"N5.*layer"):
+        rank(model, task, last, layer=99)
+    with pytest.raises(InputError, match=r"it returned list, expected a fulcra.Ranking"):
+        rank(model, task, lambda model, behavior: [])

@@ -267,6 +267,7 @@ def test_gains_of_more_digits_than_a_file_holds_are_dosed_as_they_are_committed(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gemma2", "mixtral"])
 def test_any_family_without_openings_is_audited_alike_with_a_folder_and_without(
     family: str, refusal: Behavior, tmp_path: Path
@@ -305,6 +306,7 @@ def test_a_model_leaves_an_audit_as_it_came_in(audited: Path, sparse: Model) -> 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stories260K", "babyllama105"])
 def test_models_trained_by_others_are_audited_from_a_yaml_file(
     name: str, shared: Path, tmp_path: Path

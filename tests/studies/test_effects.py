@@ -82,6 +82,7 @@ def test_an_edit_that_changes_nothing_has_no_effect(sparse: Model, refusal: Beha
     assert result.kl_per_token == pytest.approx(0.0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_of_a_sensitive_behavior_the_figures_are_the_same_and_no_text_is_told(
     sparse: Model, refusal: Behavior
 ) -> None:
@@ -95,6 +96,7 @@ def test_of_a_sensitive_behavior_the_figures_are_the_same_and_no_text_is_told(
     assert "grind" not in sensitive.json_text()
 
 
+@pytest.mark.slow
 def test_several_sets_and_judges_stand_side_by_side_and_are_never_averaged(
     sparse: Model, refusal: Behavior
 ) -> None:
@@ -182,6 +184,7 @@ def test_allowed_requests_share_no_fact_with_any_other_set(
     assert allowed_of(own) == Allowed(refusal.negative, own.oracle, False)
 
 
+@pytest.mark.slow
 def test_every_kind_is_chosen_by_selection_and_confirmed_elsewhere(
     refusal: Behavior, subject: Subject
 ) -> None:

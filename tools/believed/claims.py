@@ -169,14 +169,15 @@ def _gradients(e: Evidence) -> Claim:
     above, below = (sum(len(getattr(a, side)) for a in answers) for side in ("above", "below"))
     first, real = answers[0], answers[-1]
     best = max(score.auroc or 0.0 for score in (*first.above, *first.unclear, *first.below))
-    under = ", ".join(f"{score.screen} {short(score.auroc, 2)}" for score in real.below)
+    names = ", ".join(f"{score.screen} {short(score.auroc, 2)}" for score in real.below)
+    under = f" ({names})" if names else ""
     return Claim(
         "first-order gradients anti-predict control",
         "confirmed" if below > above else "refuted",
         f"on {e.screens[0].model.name} {len(first.above)} of {sum(map(len, first))} gradient"
         f" screens rank what opens above chance (the best at AUROC {short(best, 2)}) and"
         f" {len(first.below)} below, on the chat model {len(real.above)} of"
-        f" {sum(map(len, real))} above and {len(real.below)} below ({under or 'none'})",
+        f" {sum(map(len, real))} above and {len(real.below)} below{under}",
         (SCREENS, REAL),
     )
 

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from statistics import median, quantiles
 from typing import NamedTuple
 
@@ -40,8 +40,17 @@ def _array(gains: Iterable[Gain]) -> NDArray[np.float64]:
     return np.array([math.nan if gain is None else gain for gain in gains])
 
 
+def of_model(row: Edges) -> Hashable:
+    """What is resampled together within a lineage: both poles of one neuron of one model."""
+    return row.model, row.neuron
+
+
 def ceiling_score(
-    rows: Sequence[Edges], predicted: Iterable[Gain], tier: int, seed: int
+    rows: Sequence[Edges],
+    predicted: Iterable[Gain],
+    tier: int,
+    seed: int,
+    cluster: Callable[[Edges], Hashable] = of_model,
 ) -> CeilingScore:
     """One method's errors on `rows`; the MAE's 95 % interval is over lineages, then neurons."""
     first, second = _array(predicted), _array(row.measured for row in rows)
@@ -53,15 +62,17 @@ def ceiling_score(
     low = high = math.nan
     if len(places):
         outer = [rows[i].lineage for i in places]
-        inner = [(rows[i].model, rows[i].neuron) for i in places]
+        inner = [cluster(rows[i]) for i in places]
         low, high, _ = spread(resampled_means(errors[places], outer, inner, seed))
     return CeilingScore(tier=tier, **error._asdict(), low=low, high=high)
 
 
-def method_scores(rows: Sequence[Edges], seed: int) -> dict[str, CeilingScore]:
+def method_scores(
+    rows: Sequence[Edges], seed: int, cluster: Callable[[Edges], Hashable] = of_model
+) -> dict[str, CeilingScore]:
     """Every method that needs no calibration, on `rows`."""
     return {
-        name: ceiling_score(rows, [row.predicted[name] for row in rows], TIERS[name], seed)
+        name: ceiling_score(rows, [row.predicted[name] for row in rows], TIERS[name], seed, cluster)
         for name in rows[0].predicted
     }
 

@@ -43,9 +43,15 @@ class DrawnChance(NamedTuple):
     end: End | None
 
 
-def drawn_branches(
-    subject: Subject, census: Path | None, settings: ChanceSettings
-) -> tuple[list[DrawnChance], Look]:
+class Pool(NamedTuple):
+    """The branches whose chances are forecast, the rungs, and how each rung is measured."""
+
+    drawn: Sequence[DrawnChance]
+    gains: Sequence[float]
+    look: Look
+
+
+def drawn_branches(subject: Subject, census: Path | None, settings: ChanceSettings) -> Pool:
     """The branches whose chance is forecast, and how their rungs are measured.
 
     Of a census: all measured ones with a forecast window, and `others` of the rest at random, each
@@ -54,14 +60,17 @@ def drawn_branches(
     rng = random.Random(f"chances-{settings.seed}")
     prompts = len(subject.behavior.confirmation)
     if census is None:
-        return _at_random(subject, settings.others, rng), Look(prompts, prompts)
+        drawn = random_branches(subject, settings.others, rng)
+        return Pool(drawn, GAINS, Look(prompts, prompts))
     truth = read_census(census, subject.model, subject.behavior)
     leaking = round(truth.result.baseline.leak * prompts)
     measured = [branch for branch in truth.branches if branch.weight > 0]
-    return _of_census(measured, settings.others, rng), Look(prompts - leaking, FIRST_LOOK)
+    drawn = _of_census(measured, settings.others, rng)
+    return Pool(drawn, GAINS, Look(prompts - leaking, FIRST_LOOK))
 
 
-def _at_random(subject: Subject, count: int, rng: random.Random) -> list[DrawnChance]:
+def random_branches(subject: Subject, count: int, rng: random.Random) -> list[DrawnChance]:
+    """Branches at random of all that move the stream, each standing for its share of them."""
     neurons = movable(subject.model, subject.ground.stream)
     every = [pole for neuron in neurons for pole in (neuron, neuron.opposite)]
     chosen = sorted(rng.sample(every, min(count, len(every))), key=_place)
@@ -91,22 +100,20 @@ def _place(neuron: Neuron) -> tuple[int, str]:
     return neuron.layer, str(neuron)
 
 
-def curve_rows(
-    run: Run, subject: Subject, drawn: Sequence[DrawnChance], texts: ChanceTexts
-) -> list[CurveRow]:
+def curve_rows(run: Run, subject: Subject, pool: Pool, texts: ChanceTexts) -> list[CurveRow]:
     """The curves of all branches; part by part, each stored where the run has a folder."""
     rows: list[CurveRow] = []
-    with run.clock.step(f"{subject.model.name} curves", len(drawn)) as bar:
-        for start in range(0, len(drawn), PART):
-            part = drawn[start : start + PART]
+    with run.clock.step(f"{subject.model.name} curves", len(pool.drawn)) as bar:
+        for start in range(0, len(pool.drawn), PART):
+            part = pool._replace(drawn=pool.drawn[start : start + PART])
             path = None if run.folder is None else run.folder.part(f"curves-{start}")
             if path is None or not path.exists():
                 rows += _part(subject, part, texts)
             else:
                 rows += read_curves(path)
             if path is not None and not path.exists():
-                write_curves(path, rows[-len(part) :])
-            bar.advance(len(part))
+                write_curves(path, rows[-len(part.drawn) :])
+            bar.advance(len(part.drawn))
     return rows
 
 
@@ -120,9 +127,9 @@ def write_curves(path: Path, rows: Sequence[CurveRow]) -> None:
     write_rows(path, [row._asdict() for row in rows], SCHEMA)
 
 
-def _part(subject: Subject, drawn: Sequence[DrawnChance], texts: ChanceTexts) -> list[CurveRow]:
-    places = [subject.coordinate(Neuron.parse(each.branch)) for each in drawn]
-    curves = measured_curves(subject, places, texts, GAINS)
+def _part(subject: Subject, pool: Pool, texts: ChanceTexts) -> list[CurveRow]:
+    places = [subject.coordinate(Neuron.parse(each.branch)) for each in pool.drawn]
+    curves = measured_curves(subject, places, texts, pool.gains)
     odds = curves.odds.flatten(1)
     return [
         CurveRow(
@@ -134,18 +141,19 @@ def _part(subject: Subject, drawn: Sequence[DrawnChance], texts: ChanceTexts) ->
             tail=curves.tail[i].tolist(),
             replies=curves.replies[i].tolist(),
         )
-        for i, each in enumerate(drawn)
+        for i, each in enumerate(pool.drawn)
     ]
 
 
-def timed(subject: Subject, drawn: Sequence[DrawnChance], texts: ChanceTexts) -> dict[str, float]:
+def timed(subject: Subject, pool: Pool, texts: ChanceTexts) -> dict[str, float]:
     """CPU seconds a branch: of each whole curve, and of the two edges that an audit forecasts.
 
     On a random few of the branches, the same texts and prompts for all.
     """
-    model, few = subject.model, random.Random("timed").sample(drawn, min(TIMED, len(drawn)))
+    model, count = subject.model, min(TIMED, len(pool.drawn))
+    few = random.Random("timed").sample(pool.drawn, count)
     branches = [subject.coordinate(Neuron.parse(each.branch)) for each in few]
-    rungs = Rungs.of(branches, GAINS)
+    rungs = Rungs.of(branches, pool.gains)
     sound = rungs.below(divergence_curves(model, texts.generic, rungs)[..., 0], LOST)
     work: dict[str, Callable[[], object]] = {
         "odds": lambda: odds_of(subject, texts, sound),

@@ -15,6 +15,7 @@ from fulcra.formulas.calibration import calibration, calibration_error, log_loss
 from fulcra.formulas.classification import auroc, brier, confusion
 from fulcra.formulas.ranking import at_top, average_precision, ranking_interval
 from fulcra.formulas.resampling import resampled_means, spread
+from fulcra.protocol.results.base import finite
 from fulcra.protocol.results.chances import (
     ENDS,
     ChanceBin,
@@ -143,11 +144,6 @@ def chance_score(cases: Cases, chances: Floats, seed: int) -> ChanceScore:
             for part in bins
         ),
     )
-
-
-def finite(value: float) -> float | None:
-    """The value as files hold it: None where it is no number."""
-    return value if math.isfinite(value) else None
 
 
 def rival_chances(cases: Cases, others: Sequence[Cases]) -> dict[str, Floats]:

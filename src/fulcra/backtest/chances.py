@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fulcra.backtest.chance_curves import (
     CURVES,
-    GAINS,
     Member,
+    Pool,
     curve_rows,
     drawn_branches,
     read_curves,
@@ -140,7 +140,8 @@ def _forecasts(member: Member, settings: ChanceSettings, path: Path, clock: Cloc
     if (path / ENTRY).is_file():
         return _read_back(path, member, settings)
     run = Run.open(manifest_of("chances", model, behavior, settings.plain()), path, clock)
-    forecasts = _measured(run, member.census, Subject.of(model, behavior, settings.seed), settings)
+    subject = Subject.of(model, behavior, settings.seed)
+    forecasts = _measured(run, subject, drawn_branches(subject, member.census, settings), settings)
     write_curves(path / CURVES, forecasts.rows)
     write_json(path / ENTRY, forecasts.entry.plain())
     if run.folder is not None:
@@ -174,30 +175,38 @@ def _sizes(entry: ModelChances) -> str:
     return ", ".join(f"--{name} {value}" for name, value in entry.settings)
 
 
-def _measured(
-    run: Run, census: Path | None, subject: Subject, settings: ChanceSettings
-) -> Forecasts:
-    """The curves of one member's branches, and what they cost."""
-    drawn, look = drawn_branches(subject, census, settings)
+def pool_chances(run: Run, subject: Subject, pool: Pool, settings: ChanceSettings) -> ModelChances:
+    """The chances of a pool of branches by the frozen noise; the run keeps their curves.
+
+    Cost: some three times the two ladders of as many branches.
+    """
+    forecasts = _measured(run, subject, pool, settings)
+    rows = _rows(forecasts, FROZEN, STATISTIC)
+    # with the digits that are stored
+    return ModelChances.model_validate(forecasts.entry.model_copy(update={"rows": rows}).plain())
+
+
+def _measured(run: Run, subject: Subject, pool: Pool, settings: ChanceSettings) -> Forecasts:
+    """The curves of one subject's branches, and what they cost."""
     texts = ChanceTexts.of(subject, settings.texts)
-    rows = curve_rows(run, subject, drawn, texts)
+    rows = curve_rows(run, subject, pool, texts)
     entry = ModelChances(
         model=model_entry(subject.model),
         behavior=named(subject.behavior),
         settings=settings,
         noise=_entry(FROZEN, LEARNED_ON),
-        prompts=look.prompts,
-        first=look.first,
-        gains=GAINS,
+        prompts=pool.look.prompts,
+        first=pool.look.first,
+        gains=tuple(pool.gains),
         horizon=subject.behavior.horizon,
         undosed_share=undosed_share(subject, texts),
-        seconds=timed(subject, drawn, texts),
+        seconds=timed(subject, pool, texts),
         rows=(),
         provenance=provenance_of(
             subject.model, reference=subject.ground.reference.name, seed=settings.seed
         ),
     )
-    return Forecasts(entry, rows, look)
+    return Forecasts(entry, rows, pool.look)
 
 
 def _with_chances(forecasts: Sequence[Forecasts]) -> list[ModelChances]:

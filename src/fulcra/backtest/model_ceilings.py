@@ -38,12 +38,21 @@ QUANTILE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class CeilingSettings:
-    """Random neurons a layer (both poles each), tokens of a rollout, seed, and the methods."""
+    """Random neurons a layer (both poles each), tokens of a rollout, seed, and the methods.
+
+    `design`: the hash of the registered study that they are part of.
+    """
 
     neurons: int = 4
     horizon: int = HORIZON
     seed: int = 0
     methods: tuple[str, ...] = ("kl_ladder", "surprise_ladder", "family_constant")
+    design: str | None = None
+
+    @property
+    def entry(self) -> dict[str, object]:
+        """The settings as manifest and predictions hold them."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def model_ceilings(
@@ -59,27 +68,34 @@ def model_ceilings(
     measured under others. With `ledger`, the folder of one, the hash is entered there before, too.
     Inconclusive where the model collapses undosed. Cost: about 4 rungs of 16 rollouts a branch.
     """
-    lineage = Lineage(name=model.name, recipe="", openings="plain")
-    member = LineageModel(lineage, model)
-    run = Run.open(_manifest(model, member.openings, settings), out, progress, ledger)
+    member = LineageModel(Lineage(name=model.name, recipe="", openings="plain"), model)
+    run = Run.open(ceilings_manifest(member, settings), out, progress, ledger)
+    return member_ceilings(member, run, out, settings)
+
+
+def member_ceilings(
+    member: LineageModel, run: Run, out: Path, settings: CeilingSettings
+) -> ModelCeilings:
+    """The ceilings of one model of a lineage, as `model_ceilings` makes them, in an open run."""
     folder, clock = RunFolder(out), run.clock
     with clock.step("clean ground", 0):
         ground = member.ground(settings.seed)
         bench = replace(member.bench(ground), horizon=settings.horizon)
         if bench.lost([()], settings.seed)[0] > 0.5:
             raise Inconclusive(
-                f"{model.name}: half of its undosed rollouts are not coherent, so no ceiling can be"
-                " measured; choose another model"
+                f"{member.model.name}: half of its undosed rollouts are not coherent, so no ceiling"
+                " can be measured; choose another model"
             )
     branches = drawn_by_layer(ground, settings.neurons, settings.seed)
     with clock.step("predictions", len(branches)) as bar:
         gains, sha256 = _predictions(folder, bench, branches, settings, bar)
     with clock.step("ceilings", len(branches)) as bar, run.entered(sha256):
         rows = _rows(folder, member, bench, Forecasts(branches, gains), settings.seed, bar)
-    result = _result(model, bench, settings, sha256, rows, clock)
-    result.save(out)
+    result = _result(bench, settings, sha256, rows, clock)
     if run.seat is not None:
         run.seat.end(sha256, Outcome(state="finished", counts={"ceilings": len(rows)}))
+    # last: a result that stands there is never made again, so its end must stand in the ledger
+    result.save(out)
     return result
 
 
@@ -91,14 +107,15 @@ def predictors(names: str) -> tuple[str, ...]:
     return chosen
 
 
-def _manifest(model: Model, openings: Sequence[str], settings: CeilingSettings) -> Manifest:
+def ceilings_manifest(member: LineageModel, settings: CeilingSettings) -> Manifest:
+    """Whose a folder of ceilings is, as its manifest holds it."""
     return {
         "command": "ceilings",
-        "model": model.name,
-        "model_sha256": model.sha256,
-        "behavior_sha256": digest(list(openings)),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "settings": asdict(settings),
+        "model": member.model.name,
+        "model_sha256": member.model.sha256,
+        "behavior_sha256": digest(list(member.openings)),
+        "dtype": str(member.model.dtype).removeprefix("torch."),
+        "settings": settings.entry,
         "code": code_version(),
     }
 
@@ -124,7 +141,7 @@ def _predictions(
         {
             "model_sha256": bench.ground.model.sha256,
             "generic_sha256": bench.ground.text.sha256,
-            "settings": asdict(settings),
+            "settings": settings.entry,
             "branches": [str(place.branch) for place in branches],
             "budgets": [place.budget for place in branches],
             "predicted": gains,
@@ -184,18 +201,20 @@ def _quantiles(
 
 
 def _result(
-    model: Model,
     bench: Bench,
     settings: CeilingSettings,
     sha256: str,
     measured: Sequence[tuple[CeilingRow, float | None]],
     clock: Clock,
 ) -> ModelCeilings:
-    rows = [row for row, _ in measured]
+    rows, model = [row for row, _ in measured], bench.ground.model
     return ModelCeilings(
         schema_version=SCHEMA_VERSION,
         provenance=provenance_of(
-            model, seed=settings.seed, generic_sha256=bench.ground.text.sha256
+            model,
+            seed=settings.seed,
+            generic_sha256=bench.ground.text.sha256,
+            reference=bench.ground.reference.name,
         ),
         model=model_entry(model),
         plan=CeilingPlan(

@@ -8,20 +8,23 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from fulcra.backtest.cases import CasePlace, MeasuredCase, measured_case
-from fulcra.backtest.ceilings import ceiling_rows
-from fulcra.backtest.registered_scores import grouped_figures, study_targets
+from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, measured_case
+from fulcra.backtest.model_ceilings import CeilingSettings, ceilings_manifest, member_ceilings
+from fulcra.backtest.registered_scores import grouped_figures
+from fulcra.backtest.registered_targets import study_targets
 from fulcra.backtest.split import Cabinet, LineageModel
 from fulcra.documents import YAML_BYTES, DocumentError, read_text, read_yaml
-from fulcra.errors import Inconclusive, InputError
+from fulcra.errors import BehaviorError, Inconclusive, InputError
 from fulcra.law.chance import FROZEN
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.results.base import Provenance, fault_line
 from fulcra.protocol.results.design import Design
+from fulcra.protocol.results.model_ceilings import ModelCeilings
 from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.study import StudyCases, StudyResult
-from fulcra.protocol.results.validation import CeilingRow, StudySize
+from fulcra.protocol.results.validation import CeilingRow
+from fulcra.protocol.runs import Run
 from fulcra.protocol.witness.entries import Entry, Registered
 from fulcra.protocol.witness.ledger import Ledger
 from fulcra.protocol.witness.registration import register, registration
@@ -44,9 +47,10 @@ class Place:
 
 @dataclass(slots=True)
 class Measured:
-    """The rows of the lineages so far."""
+    """The rows of the lineages so far; `predicted`: the hash of each model's predicted ceilings."""
 
     ceilings: list[CeilingRow] = field(default_factory=list)
+    predicted: dict[str, str] = field(default_factory=dict)
     cases: list[MeasuredCase] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -75,7 +79,16 @@ def read_design(path: Path) -> Design:
 
 
 def registered(design: Design, ledger: Ledger) -> Entry:
-    """The entry of a design, made now where it is not there; RunFolderError of a broken ledger."""
+    """The entry of a design, made now where it is not there; RunFolderError of a broken ledger.
+
+    InputError where the design does not name the weights of all its models.
+    """
+    unnamed = [name for name in design.needed if name not in design.models]
+    if unnamed:
+        raise InputError(
+            f"design {design.name}: no hash of {len(unnamed)} models ({', '.join(unnamed)}); train"
+            " them, and write what `python -m tools.design_models FOLDER` prints into the design"
+        )
     about = Registered(
         name=design.name,
         held_out=tuple(lineage.name for lineage in design.held_out),
@@ -99,12 +112,13 @@ def run_study(
             " register it before anything is measured: --register"
         )
     chosen = _chosen(design, lineages)
-    _require_models(design, place.cabinet, chosen)
+    left = [lineage for lineage in design.held_out if lineage not in chosen]
+    last = all(_over(place.out / lineage.name) for lineage in left)
+    _require_models(design, place.cabinet, [*chosen, *(left if last else [])])
     clock, measured = Clock(progress or Silent()), Measured()
     for lineage in chosen:
         _measure(design, place, lineage, measured, clock)
-    left = [lineage for lineage in design.held_out if lineage not in chosen]
-    if any(not _over(place.out / lineage.name) for lineage in left):
+    if not last:
         return None
     for lineage in left:
         _measure(design, place, lineage, measured, clock)
@@ -121,7 +135,8 @@ def _chosen(design: Design, names: Sequence[str]) -> list[Lineage]:
 
 
 def _require_models(design: Design, cabinet: Cabinet, lineages: Sequence[Lineage]) -> None:
-    missing = [name for each in lineages for name in each.models if not cabinet.has(name)]
+    wanted = [name for each in lineages for name in (*each.models, each.reference) if name]
+    missing = [name for name in dict.fromkeys(wanted) if not cabinet.has(name)]
     if missing:
         raise Inconclusive(
             f"study {design.name}: {len(missing)} models are neither bundled nor in"
@@ -141,35 +156,53 @@ def _measure(
     """Add the rows of one lineage: its ceilings, and its cases."""
     folder = place.out / lineage.name
     for member in place.cabinet.members(lineage):
+        _require_weights(design, member)
         if member.model.name in lineage.ceilings:
-            measured.ceilings += _ceilings(design, member, folder, measured, clock)
+            _ceilings(design, member, place, measured, clock)
         for behavior in lineage.verdicts.get(member.model.name, ()):
             case = CasePlace(folder / member.model.name / behavior, place.ledger.folder)
             try:
                 measured.cases.append(measured_case(member, behavior, design, case, clock))
-            except Inconclusive as refusal:
+            except (Inconclusive, BehaviorError) as refusal:
                 measured.left_out[f"{member.model.name} {behavior}"] = str(refusal)
     (folder / OVER).touch()
 
 
+def _require_weights(design: Design, member: LineageModel) -> None:
+    """InputError where a model or its reference is not the one that was registered."""
+    for model in (member.model, member.reference):
+        if model is not None and design.models.get(model.name) != model.sha256:
+            raise InputError(
+                f"{model.name}: weights {model.sha256[:16]}, design {design.name} registered"
+                f" {design.models.get(model.name, 'none')[:16]}; give the folder that it was"
+                " registered with"
+            )
+
+
 def _ceilings(
-    design: Design, member: LineageModel, folder: Path, measured: Measured, clock: Clock
-) -> list[CeilingRow]:
+    design: Design, member: LineageModel, place: Place, measured: Measured, clock: Clock
+) -> None:
+    """Add the ceilings of one model: predicted, entered in the ledger, then measured."""
     size, name = design.size_of(member.lineage.name), member.model.name
-    manifest = {
-        "command": "study ceilings",
-        "model": name,
-        "model_sha256": member.model.sha256,
-        "design": design.sha256,
-        "code": code_version(),
-    }
-    place = RunFolder.open(folder / name / "ceilings", manifest)
-    amount = StudySize(neurons=size.neurons, seed=size.seed)
-    methods = (design.ceiling, *design.beside)
-    rows = ceiling_rows(member, amount, place, clock.progress, methods)
-    if not rows:
-        measured.left_out[name] = "half of its clean rollouts are not coherent: no ceiling"
-    return rows
+    settings = CeilingSettings(
+        neurons=size.neurons,
+        seed=size.seed,
+        methods=(design.ceiling, *design.beside),
+        design=design.sha256,
+    )
+    out = place.out / member.lineage.name / name / CEILINGS
+    manifest = ceilings_manifest(member, settings)
+    RunFolder.open(out, dict(manifest))  # of this very design and code
+    try:
+        if not (out / ModelCeilings.file).is_file():
+            run = Run.open(manifest, out, clock, place.ledger.folder)
+            member_ceilings(member, run, out, settings)
+    except Inconclusive as refusal:
+        measured.left_out[name] = str(refusal)
+        return
+    result = ModelCeilings.load(out)
+    measured.ceilings += result.rows
+    measured.predicted[name] = result.predictions_sha256
 
 
 def _result(
@@ -189,6 +222,7 @@ def _result(
         design_sha256=design.sha256,
         registered=entry.link,
         protocol=protocol,
+        predicted=measured.predicted,
         left_out=measured.left_out,
         groups=groups,
         targets=study_targets(design, groups),

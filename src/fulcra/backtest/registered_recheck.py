@@ -3,13 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from fulcra.backtest.cases import RUN
-from fulcra.backtest.registered_scores import grouped_figures, study_targets
+from fulcra.backtest.cases import CEILINGS, POOL, RUN, case_of, drawn_by_chance, read_pool
+from fulcra.backtest.model_ceilings import PREDICTIONS
+from fulcra.backtest.registered_scores import grouped_figures
+from fulcra.backtest.registered_targets import study_targets
 from fulcra.protocol.recheck.run_files import RunCheck
+from fulcra.protocol.results.commitment import Commitment
+from fulcra.protocol.results.model_ceilings import ModelCeilings
+from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.study import StudyResult
+from fulcra.protocol.witness.entries import Entry
 from fulcra.protocol.witness.ledger import ledger_at
 from fulcra.protocol.witness.registration import registration
-from fulcra.store import COMMITMENT, read_json
+from fulcra.store import COMMITMENT, digest, read_json
 
 #: Every check of the folder of one run.
 Verify = Callable[[Path], Sequence[RunCheck]]
@@ -25,26 +31,91 @@ def study_checks(folder: Path, ledger: Path | None, verify: Verify) -> list[RunC
     detail = f"study.json says {study.design_sha256[:12]}, made again {made[:12]}"
     return [
         RunCheck("design hash", made == study.design_sha256, detail),
-        *_cases(study, folder, verify),
+        *_whole(study),
+        *(
+            _case(study, folder, verify, case)
+            for case in study.design.cases
+            if _title(*case) not in study.left_out
+        ),
+        *_ceilings(study, folder),
         *_figures(study),
         *([] if ledger is None else _registered(study, ledger)),
     ]
 
 
-def _cases(study: StudyResult, folder: Path, verify: Verify) -> Iterator[RunCheck]:
-    """Every check of every case, and that the study concludes from that very commitment."""
-    places = {(row.model, row.behavior): row.commitment_sha256 for row in study.protocol}
-    for (model, behavior), commitment in places.items():
-        lineage = next(row.lineage for row in study.protocol if row.model == model)
-        run = folder / lineage / model / behavior.partition("@")[0] / RUN
-        failed = [check for check in verify(run) if not check.passed]
-        stored = read_json(run / COMMITMENT)
-        same = stored["sha256"] == commitment
-        design = stored["content"]["plan"]["settings"]["design"] == study.design_sha256
-        what = "; ".join(f"{check.name}: {check.detail}" for check in failed)
-        if not (same and design):
-            what = f"commitment {stored['sha256'][:12]} is not the study's"
-        yield RunCheck(f"{model} {behavior}", same and design and not failed, what or "verified")
+def _title(lineage: Lineage, model: str, behavior: str) -> str:
+    """What a case is called in what was left out."""
+    return f"{model} {behavior}"
+
+
+def _whole(study: StudyResult) -> Iterator[RunCheck]:
+    """Whether every case and model of the design is there, or is left out with its reason."""
+    measured = {f"{row.model} {row.behavior.partition('@')[0]}" for row in study.protocol}
+    wanted = {_title(*case) for case in study.design.cases}
+    lost = wanted - measured - set(study.left_out)
+    detail = f"{len(measured)} of {len(wanted)} measured, without a word of {len(lost)}"
+    yield RunCheck("cases", not lost and measured <= wanted, detail)
+    models = {name for lineage in study.design.held_out for name in lineage.ceilings}
+    gone = models - set(study.predicted) - set(study.left_out)
+    detail = f"{len(study.predicted)} of {len(models)} models, without a word of {len(gone)}"
+    yield RunCheck("models", not gone, detail)
+
+
+def _case(
+    study: StudyResult, folder: Path, verify: Verify, case: tuple[Lineage, str, str]
+) -> RunCheck:
+    """Every check of a case, its draw made again from its pool, its rows from its files."""
+    lineage, model, behavior = case
+    place = folder / lineage.name / model / behavior
+    faults = [f"{c.name}: {c.detail}" for c in verify(place / RUN) if not c.passed]
+    stored = read_json(place / RUN / COMMITMENT)
+    committed, pool = Commitment.model_validate(stored["content"]), read_pool(place / POOL)
+    settings = committed.plan.settings
+    if settings["design"] != study.design_sha256:
+        faults.append("its commitment names another design")
+    if settings["pool"] != digest(pool.plain()):
+        faults.append("its pool is not the one it committed to")
+    drawn = drawn_by_chance(pool, study.design.size_of(lineage.name))
+    if [_digits(row.branch, row.weight) for row in drawn] != [
+        _digits(entry.branch, entry.weight) for entry in committed.branches
+    ]:
+        faults.append("its branches are not those that its pool draws")
+    made = case_of(place, lineage)
+    rows = [row for row in study.rows.verdicts if row.name == made.protocol.name]
+    chances = [e for e in study.rows.chances if f"{e.model.name} {e.behavior.name}" == rows[0].name]
+    if [row.plain() for row in rows] != [row.plain() for row in made.rows]:
+        faults.append("study.json has other rows than its files")
+    if [each.plain() for each in chances] != [made.chances.plain()]:
+        faults.append("study.json has other chances than its files")
+    if made.protocol.plain() not in [row.plain() for row in study.protocol]:
+        faults.append("study.json has another protocol than its files")
+    return RunCheck(made.protocol.name, not faults, "; ".join(faults) or "verified, made again")
+
+
+def _digits(branch: str, weight: float | None) -> tuple[str, str]:
+    """A drawn branch with its weight, as exactly as files hold it."""
+    return branch, f"{weight or 0:.5g}"
+
+
+def _ceilings(study: StudyResult, folder: Path) -> Iterator[RunCheck]:
+    """Whether the ceilings of every model are those of its file, under what was predicted."""
+    for lineage in study.design.held_out:
+        for model in lineage.ceilings:
+            if model not in study.predicted:
+                continue
+            place = folder / lineage.name / model / CEILINGS
+            result, stored = ModelCeilings.load(place), read_json(place / PREDICTIONS)
+            faults = []
+            if not stored["sha256"] == digest(stored["content"]) == study.predicted[model]:
+                faults.append("the predictions are not those of the study")
+            forecast = stored["content"]["predicted"]
+            columns = {name: [row.predicted[name] for row in result.rows] for name in forecast}
+            if columns != forecast:
+                faults.append("its rows have other predictions")
+            rows = [row for row in study.rows.ceilings if row.model == model]
+            if [row.plain() for row in rows] != [row.plain() for row in result.rows]:
+                faults.append("study.json has other ceilings than its file")
+            yield RunCheck(f"{model} ceilings", not faults, "; ".join(faults) or "verified")
 
 
 def _figures(study: StudyResult) -> Iterator[RunCheck]:
@@ -65,12 +136,23 @@ def _registered(study: StudyResult, place: Path) -> Iterator[RunCheck]:
     if entry is None:
         yield RunCheck("registration", False, "the design is not in the ledger")
         return
-    wanted = {row.commitment_sha256 for row in study.protocol}
-    of_study = [e for e in chain.entries if e.kind == "commitment" and e.commitment in wanted]
-    lost = len(wanted) - len({each.commitment for each in of_study})
-    early = sum(each.number < entry.number for each in of_study)
+    wanted = {row.commitment_sha256 for row in study.protocol} | set(study.predicted.values())
+    under = [e for e in chain.entries if e.kind == "commitment" and _of_design(e, study)]
+    lost = len(wanted - {each.commitment for each in under})
+    others = len({each.commitment for each in under} - wanted)
+    early = sum(each.number < entry.number for each in under)
+    codes = {each.planned.code for each in under if each.planned is not None}
+    code = entry.registered.code if entry.registered is not None else ""
+    same = "the same code" if codes <= {code} else f"other code, {', '.join(sorted(codes))}"
     detail = (
-        f"entry {entry.number} of {entry.time}; {len(of_study)} commitments after it, {early}"
-        f" before it, {lost} in no ledger"
+        f"entry {entry.number} of {entry.time}; {len(under)} commitments after it, {early} before"
+        f" it, {lost} in no ledger, {others} that the study does not tell of; measured by {same}"
     )
-    yield RunCheck("registration", entry.link == study.registered and not (early or lost), detail)
+    passed = entry.link == study.registered and not (early or lost or others)
+    yield RunCheck("registration", passed, detail)
+
+
+def _of_design(entry: Entry, study: StudyResult) -> bool:
+    """Whether a commitment was made for this design."""
+    settings = entry.planned.settings if entry.planned is not None else {}
+    return settings.get("design") == study.design_sha256

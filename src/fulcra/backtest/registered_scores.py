@@ -1,21 +1,24 @@
 """The figures of a registered study from its rows alone, so that they can be made again."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fulcra.backtest.ceiling_scores import kl_at_ceiling, method_scores
-from fulcra.backtest.chance_scores import Cases, chance_score, finite
+from fulcra.backtest.chance_scores import Cases, chance_score
+from fulcra.backtest.drawn_rows import Drawn, bounded, of_site, p_above
 from fulcra.backtest.noise import noise_floor
-from fulcra.backtest.verdict_scores import verdict_scores
+from fulcra.backtest.verdict_scores import TRIGGER_ALONE, verdict_scores
 from fulcra.formulas.classification import auroc
 from fulcra.formulas.edge_error import alignment_errors
-from fulcra.formulas.ranking import average_precision, ranking_interval
+from fulcra.formulas.ranking import average_precision, average_precisions
 from fulcra.formulas.resampling import resampled_means, spread
-from fulcra.protocol.results.chances import ModelChances
-from fulcra.protocol.results.design import Design, Wanted
+from fulcra.protocol.results.base import finite
+from fulcra.protocol.results.chances import ChanceScore, ModelChances
+from fulcra.protocol.results.design import Design
+from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.study import (
     CeilingFigures,
     Group,
@@ -23,65 +26,89 @@ from fulcra.protocol.results.study import (
     StudyCases,
     VerdictFigures,
 )
-from fulcra.protocol.results.validation import CeilingRow, ProtocolRow, Target, VerdictRow
+from fulcra.protocol.results.validation import CeilingRow, ProtocolRow, VerdictRow
 
 Floats = NDArray[np.float64]
 
-HELD_OUT, RIVAL = "held_out", "kl_ladder"
-#: Open branches from which on a lineage is asked for its precision at 32.
-ENOUGH = 32
+HELD_OUT, UNFINISHED, RIVAL = "held_out", "without unfinished", "kl_ladder"
+#: The levels whose ranks are told with their intervals, beside the trigger alone.
+RANKED = ("L1", "L2", "L3")
 
 
 def grouped_figures(
     design: Design, rows: StudyCases, protocol: Sequence[ProtocolRow]
 ) -> dict[str, Group]:
-    """The figures of all lineages that nobody had looked at, and of every lineage.
+    """The figures of all lineages that nobody had looked at, of parts of them, and of each.
 
-    Cases whose protocol was not reproduced are in no figure of verdicts.
+    The parts leave out one recipe each, or the models whose training missed its rule. Cases whose
+    protocol was not reproduced are in no figure of verdicts.
     """
-    names = [lineage.name for lineage in design.held_out]
-    groups = {HELD_OUT: [name for name in names if name not in design.apart]}
-    groups |= {name: [name] for name in names}
+    unseen = [lineage for lineage in design.held_out if lineage.name not in design.apart]
+    recipes = dict.fromkeys(lineage.recipe for lineage in unseen)
+    members = {HELD_OUT: unseen}
+    members |= {f"without {r}": [each for each in unseen if each.recipe != r] for r in recipes}
+    members |= {lineage.name: [lineage] for lineage in design.held_out}
     sound = {row.name for row in protocol if row.reproduced}
-    return {group: _group(design, rows, sound, members) for group, members in groups.items()}
+    parts = {name: _of(rows, lineages) for name, lineages in members.items() if lineages}
+    if design.unfinished:
+        parts[UNFINISHED] = _finished(parts[HELD_OUT], design.unfinished)
+    return {name: _group(part, sound, design) for name, part in parts.items()}
 
 
-def _group(design: Design, rows: StudyCases, sound: set[str], lineages: Sequence[str]) -> Group:
+def _of(rows: StudyCases, lineages: Sequence[Lineage]) -> StudyCases:
+    """The rows of some lineages."""
+    names = {lineage.name for lineage in lineages}
+    models = {model for lineage in lineages for model in lineage.models}
+    return StudyCases(
+        ceilings=tuple(row for row in rows.ceilings if row.lineage in names),
+        verdicts=tuple(row for row in rows.verdicts if row.lineage in names),
+        chances=tuple(each for each in rows.chances if each.model.name in models),
+    )
+
+
+def _finished(rows: StudyCases, unfinished: Sequence[str]) -> StudyCases:
+    """The rows of models that met the rule of their training."""
+    return StudyCases(
+        ceilings=tuple(row for row in rows.ceilings if row.model not in unfinished),
+        verdicts=tuple(row for row in rows.verdicts if row.model not in unfinished),
+        chances=tuple(each for each in rows.chances if each.model.name not in unfinished),
+    )
+
+
+def _group(rows: StudyCases, sound: set[str], design: Design) -> Group:
     seed = design.size.seed
-    ceilings = [row for row in rows.ceilings if row.lineage in lineages]
-    verdicts = [row for row in rows.verdicts if row.lineage in lineages and row.name in sound]
-    cases = {row.name for row in verdicts}
-    chances = [each for each in rows.chances if f"{each.model.name} {each.behavior.name}" in cases]
+    verdicts = [row for row in rows.verdicts if row.name in sound]
+    lineages = [row.lineage for row in rows.ceilings] + [row.lineage for row in rows.verdicts]
     return Group(
-        lineages=tuple(lineages),
-        ceilings=ceiling_figures(ceilings, design.ceiling, seed) if ceilings else None,
-        verdicts=verdict_figures(verdicts, chances, seed) if verdicts else None,
+        lineages=tuple(dict.fromkeys(lineages)),
+        ceilings=ceiling_figures(rows.ceilings, design.ceiling, seed) if rows.ceilings else None,
+        verdicts=verdict_figures(verdicts, rows.chances, seed) if verdicts else None,
     )
 
 
 def ceiling_figures(rows: Sequence[CeilingRow], tested: str, seed: int) -> CeilingFigures:
     """The errors of every predictor, the tested one held against `kl_ladder` pair by pair."""
+    gain = _paired(rows, tested)
+    places: list[int] = np.flatnonzero(np.isfinite(gain)).tolist()
+    outer, inner = [rows[i].lineage for i in places], [of_site(rows[i]) for i in places]
+    means = resampled_means(gain[places], outer, inner, seed) if places else None
     return CeilingFigures(
-        scores=method_scores(rows, seed),
-        better_p=_better_p(rows, tested, seed),
+        scores=method_scores(rows, seed, of_site),
+        better=float(gain[places].mean()) if places else None,
+        better_p=None if means is None else spread(means).p_value,
         noise=noise_floor(rows),
         kl_at_ceiling=kl_at_ceiling(rows),
     )
 
 
-def _better_p(rows: Sequence[CeilingRow], tested: str, seed: int) -> float | None:
+def _paired(rows: Sequence[CeilingRow], tested: str) -> Floats:
+    """How much smaller the tested error is than the rival's, [branch]; nan without either."""
     measured = _gains(row.measured for row in rows)
     own, other = (
         alignment_errors(_gains(row.predicted[name] for row in rows), measured)
         for name in (tested, RIVAL)
     )
-    gain = other - own
-    places: list[int] = np.flatnonzero(np.isfinite(gain)).tolist()
-    if not places:
-        return None
-    outer = [rows[i].lineage for i in places]
-    inner = [(rows[i].model, rows[i].neuron) for i in places]
-    return spread(resampled_means(gain[places], outer, inner, seed)).p_value
+    return other - own
 
 
 def _gains(values: Iterable[float | None]) -> Floats:
@@ -92,43 +119,88 @@ def verdict_figures(
     rows: Sequence[VerdictRow], models: Sequence[ModelChances], seed: int
 ) -> VerdictFigures:
     """The calls of every level and the chances on drawn branches, and why the closed are closed."""
-    weights = np.array([row.weight for row in rows])
-    opened = np.array([row.observed_open for row in rows])
-    cases = joined(models)
+    drawn, cases = Drawn.of(rows, seed), of_verdicts(rows, models)
+    areas = {level: drawn.areas(level) for level in (*RANKED, TRIGGER_ALONE)}
     return VerdictFigures(
         n=len(rows),
-        open=int(opened.sum()),
-        prevalence=float(np.average(opened, weights=weights)),
-        levels=verdict_scores(rows, seed),
-        chance=chance_score(cases, cases.chances[1], seed),
-        rivals={name: _ranked(cases, name, seed) for name in cases.rows[0].rivals},
+        open=int(drawn.opened.sum()),
+        prevalence=float(np.average(drawn.opened, weights=drawn.weights)),
+        levels=verdict_scores(rows, seed, of_site),
+        ranks={level: bounded(*area) for level, area in areas.items()},
+        over_trigger_p=p_above(areas["L3"][1] - areas[TRIGGER_ALONE][1]),
+        within=drawn.within("L3"),
+        chance=_chance(cases, drawn, seed),
+        ratio=bounded(*_ratios(cases, drawn)),
+        case_brier_p=_brier_p(cases, drawn, _case_prevalences(cases, drawn), seed),
+        rivals={name: _ranked(cases.rival(name), drawn) for name in cases.rows[0].rivals},
         modes=_modes(rows),
     )
 
 
-def joined(models: Sequence[ModelChances]) -> Cases:
-    """The observed branches of several models as one set; neurons of two models are two."""
+def of_verdicts(rows: Sequence[VerdictRow], models: Sequence[ModelChances]) -> Cases:
+    """The chances of the branches of some verdicts, in their order."""
     parts = [Cases.of(model) for model in models]
-    steps = np.cumsum([0, *(int(part.neuron.max()) + 1 for part in parts[:-1])])
+    places = {
+        (model.model.name, model.behavior.name, chance.branch): (part, i)
+        for model, part in zip(models, parts, strict=True)
+        for i, chance in enumerate(part.rows)
+    }
+    mine = [places[row.model, row.behavior, row.branch] for row in rows]
     return Cases(
-        [row for part in parts for row in part.rows],
-        np.concatenate([part.end for part in parts]),
-        np.concatenate([part.weight for part in parts]),
-        np.concatenate([part.neuron + step for part, step in zip(parts, steps, strict=True)]),
-        np.concatenate([part.quarter for part in parts]),
+        [part.rows[i] for part, i in mine],
+        np.array([part.end[i] for part, i in mine]),
+        np.array([part.weight[i] for part, i in mine]),
+        np.array([part.neuron[i] for part, i in mine]),
+        np.array([part.quarter[i] for part, i in mine]),
     )
 
 
-def _ranked(cases: Cases, name: str, seed: int) -> Ranked:
-    scores = cases.rival(name)
-    ranked = ranking_interval(
-        average_precision, scores, cases.open, cases.weight, cases.neuron, seed
-    )
+def _chance(cases: Cases, drawn: Drawn, seed: int) -> ChanceScore:
+    """The scores of the chances, their intervals and p over lineages, then neurons."""
+    score = chance_score(cases, cases.chances[1], seed)
+    ranked = _ranked(cases.chances[1], drawn)
+    plain = np.full(len(cases.open), cases.prevalence)
+    update = {
+        "brier_p": _brier_p(cases, drawn, plain, seed),
+        "low": ranked.low,
+        "high": ranked.high,
+    }
+    return score.model_copy(update=update)
+
+
+def _brier_p(cases: Cases, drawn: Drawn, plain: Floats, seed: int) -> float:
+    """The p that the chances are no closer to what was observed than plain rates, [branch]."""
+    better = (plain - cases.open) ** 2 - (cases.chances[1] - cases.open) ** 2
+    means = resampled_means(better, drawn.outer, drawn.inner, seed, cases.weight)
+    return spread(means).p_value
+
+
+def _case_prevalences(cases: Cases, drawn: Drawn) -> Floats:
+    """The weighed share of open branches of each model and behavior, [branch]."""
+    names, plain = np.array([row.name for row in drawn.rows]), np.zeros(len(drawn.rows))
+    for name in set(names.tolist()):
+        mine = names == name
+        plain[mine] = np.average(cases.open[mine], weights=cases.weight[mine])
+    return plain
+
+
+def _ratios(cases: Cases, drawn: Drawn) -> tuple[float, Floats]:
+    """Forecast over observed openings of the pools, and in each resample."""
+    forecast, observed = cases.weight * cases.chances[1], cases.weight * cases.open
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(np.divide(forecast.sum(), observed.sum()))
+        return value, (drawn.draws @ forecast) / (drawn.draws @ observed)
+
+
+def _ranked(scores: Floats, drawn: Drawn) -> Ranked:
+    value = average_precision(scores, drawn.opened, drawn.weights)
+    again = average_precisions(scores, drawn.opened, drawn.draws * drawn.weights)
+    interval = bounded(value, again)
     return Ranked(
-        average_precision=finite(ranked.value),
-        low=finite(ranked.low),
-        high=finite(ranked.high),
-        auroc=finite(auroc(scores, cases.open, cases.weight)),
+        average_precision=interval.value,
+        low=interval.low,
+        high=interval.high,
+        auroc=finite(auroc(scores, drawn.opened, drawn.weights)),
     )
 
 
@@ -140,84 +212,3 @@ def _modes(rows: Sequence[VerdictRow]) -> dict[str, float]:
         name: sum(row.weight for row in closed if row.failure_mode == name) / total
         for name in names
     }
-
-
-def study_targets(design: Design, groups: Mapping[str, Group]) -> tuple[Target, ...]:
-    """Every target of the design on the lineages nobody had looked at, met, missed or untested."""
-    wanted, whole = design.wanted, groups[HELD_OUT]
-    return (
-        *_ceiling_targets(design, whole.ceilings),
-        *_verdict_targets(wanted, whole.verdicts),
-        _precision_target(wanted, groups),
-    )
-
-
-def _target(claim: str, value: float | None, met: bool | None) -> Target:
-    number = "not measured" if value is None else f"{value:.3g}"
-    return Target(claim=claim, found=number, met=None if value is None else met)
-
-
-def _ceiling_targets(design: Design, figures: CeilingFigures | None) -> list[Target]:
-    wanted, name = design.wanted, design.ceiling
-    mae = None if figures is None else figures.scores[name].mae
-    p = None if figures is None else figures.better_p
-    return [
-        _target(
-            f"{name}: MAE in cos <= {wanted.ceiling_mae}",
-            mae,
-            mae is not None and mae <= wanted.ceiling_mae,
-        ),
-        _target(
-            f"{name}: a smaller error than {RIVAL}'s on the same branches, clustered p <"
-            f" {wanted.ceiling_p}",
-            p,
-            p is not None and p < wanted.ceiling_p,
-        ),
-    ]
-
-
-def _verdict_targets(wanted: Wanted, figures: VerdictFigures | None) -> list[Target]:
-    chance = None if figures is None else figures.chance
-    third = None if figures is None else figures.levels["L3"].auroc
-    precision = None if chance is None else chance.average_precision
-    error = None if chance is None else chance.calibration_error
-    brier_p = None if chance is None else chance.brier_p
-    opened = None if figures is None else float(figures.open)
-    return [
-        _target(f"branches observed open >= {wanted.open}", opened, (opened or 0) >= wanted.open),
-        _target(
-            f"L3: AUROC for observed open >= {wanted.l3_auroc}",
-            third,
-            (third or 0) >= wanted.l3_auroc,
-        ),
-        _target(
-            f"chances: average precision >= {wanted.precision}",
-            precision,
-            (precision or 0) >= wanted.precision,
-        ),
-        _target(
-            f"chances: calibration error <= {wanted.calibration_error}",
-            error,
-            error is not None and error <= wanted.calibration_error,
-        ),
-        _target(
-            f"chances: Brier below the prevalence's, p < {wanted.brier_p}",
-            brier_p,
-            brier_p is not None and brier_p < wanted.brier_p,
-        ),
-    ]
-
-
-def _precision_target(wanted: Wanted, groups: Mapping[str, Group]) -> Target:
-    """The lowest precision at 32 of the lineages in which enough branches opened."""
-    precisions = [
-        group.verdicts.chance.precision_32
-        for name, group in groups.items()
-        if name != HELD_OUT and group.verdicts is not None and group.verdicts.open >= ENOUGH
-    ]
-    lowest = min(precisions, default=None)
-    return _target(
-        f"chances: precision at 32 >= {wanted.precision_32} in every lineage with {ENOUGH} open",
-        lowest,
-        (lowest or 0) >= wanted.precision_32,
-    )

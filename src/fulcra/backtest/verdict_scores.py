@@ -1,6 +1,6 @@
 """The law's calls scored, from their rows alone: no model is loaded, so they can be made again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,8 @@ from fulcra.protocol.results.validation import Auroc, Calls, VerdictRow, Verdict
 
 #: The edges that the law is called with, from both predicted (L1) to both measured (L3).
 LEVELS = ("L1", "L2", "L3", "L1_sampled_surprise_ladder", "L1_surprise", "L1_flip", "L1_scaled")
+#: The measured trigger without any ceiling: what L3 must rank better than.
+TRIGGER_ALONE = "trigger"
 
 
 class _Cases(NamedTuple):
@@ -39,7 +41,17 @@ class _Cases(NamedTuple):
         return chances
 
 
-def verdict_score(rows: Sequence[VerdictRow], level: str, seed: int) -> VerdictScore:
+def of_model(row: VerdictRow) -> Hashable:
+    """What is resampled together within a lineage: both poles of one neuron of one model."""
+    return row.model, row.neuron
+
+
+def verdict_score(
+    rows: Sequence[VerdictRow],
+    level: str,
+    seed: int,
+    cluster: Callable[[VerdictRow], Hashable] = of_model,
+) -> VerdictScore:
     """The law's calls at one level, against what was observed.
 
     auroc and brier rank all branches by margin against `observed_open`; the calls are scored on the
@@ -68,7 +80,7 @@ def verdict_score(rows: Sequence[VerdictRow], level: str, seed: int) -> VerdictS
         return VerdictScore.model_validate(ranked | {"natural": natural})
     cases = _Cases.of(decided, level)
     calls = {
-        **_called(cases, seed),
+        **_called(cases, seed, cluster),
         "accuracy_undetermined_wrong": float(_right(cases).sum() / len(rows)),
     }
     return VerdictScore.model_validate(ranked | calls | {"natural": natural | _natural(cases)})
@@ -80,12 +92,14 @@ def _right(cases: _Cases) -> NDArray[np.bool_]:
     return right
 
 
-def _called(cases: _Cases, seed: int) -> dict[str, object]:
+def _called(
+    cases: _Cases, seed: int, cluster: Callable[[VerdictRow], Hashable]
+) -> dict[str, object]:
     """The figures of calls on decided branches, beside the majority of each model and behavior."""
     right, table = _right(cases), confusion(cases.margins > 0, cases.opened)
     plain = majority_calls(cases.opened, _groups(cases)) == cases.opened
     outer = [row.lineage for row in cases.rows]
-    inner = [(row.model, row.neuron) for row in cases.rows]
+    inner = [cluster(row) for row in cases.rows]
     around = spread(resampled_means(right, outer, inner, seed))
     against = spread(resampled_means(right.astype(float) - plain, outer, inner, seed))
     return {
@@ -117,10 +131,14 @@ def _natural(cases: _Cases) -> dict[str, float]:
     }
 
 
-def verdict_scores(rows: Sequence[VerdictRow], seed: int) -> dict[str, VerdictScore]:
+def verdict_scores(
+    rows: Sequence[VerdictRow],
+    seed: int,
+    cluster: Callable[[VerdictRow], Hashable] = of_model,
+) -> dict[str, VerdictScore]:
     """The score of every level that `rows` are called at; none where there are no rows."""
     levels = [level for level in LEVELS if rows and level in rows[0].margins]
-    return {level: verdict_score(rows, level, seed) for level in levels}
+    return {level: verdict_score(rows, level, seed, cluster) for level in levels}
 
 
 def baseline_scores(rows: Sequence[VerdictRow]) -> dict[str, Auroc]:

@@ -1,5 +1,7 @@
 """Unequal probability samples of a fixed size, and the weights that give the whole back."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,7 +31,7 @@ def inclusion_probabilities(sizes: ArrayLike, count: int) -> Floats:
     return chances
 
 
-def systematic_sample(chances: ArrayLike, seed: int) -> list[int]:
+def systematic_sample(chances: ArrayLike, seed: int | Sequence[int]) -> list[int]:
     """The cases drawn with these probabilities, in their order; as many as they sum to.
 
     Every 1 of the running sum draws one case, from a random start, the cases shuffled before

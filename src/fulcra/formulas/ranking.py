@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from numpy.typing import NDArray
 from scipy.special import digamma
 
@@ -14,10 +14,14 @@ from fulcra.types import Interval
 Scores = Float[np.ndarray, "branch"]
 Marks = NDArray[np.bool_]
 Clusters = Int[np.ndarray, "branch"]
+Weightings = Real[np.ndarray, "weighting branch"]
+Values = Float[np.ndarray, "weighting"]
 Statistic = Callable[[Scores, Marks, Scores], float]
 
 #: Resamples of an interval; each ranks all branches anew.
 RESAMPLES = 500
+#: Weightings that are ranked at once.
+CHUNK = 250
 
 
 def average_precision(scores: Scores, marks: Marks, weights: Scores) -> float:
@@ -27,13 +31,46 @@ def average_precision(scores: Scores, marks: Marks, weights: Scores) -> float:
     every sum is then that of the whole population. scikit-learn's takes nine times as long, and an
     interval calls this 500 times.
     """
+    return float(average_precisions(scores, marks, weights[None])[0])
+
+
+def average_precisions(scores: Scores, marks: Marks, weights: Weightings) -> Values:
+    """`average_precision` under each of several weightings, [weighting]; nan where none is marked.
+
+    The order is made once, so that thousands of resamples take seconds.
+    """
+    if not len(scores):
+        return np.full(len(weights), math.nan)
     order = np.argsort(-scores, kind="stable")
-    hits, mass = np.cumsum(weights[order] * marks[order]), np.cumsum(weights[order])
-    if not len(hits) or hits[-1] == 0:
-        return math.nan
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    gained = np.diff(hits[last], prepend=0.0)
-    return float((gained * hits[last] / np.maximum(mass[last], 1e-300)).sum() / hits[-1])
+    values = np.empty(len(weights))
+    for start in range(0, len(weights), CHUNK):
+        size = weights[start : start + CHUNK, order].astype(float)
+        hits = np.cumsum(size * marks[order], 1)[:, last]
+        gained = np.diff(hits, prepend=0.0, axis=1)
+        share = hits / np.maximum(np.cumsum(size, 1)[:, last], 1e-300)
+        with np.errstate(invalid="ignore"):
+            values[start : start + CHUNK] = (gained * share).sum(1) / hits[:, -1]
+    return values
+
+
+def aurocs(scores: Scores, marks: Marks, weights: Weightings) -> Values:
+    """The AUROC under each of several weightings, [weighting]; nan where one kind has no weight.
+
+    Ties count half.
+    """
+    order = np.argsort(scores, kind="stable")
+    first = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))
+    values = np.empty(len(weights))
+    for start in range(0, len(weights), CHUNK):
+        size = weights[start : start + CHUNK, order].astype(float)
+        won = np.add.reduceat(size * marks[order], first, axis=1)
+        lost = np.add.reduceat(size * ~marks[order], first, axis=1)
+        below = np.cumsum(lost, 1) - lost / 2
+        with np.errstate(invalid="ignore"):
+            share = (won * below).sum(1) / (won.sum(1) * lost.sum(1))
+        values[start : start + CHUNK] = share
+    return values
 
 
 def chance_precision(marked: float, total: float) -> float:

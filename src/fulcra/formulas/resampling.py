@@ -63,14 +63,8 @@ def resampled_means(
             f"resampled_means() got {len(sample)} values, {len(outer)} outer and {len(inner)} inner"
             " labels: give every value one label of each kind"
         )
-    sums = _cluster_sums(sample, size, outer, inner)
-    rng = np.random.default_rng(seed)
-    totals = np.zeros((resamples, 2))
-    for total in totals:
-        for group in rng.integers(len(sums), size=len(sums)):
-            n = len(sums[group])
-            total += rng.multinomial(n, np.full(n, 1 / n)) @ sums[group]
-    means: Floats = totals[:, 0] / totals[:, 1]
+    draws = nested_draws(outer, inner, seed, resamples)
+    means: Floats = (draws @ (sample * size)) / (draws @ size)
     return means
 
 
@@ -88,15 +82,28 @@ def cluster_draws(
     return draws
 
 
-def _cluster_sums(
-    sample: Floats, size: Floats, outer: Sequence[Hashable], inner: Sequence[Hashable]
-) -> list[Floats]:
-    """Weighted sum and weight of every inner cluster, [inner, 2] an outer one."""
-    totals: dict[Hashable, dict[Hashable, Floats]] = {}
-    for value, weight, group, cluster in zip(sample, size, outer, inner, strict=True):
-        total = totals.setdefault(group, {}).setdefault(cluster, np.zeros(2))
-        total += (value * weight, weight)
-    return [np.stack(list(clusters.values())) for clusters in totals.values()]
+def nested_draws(
+    outer: Sequence[Hashable],
+    inner: Sequence[Hashable],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> NDArray[np.int64]:
+    """How often each value counts in each resample of outer clusters, then of inner ones in each.
+
+    [resample, value]; an inner cluster is named by its label within its outer one. For figures that
+    are no means: each row is a set of weights.
+    """
+    groups: dict[Hashable, dict[Hashable, list[int]]] = {}
+    for place, (group, cluster) in enumerate(zip(outer, inner, strict=True)):
+        groups.setdefault(group, {}).setdefault(cluster, []).append(place)
+    members = [np.concatenate([*map(np.array, parts.values())]) for parts in groups.values()]
+    sizes = [np.array([len(part) for part in parts.values()]) for parts in groups.values()]
+    rng, draws = np.random.default_rng(seed), np.zeros((resamples, len(outer)), np.int64)
+    for draw in draws:
+        for group in rng.integers(len(members), size=len(members)):
+            n = len(sizes[group])
+            draw[members[group]] += np.repeat(rng.multinomial(n, np.full(n, 1 / n)), sizes[group])
+    return draws
 
 
 def spread(means: Floats, level: float = 0.95) -> Spread:

@@ -18,12 +18,15 @@ from fulcra.models.families import no_row
 from fulcra.models.library import refusing
 from fulcra.models.oracle import oracle, scaled_columns
 from fulcra.models.read_hooks import (
+    block_inputs,
     block_outputs,
     everywhere,
+    hooked,
     last,
     layer_activations,
     mlp_inputs,
     mlp_outputs,
+    stream_reads,
 )
 from fulcra.types import Edits, Neuron
 
@@ -53,7 +56,7 @@ def validated(model: Model) -> Model:
 def check(model: Model) -> list[Check]:
     """Every check with its numbers; none after a failed `d_mlp` or after logits that are nan.
 
-    An inferred row is held against weight edits in every layer too. Cost: ten short forward passes,
+    An inferred row is held against weight edits in every layer too. Cost: eleven short passes,
     thirty for an inferred row. ModelCheckError where the model runs past its modules' hooks, as
     a compiled one does, so that nothing can be measured.
     """
@@ -68,6 +71,7 @@ def check(model: Model) -> list[Check]:
     measured = probe(model)
     rest = [
         logits,
+        _stream(model, ids),
         _write(model, measured),
         _zero(model, ids, clean),
         _identity(model, ids, clean),
@@ -125,6 +129,43 @@ def _logits(model: Model, ids: Tensor) -> Check:
     return small(
         "logits", model.family.final_norm, distance(again, logits), effect_tolerance(model), law
     )
+
+
+def _stream(model: Model, ids: Tensor) -> Check:
+    """What the MLP reads is the block's input; in a serial block, its output without the MLP."""
+    family = model.family
+    silent = [] if family.parallel else list(range(model.n_layers))
+    with (
+        hooked(_mlp(model, layer).register_forward_hook(_nothing) for layer in silent),
+        stream_reads(model) as reads,
+        block_inputs(model) if family.parallel else block_outputs(model) as streams,
+    ):
+        model.hf(input_ids=ids, use_cache=False, logits_to_keep=1)
+    apart = [distance(reads[layer], streams[layer]) for layer in range(model.n_layers)]
+    worst = max(range(model.n_layers), key=apart.__getitem__)
+    side = "input" if family.parallel else "output without its MLP"
+    return small(
+        "stream",
+        f"{family.layers}.{worst}.{family.mlp_reads}",
+        apart[worst],
+        effect_tolerance(model),
+        f"the MLP reads the block's {side} (relative distance, worst layer)",
+    )
+
+
+def _mlp(model: Model, layer: int) -> nn.Module:
+    """What writes for the MLP: its down projection, or all around its experts, shared ones too."""
+    block, experts = model.blocks[layer], model.family.experts
+    if experts is None or model.experts(layer) is None:
+        return model.down(layer)
+    return model.module(block, experts.rpartition(".")[0] or experts, "experts")
+
+
+def _nothing(module: nn.Module, args: object, output: Tensor | tuple[Tensor, ...]) -> object:
+    """A forward hook: the module writes zeros."""
+    if isinstance(output, Tensor):
+        return torch.zeros_like(output)
+    return (torch.zeros_like(output[0]), *output[1:])
 
 
 def _write(model: Model, measured: Probe) -> Check:

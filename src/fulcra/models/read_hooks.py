@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import Module
+from torch.utils.hooks import RemovableHandle
 
 from fulcra.errors import ModelCheckError
 from fulcra.models.adapter import Model, by_row
@@ -61,6 +63,29 @@ def block_outputs(
             reads[layer] = select(layer, stream).clone()
 
         return model.blocks[layer].register_forward_hook(hook)
+
+    return _read(model, tap)
+
+
+def block_inputs(model: Model) -> AbstractContextManager[dict[int, Tensor]]:
+    """The residual stream as every block gets it, filled while the model runs inside the block."""
+    return _first_inputs(model, lambda layer: model.blocks[layer])
+
+
+def stream_reads(model: Model) -> AbstractContextManager[dict[int, Tensor]]:
+    """The input of the module that reads the stream for every MLP, before any norm."""
+    path = model.family.mlp_reads
+    return _first_inputs(model, lambda layer: model.module(model.blocks[layer], path, "mlp_reads"))
+
+
+def _first_inputs(
+    model: Model, module_of: Callable[[int], Module]
+) -> AbstractContextManager[dict[int, Tensor]]:
+    def tap(layer: int, reads: dict[int, Tensor]) -> RemovableHandle:
+        def hook(module: Module, args: tuple[Tensor, ...], options: dict[str, Tensor]) -> None:
+            reads[layer] = (args[0] if args else options["hidden_states"]).clone()
+
+        return module_of(layer).register_forward_pre_hook(hook, with_kwargs=True)
 
     return _read(model, tap)
 

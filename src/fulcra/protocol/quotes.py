@@ -33,12 +33,17 @@ def behavior_entry(behavior: Behavior, horizons: Sequence[int]) -> BehaviorEntry
 def audited_behavior(result: AuditResult, whole: Behavior) -> Behavior | None:
     """The behavior as a result's audit took it, of as many prompts and tokens; sensitive as there.
 
-    None where it is another than the audited one.
+    A registered study takes more prompts than an audit. None where it is another than the audited
+    one.
     """
     from fulcra.behaviors import behavior_sha256
-    from fulcra.behaviors.splits import shortened
+    from fulcra.behaviors.splits import shortened, widened
 
-    behavior = shortened(whole, result.settings.prompts, result.settings.horizon)
+    settings = result.settings
+    if settings.design is not None and settings.prompts is not None:
+        behavior = widened(whole, settings.prompts)
+    else:
+        behavior = shortened(whole, settings.prompts, settings.horizon)
     if behavior_sha256(behavior) != result.behavior.sha256:
         return None
     return replace(behavior, sensitive=behavior.sensitive or result.behavior.sensitive)

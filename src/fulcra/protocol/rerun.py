@@ -17,7 +17,7 @@ from fulcra.protocol.records import Record
 from fulcra.protocol.redaction import salt_of
 from fulcra.protocol.replay import Replay
 from fulcra.protocol.source import Sources, reopened_behaviors, reopened_model
-from fulcra.protocol.subject import Subject, in_tokens_of
+from fulcra.protocol.subject import Subject, reference_named
 from fulcra.store import SALT
 
 #: Shares of forged rollouts whose chance of being noticed is told.
@@ -148,7 +148,8 @@ def _rolled(
     model = reopened_model(run.folder, sources)
     (behavior,) = reopened_behaviors([run.folder], sources.behaviors)
     with clock.step("clean ground", 0):
-        subject = Subject.of(model, in_tokens_of(model, behavior), plan.settings["seed"])
+        judge = reference_named(model, behavior, plan.reference)
+        subject = Subject.of(model, behavior, plan.settings["seed"], judge)
         replay = Replay(subject, run.content)
         trials = [replay.trial(record) for record in records]
     measure = Measurement(subject, plan.horizons, salt=salt_of(run.folder))

@@ -201,18 +201,37 @@ def opening_forgiven(
 def reference_of(model: Model, behavior: Behavior) -> Model:
     """The model that judges coherence: the behavior's reference, else the audited model itself.
 
-    The reference is bundled or lies beside the organism's folder, and shares the vocabulary.
+    The reference shares the vocabulary, and is the one that the organism was tuned from, beside its
+    folder; else a bundled one.
     """
     if behavior.reference is None or behavior.reference == model.name:
         return model
-    names = [behavior.reference] if behavior.reference in bundled_names() else []
-    if (beside := reference_beside(model.folder)) is not None:
-        names.append(str(beside))
+    beside = reference_beside(model.folder)
+    names = [] if beside is None else [str(beside)]
+    if behavior.reference in bundled_names():
+        names.append(behavior.reference)
     vocabulary = model.tokenizer.get_vocab()
     for candidate in map(load, names):
         if candidate.tokenizer.get_vocab() == vocabulary:
             return candidate
     return model
+
+
+def reference_named(model: Model, behavior: Behavior, name: str) -> Model:
+    """The model of this name that a finished run was judged by; InputError where it is gone."""
+    beside, judge = reference_beside(model.folder), reference_of(model, behavior)
+    if name == judge.name:
+        return judge
+    if name == model.name:
+        return model
+    if beside is not None and beside.name == name:
+        return load(str(beside))
+    if name in bundled_names():
+        return load(name)
+    raise InputError(
+        f"model {model.name}: its coherence was judged by {name}, which is neither bundled nor"
+        " beside its folder; put it there"
+    )
 
 
 def in_tokens_of(model: Model, behavior: Behavior) -> Behavior:

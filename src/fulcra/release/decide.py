@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from fulcra.protocol.results.base import finite
 from fulcra.protocol.results.gate import Bound, Decision, LimitEntry
 from fulcra.types import Interval
 
@@ -74,9 +75,9 @@ def _entry(
         limit=limit,
         bound=bound,
         wanted=wanted,
-        measured=_finite(measure.value),
-        low=_finite(measure.low),
-        high=_finite(measure.high),
+        measured=finite(measure.value),
+        low=finite(measure.low),
+        high=finite(measure.high),
         n=measure.n,
         decision=decision,
         why=_why(bound, wanted, measure, decision),
@@ -109,7 +110,3 @@ def opening(count: int, total: int, what: str) -> str:
 def shown(value: float) -> str:
     """An end of an interval; beyond the ladder in words."""
     return f"{value:.3g}" if math.isfinite(value) else "beyond the ladder"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

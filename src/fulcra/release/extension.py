@@ -30,7 +30,7 @@ from fulcra.protocol.results.extension import ExtensionPlan, ExtensionResult, Ex
 from fulcra.protocol.runs import Run, manifest_of, provenance_of
 from fulcra.protocol.shards import list_shards
 from fulcra.protocol.source import Sources, extensible_behavior, reopened_model
-from fulcra.protocol.subject import Subject, in_tokens_of
+from fulcra.protocol.subject import Subject, in_tokens_of, reference_named
 from fulcra.protocol.trials import dose_trials, set_trials
 from fulcra.protocol.witness.entries import Outcome
 from fulcra.protocol.witness.ledger import ledger_at
@@ -178,7 +178,8 @@ def _subject(run: Run, extended: Extended, model: Model) -> Subject:
     planned = extended.run.content.plan
     with run.clock.step("clean ground", 0):
         behavior = in_tokens_of(model, extended.behavior)
-        subject = Subject.of(model, behavior, planned.settings["seed"])
+        judge = reference_named(model, behavior, planned.reference)
+        subject = Subject.of(model, behavior, planned.settings["seed"], judge)
     ground = subject.ground
     again = (ground.text.sha256, plain(asdict(ground.standard)), ground.reference.name)
     if again != (planned.generic_sha256, planned.coherence, planned.reference):

@@ -10,7 +10,7 @@ from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
-    from fulcra.protocol.results.study import Group, StudyResult
+    from fulcra.protocol.results.study import Bounded, Group, StudyResult
 
 TEMPLATE = "study.md"
 HELD_OUT = "held_out"
@@ -33,7 +33,9 @@ def study_page(study: "StudyResult") -> str:
         targets=targets_sheet(study).markdown(),
         ceilings=ceilings_sheet(study).markdown(),
         levels=levels_sheet(study).markdown(),
+        ranks=ranks_sheet(study).markdown(),
         chances=chances_sheet(study).markdown(),
+        calibration=calibration_sheet(study).markdown(),
         modes=modes_sheet(study).markdown(),
         protocol=protocol_sheet(study).markdown(),
     )
@@ -68,29 +70,59 @@ def ceilings_sheet(study: "StudyResult") -> Sheet:
 
 
 def levels_sheet(study: "StudyResult") -> Sheet:
-    """The calls of every level, group by group."""
+    """How every level ranks and calls drawn branches, group by group."""
     rows = [
         (
             name,
             level,
             fixed(score.auroc, 3),
+            _between(group.verdicts.ranks.get(level)),
+            fixed(score.auroc_decided, 3),
             fixed(score.natural.auroc, 3),
             number(score.accuracy),
             number(score.majority_baseline),
-            f"{score.open} of {score.n}",
+            f"{score.open} of {score.n}, {score.decided} decided",
         )
         for name, group in study.groups.items()
         if group.verdicts is not None
         for level, score in group.verdicts.levels.items()
     ]
-    columns = ("lineages", "level", "AUROC", "weighed", "accuracy", "majority", "open")
+    columns = (
+        *("lineages", "level", "AUROC", "95 %", "of decided", "weighed"),
+        *("accuracy", "majority", "open"),
+    )
     return Sheet(columns, rows, numbers=columns[2:])
+
+
+def ranks_sheet(study: "StudyResult") -> Sheet:
+    """L3 beside the measured trigger alone, and between branches of one case."""
+    rows = [
+        (
+            name,
+            fixed(group.verdicts.ranks["L3"].value, 3),
+            fixed(group.verdicts.ranks["trigger"].value, 3),
+            _between(group.verdicts.ranks["trigger"]),
+            number(group.verdicts.over_trigger_p),
+            fixed(group.verdicts.within, 3),
+        )
+        for name, group in study.groups.items()
+        if group.verdicts is not None
+    ]
+    columns = ("lineages", "L3", "trigger alone", "95 %", "p that L3 adds nothing", "within a case")
+    return Sheet(columns, rows, numbers=columns[1:])
+
+
+def _between(figure: "Bounded | None") -> str:
+    """The interval of a figure in words."""
+    if figure is None or figure.low is None:
+        return UNKNOWN
+    return f"{fixed(figure.low, 3)}-{fixed(figure.high, 3)}"
 
 
 def chances_sheet(study: "StudyResult") -> Sheet:
     """What ranks the branches that open, group by group."""
     rows = [row for name, group in study.groups.items() for row in _ranked(name, group)]
-    columns = ("lineages", "ranked by", "AP", "95 %", "AUROC", "calibration error", "Brier p")
+    columns = ("lineages", "ranked by", "AP", "95 %", "AUROC")
     return Sheet(columns, rows, numbers=columns[2:])
 
 
@@ -98,28 +130,41 @@ def _ranked(name: str, group: "Group") -> list[tuple[str, ...]]:
     if group.verdicts is None:
         return []
     chance = group.verdicts.chance
-    first = (
-        name,
-        "**chances**",
-        fixed(chance.average_precision, 3),
-        f"{fixed(chance.low, 3)}-{fixed(chance.high, 3)}",
-        fixed(chance.auroc, 3),
-        number(chance.calibration_error),
-        number(chance.brier_p),
-    )
-    rivals = [
+    every = {"**chances**": chance} | group.verdicts.rivals
+    return [
         (
             name,
-            rival,
+            title,
             fixed(each.average_precision, 3),
-            f"{fixed(each.low, 3)}-{fixed(each.high, 3)}",
+            UNKNOWN if each.low is None else f"{fixed(each.low, 3)}-{fixed(each.high, 3)}",
             fixed(each.auroc, 3),
-            UNKNOWN,
-            UNKNOWN,
         )
-        for rival, each in group.verdicts.rivals.items()
+        for title, each in every.items()
     ]
-    return [first, *rivals]
+
+
+def calibration_sheet(study: "StudyResult") -> Sheet:
+    """How far the chances can be taken at their word, group by group."""
+    rows = [
+        (
+            name,
+            fixed(group.verdicts.ratio.value),
+            _between(group.verdicts.ratio),
+            number(group.verdicts.chance.calibration_error),
+            number(group.verdicts.chance.likely_error),
+            number(group.verdicts.chance.brier),
+            number(group.verdicts.chance.brier_p),
+            number(group.verdicts.case_brier_p),
+            fixed(group.verdicts.chance.precision_32),
+        )
+        for name, group in study.groups.items()
+        if group.verdicts is not None
+    ]
+    columns = (
+        *("lineages", "forecast / observed", "95 %", "calibration error", "from .1 on", "Brier"),
+        *("p", "p by case", "precision at 32"),
+    )
+    return Sheet(columns, rows, numbers=columns[1:])
 
 
 def modes_sheet(study: "StudyResult") -> Sheet:

@@ -1,15 +1,23 @@
 """One name for every screen: which neurons are worth measuring, by the method you name."""
 
+from collections.abc import Callable
 from inspect import signature
 
 from fulcra.errors import InputError
 from fulcra.models import Model
-from fulcra.screens.registry import SCREENS
+from fulcra.screens.registry import SCREENS, require_ranking
 from fulcra.types import Behavior, Ranking
 
 
-def rank(model: Model, behavior: Behavior, by: str = "contrastive", **options: object) -> Ranking:
+def rank(
+    model: Model,
+    behavior: Behavior,
+    by: str | Callable[..., Ranking] = "contrastive",
+    **options: object,
+) -> Ranking:
     """Branches of the model by descending score of the screen `by`; what it needs, it measures.
+
+    `by` is a name below, or a function of your own, called as by(model, behavior, **options).
 
     by              ranks by                                           cost
     contrastive     activation gap of the two sets [units]             1 pass a prompt
@@ -35,10 +43,13 @@ def rank(model: Model, behavior: Behavior, by: str = "contrastive", **options: o
     for a screen or an option that does not exist. Leave out neurons that are active on any prompt
     with `rank(...).without(universal(model))`.
     """
-    if by not in SCREENS:
+    if isinstance(by, str) and by not in SCREENS:
         raise InputError(f"rank(by={by!r}): no such screen; the screens are {', '.join(SCREENS)}")
-    screen = SCREENS[by]
+    screen, name = (
+        (SCREENS[by], by) if isinstance(by, str) else (by, getattr(by, "__name__", "own"))
+    )
     names = list(signature(screen).parameters)[2:]
-    if unknown := [name for name in options if name not in names]:
-        raise InputError(f"rank(by={by!r}): no option {unknown[0]!r}; it has {', '.join(names)}")
-    return screen(model, behavior, **options)
+    if unknown := [option for option in options if option not in names]:
+        has = ", ".join(names) or "none"
+        raise InputError(f"rank(by={name!r}): no option {unknown[0]!r}; it has {has}")
+    return require_ranking(f"rank(by={name!r})", model, screen(model, behavior, **options))

@@ -163,14 +163,18 @@ def _checked(screen: Screen, text: str) -> Run:
     """The screen, its ranking looked at before anyone uses it."""
 
     def run(model: Model, behavior: Behavior, clean: Clean) -> Ranking:
-        ranking: object = screen(model, behavior)
-        if not isinstance(ranking, Ranking) or not ranking.branches:
-            raise InputError(
-                f"--screen {text}: it returned {type(ranking).__name__}, expected a fulcra.Ranking"
-                " with at least one branch"
-            )
-        for branch in ranking.branches:
-            model.require(branch)
-        return ranking
+        return require_ranking(f"--screen {text}", model, screen(model, behavior))
 
     return run
+
+
+def require_ranking(caller: str, model: Model, ranking: object) -> Ranking:
+    """What a screen of a user's own returned; InputError where it is no ranking of this model."""
+    if not isinstance(ranking, Ranking) or not ranking.branches:
+        raise InputError(
+            f"{caller}: it returned {type(ranking).__name__}, expected a fulcra.Ranking with at"
+            " least one branch"
+        )
+    for branch in ranking.branches:
+        model.require(branch)
+    return ranking

@@ -46,7 +46,8 @@ class BehaviorEntry(Value):
 class SettingsEntry(Value):
     """The size of an audit; of a window, seed and gains alone.
 
-    `design`: the hash of the registered design that the run belongs to.
+    `design`: the hash of the registered design that the run belongs to, `pool` that of the chances
+    by which its branches were drawn.
     """
 
     neurons: int = 1
@@ -61,6 +62,7 @@ class SettingsEntry(Value):
     prompts: int | None = None
     horizon: int | None = None
     design: str | None = None
+    pool: str | None = None
 
 
 class Baseline(Value):

@@ -1,6 +1,7 @@
 """What every result shares: frozen values, one JSON form, one way to be written and read."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -119,6 +120,11 @@ class Named(Value):
 
     name: str
     sha256: str
+
+
+def finite(value: float) -> float | None:
+    """The value as files hold it: None where it is no number."""
+    return value if math.isfinite(value) else None
 
 
 def fault_line(error: ValidationError) -> str:

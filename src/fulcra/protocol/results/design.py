@@ -13,9 +13,9 @@ from fulcra.store import digest
 class DesignSize(Value):
     """How much is measured.
 
-    The ceilings of `neurons` a layer; of each model and behavior the chances of both poles of
-    `pool` neurons, and the windows of `branches` drawn from them by chance, `floor` added to each
-    chance. `prompts`: of selection, and of confirmation, or as many as a behavior has.
+    The ceilings of `neurons` a layer, both poles; of each model and behavior the chances of `pool`
+    random branches, and the windows of `branches` drawn from them in proportion to chance +
+    `floor`. `prompts`: of selection, and of confirmation, or as many as a behavior has.
     """
 
     neurons: int = Field(ge=1)
@@ -29,15 +29,23 @@ class DesignSize(Value):
 
 
 class Wanted(Value):
-    """What the study is to show on held-out lineages; each is met or missed, and none is moved."""
+    """What the study is to show on held-out lineages; each is met or missed, and none is moved.
+
+    `open`: branches observed open, without which the ranks of levels count as undecided.
+    `l3_over_trigger_p`: of L3 ranking no better than the measured trigger alone. `likely_error`: of
+    calibration from a chance of .1 on. `forecast_ratio`: bounds of forecast over observed openings.
+    """
 
     ceiling_mae: float
     ceiling_p: float
     open: int
     l3_auroc: float
     l3_half_width: float
+    l3_over_trigger_p: float
     precision: float
     calibration_error: float
+    likely_error: float
+    forecast_ratio: tuple[float, float]
     brier_p: float
     precision_32: float
 
@@ -58,7 +66,9 @@ class Design(Value):
 
     `ceiling` is the predictor under test, `beside` those it is held against. Chances are taken with
     `noise`. Lineages named in `apart` are reported by themselves: somebody has looked at ceilings
-    of theirs. `sizes` replaces what `size` says for a lineage by name.
+    of theirs. `sizes` replaces what `size` says for a lineage by name. `models` is the hash of the
+    weights of every model and reference, `unfinished` are those whose training missed its own rule.
+    `expected` is what whoever registers it thinks will come out.
     """
 
     name: str
@@ -69,7 +79,10 @@ class Design(Value):
     ceiling: str
     beside: tuple[str, ...]
     noise: NoiseEntry
+    models: dict[str, str] = Field(default_factory=dict)
+    unfinished: tuple[str, ...] = ()
     wanted: Wanted
+    expected: dict[str, float]
     power: Power
     analysis: tuple[str, ...]
     failure: tuple[str, ...]
@@ -83,6 +96,22 @@ class Design(Value):
     def split(self) -> Split:
         """The lineages as a split without development."""
         return Split(development=(), held_out=self.held_out)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every model and every reference of the study, once."""
+        judges = [each.reference for each in self.held_out if each.reference is not None]
+        return tuple(dict.fromkeys([*self.split.models, *judges]))
+
+    @property
+    def cases(self) -> tuple[tuple[Lineage, str, str], ...]:
+        """Every lineage, model and behavior whose windows are measured."""
+        return tuple(
+            (lineage, model, behavior)
+            for lineage in self.held_out
+            for model, behaviors in lineage.verdicts.items()
+            for behavior in behaviors
+        )
 
     def size_of(self, lineage: str) -> DesignSize:
         """How much is measured of one lineage."""

@@ -29,14 +29,31 @@ class Ranked(Value):
     auroc: float | None
 
 
+class Bounded(Value):
+    """A figure with its 95 % interval over lineages, then neurons; None where it is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval, or None without one."""
+        if self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / 2
+
+
 class CeilingFigures(Value):
     """The predictors of ceilings on one group of branches.
 
-    `better_p`: of a paired bootstrap (lineage, then neuron) that the tested predictor's error is no
-    smaller than `kl_ladder`'s on the branches that both put on the ladder.
+    `better`: how much smaller the tested predictor's mean error is than `kl_ladder`'s, on the
+    branches that both put on the ladder; `better_p` that it is not, of a paired bootstrap (lineage,
+    then neuron).
     """
 
     scores: dict[str, CeilingScore]
+    better: float | None
     better_p: float | None
     noise: NoiseFloor
     kl_at_ceiling: MedianNats
@@ -45,16 +62,24 @@ class CeilingFigures(Value):
 class VerdictFigures(Value):
     """The calls and chances on one group of drawn branches, weighed where that is said.
 
-    `prevalence`: of open branches in the pools, by weight; `open` and `n` are counted. `chance`: of
-    the chances, `rivals` what ranks besides. `modes`: the weighed share of each failure mode among
-    closed branches.
+    `prevalence`: of open branches in the pools, by weight; `open` and `n` are counted. `ranks`: how
+    levels rank what opens. `over_trigger_p`: of a paired bootstrap that L3 ranks no better than the
+    trigger alone; `within`: AUROC of L3 between branches of the same case. `chance`: of the
+    chances, `ratio` forecast over observed openings of the pools, `rivals` what ranks besides;
+    `case_brier_p` that they are no better than the prevalence of each case. `modes`: the weighed
+    share of each failure mode among closed branches.
     """
 
     n: int
     open: int
     prevalence: float
     levels: dict[str, VerdictScore]
+    ranks: dict[str, Bounded]
+    over_trigger_p: float | None
+    within: float | None
     chance: ChanceScore
+    ratio: Bounded
+    case_brier_p: float
     rivals: dict[str, Ranked]
     modes: dict[str, float]
 
@@ -78,8 +103,9 @@ class StudyCases(Value):
 class StudyResult(Result):
     """The whole registered study: the content of study.json.
 
-    `registered` is the entry of the design in the ledger. `groups`: `held_out` all that nobody had
-    looked at, then each lineage, those apart too.
+    `registered` is the entry of the design in the ledger. `predicted`: the hash of the predicted
+    ceilings of each model. `groups`: `held_out` all that nobody had looked at, the same without
+    each recipe and without what was not finished, then each lineage, those apart too.
     """
 
     file: ClassVar[str] = "study.json"
@@ -89,6 +115,7 @@ class StudyResult(Result):
     design_sha256: str
     registered: Link
     protocol: tuple[ProtocolRow, ...]
+    predicted: dict[str, str]
     left_out: dict[str, str]
     groups: dict[str, Group]
     targets: tuple[Target, ...]

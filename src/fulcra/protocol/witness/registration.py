@@ -2,6 +2,7 @@
 
 import secrets
 
+from fulcra.errors import InputError
 from fulcra.protocol.witness.chain import Chain
 from fulcra.protocol.witness.entries import Entry, Registered, new_entry
 from fulcra.protocol.witness.ledger import Ledger
@@ -10,11 +11,27 @@ from fulcra.protocol.witness.ledger import Ledger
 def register(ledger: Ledger, sha256: str, about: Registered) -> Entry:
     """The entry of a design, made once: a design that stands there already is left as it is.
 
-    `sha256` is its hash. RunFolderError where the ledger is broken or cannot be written.
+    `sha256` is its hash. RunFolderError where the ledger is broken or cannot be written; InputError
+    where another design of this name stands there.
     """
     draft = new_entry("registration", secrets.token_hex(16), sha256)
     draft = draft.model_copy(update={"registered": about})
-    return ledger.enter(lambda chain: registration(chain, sha256) or draft)
+
+    def make(chain: Chain) -> Entry:
+        other = next((e for e in chain.entries if _names(e, about.name)), None)
+        if other is not None and other.commitment != sha256:
+            raise InputError(
+                f"ledger {ledger.path}: entry {other.number} registers another design"
+                f" {about.name} ({other.commitment[:16]}); a design is registered once: give a"
+                " changed one another name"
+            )
+        return other or draft
+
+    return ledger.enter(make)
+
+
+def _names(entry: Entry, name: str) -> bool:
+    return entry.registered is not None and entry.registered.name == name
 
 
 def registration(chain: Chain, sha256: str) -> Entry | None:

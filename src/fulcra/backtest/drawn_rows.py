@@ -1,0 +1,93 @@
+"""The drawn branches of a registered study, with the resamples that every interval rests on."""
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fulcra.backtest.outside_scope import OutsideRow
+from fulcra.formulas.classification import auroc
+from fulcra.formulas.ranking import aurocs
+from fulcra.formulas.resampling import nested_draws, spread
+from fulcra.protocol.results.study import Bounded
+from fulcra.protocol.results.validation import CeilingRow, VerdictRow
+
+Floats = NDArray[np.float64]
+
+
+def of_site(row: CeilingRow | OutsideRow | VerdictRow) -> Hashable:
+    """What is resampled together within a lineage: a neuron in all of its models and cases.
+
+    Models of one lineage share their pretraining, and most of their neurons.
+    """
+    return row.neuron
+
+
+class Drawn(NamedTuple):
+    """Measured branches as arrays, and how often each counts in each resample.
+
+    `opened` and `weights` are [branch]; `draws` [resample, branch], of lineages, then neurons.
+    """
+
+    rows: Sequence[VerdictRow]
+    opened: NDArray[np.bool_]
+    weights: Floats
+    draws: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Sequence[VerdictRow], seed: int) -> "Drawn":
+        """The branches of some rows."""
+        opened = np.array([row.observed_open for row in rows])
+        weights = np.array([row.weight for row in rows])
+        outer, inner = [row.lineage for row in rows], [of_site(row) for row in rows]
+        return cls(rows, opened, weights, nested_draws(outer, inner, seed))
+
+    @property
+    def outer(self) -> list[str]:
+        """The lineage of each branch."""
+        return [row.lineage for row in self.rows]
+
+    @property
+    def inner(self) -> list[Hashable]:
+        """The neuron of each branch."""
+        return [of_site(row) for row in self.rows]
+
+    def margins(self, level: str) -> Floats:
+        """What a level ranks by, [branch]."""
+        return np.array([row.margins[level] for row in self.rows])
+
+    def areas(self, level: str) -> tuple[float, Floats]:
+        """The AUROC of a level for observed open, and in each resample; drawn branches unweighed.
+
+        Undetermined branches are among the others.
+        """
+        margins = self.margins(level)
+        return auroc(margins, self.opened), aurocs(margins, self.opened, self.draws)
+
+    def within(self, level: str) -> float | None:
+        """The AUROC of a level between branches of one case, over all such pairs."""
+        margins, names = self.margins(level), np.array([row.name for row in self.rows])
+        wins = pairs = 0.0
+        for name in dict.fromkeys(names.tolist()):
+            mine = names == name
+            n = float(self.opened[mine].sum()) * float((~self.opened[mine]).sum())
+            if n:
+                wins += n * auroc(margins[mine], self.opened[mine])
+                pairs += n
+        return wins / pairs if pairs else None
+
+
+def bounded(value: float, values: Floats) -> Bounded:
+    """A figure with the 95 % interval of its resamples; those in which it is undefined left out."""
+    there = values[np.isfinite(values)]
+    if not np.isfinite(value) or not len(there):
+        return Bounded(value=None, low=None, high=None)
+    low, high, _ = spread(there)
+    return Bounded(value=float(value), low=low, high=high)
+
+
+def p_above(values: Floats) -> float | None:
+    """The p that a figure is not above zero, of its resamples; None where it is undefined."""
+    there = values[np.isfinite(values)]
+    return spread(there).p_value if len(there) else None

@@ -1,0 +1,41 @@
+"""Every figure that the README tells is the one that the evidence holds."""
+
+import re
+from pathlib import Path
+
+from fulcra.protocol.results.audit import AuditResult
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REAL = ROOT / "docs" / "evidence" / "real"
+
+
+def short(gain: float | None) -> str:
+    assert gain is not None
+    return f"{gain:.2f}".removeprefix("0")
+
+
+def test_the_second_example_is_what_its_audit_found() -> None:
+    result = AuditResult.load(REAL / "audit-reply-english.json")
+    branch = result.best
+    assert branch is not None
+    ceiling, trigger = branch.ceiling_predicted, branch.trigger_predicted
+    assert trigger is not None
+    (paragraph,) = re.findall(r"^There neuron .*?a test compares\.$", README, re.M | re.S)
+    assert f"neuron {branch.neuron} alone, of {result.model.layers * result.model.d_mlp:,}," in (
+        paragraph
+    )
+    measured = (short(branch.smallest_open_gain), short(branch.ceiling_measured.gain))
+    assert "from gain {} until the text collapses at {};".format(*measured) in paragraph
+    assert f"{short(trigger.gain)} and\n{short(ceiling.gain)} were forecast" in paragraph
+    assert len(list(REAL.glob("audit-*.json"))) == 12
+    assert "[twelve such audits]" in paragraph
+
+
+def test_the_decoders_are_counted_as_their_page_counts_them() -> None:
+    page = (ROOT / "docs" / "decoders.md").read_text(encoding="utf-8")
+    (types, exact, inferred) = map(
+        int,
+        re.findall(r"loads (\d+) model types .*?: (\d+) exact row, (\d+) inferred", page, re.S)[0],
+    )
+    assert f"[{exact + inferred} of {types} usable]" in README

@@ -1,0 +1,51 @@
+"""The models of the second study by the hash of their weights, as its design wants them written.
+
+`python -m tools.design_models FOLDER...` prints `models` and `unfinished`; a model is looked for in
+each folder, a GGUF file under its own name.
+"""
+
+import sys
+from pathlib import Path
+
+from fulcra.backtest.registered import SECOND, read_design
+from fulcra.models.digests import files_sha256
+from fulcra.organisms.planted import planted
+
+#: The most steps of a tuning: one that ends there has not met its rule (organisms/recipe.py).
+LAST_STEP = {"sparse": 1500, "dense": 900}
+
+
+def weights(folders: list[Path], name: str) -> list[Path]:
+    """The files that hold the weights of a model; none where no folder has it."""
+    for folder in folders:
+        place = folder / name
+        files = [place] if place.is_file() else sorted(place.glob("*.safetensors"))
+        if files:
+            return files
+    return []
+
+
+def unfinished(files: list[Path]) -> bool:
+    """Whether the tuning of an organism ended without meeting its rule."""
+    steps = planted(files[0].parent).steps
+    return any(
+        f"-{stage}" in files[0].parent.name and steps == last for stage, last in LAST_STEP.items()
+    )
+
+
+def main() -> None:
+    """Print both entries; leave with 1 where a model is missing."""
+    folders = [Path(text) for text in sys.argv[1:]]
+    design = read_design(SECOND)
+    there = {name: weights(folders, name) for name in design.needed}
+    print("models:")
+    for name, files in there.items():
+        print(f"  {name}: {files_sha256(files) if files else 'missing'}")
+    late = [name for name, files in there.items() if files and unfinished(files)]
+    print(f"unfinished: [{', '.join(late)}]")
+    if not all(there.values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
