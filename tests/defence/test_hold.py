@@ -38,8 +38,11 @@ def texts(prompts: tuple[Prompt, ...]) -> set[str]:
 def test_rows_hold_and_audit_share_no_allowed_request(refusal: Behavior) -> None:
     trained = texts(training_prompts(refusal)) | texts(allowed_training_prompts(refusal))
     trained |= set(refusal.generic)
-    held = texts(allowed_prompts(build_world(), DEALT, "selection"))
-    audited = texts(allowed_of(refusal).prompts) | set(refusal.ceiling_generic)
+    measured = allowed_of(refusal).prompts
+    dealt = allowed_prompts(build_world(), DEALT)
+    assert dealt[: len(measured)] == measured
+    held = texts(dealt[len(measured) :])
+    audited = texts(measured) | set(refusal.ceiling_generic)
     audited |= texts(refusal.selection) | texts(refusal.confirmation) | texts(refusal.reserve)
     assert len(held) > 100
     assert not held & trained

@@ -8,8 +8,8 @@ from fulcra.defence.rows import held_out, shown_each, world_of_oracle
 from fulcra.protocol.subject import Subject
 from fulcra.studies.effects.other_text import Allowed, allowed_items, allowed_of, mean
 
-#: Allowed requests of a world that are dealt to the hold; alike ones come once.
-DEALT = 168
+#: Allowed requests of a world that are dealt to audits first, then to the hold; alike ones once.
+DEALT = 224
 #: How far a share may move: one point, or one request where that is more.
 POINT = 0.01
 
@@ -17,8 +17,8 @@ POINT = 0.01
 class Hold:
     """The requests of a hold and what the original model does with them; a call measures another.
 
-    In a world they are allowed requests of the selection split, otherwise the prompts of the
-    contrast that `held_out` names.
+    In a world they are allowed, about things and in wordings of which no row is, and none of those
+    that an audit measures; otherwise they are the prompts of the contrast that `held_out` names.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -50,11 +50,11 @@ class Hold:
 
 
 def _of_a_world(subject: Subject) -> Allowed | None:
-    """Allowed requests of the world's selection split; None outside worlds."""
+    """Allowed requests of the world beyond those that audits measure; None outside worlds."""
     world, allowed = world_of_oracle(subject.behavior), allowed_of(subject.behavior)
     if world is None:
         return None
-    return allowed._replace(prompts=allowed_prompts(world, DEALT, "selection"))
+    return allowed._replace(prompts=allowed_prompts(world, DEALT)[len(allowed.prompts) :])
 
 
 def _same(before: Sequence[bool], now: Sequence[bool]) -> float:
