@@ -206,12 +206,18 @@ def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
     """What is committed: how it will be measured and judged, every prediction, the controls."""
     gains = plan.gains
     content = Commitment(
-        plan=plan_entry(manifest, subject, plan),
+        plan=_with_control(plan_entry(manifest, subject, plan), subject),
         branches=tuple(branch_entry(forecast, gains) for forecast in plan.forecasts),
         controls=tuple(str(place.branch) for place in plan.controls),
         control_rungs={str(place.branch): place.rungs(gains) for place in plan.controls},
     )
     return Commitment.model_validate(content.plain())
+
+
+def _with_control(entry: PlanEntry, subject: Subject) -> PlanEntry:
+    """The plan with its positive control of last resort, where the behavior has one."""
+    name = last_control(subject)
+    return entry if name is None else entry.model_copy(update={"last_control": name})
 
 
 def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:
@@ -262,7 +268,6 @@ def plan_entry(manifest: Manifest, subject: Subject, plan: Plan) -> PlanEntry:
         true_answers_coherent=subject.true_answers_coherent(),
         sealed=plan.sealed,
         **_orders(manifest, subject),
-        **_last_control(subject),
     )
 
 
@@ -271,12 +276,6 @@ def _orders(manifest: Manifest, subject: Subject) -> dict[str, Any]:
     if manifest["settings"].get("measure", "full") == "full":
         return {}
     return {"orders": orders_of(subject.behavior, subject.seed)}
-
-
-def _last_control(subject: Subject) -> dict[str, str]:
-    """The positive control of last resort, where the behavior has one; else nothing."""
-    name = last_control(subject)
-    return {} if name is None else {"last_control": name}
 
 
 def commit(folder: RunFolder | None, content: Mapping[str, Any]) -> str:
