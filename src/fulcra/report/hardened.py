@@ -120,8 +120,8 @@ def _yes(value: bool) -> str:
 def check_sheet(training: "TrainingEntry") -> Sheet:
     """The forecast edges of a training, a row a check."""
     edges = ("open, screened", "open, random", "ceiling", "trigger", "lowest", "margin")
-    held = any(check.hold for check in training.checks)
-    columns = ("step", *edges, *(("true, refused", "holds") if held else ()))
+    held = max((check.hold.n for check in training.checks if check.hold), default=0)
+    columns = ("step", *edges, *((f"true, refused of {held}", "holds") if held else ()))
     rows = [
         (
             str(check.step),
