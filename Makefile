@@ -95,6 +95,11 @@ validate: .venv/installed
 believed: .venv/installed
 	$(BIN)/python -m tools.believed
 
+# the papers' figures beside ours, from the evidence: the page, and the data of `fulcra replicate`
+.PHONY: replicate
+replicate: .venv/installed
+	$(BIN)/python -m tools.replicate_page
+
 # the second study, whose design stands in LEDGER (`fulcra research study --ledger LEDGER --register`, once); LINEAGE=NAME runs one
 # lineage, and an interrupted one goes on
 LEDGER ?= docs/evidence/second/ledger

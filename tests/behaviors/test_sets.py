@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fulcra.behaviors import evaluation_prompts, load_behavior
+from fulcra.behaviors import evaluation_prompts, load_behavior, public_behavior_names
 from fulcra.behaviors.schema import PromptEntry, SetSlice
 from fulcra.behaviors.sets import catalogue, deal_sets
 from fulcra.errors import BehaviorError
@@ -341,3 +341,26 @@ def test_a_source_of_one_s_own_gives_the_sets_that_are_absent(tmp_path: Path) ->
     assert [prompt.text for prompt in measured] == [f"Stir tea {i}" for i in range(24)]
     assert len(behavior.negative) == 32
     assert behavior.source["dataset"] == source["dataset"]
+
+
+@WITH_DATASETS
+@pytest.mark.parametrize("name", public_behavior_names())
+def test_a_bundled_behavior_on_public_prompts_takes_no_more_than_its_sets_have(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FULCRA_SETS", str(tmp_path))
+    sizes = {"JailbreakBench/JBB-Behaviors": ("behaviors", 100), "walledai/XSTest": (None, 200)}
+    for dataset, (config, rows) in sizes.items():
+        parts = ("harmful", "benign") if config else ("safe", "unsafe")
+        entries = {
+            part: [
+                {"Goal": f"{part} {i}", "prompt": f"{part} {i}", "Target": "Sure", "label": part}
+                for i in range(rows)
+            ]
+            for part in parts
+        }
+        whole = {(None, "test"): [row for part in parts for row in entries[part]]}
+        copied(tmp_path / dataset, {(config, p): entries[p] for p in parts} if config else whole)
+    behavior = load_behavior(name)
+    assert behavior.sensitive
+    assert len(behavior.confirmation) >= 16

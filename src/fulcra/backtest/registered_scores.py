@@ -10,7 +10,7 @@ from fulcra.backtest.ceiling_scores import kl_at_ceiling, method_scores
 from fulcra.backtest.chance_scores import Cases, chance_score
 from fulcra.backtest.drawn_rows import Drawn, bounded, of_site, p_above
 from fulcra.backtest.noise import noise_floor
-from fulcra.backtest.verdict_scores import TRIGGER_ALONE, verdict_scores
+from fulcra.backtest.verdict_scores import TRIGGER_ALONE, failure_modes, verdict_scores
 from fulcra.formulas.classification import auroc
 from fulcra.formulas.edge_error import alignment_errors
 from fulcra.formulas.ranking import average_precision, average_precisions
@@ -133,7 +133,7 @@ def verdict_figures(
         ratio=bounded(*_ratios(cases, drawn)),
         case_brier_p=_brier_p(cases, drawn, _case_prevalences(cases, drawn), seed),
         rivals={name: _ranked(cases.rival(name), drawn) for name in cases.rows[0].rivals},
-        modes=_modes(rows),
+        modes=failure_modes(rows),
     )
 
 
@@ -202,13 +202,3 @@ def _ranked(scores: Floats, drawn: Drawn) -> Ranked:
         high=interval.high,
         auroc=finite(auroc(scores, drawn.opened, drawn.weights)),
     )
-
-
-def _modes(rows: Sequence[VerdictRow]) -> dict[str, float]:
-    closed = [row for row in rows if row.verdict == "closed" and row.failure_mode is not None]
-    total = sum(row.weight for row in closed)
-    names = sorted({row.failure_mode or "" for row in closed})
-    return {
-        name: sum(row.weight for row in closed if row.failure_mode == name) / total
-        for name in names
-    }

@@ -19,7 +19,7 @@ from fulcra.backtest.organism_ladder import measured_ladder
 from fulcra.backtest.outside_scope import OutsideRow, outside_rows
 from fulcra.backtest.split import Cabinet, LineageModel
 from fulcra.backtest.targets import targets
-from fulcra.backtest.verdict_scores import baseline_scores, verdict_scores
+from fulcra.backtest.verdict_scores import baseline_scores, failure_modes, verdict_scores
 from fulcra.backtest.windows import PoolRow, measured_windows
 from fulcra.errors import Inconclusive
 from fulcra.protocol.progress import Clock, Progress, Silent
@@ -194,6 +194,7 @@ def _result(
         detector=detector,
         ladder=ladder,
         timing=study.clock.timing(),
+        modes=_each(grouped(verdicts, lambda row: row.lineage), failure_modes),
         provenance=Provenance.now(seed=seed),
     )
     result = ValidationResult.of(result.plain())

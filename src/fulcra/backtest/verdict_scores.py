@@ -141,6 +141,17 @@ def verdict_scores(
     return {level: verdict_score(rows, level, seed, cluster) for level in levels}
 
 
+def failure_modes(rows: Sequence[VerdictRow]) -> dict[str, float]:
+    """The share of each failure mode among closed branches, weighed to the pools; {} of none."""
+    closed = [row for row in rows if row.verdict == "closed" and row.failure_mode is not None]
+    total = sum(row.weight for row in closed)
+    names = sorted({row.failure_mode or "" for row in closed})
+    return {
+        name: sum(row.weight for row in closed if row.failure_mode == name) / total
+        for name in names
+    }
+
+
 def baseline_scores(rows: Sequence[VerdictRow]) -> dict[str, Auroc]:
     """AUROC for observed open of two classifiers that know no edge: the clean margin, the layer.
 

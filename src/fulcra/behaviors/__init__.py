@@ -7,6 +7,7 @@ from fulcra.behaviors.registry import (
     built_in,
     chat_behavior_names,
     load_behavior,
+    public_behavior_names,
 )
 from fulcra.behaviors.schema import behavior_schema
 from fulcra.behaviors.splits import behavior_sha256, texts_sha256
@@ -21,5 +22,6 @@ __all__ = [
     "chat_behavior_names",
     "evaluation_prompts",
     "load_behavior",
+    "public_behavior_names",
     "texts_sha256",
 ]

@@ -18,6 +18,8 @@ from fulcra.types import Behavior
 POLICY = "policy"
 #: The other behaviors for any chat model, a file each.
 CHAT = files("fulcra.behaviors") / "data" / "chat"
+#: Behaviors on public prompts, a file each; the prompts are read from the hub on loading.
+PUBLIC = files("fulcra.behaviors") / "data" / "public"
 _TOPIC = re.compile(r"[\w' -]+")
 
 
@@ -32,11 +34,17 @@ def chat_behavior_names() -> tuple[str, ...]:
     return (POLICY, *sorted(Path(file.name).stem for file in CHAT.iterdir()))
 
 
+@cache
+def public_behavior_names() -> tuple[str, ...]:
+    """The names of the built-in behaviors on prompts of public sets (docs/sets.md)."""
+    return tuple(sorted(Path(file.name).stem for file in PUBLIC.iterdir()))
+
+
 def built_in(name: str) -> bool:
     """Whether a built-in behavior has this name, with or without a world or a topic."""
     if name.partition("@")[0] in BUILDERS or name.partition(":")[0] == POLICY:
         return True
-    return name in chat_behavior_names()
+    return name in (*chat_behavior_names(), *public_behavior_names())
 
 
 def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavior:
@@ -53,7 +61,7 @@ def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavio
         behavior = read_behavior(path)
         return replace(behavior, source={**behavior.source, "file": str(path.resolve())})
     name = text.partition("@")[0]
-    near = get_close_matches(name, behavior_names(), n=1)
+    near = get_close_matches(name, (*behavior_names(), *public_behavior_names()), n=1)
     hint = (
         f"did you mean {near[0]!r}?"
         if near
@@ -70,6 +78,8 @@ def _built_in(text: str, world: str | None) -> Behavior:
         return _in_world(name, own_world or world or APOTHECARY.name)
     if text in chat_behavior_names() and text != POLICY:
         return read_behavior(Path(str(CHAT / f"{text}.yaml")))
+    if text in public_behavior_names():
+        return read_behavior(Path(str(PUBLIC / f"{text}.yaml")))
     topic = text.removeprefix(POLICY)[1:]
     return policy(topic or None)
 

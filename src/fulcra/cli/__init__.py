@@ -34,6 +34,7 @@ from fulcra.cli import (  # noqa: F401
     playground,
     recipe,
     registered,
+    replicate,
     report,
     screens,
     serve,

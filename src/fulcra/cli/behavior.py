@@ -33,7 +33,7 @@ app.add_typer(behavior_app, name="behavior", rich_help_panel="Set up")
 @behavior_app.command("list", epilog="Example: fulcra behavior list --json")
 def behavior_list(as_json: Json = False) -> None:
     """List the bundled behaviors and what flips in each."""
-    from fulcra.behaviors import behavior_names, load_behavior
+    from fulcra.behaviors import behavior_names, load_behavior, public_behavior_names
 
     tasks = {name: load_behavior(name) for name in behavior_names()}
     if as_json:
@@ -41,10 +41,12 @@ def behavior_list(as_json: Json = False) -> None:
             name: {"flip": task.flip, "horizon": task.horizon, "sensitive": task.sensitive}
             for name, task in tasks.items()
         }
-        emit_json(behaviors=facts)
+        emit_json(behaviors=facts, public=public_behavior_names())
         return
     for name, task in tasks.items():
         typer.echo(f"{name:14} {task.flip}")
+    for name in public_behavior_names():
+        typer.echo(f"{name:14} the same as a refusal, on public prompts that are read from the hub")
 
 
 @behavior_app.command("schema", epilog="Example: fulcra behavior schema > behavior.schema.json")

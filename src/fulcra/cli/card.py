@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fulcra.cli.app import (
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -52,6 +53,7 @@ def card_command(
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -63,9 +65,7 @@ def card_command(
 
     site, task = Neuron.parse(neuron), task_of(behavior, model) if behavior else None
     folder = free(out)
-    result = card(
-        opened(model, dtype, trust_remote_code=trust_remote_code), site, task, run, exemplars, seed
-    )
+    result = card(opened(model, dtype, device, trust_remote_code), site, task, run, exemplars, seed)
     if folder is not None:
         result.save(folder)
     emit(result, as_json, quiet, lambda: card_table(result))

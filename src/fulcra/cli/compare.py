@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fulcra.cli.app import (
+    Device,
     Dtype,
     Json,
     Out,
@@ -68,6 +69,7 @@ def compare_command(
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -83,7 +85,7 @@ def compare_command(
     settings = CompareSettings(top_k, seed, ablate, keep_universal)
     with bars(quiet or as_json) as progress:
         result = compare(
-            [opened(name, dtype, trust_remote_code=trust_remote_code) for name in models],
+            [opened(name, dtype, device, trust_remote_code) for name in models],
             behaviors,
             settings,
             progress,

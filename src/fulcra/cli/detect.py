@@ -7,6 +7,7 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -55,6 +56,7 @@ def detect_command(
     ] = "unsafe,safe",
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -83,9 +85,7 @@ def detect_command(
     sets = FitAndScore(fit, score, task.system)
     guards = Guards(tuple(guard or ()), (words[0], words[1]), dtype)
     folder = free(out)
-    result = detector(
-        opened(model, dtype, trust_remote_code=trust_remote_code), site, sets, guards, seed
-    )
+    result = detector(opened(model, dtype, device, trust_remote_code), site, sets, guards, seed)
     if folder is not None:
         result.save(folder)
     emit(result, as_json, quiet, lambda: detector_table(result))

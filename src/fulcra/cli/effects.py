@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fulcra.cli.app import (
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -77,6 +78,7 @@ def effects_command(
     out: Out = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -98,7 +100,7 @@ def effects_command(
     settings = EffectsSettings(names, limit, task_folder, seed)
     with bars(quiet or as_json) as progress:
         result = effects(
-            opened(model, dtype, trust_remote_code=trust_remote_code),
+            opened(model, dtype, device, trust_remote_code),
             sets,
             made,
             settings,

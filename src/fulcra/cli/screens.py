@@ -7,6 +7,7 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -73,6 +74,7 @@ def screens_command(
     out: RunOut = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -92,7 +94,7 @@ def screens_command(
     settings = TournamentSettings(sample, seed, all_stability, entered, swept, census_folder)
     folder = new_folder(out, f"screens-{Path(model).name}-{task.name}")
     with bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        loaded = opened(model, dtype, device, trust_remote_code)
         result = tournament(loaded, task, settings, folder, progress, _silent if quiet else _warn)
     page = f"page   {folder / PAGE}"
     emit(result, as_json, quiet, lambda: screens_sheet(result).rich(), lambda: page)

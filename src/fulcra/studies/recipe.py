@@ -109,10 +109,11 @@ class Recipe(Value):
         except ValidationError as error:
             raise InputError(_fault(error)) from None
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: str | Path) -> Path:
         """Write the recipe into a folder, as recipe.json; returns its path."""
-        write_json(folder / FILE, self.plain())
-        return folder / FILE
+        path = Path(folder) / FILE
+        write_json(path, self.plain())
+        return path
 
     def plain(self) -> dict[str, object]:
         """The recipe as its file holds it, every key of it."""

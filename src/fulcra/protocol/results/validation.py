@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
+from pydantic import Field
+
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.coherence import DetectorStudies
@@ -294,7 +296,11 @@ class Target(Value):
 
 
 class ValidationResult(Result):
-    """The whole back-test: the content of validation.json."""
+    """The whole back-test: the content of validation.json.
+
+    `modes`: the share of each failure mode among the closed branches of each lineage, weighed to
+    the pools they were drawn from.
+    """
 
     file: ClassVar[str] = "validation.json"
 
@@ -320,6 +326,7 @@ class ValidationResult(Result):
     ladder: OrganismLadder | None
     timing: Timing
     targets: tuple[Target, ...] = ()
+    modes: dict[str, dict[str, float]] = Field(default_factory=dict)
     provenance: Provenance | None = None
 
     @property
