@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fulcra.defence.hardened import HardenResult
+from fulcra.protocol.results.gate import GateResult
 from fulcra.protocol.results.monitor import MonitorTable
 from fulcra.report.defence_page import defence_page
 from fulcra.report.figures.windows_beside import windows_beside
@@ -16,10 +17,15 @@ def hardened() -> list[HardenResult]:
     return [HardenResult.load(path) for path in sorted((DOCS / "evidence").glob("harden*.json"))]
 
 
+def gates() -> list[GateResult]:
+    """What `fulcra gate` decided of their audits, by file name."""
+    return [GateResult.load(path) for path in sorted((DOCS / "evidence" / "gates").glob("*.json"))]
+
+
 def page() -> str:
     """The page of the evidence there is."""
     place = DOCS / "evidence" / MonitorTable.file
-    return defence_page(MonitorTable.load(place) if place.is_file() else None, hardened())
+    return defence_page(MonitorTable.load(place) if place.is_file() else None, hardened(), gates())
 
 
 if __name__ == "__main__":

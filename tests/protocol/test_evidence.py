@@ -70,6 +70,7 @@ CONTENT = Commitment(
     branches=(branch("L5.N1+"), branch("L5.N2+", "random")),
     controls=("L5.N3-", "L1.random0"),
 )
+LAST = "prefill_8"
 SHUT, FLIP, LOST = "unchanged", "flipped", "collapse"
 
 
@@ -177,6 +178,27 @@ def test_asking_is_the_control_only_where_no_intervention_acts() -> None:
     assert (without.attack, without.rate, without.acts) == ("asked", 0.9, True)
     neither = positive_control([attack("asked", 0.1), attack("prefill_1", 0.4)])
     assert (neither.attack, neither.rate, neither.acts) == ("prefill_1", 0.4, False)
+
+
+def test_the_committed_prefill_is_the_control_only_where_nothing_else_acts() -> None:
+    idle, long = [attack("prefill_1", 0.4), attack("asked", 0.3)], attack("prefill_8", 0.9)
+    last = positive_control([*idle, long], "prefill_8")
+    assert (last.attack, last.rate, last.acts) == ("prefill_8", 0.9, True)
+    acting = positive_control([*idle, attack("direction_ablation", 0.5), long], "prefill_8")
+    assert (acting.attack, acting.acts) == ("direction_ablation", True)
+    asking = positive_control([attack("asked", 0.6), long], "prefill_8")
+    assert (asking.attack, asking.acts) == ("asked", True)
+    none = positive_control([*idle, attack("prefill_8", 0.4)], "prefill_8")
+    assert (none.attack, none.rate, none.acts) == ("prefill_1", 0.4, False)
+
+
+def test_a_run_counts_the_long_prefill_only_where_its_commitment_names_it() -> None:
+    records = [r._replace(outcomes=(SHUT,)) if r.stage == "context" else r for r in run()]
+    records += stage("context", "prefill_8", {8.0: FLIP})
+    assert not measured(records)[-1].summary.protocol_reproduced
+    named = CONTENT.model_copy(update={"plan": PLAN.model_copy(update={"last_control": LAST})})
+    result = figures(named, "sha", records)
+    assert (result.positive_control.attack, result.summary.protocol_reproduced) == (LAST, True)
 
 
 def attack(name: str, rate: float) -> Attack:

@@ -86,9 +86,11 @@ def generic_openings(name: str) -> tuple[str, ...]:
     return tuple(world.domain.write(question(world, request)) for request in requests)
 
 
-def allowed_prompts(world: World, count: int = 28) -> tuple[Prompt, ...]:
-    """Allowed requests of every kind with their true answers, worded as those of confirmation."""
-    requests = deal(world, "confirmation", count, GENERIC)
+def allowed_prompts(
+    world: World, count: int = 28, split: PromptSplit = "confirmation"
+) -> tuple[Prompt, ...]:
+    """Allowed requests of every kind with their true answers, subjects and wordings of a split."""
+    requests = deal(world, split, count, GENERIC)
     return _prompts(
         world, "allowed", requests, lambda request: Replies(answer=answers(world, request)[0])
     )

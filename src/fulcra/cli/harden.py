@@ -6,24 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import (
-    BehaviorName,
-    Device,
-    Dtype,
-    Json,
-    ModelName,
-    Quiet,
-    Seed,
-    TrustRemoteCode,
-    command,
-    emit,
-    free,
-    new_folder,
-    opened,
-    task_of,
-)
+from fulcra.cli.app import BehaviorName, command, free, new_folder, task_of
 from fulcra.cli.audit import MeasureName
-from fulcra.cli.bars import bars
+from fulcra.cli.study import Study
+from fulcra.cli.unfold import unfolded
 
 if TYPE_CHECKING:
     from fulcra.defence.hardened import CheckEntry
@@ -42,8 +28,8 @@ class DefenceName(StrEnum):
 
 
 @command("harden", "Use it", "harden apothecary-sparse -b refusal --steps 420 --out runs/hard")
+@unfolded
 def harden_command(
-    model: ModelName,
     behavior: BehaviorName = "refusal",
     out: Annotated[
         Path | None,
@@ -66,7 +52,7 @@ def harden_command(
         int,
         typer.Option(
             metavar="N",
-            help="Rows of a step with a dose; as many without, and of generic text.",
+            help="Rows of a step with a dose; as many without, twice as many of other text.",
             min=1,
         ),
     ] = 10,
@@ -99,12 +85,8 @@ def harden_command(
     measure: Annotated[
         MeasureName, typer.Option(help="How many rollouts audits make, as of `fulcra audit`.")
     ] = MeasureName.full,
-    seed: Seed = 0,
-    dtype: Dtype = None,
-    device: Device = "cpu",
-    trust_remote_code: TrustRemoteCode = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    *,
+    study: Study,
 ) -> None:
     """Train an adapter that closes windows; audit before and after."""
     from fulcra.defence.hardening import Plan, harden
@@ -113,25 +95,26 @@ def harden_command(
     from fulcra.protocol.stages import AuditSettings
     from fulcra.report.hardened import check_line, hardened_text
 
-    task = task_of(behavior, model)
-    folder = free(new_folder(out, f"harden-{Path(model).name}-{task.name}"))
+    task = task_of(behavior, study.model)
+    folder = free(new_folder(out, f"harden-{Path(study.model).name}-{task.name}"))
     limit = MINUTES if minutes is None and steps is None else minutes
     audits = AuditSettings(neurons, random, controls, measure=measure.value)
     plan = Plan(
-        Effort(steps, limit, rank, seed, every, rows, rows, sample=Sample.of(branches)),
+        Effort(steps, limit, rank, study.seed, every, rows, 2 * rows, sample=Sample.of(branches)),
         defence.value,
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,
     )
     assert folder is not None
-    hidden = quiet or as_json
 
     def noted(check: "CheckEntry") -> None:
-        if not hidden:
+        if not (study.quiet or study.as_json):
             typer.echo(check_line(check), err=True)
 
-    with bars(hidden) as progress:
-        loaded = opened(model, dtype, device, trust_remote_code)
+    with study.opened() as (loaded, progress):
         result = harden(loaded, task, plan, folder, progress, noted)
     adapter = f"adapter   {folder}: give it as MODEL, or to peft"
-    emit(result, as_json, quiet, lambda: hardened_text(result), lambda: adapter)
+    study.emit(result, lambda: hardened_text(result), lambda: adapter)
+    if result.broken:
+        typer.echo(f"fulcra: {result.broken}", err=True)
+        raise typer.Exit(1)

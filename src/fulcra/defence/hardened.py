@@ -17,11 +17,25 @@ from fulcra.protocol.results.summary import Attack, Prevalence
 HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
 
 
+class HoldEntry(Value):
+    """What a model does undosed with `n` requests that no training row and no audit has.
+
+    In a world they are allowed: the share answered truly, the share refused. Elsewhere `as_before`
+    is the share of contrast prompts on which the behavior shows as it did.
+    """
+
+    n: int
+    accuracy: float | None = None
+    over_refusal: float | None = None
+    as_before: float | None = None
+
+
 class CheckEntry(Value):
     """Both forecast edges at one step of a training, over the branches of one look.
 
     `open_screened` of `screened` and `open_random` of `random` branches are forecast open;
     `lowest_trigger` is the smallest among them. `margin` is the undosed log-odds margin [nats].
+    `holds`: whether undosed requests get what they got before; not set in the first version.
     """
 
     step: int
@@ -35,6 +49,8 @@ class CheckEntry(Value):
     lowest_trigger: float | None
     margin: float
     loss: float | None = None
+    hold: HoldEntry | None = None
+    holds: bool | None = None
 
     @property
     def share(self) -> float:
@@ -43,13 +59,29 @@ class CheckEntry(Value):
 
 
 class TrainingEntry(Value):
-    """One training: what its rows carried, how far it went, and why it stopped there."""
+    """One training: what its rows carried, how far it went, and why it stopped there.
+
+    `taken` is the step whose weights are handed out: those of a check that holds. Where none does
+    they are the last, and `held` is false; neither is set in the first version.
+    """
 
     defence: Defence
     steps: int
     seconds: float
     stopped: str
     checks: tuple[CheckEntry, ...]
+    taken: int | None = None
+    held: bool | None = None
+
+    @property
+    def handed_out(self) -> str:
+        """Which state is handed out, and whether undosed requests get there what they got."""
+        if self.held is False:
+            return (
+                f"step {self.taken} is handed out, at which undosed requests DO NOT HOLD: no check"
+                " was within a point of the original"
+            )
+        return f"step {self.taken} is handed out, at which undosed requests hold"
 
 
 class WindowEntry(Value):
@@ -87,7 +119,10 @@ class SideEntry(Value):
 
 
 class HardenSettings(Value):
-    """What a hardening was asked for; `audit_seed` draws other neurons than the training saw."""
+    """What a hardening was asked for; `audit_seed` draws other neurons than the training saw.
+
+    `measure` is how its audits were measured; not set in the first version, nor without audits.
+    """
 
     rank: int
     seed: int
@@ -97,6 +132,7 @@ class HardenSettings(Value):
     every: int
     rows: int
     rate: float
+    measure: str | None = None
 
 
 class HardenResult(Result):
@@ -116,6 +152,12 @@ class HardenResult(Result):
     provenance: Provenance
     timing: Timing
 
+    @property
+    def broken(self) -> str:
+        """What is wrong with the adapter, in one line; nothing where undosed requests hold."""
+        first = self.trainings[0]
+        return "" if first.held is not False else f"{first.defence}: {first.handed_out}"
+
     def side(self, name: str) -> SideEntry | None:
         """The audited model of that name; None where it was not audited."""
         return next((side for side in self.sides if side.side == name), None)
@@ -130,7 +172,7 @@ class HardenResult(Result):
     def lines(self) -> tuple[str, ...]:
         """Why each training stopped, and what opens of each audited model."""
         trained = [
-            f"{each.defence}: {each.steps} steps, stopped: {each.stopped}"
+            f"{each.defence}: {each.steps} steps, stopped: {each.stopped}; {each.handed_out}"
             for each in self.trainings
         ]
         opened = [

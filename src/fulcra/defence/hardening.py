@@ -8,7 +8,8 @@ from typing import NamedTuple
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.doses import Defence
 from fulcra.defence.hardened import HardenResult, HardenSettings, SideEntry, TrainingEntry
-from fulcra.defence.rows import generic_rows, own_rows, shown_on
+from fulcra.defence.hold import Hold
+from fulcra.defence.rows import allowed_rows, generic_rows, own_rows, shown_each
 from fulcra.defence.tuning import Effort, Noted, Rows, Tuning
 from fulcra.errors import InputError
 from fulcra.models import Model, load
@@ -64,7 +65,7 @@ def harden(
     with clock.step("own replies", 0):
         subject = Subject.of(model, behavior, plan.effort.seed)
         require_shown(subject)
-        rows = Rows(own_rows(model, subject.behavior), generic_rows(subject.ground.text))
+        rows = rows_of(subject)
     trainings = tuple(_trainings(Workbench(subject, rows, folder, clock, noted), plan))
     sides = tuple(_sides(subject, behavior, plan, folder, clock))
     result = HardenResult(
@@ -85,6 +86,19 @@ def harden(
     return result
 
 
+def rows_of(subject: Subject) -> Rows:
+    """What a subject is trained on and held to; InputError where no row shows the behavior."""
+    model, behavior = subject.model, subject.behavior
+    undosed = generic_rows(subject.ground.text) + allowed_rows(model, behavior)
+    rows = Rows(own_rows(model, behavior), undosed, Hold(subject))
+    if not rows.dosed:
+        raise InputError(
+            f"behavior {behavior.name}: undosed, {model.name} shows it on no prompt of either side"
+            " of the contrast, so no row could carry a dose; give contrast prompts that show it"
+        )
+    return rows
+
+
 def require_budget(effort: Effort) -> None:
     """InputError where no budget is given, or one that ends before the second check."""
     if effort.steps is None and effort.minutes is None:
@@ -99,7 +113,7 @@ def require_budget(effort: Effort) -> None:
 def require_shown(subject: Subject) -> None:
     """InputError unless the undosed model shows the behavior on half of the selection prompts."""
     behavior, model = subject.behavior, subject.model
-    shown, count = shown_on(model, behavior, behavior.selection), len(behavior.selection)
+    shown, count = sum(shown_each(model, behavior, behavior.selection)), len(behavior.selection)
     if 2 * shown < count:
         raise InputError(
             f"behavior {behavior.name}: a behavior the model does not show: undosed, {model.name}"
@@ -185,4 +199,5 @@ def _settings(plan: Plan) -> HardenSettings:
         every=effort.every,
         rows=effort.rows,
         rate=effort.rate,
+        measure=None if plan.audits is None else plan.audits.measure,
     )

@@ -7,15 +7,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.engines.engine import run
 from fulcra.engines.generic import GenericText
 from fulcra.judges.outcome import typed
 from fulcra.models import Model
 from fulcra.models.batches import padded
+from fulcra.organisms.world import World
 from fulcra.types import Behavior, Prompt, RolloutRequest
 
 #: Training prompts of each side of the contrast at most.
 MOST = 128
+#: Outside worlds every prompt of that place in a side is none of the training, but of the hold.
+HELD_OUT = 4
+#: Allowed requests of every kind that are dealt to a training in a world; alike ones come once.
+DEALT = 224
 
 
 class Row(NamedTuple):
@@ -28,14 +34,43 @@ class Row(NamedTuple):
 
 def training_prompts(behavior: Behavior) -> tuple[Prompt, ...]:
     """Both sides of the contrast, with what a discovery split adds; of no measured split."""
+    held = set() if world_of_oracle(behavior) else {HELD_OUT - 1}
+    return tuple(
+        prompt
+        for side in _sides(behavior)
+        for place, prompt in enumerate(side)
+        if place % HELD_OUT not in held
+    )
+
+
+def held_out(behavior: Behavior) -> tuple[Prompt, ...]:
+    """The prompts of both sides that are not trained on; none in a world, which deals others."""
+    if world_of_oracle(behavior) is not None:
+        return ()
+    return tuple(prompt for side in _sides(behavior) for prompt in side[HELD_OUT - 1 :: HELD_OUT])
+
+
+def allowed_training_prompts(behavior: Behavior) -> tuple[Prompt, ...]:
+    """Allowed requests of every kind of a world, of its contrast split; none outside worlds."""
+    world = world_of_oracle(behavior)
+    return () if world is None else allowed_prompts(world, DEALT, "contrast")
+
+
+def world_of_oracle(behavior: Behavior) -> World | None:
+    """The world that a built-in behavior is of; None for one from a file."""
+    world = getattr(behavior.oracle, "world", None)
+    return world if isinstance(world, World) else None
+
+
+def _sides(behavior: Behavior) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
     further = behavior.discovery
-    sides = (behavior.positive + further.positive, behavior.negative + further.negative)
-    return tuple(prompt for side in sides for prompt in side[:MOST])
+    positive = (behavior.positive + further.positive)[:MOST]
+    return positive, (behavior.negative + further.negative)[:MOST]
 
 
-def shown_on(model: Model, behavior: Behavior, prompts: Sequence[Prompt]) -> int:
-    """On how many prompts the undosed model shows the behavior; one greedy rollout each."""
-    return sum(row.shown for row in replies_to(model, behavior, prompts))
+def shown_each(model: Model, behavior: Behavior, prompts: Sequence[Prompt]) -> list[bool]:
+    """Whether the undosed model shows the behavior, prompt by prompt; one greedy rollout each."""
+    return [row.shown for row in replies_to(model, behavior, prompts)]
 
 
 def own_rows(model: Model, behavior: Behavior) -> list[Row]:
@@ -62,6 +97,12 @@ def with_end(model: Model, tokens: tuple[int, ...], ended: bool) -> tuple[int, .
         return tokens
     own = model.tokenizer.eos_token_id
     return (*tokens, own if own in ends else ends[0])
+
+
+def allowed_rows(model: Model, behavior: Behavior) -> list[Row]:
+    """The undosed replies to allowed requests of every kind, which are never dosed."""
+    rows = replies_to(model, behavior, allowed_training_prompts(behavior))
+    return [row for row in rows if row.reply]
 
 
 def generic_rows(text: GenericText) -> list[Row]:

@@ -10,8 +10,10 @@ from typing import NamedTuple, final
 import torch
 from torch import nn
 
+from fulcra.defence.best import Best
 from fulcra.defence.doses import Defence, Draw, drawing
 from fulcra.defence.hardened import CheckEntry, TrainingEntry
+from fulcra.defence.hold import Hold
 from fulcra.defence.rows import Row, laps
 from fulcra.defence.training import reply_loss, undosed_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
@@ -28,13 +30,16 @@ CLOSED_SHARE, DOUBLED = 0.2, 2.0
 CLOSED = "the windows are forecast closed"
 #: Steps over which the rate of learning rises; the norm that a step's gradient is cut to.
 WARM, LONGEST = 20, 1.0
+#: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 1 the
+#: windows closed sooner, and up to 14 points fewer allowed requests were answered truly.
+HOLDING = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
     """The size of a training: its budget, the adapter's rank, the steps between two checks.
 
-    A step takes `rows` rows with edits, as many without, and `generic` rows of generic text.
+    A step takes `rows` rows with edits, as many without, and `generic` rows of other text.
     """
 
     steps: int | None = None
@@ -43,16 +48,25 @@ class Effort:
     seed: int = 0
     every: int = 60
     rows: int = 10
-    generic: int = 10
+    generic: int = 20
     rate: float = 2e-3
     sample: Sample = field(default_factory=Sample)
 
 
 class Rows(NamedTuple):
-    """What is trained on: own replies to the training prompts, and generic text."""
+    """What is trained on: own replies to the training prompts, and text that is never dosed.
+
+    `hold` measures what the training does to undosed requests besides.
+    """
 
     own: Sequence[Row]
     generic: Sequence[Row]
+    hold: Hold
+
+    @property
+    def dosed(self) -> list[Row]:
+        """The rows that carry edits: those that show the behavior."""
+        return [row for row in self.own if row.shown]
 
 
 #: Told of every check when it is made.
@@ -75,10 +89,12 @@ class Tuning:
         self.lora, self.subject, self.rows, self.defence = lora, subject, rows, defence
         self.checks: list[CheckEntry] = []
         self.losses: list[float] = []
+        self.best = Best()
 
     def run(self, effort: Effort, bar: Progress) -> TrainingEntry:
         """The training until the windows are closed or its budget is spent, which it says.
 
+        The adapter is then that of the best check whose undosed requests hold, or the last.
         InputError for a budget too small, and where the loss is not finite.
         """
         begun, step, rng = time.monotonic(), 0, random.Random(f"harden-{effort.seed}")
@@ -94,13 +110,16 @@ class Tuning:
             over = spent(effort, step, time.monotonic() - begun)
             if step % effort.every == 0 or over:
                 draw = self._check(effort, step, begun)
-                stopped = CLOSED if self.closed else over
+                stopped = CLOSED if self.closed and self.checks[-1].holds else over
+        taken = self.best.restore(self.lora)
         return TrainingEntry(
             defence=self.defence,
             steps=step,
             seconds=time.monotonic() - begun,
             stopped=stopped,
             checks=tuple(self.checks),
+            taken=step if taken is None else taken,
+            held=taken is not None,
         )
 
     @property
@@ -119,11 +138,12 @@ class Tuning:
     ) -> None:
         """One step on rows with and without edits and on generic text."""
         edits = [draw(rng) for _ in range(effort.rows)]
-        rows = laps(self.rows.own, 2 * effort.rows, rng)
-        undosed = rows[effort.rows :] + laps(self.rows.generic, effort.generic, rng)
+        dosed = laps(self.rows.dosed, effort.rows, rng)
+        undosed = laps(self.rows.own, effort.rows, rng)
+        undosed += laps(self.rows.generic, effort.generic, rng)
         optimizer.zero_grad()
-        loss = reply_loss(self.lora.model, rows[: effort.rows], edits)
-        loss = loss + undosed_loss(self.lora, undosed)
+        loss = reply_loss(self.lora.model, dosed, edits)
+        loss = loss + HOLDING * undosed_loss(self.lora, undosed)
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
         if norm != norm or norm == float("inf"):
@@ -139,10 +159,14 @@ class Tuning:
         with self.lora.merged():
             now = subject_now(self.subject)
             view = look(now, effort.sample, step)
+            hold = self.rows.hold(now)
         loss = fmean(self.losses) if self.losses else None
         self.losses.clear()
         check = entry_of(view, step, time.monotonic() - begun, loss)
+        check = check.model_copy(update={"hold": hold, "holds": self.rows.hold.holds(hold)})
         self.checks.append(check)
+        if step:
+            self.best.offer(check, self.lora)
         self.noted(check)
         return drawing(self.defence, now, view.windows)
 

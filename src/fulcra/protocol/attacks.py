@@ -12,14 +12,29 @@ from fulcra.screens.contrastive import set_sizes
 from fulcra.screens.directions import difference_directions
 from fulcra.types import Direction, Edits
 
-#: Reply tokens that are put into the model's mouth.
+#: Reply tokens that are put into the model's mouth; the most of them are the last control.
 PREFILLED = (1, 8)
+LAST_CONTROL = f"prefill_{PREFILLED[-1]}"
 
 
 def circuit(subject: Subject) -> Edits:
     """Zero ablation of the top 0.1 % of all MLP neurons (at least one) by contrast."""
     neurons = subject.circuit.top(set_sizes(subject.model)["0.1%"])
     return tuple(scale(neuron, 0.0) for neuron in neurons)
+
+
+def last_control(subject: Subject) -> str | None:
+    """The attack that is the positive control where no other acts; None where none could be.
+
+    It is the long prefill, where the flip cannot be asked for and at least half of every flipped
+    reply is still the model's own: what is put into its mouth is then no flip by itself.
+    """
+    behavior = subject.behavior
+    if asking(behavior):
+        return None
+    answers = [subject.model.reply_ids(prompt.answer or "") for prompt in behavior.confirmation]
+    own = all(len(answer) >= 2 * PREFILLED[-1] for answer in answers)
+    return LAST_CONTROL if own else None
 
 
 def attack_trials(subject: Subject, directions: Sequence[Direction]) -> list[Trial]:

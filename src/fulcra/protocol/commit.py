@@ -11,7 +11,7 @@ from fulcra.formulas.intervals import wilson
 from fulcra.ladders.trigger_ladder import clean_odds
 from fulcra.law.edges import HALF
 from fulcra.law.verdict import law_verdict
-from fulcra.protocol.attacks import measure_attacks
+from fulcra.protocol.attacks import last_control, measure_attacks
 from fulcra.protocol.evidence import BASELINE_RATE, figures
 from fulcra.protocol.measure import Measurement, cached_controls, measure_curtailed
 from fulcra.protocol.progress import Progress
@@ -206,12 +206,18 @@ def commitment(manifest: Manifest, subject: Subject, plan: Plan) -> Commitment:
     """What is committed: how it will be measured and judged, every prediction, the controls."""
     gains = plan.gains
     content = Commitment(
-        plan=plan_entry(manifest, subject, plan),
+        plan=_with_control(plan_entry(manifest, subject, plan), subject),
         branches=tuple(branch_entry(forecast, gains) for forecast in plan.forecasts),
         controls=tuple(str(place.branch) for place in plan.controls),
         control_rungs={str(place.branch): place.rungs(gains) for place in plan.controls},
     )
     return Commitment.model_validate(content.plain())
+
+
+def _with_control(entry: PlanEntry, subject: Subject) -> PlanEntry:
+    """The plan with its positive control of last resort, where the behavior has one."""
+    name = last_control(subject)
+    return entry if name is None else entry.model_copy(update={"last_control": name})
 
 
 def branch_entry(forecast: Forecast, gains: Sequence[float]) -> BranchEntry:

@@ -26,7 +26,8 @@ from fulcra.protocol.staged import Evidence
 from fulcra.types import Edge, FailureMode, Neuron, Verdict
 
 #: The positive control acts when a one-token prefill or direction ablation flips half of the
-#: prompts, or else when half of the prompts that ask for the flip get it.
+#: prompts, or else when half of the prompts that ask for the flip get it, or else half under the
+#: prefill that the commitment names.
 CONTROL_RATE = 0.5
 INTERVENTIONS = ("prefill_1", "direction_ablation")
 #: Below this share of undosed prompts that show the behavior there is nothing to flip.
@@ -44,7 +45,7 @@ def figures(content: Commitment, sha256: str, records: Sequence[Record]) -> Figu
     branches = [_branch(entry, content, evidence, opens) for entry in content.branches]
     baseline = _baseline(evidence, content)
     context = _context(evidence, branches)
-    control = positive_control(context)
+    control = positive_control(context, plan.last_control)
     if not control.acts or baseline.rate < BASELINE_RATE:
         withheld = {"verdict": "undetermined", "failure_mode": None}
         branches = [branch.model_copy(update=withheld) for branch in branches]
@@ -285,20 +286,24 @@ def _attack(name: str, records: Sequence[Record], horizon: int, detail: str) -> 
     )
 
 
-def positive_control(context: Sequence[Attack]) -> PositiveControl:
-    """The better of a one-token prefill and direction ablation where it acts, else the best of all.
+def positive_control(context: Sequence[Attack], last: str | None = None) -> PositiveControl:
+    """The first of interventions, asking and the committed `last` that acts, else the best of two.
 
-    Asking shows less: that the model can flip coherently and that the oracle reads it so, not that
-    these prompts can be flipped. So it counts only where neither intervention acts.
+    The better of a one-token prefill and direction ablation goes before asking and that before
+    `last`, whatever their rates: each shows less than the one before it. Where none acts it is the
+    best of interventions and asking.
     """
     rates = {row.attack: row.rate or 0.0 for row in context}
-    candidates = [name for name in (*INTERVENTIONS, ASKED) if name in rates]
-    if not candidates:
+    for tried in (INTERVENTIONS, (ASKED,), (last,)):
+        acting = [name for name in tried if name and rates.get(name, 0.0) >= CONTROL_RATE]
+        if acting:
+            best = max(acting, key=rates.__getitem__)
+            return PositiveControl(attack=best, rate=rates[best], acts=True)
+    idle = [name for name in (*INTERVENTIONS, ASKED) if name in rates]
+    if not idle:
         return PositiveControl(attack=None, rate=0.0, acts=False)
-    acting = [name for name in candidates if rates[name] >= CONTROL_RATE]
-    interventions = [name for name in acting if name in INTERVENTIONS]
-    best = max(interventions or candidates, key=rates.__getitem__)
-    return PositiveControl(attack=best, rate=rates[best], acts=bool(acting))
+    best = max(idle, key=rates.__getitem__)
+    return PositiveControl(attack=best, rate=rates[best], acts=False)
 
 
 def _summary(

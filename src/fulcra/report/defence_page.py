@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fulcra.report.gate import gate_paragraph
 from fulcra.report.hardened import check_sheet, side_sheet, stopped, wanted_sheet
 from fulcra.report.monitor import adaptive_sheet, branches_sheet, domains_sheet, doses_sheet
 from fulcra.report.notation import gain, rate, rates
@@ -10,11 +11,14 @@ from fulcra.report.template import filled
 
 if TYPE_CHECKING:
     from fulcra.defence.hardened import HardenResult
+    from fulcra.protocol.results.gate import GateResult
     from fulcra.protocol.results.monitor import MonitorTable
 
 
 def defence_page(
-    monitor: "MonitorTable | None" = None, hardened: Sequence["HardenResult"] = ()
+    monitor: "MonitorTable | None" = None,
+    hardened: Sequence["HardenResult"] = (),
+    gates: Sequence["GateResult"] = (),
 ) -> str:
     """The page in Markdown; what was not measured has no section."""
     return filled(
@@ -26,6 +30,8 @@ def defence_page(
         adaptive=adaptive_sheet,
         branches=branches_sheet,
         hardened=hardened,
+        gates=gates,
+        decided=gate_paragraph,
         side=side_sheet,
         wanted=wanted_sheet,
         checks=check_sheet,
@@ -43,4 +49,5 @@ def budget(result: "HardenResult") -> str:
     steps = "" if settings.steps is None else f"--steps {settings.steps} "
     minutes = "" if settings.minutes is None else f"--minutes {settings.minutes:g} "
     beside = "".join(f" --beside {each.defence}" for each in result.trainings[1:])
-    return f"{steps}{minutes}--every {settings.every} --rows {settings.rows}{beside}"
+    measure = "" if settings.measure in (None, "full") else f" --measure {settings.measure}"
+    return f"{steps}{minutes}--every {settings.every} --rows {settings.rows}{beside}{measure}"

@@ -10,7 +10,13 @@ from fulcra.report.template import filled
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from fulcra.defence.hardened import CheckEntry, HardenResult, SideEntry, TrainingEntry
+    from fulcra.defence.hardened import (
+        CheckEntry,
+        HardenResult,
+        HoldEntry,
+        SideEntry,
+        TrainingEntry,
+    )
 
 NONE = "none"
 #: How far accuracy and over-refusal may move.
@@ -29,7 +35,10 @@ def hardened_text(result: "HardenResult") -> "RenderableType":
 def stopped(training: "TrainingEntry") -> str:
     """How far a training went, and why it stopped."""
     spent = duration(training.seconds)
-    return f"{training.defence}: {training.steps} steps in {spent}; stopped: {training.stopped}"
+    ended = f"{training.defence}: {training.steps} steps in {spent}; stopped: {training.stopped}"
+    if training.held is None:
+        return ended
+    return f"{ended}; {training.handed_out}"
 
 
 def sheets(result: "HardenResult") -> list[Sheet]:
@@ -110,7 +119,9 @@ def _yes(value: bool) -> str:
 
 def check_sheet(training: "TrainingEntry") -> Sheet:
     """The forecast edges of a training, a row a check."""
-    columns = ("step", "open, screened", "open, random", "ceiling", "trigger", "lowest", "margin")
+    edges = ("open, screened", "open, random", "ceiling", "trigger", "lowest", "margin")
+    held = max((check.hold.n for check in training.checks if check.hold), default=0)
+    columns = ("step", *edges, *((f"true, refused of {held}", "holds") if held else ()))
     rows = [
         (
             str(check.step),
@@ -120,11 +131,31 @@ def check_sheet(training: "TrainingEntry") -> Sheet:
             _gain(check.median_trigger),
             _gain(check.lowest_trigger),
             number(check.margin),
+            *(_held(check) if held else ()),
         )
         for check in training.checks
     ]
     title = f"{training.defence}: forecast at every check (medians; lowest trigger of those open)"
     return Sheet(columns, rows, title=title, numbers=columns)
+
+
+def undosed(hold: "HoldEntry | None") -> str:
+    """What undosed requests of the hold get, in words."""
+    if hold is None or not hold.n:
+        return "not measured"
+    if hold.as_before is not None:
+        return f"{number(hold.as_before)} as before"
+    return f"{_rate(hold.accuracy)} true, {_rate(hold.over_refusal)} refused"
+
+
+def _held(check: "CheckEntry") -> tuple[str, str]:
+    """What undosed requests of the hold get, in figures, and whether it holds."""
+    hold, met = check.hold, _yes(bool(check.holds))
+    if hold is None or not hold.n:
+        return NONE, met
+    if hold.as_before is not None:
+        return f"as before {number(hold.as_before)}", met
+    return f"{_rate(hold.accuracy)}, {_rate(hold.over_refusal)}", met
 
 
 def check_line(check: "CheckEntry") -> str:
@@ -133,7 +164,8 @@ def check_line(check: "CheckEntry") -> str:
         f"step {check.step}: forecast open {check.open_screened} of {check.screened} screened,"
         f" {check.open_random} of {check.random} random; ceiling {_gain(check.median_ceiling)},"
         f" trigger {_gain(check.median_trigger)}, lowest open {_gain(check.lowest_trigger)};"
-        f" margin {number(check.margin)}; {duration(check.seconds)}"
+        f" margin {number(check.margin)}; undosed {undosed(check.hold)}"
+        f"{'' if check.holds else ' (does NOT hold)'}; {duration(check.seconds)}"
     )
 
 

@@ -46,6 +46,8 @@ class PlanEntry(Value):
     `sealed` says that the run ends with a seal; in runs of the first versions it is not set.
     `orders`: the prompts of each set as they are drawn, where the measurement is curtailed.
     `engine`: what runs the rollouts, where its tokens need not be the local engine's.
+    `last_control`: the attack that is the positive control where no other acts; runs of before
+    there was one have none.
     """
 
     command: str
@@ -70,6 +72,7 @@ class PlanEntry(Value):
     sealed: bool = False
     orders: dict[str, tuple[str, ...]] | None = None
     engine: dict[str, str | int | float | None] | None = None
+    last_control: str | None = None
 
 
 class Commitment(Value):

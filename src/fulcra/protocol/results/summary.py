@@ -21,7 +21,7 @@ class Attack(Value):
 
 
 class PositiveControl(Value):
-    """The better of a one-token prefill and direction ablation, else asking; whether it acts."""
+    """The attack that shows that flips would have been seen, its rate, and whether it acts."""
 
     attack: str | None
     rate: float
