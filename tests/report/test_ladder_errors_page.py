@@ -9,7 +9,6 @@ from fulcra.backtest.ladder_candidates import CANDIDATES
 from fulcra.formulas.edge_error import alignment_errors
 from fulcra.protocol.results.ladder_errors import ErrorScore, LadderErrors
 from fulcra.protocol.results.validation import ValidationResult
-from fulcra.store import digest
 from tests.conftest import ROOT
 
 EVIDENCE = ROOT / "docs" / "evidence" / "ladder-errors.json"
@@ -36,7 +35,7 @@ def test_its_branches_are_all_development_ceilings_and_no_others(
     development = {lineage.name for lineage in study.split.development}
     rows = [row for row in study.rows.ceilings if row.lineage in development]
     assert len(rows) == 312
-    assert errors.study_sha256 == digest(study.plain())
+    assert errors.study_sha256 == study.sha256
     assert {(row.model, row.branch, row.measured) for row in errors.rows} == {
         (row.model, row.branch, row.measured) for row in rows
     }

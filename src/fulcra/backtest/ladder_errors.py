@@ -26,7 +26,6 @@ from fulcra.protocol.results.ladder_errors import (
     Noise,
 )
 from fulcra.protocol.results.validation import CeilingRow, ValidationResult
-from fulcra.store import digest
 
 SCHEMA_VERSION = 1
 #: The forecasts that one may be frozen of: those that the package ships, by their statistics.
@@ -132,7 +131,7 @@ def _result(
     return LadderErrors(
         schema_version=SCHEMA_VERSION,
         provenance=Provenance.now(seed=study.settings.seed),
-        study_sha256=digest(study.plain()),
+        study_sha256=study.sha256,
         study_code=study.code,
         seed=study.settings.seed,
         curves={curves.model: _source(curves) for curves in measured.curves},

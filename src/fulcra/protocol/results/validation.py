@@ -13,6 +13,7 @@ from fulcra.protocol.results.organism_ladder import OrganismLadder
 from fulcra.protocol.results.split import Lineage, Split
 from fulcra.protocol.results.summary import PositiveControl
 from fulcra.screens.candidates import SWEPT
+from fulcra.store import digest
 
 #: The page of every table.
 PAGE = "validation-tables.md"
@@ -328,6 +329,11 @@ class ValidationResult(Result):
     targets: tuple[Target, ...] = ()
     modes: dict[str, dict[str, float]] = Field(default_factory=dict)
     provenance: Provenance | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the study without its failure modes, which older files gained from rows."""
+        return digest({name: part for name, part in self.plain().items() if name != "modes"})
 
     @property
     def part(self) -> Part:
