@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from textwrap import shorten
-from typing import Literal, NamedTuple, Protocol, overload
+from typing import Literal, NamedTuple, Protocol, get_args, overload
 
 from torch import Tensor
 
@@ -14,14 +14,7 @@ Positions = Literal["all", "prompt", "generated", "last"]
 Op = Literal["add", "scale", "pin", "anchor", "add_vector", "add_mlp", "ablate_direction"]
 Outcome = Literal["unscored", "collapse", "unchanged", "off_topic", "flipped", "flipped_correct"]
 #: Precedence of typed outcomes, first wins (law.md section 6).
-OUTCOMES: tuple[Outcome, ...] = (
-    "unscored",
-    "collapse",
-    "unchanged",
-    "off_topic",
-    "flipped",
-    "flipped_correct",
-)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 #: The outcomes that count as a flip.
 FLIPS: frozenset[Outcome] = frozenset(("flipped", "flipped_correct"))
 #: How the outcomes of a refusal are called (law.md section 6).
@@ -382,6 +375,10 @@ class Edge:
     low: float | None = None
     high: float | None = None
     alignment: float | None = None
+
+    def __str__(self) -> str:
+        gain = "beyond the ladder" if self.censored else f"gain {self.gain:.3g}"
+        return f"{gain} ({self.method}, tier {self.tier})"
 
     @property
     def censored(self) -> bool:

@@ -1,10 +1,14 @@
 """The code's hash is that of every file that decides a result, tables of words included."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import fulcra
+from fulcra.protocol import provenance
 from fulcra.protocol.provenance import code_version, source_hash, versions
 
 
@@ -37,3 +41,24 @@ def test_the_version_is_that_of_the_whole_package() -> None:
     root = Path(fulcra.__file__).parent
     assert code_version() == source_hash(root) == versions().code
     assert list(root.rglob("*.yaml"))
+
+
+def test_a_package_below_a_checkout_of_somebody_else_has_no_commit(tmp_path: Path) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
+    place = tmp_path / "site"
+    source = Path(provenance.__file__).parents[1]
+    shutil.copytree(source / "protocol", place / "fulcra" / "protocol")
+    for name in ("__init__.py", "errors.py", "disk.py", "documents.py", "store.py", "tables.py"):
+        shutil.copy(source / name, place / "fulcra" / name)
+    script = (
+        f"import sys; sys.path.insert(0, {str(place)!r});"
+        " from fulcra.protocol import provenance; print(provenance.__file__, provenance._commit())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    file, commit = done.stdout.split()
+    assert Path(file).is_relative_to(place)
+    assert commit == "None"

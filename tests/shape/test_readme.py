@@ -25,9 +25,12 @@ def test_the_second_example_is_what_its_audit_found() -> None:
     assert f"neuron {branch.neuron} alone, of {result.model.layers * result.model.d_mlp:,}," in (
         paragraph
     )
-    measured = (short(branch.smallest_open_gain), short(branch.ceiling_measured.gain))
-    assert "from gain {} until the text collapses at {};".format(*measured) in paragraph
-    assert f"{short(trigger.gain)} and\n{short(ceiling.gain)} were forecast" in paragraph
+    measured = branch.triggers[-1]
+    assert measured is not None
+    assert f"stay coherent from gain\n{short(branch.smallest_open_gain)}." in paragraph
+    edges = (short(measured.gain), short(branch.ceiling_measured.gain))
+    assert "Its trigger is {} and its ceiling {};".format(*edges) in paragraph
+    assert f"{short(trigger.gain)} and {short(ceiling.gain)} were forecast" in paragraph
     assert len(list(REAL.glob("audit-*.json"))) == 12
     assert "[twelve such audits]" in paragraph
 

@@ -155,11 +155,14 @@ def _levels(e: Evidence) -> Claim:
 
 def _pole(e: Evidence) -> Claim:
     alone = e.sparse.opened == e.sparse.neurons and e.dense.opened == e.dense.neurons
+    # neurons with both poles among as many branches drawn at random
+    chance = [w.opened * (w.opened - 1) / 2 / (w.branches - 1) for w in (e.sparse, e.dense)]
     return Claim(
         "a neuron acts on one pole, and its sign is part of its name",
-        "confirmed" if alone else "corrected",
+        "not testable here" if alone and max(chance) < 1 else "corrected",
         f"the {e.sparse.opened} and {e.dense.opened} open branches of apothecary-sparse and -dense"
-        f" are of {e.sparse.neurons} and {e.dense.neurons} neurons",
+        f" are of {e.sparse.neurons} and {e.dense.neurons} neurons, as would be as many branches"
+        " drawn at random",
         (SCREENS,),
     )
 
@@ -323,19 +326,28 @@ def _late(e: Evidence) -> Claim:
 
 def _gate(e: Evidence) -> Claim:
     gate, held = e.effect("apothecary-sparse", "scale"), e.audit("reply-english").summary.held
-    spread = max(e.effect("apothecary-dense", op).behavior_rate or 0.0 for op in ("scale", "pin"))
+    dense = [e.effect("apothecary-dense", op).behavior_rate or 0.0 for op in ("scale", "pin")]
     assert held is not None
     best = held.best
     assert best is not None
     return Claim(
         "C: one neuron held at a value is enough",
-        "confirmed" if (gate.behavior_rate or 0.0) >= 0.5 else "refuted",
-        f"{gate.site} of apothecary-sparse, at a divergence of {short(gate.kl_per_token, 2)} nats a"
-        f" token and accuracy {short(gate.accuracy, 2)} on allowed requests ({percent(spread)} of"
-        " the prompts by the best neuron of apothecary-dense); of the chat model"
+        _where_planted(gate.behavior_rate or 0.0, max(dense)),
+        "where refusal was planted in three neurons, not where all weights learnt it:"
+        f" {gate.site} of apothecary-sparse, at a divergence of {short(gate.kl_per_token, 2)} nats"
+        f" a token and accuracy {short(gate.accuracy, 2)} on allowed requests, flips"
+        f" {percent(gate.behavior_rate)} of the prompts; of apothecary-dense the best neuron scaled"
+        f" flips {percent(dense[0])}, the best held {percent(dense[1])}; of the chat model"
         f" {best.neuron}, held at {best.value:.1f}, flips {percent(best.flip_rate)}",
         (EFFECTS, REAL),
     )
+
+
+def _where_planted(planted: float, spread: float) -> Verdict:
+    """What a claim comes to that holds where few neurons learnt a behavior, and maybe elsewhere."""
+    if planted < 0.5:
+        return "refuted"
+    return "confirmed" if spread >= 0.5 else "corrected"
 
 
 def _anchor(e: Evidence) -> Claim:

@@ -61,11 +61,12 @@ def load_behavior(name_or_path: str | Path, world: str | None = None) -> Behavio
         behavior = read_behavior(path)
         return replace(behavior, source={**behavior.source, "file": str(path.resolve())})
     name = text.partition("@")[0]
-    near = get_close_matches(name, (*behavior_names(), *public_behavior_names()), n=1)
+    every = (*behavior_names(), *public_behavior_names())
+    near = get_close_matches(name, every, n=1)
     hint = (
         f"did you mean {near[0]!r}?"
         if near
-        else f"known: {', '.join(behavior_names())}; a file of your own ends in .yaml"
+        else f"known: {', '.join(every)}; a file of your own ends in .yaml"
     )
     raise BehaviorError(
         f"behavior {name!r}: no built-in has this name and no such file is there; {hint}"

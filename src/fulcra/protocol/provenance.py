@@ -50,9 +50,18 @@ def versions() -> Versions:
 
 
 def _commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """The commit of the checkout that this source is tracked in; None anywhere else.
+
+    A package installed below somebody's own checkout is no part of it.
+    """
+    here = Path(__file__)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        return _git(here.parent, "rev-parse", "HEAD").strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout

@@ -1,11 +1,12 @@
 """The stages of an audit, for the audit that runs them and for the estimate that counts them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from fulcra.behaviors.splits import shortened
-from fulcra.errors import BehaviorError
+from fulcra.errors import BehaviorError, InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS
@@ -51,6 +52,22 @@ class AuditSettings:
     candidates: int = SWEPT
     prompts: int | None = None
     horizon: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no audit can be made of: InputError."""
+        choices = {"screen": ("window", "contrastive"), "measure": get_args(Measure)}
+        for name, allowed in choices.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise InputError(
+                    f"audit settings: {name} {value!r}; expected {', '.join(map(repr, allowed))}"
+                )
+        for name in ("neurons", "random", "controls", "candidates"):
+            if (count := getattr(self, name)) < 0:
+                raise InputError(f"audit settings: {name} {count}; expected 0 or more")
+        if not self.gains or not all(math.isfinite(gain) and gain > 0 for gain in self.gains):
+            raise InputError(
+                f"audit settings: gains {self.gains}; expected one or more, finite and above 0"
+            )
 
     def of(self, behavior: Behavior) -> Behavior:
         """The behavior with as many prompts a split and tokens a reply as the settings allow."""
