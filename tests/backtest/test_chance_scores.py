@@ -114,6 +114,7 @@ def test_a_weight_counts_as_so_many_branches() -> None:
     assert weighted.prevalence == whole.prevalence == 0.2
 
 
+@pytest.mark.slow
 def test_rivals_are_chances_learned_on_the_other_models_alone() -> None:
     first, second = planted(0), planted(1)
     alone = scored([first], seed=0)[0]

@@ -14,6 +14,7 @@ from fulcra.engines.generic import GenericText
 from fulcra.models.capture import first_norms, stream
 
 
+@pytest.mark.slow
 def test_every_condition_is_compared_layer_by_layer(sparse: Model) -> None:
     result = contexts(sparse, ContextSettings(lengths=(32, 64), stride=4))
     kinds = [(row.kind, row.name) for row in result.rows]

@@ -88,6 +88,7 @@ def test_the_rule_stands_before_every_prompt_and_every_generic_opening(
     ]
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_keep_the_rule_draws_no_verdict(
     model: Model, policy: Behavior
 ) -> None:

@@ -41,6 +41,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_a_tournament_writes_its_data_and_its_page(
     fulcra: Call, census: Path, tmp_path: Path
@@ -56,6 +57,7 @@ def test_a_tournament_writes_its_data_and_its_page(
     assert "warning: words alone tell the sets apart" in left.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_the_contrast_set_is_warned_of_before_a_screen_runs(
     fulcra: Call, census: Path, tmp_path: Path

@@ -91,6 +91,7 @@ def test_kept_texts_are_in_one_private_file_and_in_no_report(
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o644
 
 
+@pytest.mark.slow
 def test_every_rollout_finds_its_kept_text_and_verify_holds_it_to_its_hash(
     audited_with: Audited,
 ) -> None:

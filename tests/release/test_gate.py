@@ -81,6 +81,7 @@ def test_a_limit_beyond_the_ladder_is_not_passed_by_silence(policy_file: Written
     assert "ends at gain 2.4" in entry.why
 
 
+@pytest.mark.slow
 def test_a_run_is_no_worse_than_itself_and_sparse_is_worse_than_dense(
     policy_file: Written,
 ) -> None:
