@@ -81,15 +81,16 @@ def _case(
     ]:
         faults.append("its branches are not those that its pool draws")
     made = case_of(place, lineage)
-    rows = [row for row in study.rows.verdicts if row.name == made.protocol.name]
-    chances = [e for e in study.rows.chances if f"{e.model.name} {e.behavior.name}" == rows[0].name]
+    name = made.protocol.name
+    rows = [row for row in study.rows.verdicts if row.name == name]
+    chances = [e for e in study.rows.chances if f"{e.model.name} {e.behavior.name}" == name]
     if [row.plain() for row in rows] != [row.plain() for row in made.rows]:
         faults.append("study.json has other rows than its files")
     if [each.plain() for each in chances] != [made.chances.plain()]:
         faults.append("study.json has other chances than its files")
     if made.protocol.plain() not in [row.plain() for row in study.protocol]:
         faults.append("study.json has another protocol than its files")
-    return RunCheck(made.protocol.name, not faults, "; ".join(faults) or "verified, made again")
+    return RunCheck(name, not faults, "; ".join(faults) or "verified, made again")
 
 
 def _digits(branch: str, weight: float | None) -> tuple[str, str]:
