@@ -3,26 +3,16 @@
 import fulcra
 
 # what a new type needs is what this one has: written again here, first with a mistake in it
-right = fulcra.Family(
-    layers="transformer.h",
-    final_norm="transformer.ln_f",
-    mlp_reads="ln_2",
-    down="mlp.c_proj",
-    transposed=True,
-    stream="layer",
-    width="n_inner",
-)
-wrong = fulcra.Family(
-    layers="transformer.h",
-    final_norm="transformer.ln_f",
-    mlp_reads="ln_1",
-    down="mlp.c_proj",
-    transposed=True,
-    stream="layer",
-    width="n_inner",
-)
-for row in (wrong, right):
-    fulcra.FAMILIES["gpt2"] = row
+for reads in ("ln_1", "ln_2"):
+    fulcra.FAMILIES["gpt2"] = fulcra.Family(
+        layers="transformer.h",
+        final_norm="transformer.ln_f",
+        mlp_reads=reads,
+        down="mlp.c_proj",
+        transposed=True,
+        stream="layer",
+        width="n_inner",
+    )
     try:
         print("accepted:", fulcra.load("apothecary-gpt2-sparse"))
     except fulcra.FulcraError as error:

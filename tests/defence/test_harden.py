@@ -9,7 +9,7 @@ import torch
 
 from fulcra import AuditSettings, Behavior, Model, load
 from fulcra.defence.doses import DEFENCES, drawing
-from fulcra.defence.hardened import PAGE, CheckEntry, HardenResult
+from fulcra.defence.hardened import PAGE, HardenResult
 from fulcra.defence.hardening import Plan, harden
 from fulcra.defence.rows import generic_rows, laps, own_rows, packed, training_prompts
 from fulcra.defence.training import foreseen, reply_loss, undosed_loss
@@ -24,6 +24,7 @@ from fulcra.models.unembedding import logit_blocks
 from fulcra.protocol.subject import Subject
 from fulcra.report.defence_page import defence_page
 from fulcra.types import Neuron
+from tests.defence.checks import check
 from tests.models.cases import logits_of
 
 pytest.importorskip("peft", reason="needs peft: pip install 'fulcra[defence]'")
@@ -205,21 +206,6 @@ def test_every_row_is_drawn_as_often_as_the_others(organism: Model, subject: Sub
     rows = generic_rows(subject.ground.text)[:5]
     drawn = laps(rows, 10, random.Random(0))
     assert sorted(drawn[:5]) == sorted(drawn[5:]) == sorted(rows)
-
-
-def check(step: int, opened: int, lowest: float | None) -> CheckEntry:
-    return CheckEntry(
-        step=step,
-        seconds=1.0,
-        screened=10,
-        open_screened=opened,
-        random=0,
-        open_random=0,
-        median_ceiling=1.0,
-        median_trigger=0.5,
-        lowest_trigger=lowest,
-        margin=8.0,
-    )
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from fulcra.protocol.subject import Subject
 from fulcra.report.hardened import check_line, check_sheet, stopped
 from fulcra.studies.effects.other_text import allowed_of
 from fulcra.types import Prompt
+from tests.defence.checks import check
 
 
 @pytest.fixture(scope="module")
@@ -97,29 +98,17 @@ def test_only_rows_that_show_the_behavior_are_dosed() -> None:
     assert Rows(rows, (), None).dosed == rows[:1]  # type: ignore[arg-type]
 
 
-def check(step: int, opened: int, holds: bool) -> CheckEntry:
-    return CheckEntry(
-        step=step,
-        seconds=1.0,
-        screened=10,
-        open_screened=opened,
-        random=0,
-        open_random=0,
-        median_ceiling=1.0,
-        median_trigger=0.5,
-        lowest_trigger=None,
-        margin=8.0,
-        hold=HoldEntry(n=144, accuracy=0.98, over_refusal=0.01),
-        holds=holds,
-    )
+def held(step: int, opened: int, holds: bool) -> CheckEntry:
+    hold = HoldEntry(n=144, accuracy=0.98, over_refusal=0.01)
+    return check(step, opened).model_copy(update={"hold": hold, "holds": holds})
 
 
 @pytest.mark.parametrize(
     ("checks", "step"),
     [
-        ([check(1, 5, True), check(2, 1, True), check(3, 0, False)], 2),
-        ([check(1, 1, True), check(2, 1, True), check(3, 4, True)], 2),
-        ([check(1, 0, False)], None),
+        ([held(1, 5, True), held(2, 1, True), held(3, 0, False)], 2),
+        ([held(1, 1, True), held(2, 1, True), held(3, 4, True)], 2),
+        ([held(1, 0, False)], None),
     ],
 )
 def test_the_most_closed_state_that_holds_is_handed_out(
@@ -141,7 +130,7 @@ def test_an_adapter_that_breaks_undosed_requests_says_so() -> None:
         steps=60,
         seconds=1.0,
         stopped="60 steps are spent",
-        checks=(check(60, 0, False),),
+        checks=(held(60, 0, False),),
         taken=60,
         held=False,
     )

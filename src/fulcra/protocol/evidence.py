@@ -85,9 +85,8 @@ def _branch(
     observed = observe(gains, evidence.flips("confirmation", name, gains, horizon))
     curve = _curve(evidence, place, gains, measure_of(content) != "full")
     best = _outcomes_gain(curve, ceiling)
-    why = None
-    if observed.verdict == "closed":
-        why = _failure_mode(evidence, place, content.plan.gains, ceiling, triggers[-1])
+    closed, rungs = observed.verdict == "closed", content.plan.gains
+    why = _failure_mode(evidence, place, rungs, ceiling, triggers[-1]) if closed else None
     neuron = Neuron.parse(name)
     branch = Branch(
         neuron=neuron.site,
