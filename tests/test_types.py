@@ -38,6 +38,8 @@ def test_a_name_stands_alone_and_parts_are_checked() -> None:
         Neuron("L1.N2", 3)  # type: ignore[call-overload]
     with pytest.raises(InputError, match="layer and index start at 0, the pole is 1 or -1"):
         Neuron(0, 0, 2)
+    with pytest.raises(InputError, match=r"neuron \(layer 1.5, index 3, pole 1\): .*whole numbers"):
+        Neuron(1.5, 3)  # type: ignore[call-overload]
 
 
 def test_a_neuron_stays_itself_through_replace_pickle_and_text() -> None:

@@ -4,6 +4,7 @@ Every name is loaded when it is first used, so that `import fulcra` takes no tim
 """
 
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -96,7 +97,12 @@ def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module 'fulcra' has no attribute {name!r}; it has {__all__}")
     place, _, other = _PLACES[name].partition(":")
-    return getattr(import_module(place), other or name)
+    value = getattr(import_module(place), other or name)
+    if isinstance(value, FunctionType):
+        from fulcra.verbs import checked
+
+        value = checked(name, value)
+    return globals().setdefault(name, value)
 
 
 def __dir__() -> list[str]:

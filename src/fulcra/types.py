@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from textwrap import shorten
 from typing import Literal, NamedTuple, Protocol, get_args, overload
 
@@ -73,10 +74,11 @@ class Neuron:
         put(self, "index", index)
         put(self, "pole", pole)
         put(self, "expert", expert)
-        if self.layer < 0 or self.index < 0 or self.pole not in (1, -1):
+        whole = isinstance(layer, Integral) and isinstance(index, Integral)
+        if not whole or layer < 0 or index < 0 or pole not in (1, -1):
             raise InputError(
-                f"neuron (layer {self.layer}, index {self.index}, pole {self.pole}): layer and"
-                " index start at 0, the pole is 1 or -1"
+                f"neuron (layer {layer}, index {index}, pole {pole}): layer and index start at 0,"
+                " the pole is 1 or -1; all are whole numbers"
             )
 
     def __str__(self) -> str:

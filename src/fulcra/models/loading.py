@@ -95,7 +95,7 @@ class LoadOptions(TypedDict, total=False):
 
 
 def load(
-    name: str, dtype: str | None = None, device: str = "cpu", **options: Unpack[LoadOptions]
+    name: str | Path, dtype: str | None = None, device: str = "cpu", **options: Unpack[LoadOptions]
 ) -> Model:
     """The model of a bundled name, a folder, a GGUF file or a hub id, validated.
 
@@ -117,8 +117,9 @@ def load(
             is given, and `Model.origin` remembers it.
     """
     _require_options(options)
+    name = str(name)
     if options.get("trust_remote_code", False):
-        warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=2)
+        warnings.warn(f"model {name!r}: the code that comes with it is run", stacklevel=3)
     model = _opened(name, dtype, device, options)
     return _accepted(name, model, options.get("check", True))
 
