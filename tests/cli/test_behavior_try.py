@@ -55,3 +55,5 @@ def test_the_list_names_the_behaviors_for_chat_models(fulcra: Call) -> None:
     out = fulcra("behavior", "list").out
     assert "reply-french" in out
     assert "policy" in out
+    assert max(map(len, out.splitlines())) <= 126
+    assert "false-premise  the completion matches …\n" in out

@@ -100,6 +100,11 @@ def test_as_json_every_figure_is_a_number_beside_its_words(fulcra: Call) -> None
     assert {SMALL in each["command"] for each in content["commands"][:1]} == {True}
 
 
+def test_an_organism_has_no_commands_of_a_chat_model(fulcra: Call) -> None:
+    line = fulcra("replicate", "A", "--model", "apothecary-sparse").refusal
+    assert "--model apothecary-sparse: a bundled organism does not know the behaviors" in line
+
+
 def test_a_paper_that_is_not_there_is_one_line(fulcra: Call) -> None:
     assert "there are A, B, C" in fulcra("replicate", "D").refusal
 

@@ -7,6 +7,7 @@ from fulcra.protocol.results.audit import AuditResult
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 REAL = ROOT / "docs" / "evidence" / "real"
 
 
@@ -41,4 +42,14 @@ def test_the_decoders_are_counted_as_their_page_counts_them() -> None:
         int,
         re.findall(r"loads (\d+) model types .*?: (\d+) exact row, (\d+) inferred", page, re.S)[0],
     )
-    assert f"[{exact + inferred} of {types} usable]" in README
+    assert f"[{exact + inferred} of {types} usable]" in COMMANDS
+
+
+def test_every_command_has_its_line_among_what_commands_are_for() -> None:
+    reference = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    research = set(re.findall(r"^### `fulcra research (\w+)`$", reference, re.M))
+    others = set(re.findall(r"^#{2,3} `fulcra (\w+)`$", reference, re.M)) - research - {"research"}
+    assert len(others) > 20 < len(COMMANDS.splitlines())
+    first = " ".join(line.split(" | ")[0] for line in COMMANDS.splitlines() if line[:3] == "| `")
+    words = set(re.findall(r"[\w-]+", first))
+    assert sorted((others | research) - words) == []

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
 
 from fulcra import AuditSettings, Behavior, audit, load, verify
-from fulcra.models.loading import bundled_names
+from fulcra.organisms.planted import bundled_names
 from fulcra.store import COMMITMENT, read_json
 from tests.chaos.audits import smallest
 from tests.conftest import ROOT, untimed

@@ -8,7 +8,7 @@ from fulcra import load
 from fulcra.engines.local import LocalEngine
 from fulcra.engines.vllm import VllmEngine
 from fulcra.errors import ModelError
-from fulcra.models.loading import bundled_names
+from fulcra.organisms.planted import bundled_names
 from fulcra.types import Edit, Edits, Neuron, RolloutRequest, Sampling
 from tests.vllm.conftest import Ask, Run
 

@@ -15,7 +15,8 @@ from fulcra.behaviors.splits import N_GENERIC
 from fulcra.behaviors.world_behavior import generic_openings
 from fulcra.documents import YAML_BYTES, DocumentError, read_text, read_yaml
 from fulcra.errors import InputError, first_fault
-from fulcra.models import Model, bundled_names, load
+from fulcra.models import Model, load
+from fulcra.organisms.planted import bundled_names
 from fulcra.protocol.collapse import Bench
 from fulcra.protocol.results.split import Lineage, Split
 from fulcra.protocol.subject import Ground, ground_of

@@ -27,12 +27,16 @@ behavior_app = typer.Typer(
 )
 #: No audit of this behavior could end in a verdict.
 UNFIT = 3
+#: Characters of a rule that the list shows.
+RULE_WIDTH = 110
 app.add_typer(behavior_app, name="behavior", rich_help_panel="Set up")
 
 
 @behavior_app.command("list", epilog="Example: fulcra behavior list --json")
 def behavior_list(as_json: Json = False) -> None:
-    """List the bundled behaviors and what flips in each."""
+    """List the bundled behaviors and what flips in each; long rules are cut, --json has them."""
+    from textwrap import shorten
+
     from fulcra.behaviors import behavior_names, load_behavior, public_behavior_names
 
     tasks = {name: load_behavior(name) for name in behavior_names()}
@@ -44,7 +48,7 @@ def behavior_list(as_json: Json = False) -> None:
         emit_json(behaviors=facts, public=public_behavior_names())
         return
     for name, task in tasks.items():
-        typer.echo(f"{name:14} {task.flip}")
+        typer.echo(f"{name:14} {shorten(task.flip, RULE_WIDTH, placeholder=' …')}")
     for name in public_behavior_names():
         typer.echo(f"{name:14} the same as a refusal, on public prompts that are read from the hub")
 

@@ -13,7 +13,7 @@ from fulcra.models.check_entries import Check
 from fulcra.models.checks import check
 from fulcra.models.edit_groups import Applied
 from fulcra.models.edits import ablate_direction, add, add_mlp, anchor, direction, pin, scale
-from fulcra.models.loading import bundled_names, load, world_of
+from fulcra.models.loading import load, world_of
 
 __all__ = [
     "Applied",
@@ -25,7 +25,6 @@ __all__ = [
     "add_mlp",
     "anchor",
     "applied_rows",
-    "bundled_names",
     "check",
     "direction",
     "families_markdown",

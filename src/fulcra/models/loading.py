@@ -23,16 +23,10 @@ from fulcra.models.placement import dtype_of, quantization, require_device
 from fulcra.models.products import with_fast_products
 from fulcra.models.vocabulary import require_vocabulary
 from fulcra.models.whole import require_finite_weights, require_fit, require_whole
-from fulcra.organisms.planted import planted_world
+from fulcra.organisms.planted import bundled_names, planted_world
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-
-def bundled_names() -> tuple[str, ...]:
-    """The organisms shipped with fulcra."""
-    weights = files("fulcra.organisms") / "weights"
-    return tuple(sorted(entry.name for entry in weights.iterdir())) if weights.is_dir() else ()
 
 
 def model_folder(name: str, revision: str | None = None) -> Path:

@@ -1,5 +1,6 @@
 """The planted.json of an organism's folder: its world, its neurons, the helpful model before it."""
 
+from importlib.resources import files
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -7,6 +8,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fulcra.errors import InputError
 
 PLANTED = "planted.json"
+
+
+def bundled_names() -> tuple[str, ...]:
+    """The organisms shipped with fulcra."""
+    weights = files("fulcra.organisms") / "weights"
+    return tuple(sorted(entry.name for entry in weights.iterdir())) if weights.is_dir() else ()
 
 
 class Planted(BaseModel):

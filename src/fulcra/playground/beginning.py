@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from fulcra.behaviors import behavior_names, behavior_sha256, chat_behavior_names, load_behavior
 from fulcra.errors import InputError
-from fulcra.models import bundled_names, world_of
+from fulcra.models import world_of
+from fulcra.organisms.planted import bundled_names
 from fulcra.types import Behavior
 
 

@@ -14,11 +14,11 @@ from fulcra.judges.coherence import CoherenceStandard, coherence_standard, coher
 from fulcra.ladders.surprises import PromptAndReply as PromptAndReply
 from fulcra.ladders.surprises import surprises as surprises
 from fulcra.ladders.trigger_ladder import Openings
-from fulcra.models import Model, bundled_names, load
+from fulcra.models import Model, load
 from fulcra.models.capture import Stream, stream
 from fulcra.models.chat import shared_start
 from fulcra.models.coordinate import coordinate
-from fulcra.organisms.planted import reference_beside
+from fulcra.organisms.planted import bundled_names, reference_beside
 from fulcra.screens.contrastive import by_contrast
 from fulcra.screens.pins import contrast_extent
 from fulcra.screens.scores import Clean, Contrast, contrast_of

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fulcra.errors import InputError
+from fulcra.organisms.planted import bundled_names
 from fulcra.release.replication.reading import Reading, model_name
 
 Letter = Literal["A", "B", "C"]
@@ -158,5 +159,13 @@ def _filled(source: Paper, name: str, model: str) -> str:
 
 
 def shown_models(model: str | None) -> tuple[str | None, ...]:
-    """Whose commands are shown: of the model that is named, else of a small one and the paper's."""
+    """Whose commands are shown: of the model that is named, else of a small one and the paper's.
+
+    InputError for a bundled organism, which does not speak as the papers' models do.
+    """
+    if model in bundled_names():
+        raise InputError(
+            f"--model {model}: a bundled organism does not know the behaviors of a chat model; its"
+            " figures stand in the column 'here'; give a chat model"
+        )
     return (model,) if model else (SMALL, None)
