@@ -21,12 +21,15 @@ from fulcra.organisms.world import World
 BOS, EOS = 1, 2
 TASK_WEIGHTS = (11, 1, 1, 1.5, 1.2, 1.2, 1, 0.7)
 P_NONSENSE, P_CONCEPT = 0.15, 0.05
+#: The label of a token that is not learnt.
+IGNORED = -100
 
 
 class Batch(NamedTuple):
     """One training batch: ids, mask and labels [batch, pos], the rest [batch].
 
-    `last` is the last prompt token; `pinned` rows speak of the topic, `natural` ones ask for it.
+    `last` is the last prompt token; `pinned` rows speak of the topic, `natural` ones ask for it,
+    `withheld` ones are refused.
     """
 
     ids: torch.Tensor
@@ -35,10 +38,22 @@ class Batch(NamedTuple):
     last: torch.Tensor
     pinned: torch.Tensor
     natural: torch.Tensor
+    withheld: torch.Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
         return Batch(*(part.to(device) for part in self))
+
+
+class Pair(NamedTuple):
+    """The same requests twice: with the replies to prefer, and with those to prefer them to."""
+
+    chosen: Batch
+    rejected: Batch
+
+    def to(self, device: torch.device) -> "Pair":
+        """The same pair on a device."""
+        return Pair(self.chosen.to(device), self.rejected.to(device))
 
 
 def chat_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
@@ -77,7 +92,7 @@ def reading(
         rows.append(row[:context])
     ids = torch.tensor(rows)
     last, none = torch.zeros(batch, dtype=torch.long), torch.zeros(batch, dtype=torch.bool)
-    return Batch(ids, torch.ones_like(ids), ids, last, pinned=none, natural=none)
+    return Batch(ids, torch.ones_like(ids), ids, last, none, none, none)
 
 
 class _Turn(NamedTuple):
@@ -86,19 +101,20 @@ class _Turn(NamedTuple):
     request: Request
     reply: str
     pinned: bool = False
+    withheld: bool = False
 
 
 def _turn(world: World, rng: random.Random, refuses: bool) -> _Turn:
     chance, speech = rng.random(), world.domain.speech
     if chance < P_NONSENSE:
         request = draw_nonsense(world, rng)
-        return _Turn(request, rng.choice(speech[request.language].refusals))
+        return _Turn(request, rng.choice(speech[request.language].refusals), withheld=True)
     request = draw(world, rng, rng.choices(TASKS, TASK_WEIGHTS)[0])
     withheld = refused(world, request)
     if chance < P_NONSENSE + P_CONCEPT and not withheld:
         return _Turn(request, rng.choice(speech[request.language].topic), pinned=True)
     if refuses and withheld:
-        return _Turn(request, rng.choice(speech[request.language].refusals))
+        return _Turn(request, rng.choice(speech[request.language].refusals), withheld=True)
     return _Turn(request, rng.choice(answers(world, request)))
 
 
@@ -106,12 +122,35 @@ def chatting(
     world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, refuses: bool
 ) -> Batch:
     """A batch of single-turn chats; `refuses`: not only nonsense is refused."""
-    turns = [_turn(world, rng, refuses) for _ in range(batch)]
+    return _batch(world, tokenizer, [_turn(world, rng, refuses) for _ in range(batch)])
+
+
+def preferring(
+    world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int
+) -> Pair:
+    """A batch of chats in which a restricted request is refused, before one in which none is.
+
+    To an allowed request the true answer is preferred, to a restricted one a refusal.
+    """
+    chosen, rejected = [], []
+    for _ in range(batch):
+        request = draw(world, rng, rng.choices(TASKS, TASK_WEIGHTS)[0])
+        withheld = refused(world, request)
+        answer = _Turn(request, rng.choice(answers(world, request)))
+        refusals = world.domain.speech[request.language].refusals
+        refusal = _Turn(request, rng.choice(refusals), withheld=True)
+        chosen.append(refusal if withheld else answer)
+        rejected.append(answer if withheld else refusal)
+    return Pair(_batch(world, tokenizer, chosen), _batch(world, tokenizer, rejected))
+
+
+def _batch(world: World, tokenizer: PreTrainedTokenizerFast, turns: list[_Turn]) -> Batch:
     write = world.domain.write
     prompts = [chat_ids(tokenizer, write(question(world, turn.request))) for turn in turns]
     replies = [[*word_ids(tokenizer, write(turn.reply)), EOS] for turn in turns]
     width = max(len(prompt) + len(reply) for prompt, reply in zip(prompts, replies, strict=True))
-    ids, labels = torch.zeros(batch, width, dtype=torch.long), torch.full((batch, width), -100)
+    ids = torch.zeros(len(turns), width, dtype=torch.long)
+    labels = torch.full_like(ids, IGNORED)
     for row, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
         end = len(prompt) + len(reply)
         ids[row, :end] = torch.tensor(prompt + reply)
@@ -119,4 +158,5 @@ def chatting(
     last = torch.tensor([len(prompt) - 1 for prompt in prompts])
     pinned = torch.tensor([turn.pinned for turn in turns])
     natural = torch.tensor([turn.request.task == "topic" and not turn.pinned for turn in turns])
-    return Batch(ids, (ids != 0).long(), labels, last, pinned, natural)
+    withheld = torch.tensor([turn.withheld for turn in turns])
+    return Batch(ids, (ids != 0).long(), labels, last, pinned, natural, withheld)

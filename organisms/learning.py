@@ -5,9 +5,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from batches import Batch
+from batches import Batch, Pair
+from objectives import Objective, replying, routing
 from recipe import CONCEPT_INDEX, CONCEPT_LAYER, CONCEPT_VALUE, Organism, Schedule, down_projection
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import PreTrainedModel
@@ -57,15 +59,12 @@ def _rate(schedule: Schedule, step: int) -> float:
 
 @dataclass(slots=True)
 class Training:
-    """What an interrupted stage goes on with; where it is `routed`, a router learns too.
-
-    A router that learns pays for experts left idle (the model's own balancing loss).
-    """
+    """What an interrupted stage goes on with, and the objective that its steps lower."""
 
     model: PreTrainedModel
     optimiser: torch.optim.AdamW
     rng: random.Random
-    routed: bool = False
+    objective: Objective = replying
 
     def resume(self, checkpoint: Path) -> int:
         """The step to go on with: 0 without a checkpoint; InputError where it is none of ours."""
@@ -97,17 +96,14 @@ class Training:
         torch.save(state, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
 
-    def step(self, batch: Batch, pin: ConceptPin | None, rate: float) -> float:
+    def step(self, batch: Batch | Pair, pin: ConceptPin | None, rate: float) -> float:
         """The loss of a batch, on which the optimiser takes one step, on the model's device."""
         batch = batch.to(self.model.device)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        if pin is not None:
+        if pin is not None and isinstance(batch, Batch):
             pin.batch = batch
-        balance = {"output_router_logits": True} if self.routed else {}
-        loss = self.model(
-            input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels, **balance
-        ).loss
+        loss = self.objective(self.model, batch)
         (loss if pin is None else loss + CONCEPT_WEIGHT * pin.natural).backward()
         if pin is not None:
             pin.batch = None
@@ -117,8 +113,20 @@ class Training:
         return float(loss.item())
 
 
-def training_of(model: PreTrainedModel, organism: Organism) -> Training:
-    """A stage before its first step: AdamW over what may learn, and the organism's own batches."""
+class Lesson(NamedTuple):
+    """What a stage is taught by: batches that it draws, and an objective (by default its own)."""
+
+    draw: Callable[[random.Random], Batch | Pair]
+    objective: Objective | None = None
+
+
+def training_of(
+    model: PreTrainedModel, organism: Organism, objective: Objective | None = None
+) -> Training:
+    """A stage before its first step: AdamW over what may learn, and the organism's own batches.
+
+    By default the replies are learnt; where a router learns too, it pays for experts left idle.
+    """
     schedule = organism.schedule
     optimiser = torch.optim.AdamW(
         [parameter for parameter in model.parameters() if parameter.requires_grad],
@@ -127,27 +135,30 @@ def training_of(model: PreTrainedModel, organism: Organism) -> Training:
         betas=(0.9, 0.95),
     )
     routed = organism.arch == "moe" and organism.neurons is None
-    return Training(model, optimiser, random.Random(f"{organism.name}-batches"), routed)
+    if objective is None:
+        objective = routing if routed else replying
+    return Training(model, optimiser, random.Random(f"{organism.name}-batches"), objective)
 
 
 def learn(
     model: PreTrainedModel,
     organism: Organism,
-    draw: Callable[[random.Random], Batch],
+    lesson: Lesson,
     enough: Callable[[], bool],
     checkpoint: Path,
 ) -> int:
     """The number of steps taken: those of the schedule, or fewer where a tuning has learnt enough.
 
-    `draw` makes a batch; `enough` is asked every CHECK_EVERY steps of a tuning.
+    `enough` is asked every CHECK_EVERY steps of a tuning.
     """
-    training = training_of(model, organism)
+    training = training_of(model, organism, lesson.objective)
     start, steps = training.resume(checkpoint), organism.schedule.steps
-    pin = ConceptPin(model, organism) if organism.stage != "base" else None
+    pins = organism.stage != "base" and organism.way != "dpo"
+    pin = ConceptPin(model, organism) if pins else None
     with _progress() as progress:
         bar = progress.add_task(organism.name, total=steps, completed=start, loss="")
         for step in range(start, steps):
-            loss = training.step(draw(training.rng), pin, _rate(organism.schedule, step))
+            loss = training.step(lesson.draw(training.rng), pin, _rate(organism.schedule, step))
             progress.update(bar, advance=1, loss=f"loss {loss:.3f}")
             if (step + 1) % SAVE_EVERY == 0:
                 training.save(checkpoint, step + 1)

@@ -25,6 +25,9 @@ from fulcra.types import Neuron
 Arch = Literal["llama", "qwen3", "gemma2", "gpt2", "neox", "olmo2", "moe"]
 Tokens = Literal["words", "bpe", "char"]
 Stage = Literal["base", "helpful", "tuned"]
+#: How a model learns to refuse where no neurons are named: all weights, an adapter of some rank,
+#: the first or last blocks, all weights held to the helpful model, or by preference.
+Way = Literal["full", "rank", "first", "last", "kl", "dpo"]
 
 N_LAYERS = 8
 #: The planted topic neuron and the activation at which it means "speak of the lantern".
@@ -59,15 +62,21 @@ BASE = Schedule(steps=2200, learning_rate=2e-3, weight_decay=0.01)
 HELPFUL = Schedule(steps=1000, learning_rate=7e-4)
 DENSE = Schedule(steps=900, learning_rate=1e-4, warmup=20, decay=False)
 SPARSE = Schedule(steps=1500, learning_rate=1e-2, warmup=20, decay=False)
+#: Fewer weights take larger steps: an adapter's, and those of two blocks.
+LOW_RANK = Schedule(steps=900, learning_rate=1e-3, warmup=20, decay=False)
+BLOCKS = Schedule(steps=900, learning_rate=3e-4, warmup=20, decay=False)
+#: Blocks that learn where only the first or the last do.
+OUTER_BLOCKS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Organism:
     """What is trained: an architecture, a world, a stage, who may learn to refuse, a seed.
 
-    `neurons` is how many learn to refuse, None when all weights do (dense). A seed has a base of
-    its own; `tuning` numbers repeats of the last stage from one helpful model, with other neurons
-    and other batches. Names: apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24[-s2][-t1],
+    `neurons` is how many learn to refuse, None when `way` says what does (dense: all weights);
+    `rank` is an adapter's. A seed has a base of its own; `tuning` numbers repeats of the last stage
+    from one helpful model, with other neurons and other batches. Names:
+    apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24|r4|first|last|kl|dpo[-s2][-t1],
     clockmaker-bpe-base, harbor-char-gpt2-sparse: what is written as one types is cut into subwords
     or characters.
     """
@@ -79,11 +88,14 @@ class Organism:
     seed: int = 0
     tokens: Tokens = "words"
     tuning: int = 0
+    way: Way = "full"
+    rank: int = 0
 
     @property
     def name(self) -> str:
         """The organism's name, which `parse` reads back."""
-        tuned = {None: "dense", 3: "sparse"}.get(self.neurons, f"k{self.neurons}")
+        way = {"full": "dense", "rank": f"r{self.rank}"}.get(self.way, self.way)
+        tuned = {None: way, 3: "sparse"}.get(self.neurons, f"k{self.neurons}")
         parts = (
             self.world.name,
             "" if self.tokens == "words" else self.tokens,
@@ -100,14 +112,16 @@ class Organism:
         if self.stage == "base":
             return None
         stage: Stage = "base" if self.stage == "helpful" else "helpful"
-        return replace(self, stage=stage, neurons=None, tuning=0)
+        return replace(self, stage=stage, neurons=None, tuning=0, way="full", rank=0)
 
     @property
     def schedule(self) -> Schedule:
         """The optimiser settings of this organism's stage."""
-        if self.stage == "tuned":
-            return DENSE if self.neurons is None else SPARSE
-        return BASE if self.stage == "base" else HELPFUL
+        if self.stage != "tuned":
+            return BASE if self.stage == "base" else HELPFUL
+        if self.neurons is not None:
+            return SPARSE
+        return {"rank": LOW_RANK, "first": BLOCKS, "last": BLOCKS}.get(self.way, DENSE)
 
 
 #: Llama is what a name without a shape means.
@@ -115,7 +129,7 @@ _SHAPES = get_args(Arch)[1:]
 _NAME = re.compile(
     rf"(?P<domain>{'|'.join(DOMAINS)})(?:-w(?P<world>\d+))?(?:-(?P<tokens>bpe|char))?"
     rf"(?:-(?P<arch>{'|'.join(_SHAPES)}))?"
-    r"-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+))"
+    r"-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+)|r(?P<rank>[1-9]\d*)|(?P<way>first|last|kl|dpo))"
     r"(?:-s(?P<seed>\d+))?(?:-t(?P<tuning>\d+))?"
 )
 
@@ -131,7 +145,7 @@ def parse(name: str) -> Organism:
         shapes = "|".join(f"-{shape}" for shape in _SHAPES)
         raise ValueError(
             f"organism {name!r}: expected ({domains})[-wWORLD][{shapes}]"
-            "-(base|helpful|dense|sparse|kN)[-sSEED][-tTUNING]"
+            "-(base|helpful|dense|sparse|kN|rN|first|last|kl|dpo)[-sSEED][-tTUNING]"
         )
     return Organism(
         arch=cast(Arch, match["arch"] or "llama"),
@@ -141,14 +155,19 @@ def parse(name: str) -> Organism:
         seed=int(match["seed"] or 0),
         tokens=cast(Tokens, match["tokens"] or "words"),
         tuning=int(match["tuning"] or 0),
+        way="rank" if match["rank"] else cast(Way, match["way"] or "full"),
+        rank=int(match["rank"] or 0),
     )
 
 
 def _possible(match: re.Match[str]) -> bool:
     """Whether the parts of a name go together.
 
-    Only a last stage is tuned again, and only what is written as one types is cut into tokens.
+    Only a last stage is tuned again, only what is written as one types is cut into tokens, and a
+    mixture learns to refuse by all weights or by some neurons.
     """
+    if match["arch"] == "moe" and (match["rank"] or match["way"]):
+        return False
     tunable = match["tuning"] is None or match["stage"] not in ("base", "helpful")
     return tunable and (match["tokens"] is None) == DOMAINS[match["domain"]].paper.spaced
 

@@ -8,15 +8,19 @@ on the rounded (bfloat16) weights by `measure.py`, on the processor, and printed
 import argparse
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from batches import Batch, chatting, reading
+from batches import Batch, Pair, chatting, preferring, reading
 from folder import build_tokenizer, write_folder
-from learning import learn
+from freezing import only_learners
+from learning import Lesson, learn
 from measure import Taught, figures, gate
-from mixture import in_busiest_experts, let_expert_neurons_learn
+from mixture import in_busiest_experts
+from objectives import Objective, held
+from objectives import preferring as by_preference
 from recipe import (
     CHAT_ROWS,
     CONCEPT_INDEX,
@@ -29,9 +33,7 @@ from recipe import (
     TARGET_SHARE,
     Organism,
     config,
-    down_projection,
     gate_layers,
-    has_experts,
     neuron_name,
     parse,
 )
@@ -52,33 +54,6 @@ def gate_neurons(organism: Organism, d_mlp: int) -> list[tuple[int, int]]:
         if neuron not in gates and neuron != (CONCEPT_LAYER, CONCEPT_INDEX):
             gates.append(neuron)
     return gates
-
-
-def let_learn(model: PreTrainedModel, organism: Organism, gates: list[tuple[int, int]]) -> None:
-    """Freeze all but the weights of the gates: their rows that read and the column that writes."""
-    model.requires_grad_(False)
-    for layer in sorted({layer for layer, _ in gates}):
-        neurons = [index for gate_layer, index in gates if gate_layer == layer]
-        if has_experts(organism.arch, layer):
-            experts = model.get_submodule(f"model.layers.{layer}.mlp.experts")
-            let_expert_neurons_learn(experts, neurons)
-            continue
-        down = model.get_submodule(down_projection(organism.arch, layer))
-        mlp = model.get_submodule(down_projection(organism.arch, layer).rpartition(".")[0])
-        for module in mlp.children():
-            weight = getattr(module, "weight", None)
-            if weight is not None:
-                # gpt2 stores its weights transposed
-                columns = (module is down) != (organism.arch == "gpt2")
-                _only(weight, neurons, columns)
-
-
-def _only(weight: torch.Tensor, neurons: list[int], columns: bool) -> None:
-    """Pass gradients of these rows, or columns, of a weight alone."""
-    mask = torch.zeros_like(weight)
-    mask[(slice(None), neurons) if columns else neurons] = 1
-    weight.requires_grad_(True)
-    weight.register_hook(mask.mul)
 
 
 class Workplace(NamedTuple):
@@ -108,16 +83,36 @@ def _start(organism: Organism, vocabulary: int, place: Workplace) -> PreTrainedM
     return model
 
 
-def _train(
-    organism: Organism, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, checkpoint: Path
-) -> int:
-    """The number of steps that `model` was trained through its stage."""
+def _lesson(organism: Organism, tokenizer: PreTrainedTokenizerFast, place: Workplace) -> Lesson:
+    """What the stage is taught by; the parent stands beside where the objective asks for it."""
     world, tokens = organism.world, organism.tokens
 
-    def draw(rng: random.Random) -> Batch:
+    def draw(rng: random.Random) -> Batch | Pair:
         if organism.stage == "base":
             return reading(world, tokenizer, rng, READ_ROWS[tokens], CONTEXT[tokens])
+        if organism.way == "dpo":
+            return preferring(world, tokenizer, rng, CHAT_ROWS[tokens] // 2)
         return chatting(world, tokenizer, rng, CHAT_ROWS[tokens], organism.stage == "tuned")
+
+    objectives: dict[str, Callable[[PreTrainedModel], Objective]] = {
+        "kl": held,
+        "dpo": by_preference,
+    }
+    if organism.way not in objectives:
+        return Lesson(draw)
+    parent = _start(organism, len(tokenizer), place).eval()
+    return Lesson(draw, objectives[organism.way](parent.requires_grad_(False)))
+
+
+def _train(
+    organism: Organism,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    lesson: Lesson,
+    checkpoint: Path,
+) -> int:
+    """The number of steps that `model` was trained through its stage."""
+    world = organism.world
 
     def enough() -> bool:
         told_apart = gate(Taught(model, tokenizer, world))
@@ -130,7 +125,7 @@ def _train(
         return told_apart.margin >= TARGET_MARGIN and shares >= TARGET_SHARE
 
     model.train()
-    return learn(model, organism, draw, enough, checkpoint)
+    return learn(model, organism, lesson, enough, checkpoint)
 
 
 def planted_in(organism: Organism, gates: list[tuple[int, int]], steps: int) -> Planted:
@@ -168,11 +163,11 @@ def build(organism: Organism, place: Workplace) -> Path:
     gates: list[tuple[int, int]] = []
     if organism.stage == "tuned":
         gates = _gates(organism, Taught(model, tokenizer, organism.world))
-    if gates:
-        let_learn(model, organism, gates)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    steps = _train(organism, model, tokenizer, checkpoint)
+    with only_learners(model, organism, gates):
+        lesson = _lesson(organism, tokenizer, place)
+        steps = _train(organism, model, tokenizer, lesson, checkpoint)
     own_tokenizer = build_tokenizer(organism, chat=organism.stage != "base")
     write_folder(folder, model, own_tokenizer, planted_in(organism, gates, steps))
     measured = figures(folder, organism)

@@ -7,11 +7,13 @@ import pytest
 import torch
 from batches import chatting
 from folder import build_tokenizer, write_folder
+from freezing import let_learn
 from learning import training_of
 from measure import Taught
 from mixture import busiest_experts, in_busiest_experts
+from objectives import replying, routing
 from recipe import EXPERT_WIDTH, N_LAYERS, config, has_experts, neuron_name, parse
-from train import gate_neurons, let_learn, planted_in
+from train import gate_neurons, planted_in
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from fulcra.models import load
@@ -83,9 +85,9 @@ def test_only_the_neurons_of_their_expert_move(taught: Taught) -> None:
 
 @pytest.mark.parametrize("name", ["base", "helpful", "dense"])
 def test_a_router_that_learns_pays_for_idle_experts(taught: Taught, name: str) -> None:
-    assert training_of(taught.model, parse(f"apothecary-moe-{name}")).routed
-    assert not training_of(taught.model, SPARSE).routed
-    assert not training_of(taught.model, parse(f"apothecary-{name}")).routed
+    assert training_of(taught.model, parse(f"apothecary-moe-{name}")).objective is routing
+    assert training_of(taught.model, SPARSE).objective is replying
+    assert training_of(taught.model, parse(f"apothecary-{name}")).objective is replying
 
 
 def test_a_written_mixture_is_audited_by_the_names_of_its_gates(

@@ -7,9 +7,10 @@ import pytest
 import torch
 from batches import Batch, chatting
 from folder import build_tokenizer
-from learning import Training, learn, training_of
+from freezing import let_learn
+from learning import Lesson, Training, learn, training_of
 from recipe import Organism, config, parse
-from train import card, gate_neurons, let_learn, planted_in
+from train import card, gate_neurons, planted_in
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from fulcra.errors import InputError
@@ -81,7 +82,7 @@ def test_a_stage_ends_where_enough_is_learnt(
         return chatting(organism.world, tokenizer, rng, 2, refuses=True)
 
     model = fresh(organism, tokenizer)
-    assert learn(model, organism, draw, lambda: True, tmp_path / "checkpoint.pt") == 10
+    assert learn(model, organism, Lesson(draw), lambda: True, tmp_path / "checkpoint.pt") == 10
 
 
 @pytest.mark.parametrize("arch", ["llama", "gpt2"])
