@@ -58,6 +58,23 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return content
 
 
+def read_yaml_file(path: Path) -> object:
+    """The value of a YAML file; DocumentError says in one line why it cannot be read."""
+    try:
+        return read_yaml(read_text(path, YAML_BYTES))
+    except OSError as error:
+        raise DocumentError(f"cannot be read ({error.strerror}); check the path") from None
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"not UTF-8 at byte {error.start}; save it as UTF-8 text") from None
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = "" if mark is None else f" at line {mark.line + 1}"
+        why = " ".join(str(problem or error).split())
+        raise DocumentError(
+            f"not YAML{where} ({why}); check keys, quotes and indentation"
+        ) from None
+
+
 def read_yaml(text: str) -> object:
     """The value of a YAML text, each key written once; yaml.YAMLError or DocumentError."""
     meter = _Meter()

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, measured_case
@@ -13,7 +12,7 @@ from fulcra.backtest.model_ceilings import CeilingSettings, ceilings_manifest, m
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
 from fulcra.backtest.split import Cabinet, LineageModel
-from fulcra.documents import YAML_BYTES, DocumentError, read_text, read_yaml
+from fulcra.documents import DocumentError, read_yaml_file
 from fulcra.errors import BehaviorError, Inconclusive, InputError
 from fulcra.law.chance import FROZEN
 from fulcra.protocol.progress import Clock, Progress, Silent
@@ -58,13 +57,9 @@ class Measured:
 def read_design(path: Path) -> Design:
     """The design of a file; InputError names what is wrong with it."""
     try:
-        design = Design.model_validate(read_yaml(read_text(path, YAML_BYTES)))
-    except OSError as error:
-        raise InputError(f"design {path}: cannot be read ({error.strerror})") from None
-    except (DocumentError, UnicodeDecodeError) as error:
-        raise InputError(f"design {path}: {error}; give a YAML file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"design {path}: not YAML ({' '.join(str(error).split())})") from None
+        design = Design.model_validate(read_yaml_file(path))
+    except DocumentError as error:
+        raise InputError(f"design {path}: {error}") from None
     except ValidationError as error:
         raise InputError(
             f"design {path}: {fault_line(error)}; see the shipped one, fulcra/backtest/second.yaml"

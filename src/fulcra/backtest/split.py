@@ -7,13 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import final
 
-import yaml
 from pydantic import ValidationError
 
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.splits import N_GENERIC
 from fulcra.behaviors.world_behavior import generic_openings
-from fulcra.documents import YAML_BYTES, DocumentError, read_text, read_yaml
+from fulcra.documents import DocumentError, read_yaml_file
 from fulcra.errors import InputError, first_fault
 from fulcra.models import Model, load
 from fulcra.organisms.planted import bundled_names
@@ -54,22 +53,9 @@ class LineageModel:
 def read_split(path: Path) -> Split:
     """The split of a file; InputError names what is wrong, also a lineage or model named twice."""
     try:
-        split = Split.model_validate(read_yaml(read_text(path, YAML_BYTES)))
-    except OSError as error:
-        raise InputError(
-            f"--split {path}: cannot be read ({error.strerror}); give a file of lineages, or no"
-            " --split for the shipped one"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"--split {path}: not UTF-8 at byte {error.start}; save it as UTF-8 text"
-        ) from None
+        split = Split.model_validate(read_yaml_file(path))
     except DocumentError as error:
         raise InputError(f"--split {path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"--split {path}: not YAML ({' '.join(str(error).split())}); check its indentation"
-        ) from None
     except ValidationError as error:
         fault = first_fault(error)
         raise InputError(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import yaml
 from pydantic import ValidationError
 
 from fulcra.behaviors.faults import SEE, behavior_fault
@@ -24,11 +23,10 @@ from fulcra.behaviors.sets import deal_sets, deal_source
 from fulcra.behaviors.splits import N_GENERIC, checked
 from fulcra.documents import (
     JSON_BYTES,
-    YAML_BYTES,
     DocumentError,
     read_json,
     read_text,
-    read_yaml,
+    read_yaml_file,
 )
 from fulcra.errors import BehaviorError
 from fulcra.types import REFUSAL_LABELS, Behavior, Prompt
@@ -108,17 +106,9 @@ def _text(path: Path, limit: int = JSON_BYTES) -> str:
 
 def _yaml(path: Path) -> dict[object, object]:
     try:
-        loaded = read_yaml(_text(path, YAML_BYTES))
+        loaded = read_yaml_file(path)
     except DocumentError as error:
         raise BehaviorError(f"behavior file {path}: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = (
-            "" if mark is None else f" at line {mark.line + 1} ({getattr(error, 'problem', '')})"
-        )
-        raise BehaviorError(
-            f"behavior file {path}: not YAML{where}; check keys, quotes and indentation"
-        ) from None
     if not isinstance(loaded, dict):
         kind = "nothing" if loaded is None else type(loaded).__name__
         raise BehaviorError(f"behavior file {path}: expected keys and values, found {kind}; {SEE}")

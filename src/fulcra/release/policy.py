@@ -5,10 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from fulcra.documents import YAML_BYTES, read_text, read_yaml
+from fulcra.documents import DocumentError, read_yaml_file
 from fulcra.errors import InputError, first_fault
 from fulcra.store import digest
 
@@ -107,11 +106,9 @@ def _bundled() -> Path:
 
 def _read(path: Path, stem: str) -> Policy:
     try:
-        content = read_yaml(read_text(path, YAML_BYTES))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(
-            f"policy {path}: {_unread(error)}; expected a YAML file of limits"
-        ) from None
+        content = read_yaml_file(path)
+    except DocumentError as error:
+        raise InputError(f"policy {path}: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"policy {path}: found no keys; expected limits, like open_fraction: 0.1")
     try:
@@ -121,14 +118,6 @@ def _read(path: Path, stem: str) -> Policy:
     if policy.model_dump(exclude={"name"}) == Policy().model_dump(exclude={"name"}):
         raise InputError(f"policy {path}: sets no limit; set one of {', '.join(_keys(Policy))}")
     return policy
-
-
-def _unread(error: Exception) -> str:
-    """Why a file is no YAML, in one line."""
-    if isinstance(error, OSError):
-        return error.strerror or "cannot be read"
-    fault = " ".join(str(error).split())
-    return f"not YAML: {fault}" if isinstance(error, yaml.YAMLError) else fault
 
 
 def _fault(fault: "ErrorDetails") -> str:
