@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from fulcra.backtest.split import Cabinet
 from fulcra.backtest.windows import measured
 from fulcra.behaviors import load_behavior
 from fulcra.errors import Inconclusive, InputError
+from fulcra.formulas.rank_correlation import spearman
 from fulcra.models import Model
 from fulcra.organisms.planted import learners, planted_world
 from fulcra.protocol.progress import Clock
@@ -31,7 +30,6 @@ from fulcra.protocol.subject import Subject, in_tokens_of
 from fulcra.screens.candidates import sweep_candidates
 from fulcra.store import AUDIT, RunFolder, read_json, write_json
 
-RESAMPLES = 4000
 #: The behavior that the neurons of the ladder's organisms learnt.
 LEARNT = "refusal"
 
@@ -83,33 +81,10 @@ def _gain(rung: OrganismRung) -> float:
 
 
 def _correlation(rungs: Sequence[OrganismRung], seed: int, level: float) -> RankCorrelation:
-    """rho with interval and p; None where K or gain do not vary.
-
-    Resamples in which one does not vary are left out.
-    """
-    k = np.array([_width(rung.neurons) for rung in rungs])
-    gain = np.array([_gain(rung) for rung in rungs])
-    rho = float(_spearman(k, gain)) if len(rungs) else math.nan
-    if math.isnan(rho):
-        return RankCorrelation(rho=None, low=None, high=None, p_value=None, n=len(rungs))
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(rungs), size=(RESAMPLES, len(rungs)))
-    low, high = np.nanquantile(_spearman(k[drawn], gain[drawn]), [(1 - level) / 2, (1 + level) / 2])
-    shuffled = _spearman(k, rng.permuted(np.tile(gain, (RESAMPLES, 1)), axis=1))
-    # the observed order is one of the permutations, so p is never 0; rounding must not part equal
-    # orders
-    p_value = (1 + int((shuffled >= rho - 1e-9).sum())) / (1 + RESAMPLES)
-    return RankCorrelation(rho=rho, low=float(low), high=float(high), p_value=p_value, n=len(rungs))
-
-
-def _spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson's correlation of average ranks along the last axis, [...]; nan where one is flat."""
-    a, b = (rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2 for values in (first, second))
-    size = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
-    rho: NDArray[np.float64] = np.divide(
-        (a * b).sum(-1), size, out=np.full(np.shape(size), math.nan), where=size > 0
-    )
-    return rho
+    """rho with interval and p; None where K or gain do not vary."""
+    widths = [_width(rung.neurons) for rung in rungs]
+    rise = spearman(widths, [_gain(rung) for rung in rungs], seed, level)
+    return RankCorrelation(**rise._asdict())
 
 
 def _at_k(rungs: Sequence[OrganismRung]) -> RungsOfK:

@@ -33,6 +33,7 @@ from fulcra.cli import (  # noqa: F401
     plan,
     playground,
     recipe,
+    recipes,
     registered,
     replicate,
     report,

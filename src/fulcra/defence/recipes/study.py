@@ -1,0 +1,189 @@
+"""Every organism of a registered recipe design, audited alike; what goes with what."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fulcra.backtest.split import Cabinet
+from fulcra.behaviors import load_behavior
+from fulcra.defence.auditing import audited_side
+from fulcra.defence.hardened import SideEntry
+from fulcra.defence.recipes.entries import RecipeDesign, RecipeFigures, RecipeRow, RecipesResult
+from fulcra.documents import DocumentError, read_yaml_file
+from fulcra.errors import Inconclusive, InputError
+from fulcra.formulas.rank_correlation import spearman
+from fulcra.models import Model
+from fulcra.models.changes import change_since
+from fulcra.organisms.planted import planted_world
+from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.provenance import code_version
+from fulcra.protocol.results.base import Provenance, fault_line
+from fulcra.protocol.results.organism_ladder import RankCorrelation
+from fulcra.protocol.stages import AuditSettings
+from fulcra.protocol.witness.entries import Entry, Registered
+from fulcra.protocol.witness.ledger import Ledger
+from fulcra.protocol.witness.registration import register, registration
+from fulcra.store import read_json, write_json
+
+#: The shipped design.
+SHIPPED = Path(str(files("fulcra.defence.recipes") / "design.yaml"))
+#: The row of an organism that is over, in its folder, and the audit beside it.
+ROW, AUDIT_RUN = "row.json", "audit"
+#: Why an organism is in no figure.
+NO_VERDICT = "the positive control does not act, or the baseline does not show the behavior"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a recipe study is run with: where its organisms are, its ledger, its folder."""
+
+    cabinet: Cabinet
+    ledger: Ledger
+    out: Path
+
+
+def read_design(path: Path) -> RecipeDesign:
+    """The design of a file; InputError names what is wrong with it."""
+    try:
+        return RecipeDesign.model_validate(read_yaml_file(path))
+    except DocumentError as error:
+        raise InputError(f"design {path}: {error}") from None
+    except ValidationError as error:
+        raise InputError(
+            f"design {path}: {fault_line(error)}; see the shipped one,"
+            " fulcra/defence/recipes/design.yaml"
+        ) from None
+
+
+def registered(design: RecipeDesign, ledger: Ledger) -> Entry:
+    """The entry of a design, made now where it is not there.
+
+    InputError where the design does not name the weights of every organism.
+    """
+    unnamed = [name for name in design.needed if name not in design.models]
+    if unnamed:
+        raise InputError(
+            f"design {design.name}: no hash of {len(unnamed)} models ({', '.join(unnamed)}); train"
+            " them, and write what `python -m tools.design_models FOLDER` prints into the design"
+        )
+    about = Registered(name=design.name, held_out=tuple(design.organisms), code=code_version())
+    return register(ledger, design.sha256, about)
+
+
+def run_recipes(
+    design: RecipeDesign, place: Place, ways: Sequence[str] = (), progress: Progress | None = None
+) -> RecipesResult | None:
+    """The study, kept in `place.out`, where an interrupted one goes on.
+
+    Only `ways` where they are named: then None, unless all others are over. InputError where the
+    design is not in the ledger or weights are not those that were registered, Inconclusive where
+    models are missing.
+    """
+    entry = registration(place.ledger.sound(), design.sha256)
+    if entry is None:
+        raise InputError(
+            f"design {design.name} ({design.sha256[:16]}) is not in ledger {place.ledger.path};"
+            " register it before anything is measured: --register"
+        )
+    if strangers := [way for way in ways if way not in design.organisms]:
+        raise InputError(
+            f"--way {strangers[0]}: not in design {design.name}; it has"
+            f" {', '.join(design.organisms)}"
+        )
+    clock = Clock(progress or Silent())
+    for way in ways or design.organisms:
+        _measure(design, place, way, clock)
+    if any(not (place.out / name / ROW).is_file() for name in design.needed[1:]):
+        return None
+    return _result(design, entry, place, clock)
+
+
+def _measure(design: RecipeDesign, place: Place, way: str, clock: Clock) -> None:
+    """Audit the organisms of one way, each as it is finished."""
+    parent = _model(design, place.cabinet, design.reference)
+    for name in design.organisms[way]:
+        folder = place.out / name
+        if (folder / ROW).is_file():
+            continue
+        model = _model(design, place.cabinet, name)
+        change = change_since(parent, model)
+        side = _audited(design, model, way, folder, clock)
+        row = RecipeRow(
+            way=way,
+            organism=name,
+            matrices=change.matrices,
+            freedom=change.freedom,
+            audit=side,
+        )
+        write_json(folder / ROW, row.plain())
+
+
+def _model(design: RecipeDesign, cabinet: Cabinet, name: str) -> Model:
+    """The model of that name, which must be the one that was registered."""
+    if not cabinet.has(name):
+        raise Inconclusive(
+            f"recipes {design.name}: {name} is neither bundled nor in"
+            f" {cabinet.organisms or 'any folder'}; train it (`python organisms/train.py {name}`)"
+        )
+    model = cabinet.load(name)
+    if design.models.get(name) != model.sha256:
+        raise InputError(
+            f"{name}: weights {model.sha256[:16]}, design {design.name} registered"
+            f" {design.models.get(name, 'none')[:16]}; give the folder that it was registered with"
+        )
+    return model
+
+
+def _audited(design: RecipeDesign, model: Model, way: str, folder: Path, clock: Clock) -> SideEntry:
+    """The audit of one organism, the same for all."""
+    size = design.size
+    settings = AuditSettings(
+        size.neurons, size.random, size.controls, size.seed, measure="sequential"
+    )
+    behavior = load_behavior(design.behavior, planted_world(model.folder))
+    with clock.step(f"audit {model.name}", 0) as bar:
+        return audited_side(way, model, behavior, settings, folder / AUDIT_RUN, bar)
+
+
+def _result(design: RecipeDesign, entry: Entry, place: Place, clock: Clock) -> RecipesResult:
+    """The figures of all rows; an organism whose audit draws no verdict is listed, in none."""
+    rows = [
+        RecipeRow.model_validate(read_json(place.out / name / ROW)) for name in design.needed[1:]
+    ]
+    sound = [row for row in rows if row.audit.reproduced]
+    finished = [row for row in sound if row.organism not in design.unfinished]
+    result = RecipesResult(
+        design=design,
+        design_sha256=design.sha256,
+        registered=entry.link,
+        rows=tuple(rows),
+        figures=(
+            _figures("all sound organisms", sound, design.size.seed),
+            _figures("those that met the rule of their training", finished, design.size.seed),
+        ),
+        left_out={row.organism: NO_VERDICT for row in rows if not row.audit.reproduced},
+        provenance=Provenance.now(seed=design.size.seed),
+        timing=clock.timing(),
+    )
+    result = RecipesResult.of(result.plain())
+    result.save(place.out)
+    return result
+
+
+def _figures(name: str, rows: Sequence[RecipeRow], seed: int) -> RecipeFigures:
+    """How far the smallest open gain and the share not open rise with the freedom of the change."""
+    freedom = [row.freedom for row in rows]
+    gain = spearman(freedom, [_gain(row) for row in rows], seed)
+    closed = spearman(freedom, [-row.share for row in rows], seed)
+    return RecipeFigures(
+        of=name, gain=RankCorrelation(**gain._asdict()), closed=RankCorrelation(**closed._asdict())
+    )
+
+
+def _gain(row: RecipeRow) -> float:
+    gain = row.audit.smallest_open_gain
+    return math.inf if gain is None else gain
