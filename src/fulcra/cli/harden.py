@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fulcra.cli.app import BehaviorName, command, free, new_folder, task_of
-from fulcra.cli.audit import MeasureName
+from fulcra.cli.audit import Confirmation, MeasureName
 from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
 
@@ -82,6 +82,7 @@ def harden_command(
     controls: Annotated[
         int, typer.Option(metavar="N", help="Random controls of every audit.", min=10)
     ] = 20,
+    confirmation: Confirmation = None,
     measure: Annotated[
         MeasureName, typer.Option(help="How many rollouts audits make, as of `fulcra audit`.")
     ] = MeasureName.full,
@@ -98,7 +99,9 @@ def harden_command(
     task = task_of(behavior, study.model)
     folder = free(new_folder(out, f"harden-{Path(study.model).name}-{task.name}"))
     limit = MINUTES if minutes is None and steps is None else minutes
-    audits = AuditSettings(neurons, random, controls, measure=measure.value)
+    audits = AuditSettings(
+        neurons, random, controls, measure=measure.value, confirmation=confirmation
+    )
     plan = Plan(
         Effort(steps, limit, rank, study.seed, every, rows, 2 * rows, sample=Sample.of(branches)),
         defence.value,
