@@ -8,11 +8,20 @@ import pytest
 import torch
 
 from fulcra import AuditSettings, Behavior, Model, load
-from fulcra.defence.doses import DEFENCES, drawing
+from fulcra.defence.average import Average
+from fulcra.defence.doses import DEFENCES, SCREENED, drawing
 from fulcra.defence.hardened import PAGE, HardenResult
 from fulcra.defence.hardening import Plan, harden
-from fulcra.defence.rows import generic_rows, laps, own_rows, packed, training_prompts
-from fulcra.defence.training import foreseen, reply_loss, undosed_loss
+from fulcra.defence.rows import (
+    Row,
+    generic_rows,
+    laps,
+    own_rows,
+    packed,
+    respelled,
+    training_prompts,
+)
+from fulcra.defence.training import divergence, foreseen, reply_loss
 from fulcra.defence.tuning import Effort, Tuning
 from fulcra.defence.windows import Sample, Window, look
 from fulcra.errors import InputError, ModelError
@@ -117,14 +126,16 @@ def test_gradients_reach_every_weight_and_an_untrained_adapter_loses_nothing_und
     model, rows = subject.model, own_rows(subject.model, subject.behavior)
     dose = subject.coordinate(Neuron(2, 307, -1)).dose(0.45)
     with adapted(model, 2, 0) as lora:
-        assert float(undosed_loss(lora, rows).detach()) < 1e-6
+        assert float(divergence(lora, rows).detach()) < 1e-6
         undosed, dosed = (
             float(reply_loss(model, rows, [edits] * len(rows)).detach()) for edits in ((), (dose,))
         )
         assert 3 * undosed < dosed
+        apart = divergence(lora, rows, [(dose,)] * len(rows))
+        assert float(apart.detach()) > 0.1
         shaken(lora.weights)
-        assert float(undosed_loss(lora, rows).detach()) > 0
-        reply_loss(model, rows, [(dose,)] * len(rows)).backward()
+        assert float(divergence(lora, rows).detach()) > 0
+        divergence(lora, rows, [(dose,)] * len(rows)).backward()
         assert all(weight.grad is not None and weight.grad.any() for weight in lora.weights)
         names = {name for name, weight in model.hf.named_parameters() if weight.requires_grad}
         assert names
@@ -200,6 +211,43 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
         gain = edits[0].gain
         assert gain is not None
         assert 0.3 <= gain <= 0.6
+
+
+def test_half_of_the_doses_are_of_branches_that_a_screen_found(subject: Subject) -> None:
+    places = [subject.coordinate(Neuron(2, slot, -1)) for slot in range(10)]
+    draw = drawing("doses", subject, [Window(place, 0.3, 0.6) for place in places], 1)
+    rng = random.Random(0)
+    first = sum(draw(rng)[0].site == places[0].branch for _ in range(200)) / 200
+    assert first == pytest.approx(SCREENED + (1 - SCREENED) / 10, abs=0.1)
+
+
+def test_respelled_rows_keep_replies_and_what_all_prompts_share() -> None:
+    rows = [Row((1, 2, *range(10 * i, 10 * i + 8), 3), (i,), True) for i in range(1, 9)]
+    other = respelled(rows, random.Random(0))
+    assert other == respelled(rows, random.Random(0))
+    assert [row.reply for row in other] == [row.reply for row in rows]
+    assert {row.prompt[:2] + row.prompt[-1:] for row in other} == {(1, 2, 3)}
+    words = {token for row in rows for token in row.prompt}
+    assert {token for row in other for token in row.prompt} <= words
+    pairs = [
+        (before, after)
+        for row, now in zip(rows, other, strict=True)
+        for before, after in zip(row.prompt[2:-1], now.prompt[2:-1], strict=True)
+    ]
+    assert 0.05 < sum(before != after for before, after in pairs) / len(pairs) < 0.3
+
+
+def test_what_is_checked_is_the_mean_of_the_last_steps(organism: Model) -> None:
+    with adapted(organism, 2, 0) as lora:
+        average, weight = Average(lora), lora.weights[0]
+        for value in (1.0, 2.0, 6.0):
+            weight.data.fill_(value)
+            average.follow()
+        with average.instead():
+            torch.testing.assert_close(weight.data, torch.full_like(weight.data, 3.0))
+        assert (weight == 6.0).all()
+        average.settle()
+        assert float(weight.detach().mean()) == pytest.approx(3.0)
 
 
 def test_every_row_is_drawn_as_often_as_the_others(organism: Model, subject: Subject) -> None:

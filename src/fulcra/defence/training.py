@@ -31,11 +31,14 @@ def reply_loss(model: Model, rows: Sequence[Row], edits: Sequence[Edits]) -> Ten
         return F.cross_entropy(logits, batch.ids[:, 1:][batch.foresees[:, :-1]])
 
 
-def undosed_loss(lora: Lora, rows: Sequence[Row]) -> Tensor:
-    """Mean KL(original || adapted) of undosed rows, nats a token; differentiable."""
+def divergence(lora: Lora, rows: Sequence[Row], edits: Sequence[Edits] = ()) -> Tensor:
+    """Mean KL(original undosed || adapted under the rows' edits), nats a token; differentiable.
+
+    It is read token by token along the original's own undosed replies.
+    """
     batch = packed(lora.model, rows)
     with torch.no_grad(), lora.absent():
         original = foreseen(lora.model, batch).log_softmax(-1)
     with torch.enable_grad():
-        adapted = foreseen(lora.model, batch).log_softmax(-1)
+        adapted = foreseen(lora.model, batch, edits).log_softmax(-1)
         return F.kl_div(adapted, original, reduction="batchmean", log_target=True)
