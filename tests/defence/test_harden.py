@@ -21,7 +21,7 @@ from fulcra.defence.rows import (
     respelled,
     training_prompts,
 )
-from fulcra.defence.training import divergence, foreseen, reply_loss
+from fulcra.defence.training import ascended, divergence, foreseen, reply_loss
 from fulcra.defence.tuning import Effort, Tuning
 from fulcra.defence.windows import Sample, Window, look
 from fulcra.errors import InputError, ModelError
@@ -32,7 +32,7 @@ from fulcra.models.tiny import tiny as tiny_model
 from fulcra.models.unembedding import logit_blocks
 from fulcra.protocol.subject import Subject
 from fulcra.report.defence_page import defence_page
-from fulcra.types import Neuron
+from fulcra.types import Direction, Neuron
 from tests.defence.checks import check
 from tests.models.cases import logits_of
 
@@ -196,7 +196,7 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
     window = Window(subject.coordinate(Neuron(2, 307, -1)), 0.3, 0.6)
     draw = drawing(defence, subject, [window])  # type: ignore[arg-type]
     edits = draw(random.Random(0))
-    assert draw(random.Random(0)) == edits or defence == "noise"
+    assert draw(random.Random(0)) == edits or defence in ("noise", "latent")
     kinds = {edit.op for edit in edits}
     assert (
         kinds
@@ -205,12 +205,30 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
             "plain": set(),
             "noise": {"add_vector"},
             "dropout": {"scale"},
+            "latent": {"add_vector"},
         }[defence]
     )
-    if defence in ("doses", "noise"):
+    if defence in ("doses", "noise", "latent"):
         gain = edits[0].gain
         assert gain is not None
         assert 0.3 <= gain <= 0.6
+
+
+def test_a_latent_attack_costs_more_than_the_noise_it_began_as(subject: Subject) -> None:
+    model, rows = subject.model, own_rows(subject.model, subject.behavior)[:3]
+    window = Window(subject.coordinate(Neuron(2, 307, -1)), 0.3, 0.3)
+    draw, rng = drawing("latent", subject, [window]), random.Random(0)
+    noise = [draw(rng) for _ in rows]
+    with adapted(model, 2, 0) as lora:
+        attacks = ascended(lora, rows, noise)
+        before, after = (float(divergence(lora, rows, each).detach()) for each in (noise, attacks))
+        assert all(weight.grad is None for weight in lora.weights)
+    assert after > 2 * before
+    for (drawn,), (turned,) in zip(noise, attacks, strict=True):
+        assert (turned.value, turned.gain, turned.site.layer) == (drawn.value, 0.3, 2)
+        assert isinstance(drawn.site, Direction)
+        assert isinstance(turned.site, Direction)
+        torch.testing.assert_close(turned.site.vector.norm(), drawn.site.vector.norm())
 
 
 def test_half_of_the_doses_are_of_branches_that_a_screen_found(subject: Subject) -> None:
@@ -234,7 +252,7 @@ def test_respelled_rows_keep_replies_and_what_all_prompts_share() -> None:
         for row, now in zip(rows, other, strict=True)
         for before, after in zip(row.prompt[2:-1], now.prompt[2:-1], strict=True)
     ]
-    assert 0.05 < sum(before != after for before, after in pairs) / len(pairs) < 0.3
+    assert 0.15 < sum(before != after for before, after in pairs) / len(pairs) < 0.5
 
 
 def test_what_is_checked_is_the_mean_of_the_last_steps(organism: Model) -> None:

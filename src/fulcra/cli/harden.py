@@ -25,6 +25,7 @@ class DefenceName(StrEnum):
     plain = "plain"
     noise = "noise"
     dropout = "dropout"
+    latent = "latent"
 
 
 @command("harden", "Use it", "harden apothecary-sparse -b refusal --steps 420 --out runs/hard")
@@ -63,7 +64,7 @@ def harden_command(
         DefenceName,
         typer.Option(
             help="doses inside windows; plain: none; noise: random directions; dropout: lost"
-            " neurons."
+            " neurons; latent: directions of steepest ascent."
         ),
     ] = DefenceName.doses,
     beside: Annotated[

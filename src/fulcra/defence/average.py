@@ -9,9 +9,9 @@ from torch import Tensor
 
 from fulcra.models.lora import Lora
 
-#: What a step leaves of the mean before it: it holds about the last twenty steps. Single states
+#: What a step leaves of the mean before it: it holds about the last thirty steps. Single states
 #: swing by several allowed requests from check to check.
-LEFT = 0.95
+LEFT = 0.97
 
 
 @final

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -13,9 +13,10 @@ from fulcra.protocol.subject import Subject
 from fulcra.types import Direction, Edits
 
 #: doses: neurons at gains inside their windows; noise: random directions at those gains; dropout:
-#: neurons of a layer ablated at random; plain: nothing, the same rows and steps.
-Defence = Literal["doses", "plain", "noise", "dropout"]
-DEFENCES: tuple[Defence, ...] = ("doses", "plain", "noise", "dropout")
+#: neurons of a layer ablated at random; latent: noise turned by one step of gradient ascent, as
+#: long as it was; plain: nothing, the same rows and steps.
+Defence = Literal["doses", "plain", "noise", "dropout", "latent"]
+DEFENCES: tuple[Defence, ...] = get_args(Defence)
 #: Share of a layer's neurons that `dropout` ablates in a row.
 DROPPED = 0.1
 #: Share of the doses that are of branches that a screen found. Drawn like the others they are one
@@ -33,7 +34,7 @@ def drawing(
         return lambda rng: ()
     if defence == "dropout":
         return lambda rng: _dropped(subject, rng)
-    if defence == "noise":
+    if defence in ("noise", "latent"):
         return lambda rng: _noise(subject, _drawn(windows, screened, rng), rng)
     return lambda rng: _dose(_drawn(windows, screened, rng), rng)
 

@@ -16,7 +16,7 @@ from fulcra.defence.doses import Defence, Draw, drawing
 from fulcra.defence.hardened import CheckEntry, TrainingEntry
 from fulcra.defence.hold import Hold
 from fulcra.defence.rows import Row, laps, respelled
-from fulcra.defence.training import divergence, reply_loss
+from fulcra.defence.training import ascended, divergence, reply_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
 from fulcra.errors import InputError
 from fulcra.law.verdict import law_verdict
@@ -163,6 +163,8 @@ class Tuning:
         """
         if self.defence == "plain":
             return reply_loss(self.lora.model, rows, edits)
+        if self.defence == "latent":
+            edits = ascended(self.lora, rows, edits)
         return divergence(self.lora, rows, edits)
 
     def _undosed(self, effort: Effort, rng: random.Random) -> list[Row]:
