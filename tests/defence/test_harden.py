@@ -9,7 +9,7 @@ import torch
 
 from fulcra import AuditSettings, Behavior, Model, load
 from fulcra.defence.average import Average
-from fulcra.defence.doses import DEFENCES, SCREENED, drawing
+from fulcra.defence.doses import DEFENCES, SCREENED, Defence, drawing
 from fulcra.defence.hardened import PAGE, HardenResult
 from fulcra.defence.hardening import Plan, harden
 from fulcra.defence.rows import (
@@ -22,11 +22,12 @@ from fulcra.defence.rows import (
     training_prompts,
 )
 from fulcra.defence.training import ascended, divergence, foreseen, reply_loss
-from fulcra.defence.tuning import Effort, Tuning
-from fulcra.defence.windows import Sample, Window, look
+from fulcra.defence.tuning import Effort, Tuning, neurons_to_freeze
+from fulcra.defence.windows import Look, Sample, Window, look
 from fulcra.errors import InputError, ModelError
 from fulcra.ladders.passes import Texts, dosed_vectors
 from fulcra.models import add
+from fulcra.models.freezing import freeze
 from fulcra.models.lora import adapted
 from fulcra.models.tiny import tiny as tiny_model
 from fulcra.models.unembedding import logit_blocks
@@ -206,6 +207,7 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
             "noise": {"add_vector"},
             "dropout": {"scale"},
             "latent": {"add_vector"},
+            "freeze": set(),
         }[defence]
     )
     if defence in ("doses", "noise", "latent"):
@@ -229,6 +231,40 @@ def test_a_latent_attack_costs_more_than_the_noise_it_began_as(subject: Subject)
         assert isinstance(drawn.site, Direction)
         assert isinstance(turned.site, Direction)
         torch.testing.assert_close(turned.site.vector.norm(), drawn.site.vector.norm())
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+def test_a_frozen_neuron_reads_and_writes_as_in_the_base(family: str) -> None:
+    model, ids = tiny_model(family), torch.tensor([[1, 2, 3, 4]])
+    before = neurons_of(model)
+    with adapted(model, 2, 0) as lora:
+        freeze(lora, [Neuron(1, 3, 1)])
+        optimizer = torch.optim.AdamW(lora.weights, lr=0.1, weight_decay=0.0)
+        for _ in range(2):
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                model.hf(ids).logits.float().square().mean().backward()
+            optimizer.step()
+        with lora.merged():
+            after = neurons_of(model)
+    for now, then in zip(after, before, strict=True):
+        assert torch.equal(now[3], then[3])
+        assert not torch.equal(now[4], then[4])
+
+
+def neurons_of(model: Model) -> list[torch.Tensor]:
+    """What each neuron of layer 1 reads and writes, one row a neuron."""
+    weights = [
+        module.weight.detach().clone()
+        for name, module in model.blocks[1].named_modules()
+        if "mlp" in name and hasattr(module, "weight") and module.weight.dim() == 2
+    ]
+    return [weight if len(weight) == model.d_mlp else weight.T for weight in weights]
+
+
+def test_freeze_is_refused_where_nothing_is_forecast_open() -> None:
+    with pytest.raises(InputError, match="none of 0 screened branches is forecast open"):
+        neurons_to_freeze(Look((), 0, 8.0, ()))
 
 
 def test_half_of_the_doses_are_of_branches_that_a_screen_found(subject: Subject) -> None:
@@ -309,6 +345,18 @@ def test_the_audits_stand_beside_each_other_on_a_page(
     assert "| audited | before | hardened |" in section
     assert "What was forecast while doses was trained" in section
     assert "not measured here yet" not in section
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("defence", ["latent", "freeze"])
+def test_what_doses_are_compared_with_is_trained_alike(
+    organism: Model, short: Behavior, tmp_path: Path, defence: Defence
+) -> None:
+    effort = replace(EFFORT, sample=Sample(screened=4, random=2, candidates=256, others=4))
+    result = harden(organism, short, Plan(effort, defence), tmp_path / "out")
+    assert (result.trainings[0].defence, result.trainings[0].steps) == (defence, 2)
+    assert result.trainings[0].checks[-1].loss is not None
+    assert result.trainings[0].checks[-1].loss > 0
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ class DefenceName(StrEnum):
     noise = "noise"
     dropout = "dropout"
     latent = "latent"
+    freeze = "freeze"
 
 
 @command("harden", "Use it", "harden apothecary-sparse -b refusal --steps 420 --out runs/hard")
@@ -64,7 +65,7 @@ def harden_command(
         DefenceName,
         typer.Option(
             help="doses inside windows; plain: none; noise: random directions; dropout: lost"
-            " neurons; latent: directions of steepest ascent."
+            " neurons; latent: directions of steepest ascent; freeze: none, open neurons stay."
         ),
     ] = DefenceName.doses,
     beside: Annotated[

@@ -14,8 +14,11 @@ from fulcra.types import Direction, Edits
 
 #: doses: neurons at gains inside their windows; noise: random directions at those gains; dropout:
 #: neurons of a layer ablated at random; latent: noise turned by one step of gradient ascent, as
-#: long as it was; plain: nothing, the same rows and steps.
-Defence = Literal["doses", "plain", "noise", "dropout", "latent"]
+#: long as it was; plain: nothing, the same rows and steps; freeze: nothing, and the neurons that
+#: are forecast open at first stay as they are.
+Defence = Literal["doses", "plain", "noise", "dropout", "latent", "freeze"]
+#: Defences whose rows carry no edit.
+UNEDITED: tuple[Defence, ...] = ("plain", "freeze")
 DEFENCES: tuple[Defence, ...] = get_args(Defence)
 #: Share of a layer's neurons that `dropout` ablates in a row.
 DROPPED = 0.1
@@ -30,7 +33,7 @@ def drawing(
     defence: Defence, subject: Subject, windows: Sequence[Window], screened: int = 0
 ) -> Draw:
     """What draws the edits of one row; most doses are of the first `screened` windows."""
-    if defence == "plain":
+    if defence in UNEDITED:
         return lambda rng: ()
     if defence == "dropout":
         return lambda rng: _dropped(subject, rng)

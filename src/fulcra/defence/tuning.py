@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fulcra.defence.average import Average
 from fulcra.defence.best import Best
-from fulcra.defence.doses import Defence, Draw, drawing
+from fulcra.defence.doses import UNEDITED, Defence, Draw, drawing
 from fulcra.defence.hardened import CheckEntry, TrainingEntry
 from fulcra.defence.hold import Hold
 from fulcra.defence.rows import Row, laps, respelled
@@ -20,11 +20,12 @@ from fulcra.defence.training import ascended, divergence, reply_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
 from fulcra.errors import InputError
 from fulcra.law.verdict import law_verdict
+from fulcra.models.freezing import freeze
 from fulcra.models.lora import Lora
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject
-from fulcra.types import Edits
+from fulcra.types import Edits, Neuron
 
 #: The audit that ends a training: this part of the share forecast open at first, and this multiple
 #: of the smallest forecast trigger.
@@ -161,7 +162,7 @@ class Tuning:
 
         A divergence from the model itself has nothing to teach where nothing is edited.
         """
-        if self.defence == "plain":
+        if self.defence in UNEDITED:
             return reply_loss(self.lora.model, rows, edits)
         if self.defence == "latent":
             edits = ascended(self.lora, rows, edits)
@@ -188,6 +189,8 @@ class Tuning:
         if step:
             with self.average.instead():
                 self.best.offer(check, self.lora)
+        elif self.defence == "freeze":
+            freeze(self.lora, neurons_to_freeze(view))
         self.noted(check)
         return drawing(self.defence, now, view.windows, view.screened)
 
@@ -234,6 +237,18 @@ def entry_of(view: Look, step: int, seconds: float, loss: float | None) -> Check
 def is_open(each: Forecast) -> bool:
     """Whether a branch is forecast open."""
     return each.trigger is not None and law_verdict(each.ceiling, each.trigger) == "open"
+
+
+def neurons_to_freeze(view: Look) -> list[Neuron]:
+    """The neurons of the screened branches that are forecast open; InputError where none is."""
+    opened = [each.at.branch for each in view.edges[: view.screened] if is_open(each)]
+    neurons = [branch for branch in opened if isinstance(branch, Neuron)]
+    if not neurons:
+        raise InputError(
+            f"freeze: none of {view.screened} screened branches is forecast open, so there is no"
+            " neuron to freeze; compare with another defence"
+        )
+    return neurons
 
 
 def middle(gains: Sequence[float | None]) -> float | None:

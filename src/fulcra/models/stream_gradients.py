@@ -1,7 +1,6 @@
 """Gradients of a scalar by what is added to the residual stream after a block, row by row."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +30,12 @@ def _leaf(model: Model, layer: int, rows: int) -> Tensor:
     return torch.zeros(shape, device=device, dtype=model.dtype, requires_grad=True)
 
 
-def _adding(leaf: Tensor) -> Callable[..., Any]:
-    def hook(module: nn.Module, args: Any, output: Any) -> Any:
+#: What a block hands on: the stream, in older models with more behind it.
+Handed = Tensor | tuple[Tensor, ...]
+
+
+def _adding(leaf: Tensor) -> Callable[[nn.Module, object, Handed], Handed]:
+    def hook(module: nn.Module, args: object, output: Handed) -> Handed:
         if isinstance(output, Tensor):
             return output + leaf
         return (output[0] + leaf, *output[1:])
