@@ -54,7 +54,8 @@ def harden_command(
         int,
         typer.Option(
             metavar="N",
-            help="Rows of a step with a dose; as many without, twice as many of other text.",
+            help="Rows of a step with a dose; as many without, twice as many of other text and of"
+            " broken wordings.",
             min=1,
         ),
     ] = 10,

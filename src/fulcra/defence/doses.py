@@ -23,7 +23,7 @@ DEFENCES: tuple[Defence, ...] = get_args(Defence)
 #: Share of a layer's neurons that `dropout` ablates in a row.
 DROPPED = 0.1
 #: Share of the doses that are of branches that a screen found. Drawn like the others they are one
-#: in eighteen, and three times as many steps left them open.
+#: in eighteen: after 140 steps 6 of 8 were forecast open, with half of the doses 2 of 8.
 SCREENED = 0.75
 
 Draw = Callable[[random.Random], Edits]

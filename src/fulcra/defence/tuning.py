@@ -42,7 +42,8 @@ HOLDING = 60.0
 class Effort:
     """The size of a training: its budget, the adapter's rank, the steps between two checks.
 
-    A step takes `rows` rows with edits, as many without, and `generic` rows of other text.
+    A step takes `rows` rows with edits, as many without, `generic` rows of other text, and as many
+    of either kind in broken wordings.
     """
 
     steps: int | None = None
