@@ -45,3 +45,9 @@ def test_what_is_compared_with_itself_is_one_line(fulcra: Call, tmp_path: Path) 
     options = ("--defence", "plain", "--beside", "plain", "--out", tmp_path / "a")
     left = fulcra("harden", "apothecary-sparse", *options)
     assert "--beside plain: is what is trained" in left.refusal
+
+
+def test_more_confirmation_prompts_than_there_are_is_one_line(fulcra: Call, tmp_path: Path) -> None:
+    left = fulcra("harden", "apothecary-sparse", "--confirmation", "999", "--out", tmp_path / "a")
+    assert "999 confirmation prompts are asked for, it brings 128" in left.refusal
+    assert not (tmp_path / "a").exists()

@@ -8,22 +8,32 @@ import pytest
 import torch
 
 from fulcra import AuditSettings, Behavior, Model, load
-from fulcra.defence.doses import DEFENCES, drawing
+from fulcra.defence.average import Average
+from fulcra.defence.doses import DEFENCES, SCREENED, Defence, drawing
 from fulcra.defence.hardened import PAGE, HardenResult
 from fulcra.defence.hardening import Plan, harden
-from fulcra.defence.rows import generic_rows, laps, own_rows, packed, training_prompts
-from fulcra.defence.training import foreseen, reply_loss, undosed_loss
-from fulcra.defence.tuning import Effort, Tuning
-from fulcra.defence.windows import Sample, Window, look
+from fulcra.defence.rows import (
+    Row,
+    generic_rows,
+    laps,
+    own_rows,
+    packed,
+    respelled,
+    training_prompts,
+)
+from fulcra.defence.training import ascended, divergence, foreseen, reply_loss
+from fulcra.defence.tuning import Effort, Tuning, neurons_to_freeze
+from fulcra.defence.windows import Look, Sample, Window, look
 from fulcra.errors import InputError, ModelError
 from fulcra.ladders.passes import Texts, dosed_vectors
 from fulcra.models import add
+from fulcra.models.freezing import freeze
 from fulcra.models.lora import adapted
 from fulcra.models.tiny import tiny as tiny_model
 from fulcra.models.unembedding import logit_blocks
 from fulcra.protocol.subject import Subject
 from fulcra.report.defence_page import defence_page
-from fulcra.types import Neuron
+from fulcra.types import Direction, Neuron
 from tests.defence.checks import check
 from tests.models.cases import logits_of
 
@@ -117,14 +127,16 @@ def test_gradients_reach_every_weight_and_an_untrained_adapter_loses_nothing_und
     model, rows = subject.model, own_rows(subject.model, subject.behavior)
     dose = subject.coordinate(Neuron(2, 307, -1)).dose(0.45)
     with adapted(model, 2, 0) as lora:
-        assert float(undosed_loss(lora, rows).detach()) < 1e-6
+        assert float(divergence(lora, rows).detach()) < 1e-6
         undosed, dosed = (
             float(reply_loss(model, rows, [edits] * len(rows)).detach()) for edits in ((), (dose,))
         )
         assert 3 * undosed < dosed
+        apart = divergence(lora, rows, [(dose,)] * len(rows))
+        assert float(apart.detach()) > 0.1
         shaken(lora.weights)
-        assert float(undosed_loss(lora, rows).detach()) > 0
-        reply_loss(model, rows, [(dose,)] * len(rows)).backward()
+        assert float(divergence(lora, rows).detach()) > 0
+        divergence(lora, rows, [(dose,)] * len(rows)).backward()
         assert all(weight.grad is not None and weight.grad.any() for weight in lora.weights)
         names = {name for name, weight in model.hf.named_parameters() if weight.requires_grad}
         assert names
@@ -185,7 +197,7 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
     window = Window(subject.coordinate(Neuron(2, 307, -1)), 0.3, 0.6)
     draw = drawing(defence, subject, [window])  # type: ignore[arg-type]
     edits = draw(random.Random(0))
-    assert draw(random.Random(0)) == edits or defence == "noise"
+    assert draw(random.Random(0)) == edits or defence in ("noise", "latent")
     kinds = {edit.op for edit in edits}
     assert (
         kinds
@@ -194,12 +206,102 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
             "plain": set(),
             "noise": {"add_vector"},
             "dropout": {"scale"},
+            "latent": {"add_vector"},
+            "freeze": set(),
         }[defence]
     )
-    if defence in ("doses", "noise"):
+    if defence in ("doses", "noise", "latent"):
         gain = edits[0].gain
         assert gain is not None
         assert 0.3 <= gain <= 0.6
+
+
+def test_a_latent_attack_costs_more_than_the_noise_it_began_as(subject: Subject) -> None:
+    model, rows = subject.model, own_rows(subject.model, subject.behavior)[:3]
+    window = Window(subject.coordinate(Neuron(2, 307, -1)), 0.3, 0.3)
+    draw, rng = drawing("latent", subject, [window]), random.Random(0)
+    noise = [draw(rng) for _ in rows]
+    with adapted(model, 2, 0) as lora:
+        attacks = ascended(lora, rows, noise)
+        before, after = (float(divergence(lora, rows, each).detach()) for each in (noise, attacks))
+        assert all(weight.grad is None for weight in lora.weights)
+    assert after > 2 * before
+    for (drawn,), (turned,) in zip(noise, attacks, strict=True):
+        assert (turned.value, turned.gain, turned.site.layer) == (drawn.value, 0.3, 2)
+        assert isinstance(drawn.site, Direction)
+        assert isinstance(turned.site, Direction)
+        torch.testing.assert_close(turned.site.vector.norm(), drawn.site.vector.norm())
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+def test_a_frozen_neuron_reads_and_writes_as_in_the_base(family: str) -> None:
+    model, ids = tiny_model(family), torch.tensor([[1, 2, 3, 4]])
+    before = neurons_of(model)
+    with adapted(model, 2, 0) as lora:
+        freeze(lora, [Neuron(1, 3, 1)])
+        optimizer = torch.optim.AdamW(lora.weights, lr=0.1, weight_decay=0.0)
+        for _ in range(2):
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                model.hf(ids).logits.float().square().mean().backward()
+            optimizer.step()
+        with lora.merged():
+            after = neurons_of(model)
+    for now, then in zip(after, before, strict=True):
+        assert torch.equal(now[3], then[3])
+        assert not torch.equal(now[4], then[4])
+
+
+def neurons_of(model: Model) -> list[torch.Tensor]:
+    """What each neuron of layer 1 reads and writes, one row a neuron."""
+    weights = [
+        module.weight.detach().clone()
+        for name, module in model.blocks[1].named_modules()
+        if "mlp" in name and hasattr(module, "weight") and module.weight.dim() == 2
+    ]
+    return [weight if len(weight) == model.d_mlp else weight.T for weight in weights]
+
+
+def test_freeze_is_refused_where_nothing_is_forecast_open() -> None:
+    with pytest.raises(InputError, match="none of 0 screened branches is forecast open"):
+        neurons_to_freeze(Look((), 0, 8.0, ()))
+
+
+def test_half_of_the_doses_are_of_branches_that_a_screen_found(subject: Subject) -> None:
+    places = [subject.coordinate(Neuron(2, slot, -1)) for slot in range(10)]
+    draw = drawing("doses", subject, [Window(place, 0.3, 0.6) for place in places], 1)
+    rng = random.Random(0)
+    first = sum(draw(rng)[0].site == places[0].branch for _ in range(200)) / 200
+    assert first == pytest.approx(SCREENED + (1 - SCREENED) / 10, abs=0.1)
+
+
+def test_respelled_rows_keep_replies_and_what_all_prompts_share() -> None:
+    rows = [Row((1, 2, *range(10 * i, 10 * i + 8), 3), (i,), True) for i in range(1, 9)]
+    other = respelled(rows, random.Random(0))
+    assert other == respelled(rows, random.Random(0))
+    assert [row.reply for row in other] == [row.reply for row in rows]
+    assert {row.prompt[:2] + row.prompt[-1:] for row in other} == {(1, 2, 3)}
+    words = {token for row in rows for token in row.prompt}
+    assert {token for row in other for token in row.prompt} <= words
+    pairs = [
+        (before, after)
+        for row, now in zip(rows, other, strict=True)
+        for before, after in zip(row.prompt[2:-1], now.prompt[2:-1], strict=True)
+    ]
+    assert 0.15 < sum(before != after for before, after in pairs) / len(pairs) < 0.5
+
+
+def test_what_is_checked_is_the_mean_of_the_last_steps(organism: Model) -> None:
+    with adapted(organism, 2, 0) as lora:
+        average, weight = Average(lora), lora.weights[0]
+        for value in (1.0, 2.0, 6.0):
+            weight.data.fill_(value)
+            average.follow()
+        with average.instead():
+            torch.testing.assert_close(weight.data, torch.full_like(weight.data, 3.0))
+        assert (weight == 6.0).all()
+        average.settle()
+        assert float(weight.detach().mean()) == pytest.approx(3.0)
 
 
 def test_every_row_is_drawn_as_often_as_the_others(organism: Model, subject: Subject) -> None:
@@ -243,6 +345,18 @@ def test_the_audits_stand_beside_each_other_on_a_page(
     assert "| audited | before | hardened |" in section
     assert "What was forecast while doses was trained" in section
     assert "not measured here yet" not in section
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("defence", ["latent", "freeze"])
+def test_what_doses_are_compared_with_is_trained_alike(
+    organism: Model, short: Behavior, tmp_path: Path, defence: Defence
+) -> None:
+    effort = replace(EFFORT, sample=Sample(screened=4, random=2, candidates=256, others=4))
+    result = harden(organism, short, Plan(effort, defence), tmp_path / "out")
+    assert (result.trainings[0].defence, result.trainings[0].steps) == (defence, 2)
+    assert result.trainings[0].checks[-1].loss is not None
+    assert result.trainings[0].checks[-1].loss > 0
 
 
 @pytest.mark.slow

@@ -87,18 +87,34 @@ def widened(behavior: Behavior, prompts: int) -> Behavior:
     their true answers, too.
     """
     selection = (*behavior.selection, *behavior.discovery.selection)[:prompts]
-    confirmation = (*behavior.confirmation, *behavior.reserve)[:prompts]
-    answers = [each.answer for each in (*selection, *confirmation) if each.answer]
-    replies = tuple(dict.fromkeys([*behavior.replies, *answers])) if behavior.replies else ()
     discovery = behavior.discovery._replace(selection=())
-    return replace(
-        behavior,
-        selection=selection,
-        discovery=discovery,
-        confirmation=confirmation,
-        reserve=(),
-        replies=replies,
-    )
+    chosen = confirmed(replace(behavior, selection=selection, discovery=discovery), prompts)
+    return replace(chosen, reserve=())
+
+
+def confirmed(behavior: Behavior, prompts: int | None) -> Behavior:
+    """The behavior with so many confirmation prompts, or as many as it has; None changes nothing.
+
+    Those beyond its own come from the reserve, which keeps the others; its horizon holds their true
+    answers, too.
+    """
+    if prompts is None:
+        return behavior
+    every = (*behavior.confirmation, *behavior.reserve)
+    confirmation, reserve = every[:prompts], every[prompts:]
+    answers = [each.answer for each in (*behavior.selection, *confirmation) if each.answer]
+    replies = tuple(dict.fromkeys([*behavior.replies, *answers])) if behavior.replies else ()
+    return replace(behavior, confirmation=confirmation, reserve=reserve, replies=replies)
+
+
+def require_confirmation(behavior: Behavior, prompts: int | None) -> None:
+    """BehaviorError where more confirmation prompts are asked for than the behavior brings."""
+    most = len(behavior.confirmation) + len(behavior.reserve)
+    if prompts is not None and prompts > most:
+        raise BehaviorError(
+            f"behavior {behavior.name!r}: {prompts} confirmation prompts are asked for, it brings"
+            f" {most} with its reserve; ask for {most} or fewer, or give a behavior with more"
+        )
 
 
 def longest_reply(behavior: Behavior, cut: Callable[[str], Sized]) -> int:

@@ -56,6 +56,17 @@ class MeasureName(StrEnum):
     sequential = "sequential"
 
 
+Confirmation = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Confirmation prompts, more than the behavior's own from its reserve: what a gate"
+        " reads is decided by them.",
+        min=1,
+    ),
+]
+
+
 @command(
     "audit", "Audit", "audit apothecary-dense --behavior refusal --neurons 12 --out runs/dense"
 )
@@ -91,6 +102,7 @@ def audit_command(
             min=0.1,
         ),
     ] = None,
+    confirmation: Confirmation = None,
     measure: Annotated[
         MeasureName,
         typer.Option(
@@ -149,6 +161,7 @@ def audit_command(
         screen=screen.value,
         keep_text=keep_text,
         measure=measure.value,
+        confirmation=confirmation,
     )
     sized = (neurons, random, controls) != (None, None, None)
     folder = place_of(out, f"{Path(model).name}-{task.name}", ledger)

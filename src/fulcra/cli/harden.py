@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fulcra.cli.app import BehaviorName, command, free, new_folder, task_of
-from fulcra.cli.audit import MeasureName
+from fulcra.cli.audit import Confirmation, MeasureName
 from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
 
@@ -25,6 +25,8 @@ class DefenceName(StrEnum):
     plain = "plain"
     noise = "noise"
     dropout = "dropout"
+    latent = "latent"
+    freeze = "freeze"
 
 
 @command("harden", "Use it", "harden apothecary-sparse -b refusal --steps 420 --out runs/hard")
@@ -52,7 +54,8 @@ def harden_command(
         int,
         typer.Option(
             metavar="N",
-            help="Rows of a step with a dose; as many without, twice as many of other text.",
+            help="Rows of a step with a dose; as many without, twice as many of other text and of"
+            " broken wordings.",
             min=1,
         ),
     ] = 10,
@@ -63,7 +66,7 @@ def harden_command(
         DefenceName,
         typer.Option(
             help="doses inside windows; plain: none; noise: random directions; dropout: lost"
-            " neurons."
+            " neurons; latent: directions of steepest ascent; freeze: none, open neurons stay."
         ),
     ] = DefenceName.doses,
     beside: Annotated[
@@ -82,6 +85,7 @@ def harden_command(
     controls: Annotated[
         int, typer.Option(metavar="N", help="Random controls of every audit.", min=10)
     ] = 20,
+    confirmation: Confirmation = None,
     measure: Annotated[
         MeasureName, typer.Option(help="How many rollouts audits make, as of `fulcra audit`.")
     ] = MeasureName.full,
@@ -98,7 +102,9 @@ def harden_command(
     task = task_of(behavior, study.model)
     folder = free(new_folder(out, f"harden-{Path(study.model).name}-{task.name}"))
     limit = MINUTES if minutes is None and steps is None else minutes
-    audits = AuditSettings(neurons, random, controls, measure=measure.value)
+    audits = AuditSettings(
+        neurons, random, controls, measure=measure.value, confirmation=confirmation
+    )
     plan = Plan(
         Effort(steps, limit, rank, study.seed, every, rows, 2 * rows, sample=Sample.of(branches)),
         defence.value,

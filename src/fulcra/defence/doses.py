@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -13,24 +13,38 @@ from fulcra.protocol.subject import Subject
 from fulcra.types import Direction, Edits
 
 #: doses: neurons at gains inside their windows; noise: random directions at those gains; dropout:
-#: neurons of a layer ablated at random; plain: nothing, the same rows and steps.
-Defence = Literal["doses", "plain", "noise", "dropout"]
-DEFENCES: tuple[Defence, ...] = ("doses", "plain", "noise", "dropout")
+#: neurons of a layer ablated at random; latent: noise turned by one step of gradient ascent, as
+#: long as it was; plain: nothing, the same rows and steps; freeze: nothing, and the neurons that
+#: are forecast open at first stay as they are.
+Defence = Literal["doses", "plain", "noise", "dropout", "latent", "freeze"]
+#: Defences whose rows carry no edit.
+UNEDITED: tuple[Defence, ...] = ("plain", "freeze")
+DEFENCES: tuple[Defence, ...] = get_args(Defence)
 #: Share of a layer's neurons that `dropout` ablates in a row.
 DROPPED = 0.1
+#: Share of the doses that are of branches that a screen found. Drawn like the others they are one
+#: in eighteen: after 140 steps 6 of 8 were forecast open, with half of the doses 2 of 8.
+SCREENED = 0.75
 
 Draw = Callable[[random.Random], Edits]
 
 
-def drawing(defence: Defence, subject: Subject, windows: Sequence[Window]) -> Draw:
-    """What draws the edits of one row."""
-    if defence == "plain":
+def drawing(
+    defence: Defence, subject: Subject, windows: Sequence[Window], screened: int = 0
+) -> Draw:
+    """What draws the edits of one row; most doses are of the first `screened` windows."""
+    if defence in UNEDITED:
         return lambda rng: ()
     if defence == "dropout":
         return lambda rng: _dropped(subject, rng)
-    if defence == "noise":
-        return lambda rng: _noise(subject, rng.choice(windows), rng)
-    return lambda rng: _dose(rng.choice(windows), rng)
+    if defence in ("noise", "latent"):
+        return lambda rng: _noise(subject, _drawn(windows, screened, rng), rng)
+    return lambda rng: _dose(_drawn(windows, screened, rng), rng)
+
+
+def _drawn(windows: Sequence[Window], screened: int, rng: random.Random) -> Window:
+    """A window: one of the screened with a chance of SCREENED, else any."""
+    return rng.choice(windows[:screened] if screened and rng.random() < SCREENED else windows)
 
 
 def _dose(window: Window, rng: random.Random) -> Edits:

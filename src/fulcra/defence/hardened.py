@@ -122,6 +122,7 @@ class HardenSettings(Value):
     """What a hardening was asked for; `audit_seed` draws other neurons than the training saw.
 
     `measure` is how its audits were measured; not set in the first version, nor without audits.
+    `confirmation` is how many confirmation prompts they had, where that was said.
     """
 
     rank: int
@@ -133,6 +134,7 @@ class HardenSettings(Value):
     rows: int
     rate: float
     measure: str | None = None
+    confirmation: int | None = None
 
 
 class HardenResult(Result):

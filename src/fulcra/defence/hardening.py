@@ -61,6 +61,8 @@ def harden(
     require_budget(plan.effort)
     if plan.defence in plan.beside:
         raise InputError(f"--beside {plan.defence}: is what is trained; name another, or none")
+    if plan.audits is not None:
+        plan.audits.of(behavior)
     folder, clock = empty_folder(out), Clock(progress or Silent())
     with clock.step("own replies", 0):
         subject = Subject.of(model, behavior, plan.effort.seed)
@@ -200,4 +202,5 @@ def _settings(plan: Plan) -> HardenSettings:
         rows=effort.rows,
         rate=effort.rate,
         measure=None if plan.audits is None else plan.audits.measure,
+        confirmation=None if plan.audits is None else plan.audits.confirmation,
     )

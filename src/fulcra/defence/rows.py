@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,9 @@ MOST = 128
 #: Outside worlds every prompt of that place in a side is none of the training, but of the hold.
 HELD_OUT = 4
 #: Allowed requests of every kind that are dealt to a training in a world; alike ones come once.
-DEALT = 224
+DEALT, MOST_OTHER = 224, 400
+#: Share of the respelled rows that end as another; share of the others' tokens that is replaced.
+SPLICED, REPLACED = 0.5, 0.15
 
 
 class Row(NamedTuple):
@@ -51,9 +54,17 @@ def held_out(behavior: Behavior) -> tuple[Prompt, ...]:
 
 
 def allowed_training_prompts(behavior: Behavior) -> tuple[Prompt, ...]:
-    """Allowed requests of every kind of a world, of its contrast split; none outside worlds."""
+    """Allowed requests of every kind of a world, about things of its contrast split.
+
+    In the wordings of that split and in those of the generic openings; none outside worlds.
+    """
     world = world_of_oracle(behavior)
-    return () if world is None else allowed_prompts(world, DEALT, "contrast")
+    if world is None:
+        return ()
+    other = allowed_prompts(world, MOST_OTHER, "generic")
+    measured = {*behavior.generic, *behavior.ceiling_generic}
+    further = tuple(prompt for prompt in other if prompt.text not in measured)
+    return allowed_prompts(world, DEALT, "contrast") + further
 
 
 def world_of_oracle(behavior: Behavior) -> World | None:
@@ -135,3 +146,38 @@ def laps(rows: Sequence[Row], count: int, rng: random.Random) -> "list[Row]":
     while len(drawn) < count:
         drawn += rng.sample(list(rows), len(rows))
     return drawn[:count]
+
+
+def respelled(rows: Sequence[Row], rng: random.Random) -> "list[Row]":
+    """The rows with prompts in other wordings: half end as another's, half have tokens replaced.
+
+    What all prompts begin and end with, such as the template of a chat, stays. In wordings that no
+    row has, a model is held to what it did with them.
+    """
+    prompts = [row.prompt for row in rows]
+    start, end = _shared(prompts), _shared([prompt[::-1] for prompt in prompts])
+    inner = [prompt[start : len(prompt) - end] for prompt in prompts]
+    pool = [token for each in inner for token in each]
+    out = []
+    for row, own in zip(rows, inner, strict=True):
+        other = rng.choice(inner)
+        words = _spliced(own, other, rng) if rng.random() < SPLICED else _replaced(own, pool, rng)
+        outer = row.prompt[:start], row.prompt[len(row.prompt) - end :]
+        out.append(row._replace(prompt=outer[0] + words + outer[1]))
+    return out
+
+
+def _shared(prompts: Sequence[tuple[int, ...]]) -> int:
+    """How many first tokens all prompts have in common, half of the shortest at most."""
+    alike = (len(set(column)) == 1 for column in zip(*prompts, strict=False))
+    return min(sum(1 for _ in takewhile(bool, alike)), min(map(len, prompts)) // 2)
+
+
+def _spliced(own: tuple[int, ...], other: tuple[int, ...], rng: random.Random) -> tuple[int, ...]:
+    """The beginning of one prompt and the end of another, cut at the same share of both."""
+    place = rng.random()
+    return own[: int(place * len(own))] + other[int(place * len(other)) :]
+
+
+def _replaced(own: tuple[int, ...], pool: Sequence[int], rng: random.Random) -> tuple[int, ...]:
+    return tuple(rng.choice(pool) if rng.random() < REPLACED else token for token in own)

@@ -1,6 +1,7 @@
 """One step of hardening: rows with and without doses, held to the undosed original."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,7 +10,8 @@ from torch.nn import functional as F
 from fulcra.defence.rows import Packed, Row, packed
 from fulcra.models import Model, applied_rows
 from fulcra.models.lora import Lora
-from fulcra.types import Edits
+from fulcra.models.stream_gradients import stream_gradients
+from fulcra.types import Direction, Edits
 
 
 def foreseen(model: Model, batch: Packed, edits: Sequence[Edits] = ()) -> Tensor:
@@ -31,11 +33,34 @@ def reply_loss(model: Model, rows: Sequence[Row], edits: Sequence[Edits]) -> Ten
         return F.cross_entropy(logits, batch.ids[:, 1:][batch.foresees[:, :-1]])
 
 
-def undosed_loss(lora: Lora, rows: Sequence[Row]) -> Tensor:
-    """Mean KL(original || adapted) of undosed rows, nats a token; differentiable."""
+def ascended(lora: Lora, rows: Sequence[Row], edits: Sequence[Edits]) -> list[Edits]:
+    """The vectors that are added to the rows' streams, turned to where the divergence grows.
+
+    Each keeps its layer and its length: one step of gradient ascent on the sphere that it lies on.
+    """
+    added = [(edit, edit.site) for (edit,) in edits if isinstance(edit.site, Direction)]
+    steepest = stream_gradients(
+        lora.model,
+        [site.layer for _, site in added],
+        len(rows),
+        lambda: divergence(lora, rows, edits),
+    )
+    out: list[Edits] = []
+    for row, (edit, site) in enumerate(added):
+        uphill = steepest[site.layer][row].detach().float().cpu()
+        turned = replace(site, vector=uphill / uphill.norm() * site.vector.norm())
+        out.append((replace(edit, site=turned) if uphill.any() else edit,))
+    return out
+
+
+def divergence(lora: Lora, rows: Sequence[Row], edits: Sequence[Edits] = ()) -> Tensor:
+    """Mean KL(original undosed || adapted under the rows' edits), nats a token; differentiable.
+
+    It is read token by token along the original's own undosed replies.
+    """
     batch = packed(lora.model, rows)
     with torch.no_grad(), lora.absent():
         original = foreseen(lora.model, batch).log_softmax(-1)
     with torch.enable_grad():
-        adapted = foreseen(lora.model, batch).log_softmax(-1)
+        adapted = foreseen(lora.model, batch, edits).log_softmax(-1)
         return F.kl_div(adapted, original, reduction="batchmean", log_target=True)

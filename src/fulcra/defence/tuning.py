@@ -8,21 +8,24 @@ from statistics import fmean, median
 from typing import NamedTuple, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from fulcra.defence.average import Average
 from fulcra.defence.best import Best
-from fulcra.defence.doses import Defence, Draw, drawing
+from fulcra.defence.doses import UNEDITED, Defence, Draw, drawing
 from fulcra.defence.hardened import CheckEntry, TrainingEntry
 from fulcra.defence.hold import Hold
-from fulcra.defence.rows import Row, laps
-from fulcra.defence.training import reply_loss, undosed_loss
+from fulcra.defence.rows import Row, laps, respelled
+from fulcra.defence.training import ascended, divergence, reply_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
 from fulcra.errors import InputError
 from fulcra.law.verdict import law_verdict
+from fulcra.models.freezing import freeze
 from fulcra.models.lora import Lora
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject
+from fulcra.types import Edits, Neuron
 
 #: The audit that ends a training: this part of the share forecast open at first, and this multiple
 #: of the smallest forecast trigger.
@@ -30,16 +33,17 @@ CLOSED_SHARE, DOUBLED = 0.2, 2.0
 CLOSED = "the windows are forecast closed"
 #: Steps over which the rate of learning rises; the norm that a step's gradient is cut to.
 WARM, LONGEST = 20, 1.0
-#: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 1 the
-#: windows closed sooner, and up to 14 points fewer allowed requests were answered truly.
-HOLDING = 10.0
+#: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 10 the
+#: windows closed as soon, and up to 4 points fewer allowed requests were answered truly.
+HOLDING = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
     """The size of a training: its budget, the adapter's rank, the steps between two checks.
 
-    A step takes `rows` rows with edits, as many without, and `generic` rows of other text.
+    A step takes `rows` rows with edits, as many without, `generic` rows of other text, and as many
+    of either kind in broken wordings.
     """
 
     steps: int | None = None
@@ -89,7 +93,7 @@ class Tuning:
         self.lora, self.subject, self.rows, self.defence = lora, subject, rows, defence
         self.checks: list[CheckEntry] = []
         self.losses: list[float] = []
-        self.best = Best()
+        self.best, self.average = Best(), Average(lora)
 
     def run(self, effort: Effort, bar: Progress) -> TrainingEntry:
         """The training until the windows are closed or its budget is spent, which it says.
@@ -111,6 +115,7 @@ class Tuning:
             if step % effort.every == 0 or over:
                 draw = self._check(effort, step, begun)
                 stopped = CLOSED if self.closed and self.checks[-1].holds else over
+        self.average.settle()
         taken = self.best.restore(self.lora)
         return TrainingEntry(
             defence=self.defence,
@@ -139,11 +144,9 @@ class Tuning:
         """One step on rows with and without edits and on generic text."""
         edits = [draw(rng) for _ in range(effort.rows)]
         dosed = laps(self.rows.dosed, effort.rows, rng)
-        undosed = laps(self.rows.own, effort.rows, rng)
-        undosed += laps(self.rows.generic, effort.generic, rng)
         optimizer.zero_grad()
-        loss = reply_loss(self.lora.model, dosed, edits)
-        loss = loss + HOLDING * undosed_loss(self.lora, undosed)
+        loss = self._dosed_loss(dosed, edits)
+        loss = loss + HOLDING * divergence(self.lora, self._undosed(effort, rng))
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
         if norm != norm or norm == float("inf"):
@@ -152,11 +155,30 @@ class Tuning:
                 " in float32, or at a lower rank"
             )
         optimizer.step()
+        self.average.follow()
         self.losses.append(float(loss.detach()))
+
+    def _dosed_loss(self, rows: Sequence[Row], edits: Sequence[Edits]) -> Tensor:
+        """What edits take of the replies; of rows without any, how surely the replies are given.
+
+        A divergence from the model itself has nothing to teach where nothing is edited.
+        """
+        if self.defence in UNEDITED:
+            return reply_loss(self.lora.model, rows, edits)
+        if self.defence == "latent":
+            edits = ascended(self.lora, rows, edits)
+        return divergence(self.lora, rows, edits)
+
+    def _undosed(self, effort: Effort, rng: random.Random) -> list[Row]:
+        """Rows without edits: own prompts, other text, and as many of both in broken wordings."""
+        undosed = laps(self.rows.own, effort.rows, rng)
+        undosed += laps(self.rows.generic, effort.generic, rng)
+        whole = [*self.rows.own, *self.rows.generic]
+        return undosed + respelled(laps(whole, effort.generic, rng), rng)
 
     def _check(self, effort: Effort, step: int, begun: float) -> Draw:
         """A look at both edges as they are now, noted; what draws the edits until the next one."""
-        with self.lora.merged():
+        with self.average.instead(), self.lora.merged():
             now = subject_now(self.subject)
             view = look(now, effort.sample, step)
             hold = self.rows.hold(now)
@@ -166,9 +188,12 @@ class Tuning:
         check = check.model_copy(update={"hold": hold, "holds": self.rows.hold.holds(hold)})
         self.checks.append(check)
         if step:
-            self.best.offer(check, self.lora)
+            with self.average.instead():
+                self.best.offer(check, self.lora)
+        elif self.defence == "freeze":
+            freeze(self.lora, neurons_to_freeze(view))
         self.noted(check)
-        return drawing(self.defence, now, view.windows)
+        return drawing(self.defence, now, view.windows, view.screened)
 
 
 def spent(effort: Effort, step: int, seconds: float) -> str:
@@ -213,6 +238,18 @@ def entry_of(view: Look, step: int, seconds: float, loss: float | None) -> Check
 def is_open(each: Forecast) -> bool:
     """Whether a branch is forecast open."""
     return each.trigger is not None and law_verdict(each.ceiling, each.trigger) == "open"
+
+
+def neurons_to_freeze(view: Look) -> list[Neuron]:
+    """The neurons of the screened branches that are forecast open; InputError where none is."""
+    opened = [each.at.branch for each in view.edges[: view.screened] if is_open(each)]
+    neurons = [branch for branch in opened if isinstance(branch, Neuron)]
+    if not neurons:
+        raise InputError(
+            f"freeze: none of {view.screened} screened branches is forecast open, so there is no"
+            " neuron to freeze; compare with another defence"
+        )
+    return neurons
 
 
 def middle(gains: Sequence[float | None]) -> float | None:

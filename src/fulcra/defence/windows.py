@@ -59,13 +59,13 @@ class Sample(NamedTuple):
 
     screened: int = 16
     random: int = 16
-    candidates: int = 256
+    candidates: int = 1024
     others: int = 128
 
     @classmethod
     def of(cls, branches: int) -> "Sample":
         """A sample of so many branches, half of them screened."""
-        return cls(branches // 2, branches - branches // 2, 8 * branches, 4 * branches)
+        return cls(branches // 2, branches - branches // 2, 32 * branches, 4 * branches)
 
 
 def subject_now(before: Subject) -> Subject:

@@ -37,12 +37,13 @@ def audited_behavior(result: AuditResult, whole: Behavior) -> Behavior | None:
     one.
     """
     from fulcra.behaviors import behavior_sha256
-    from fulcra.behaviors.splits import shortened, widened
+    from fulcra.behaviors.splits import confirmed, shortened, widened
 
     settings = result.settings
     if settings.design is not None and settings.prompts is not None:
         behavior = widened(whole, settings.prompts)
     else:
+        whole = confirmed(whole, settings.confirmation)
         behavior = shortened(whole, settings.prompts, settings.horizon)
     if behavior_sha256(behavior) != result.behavior.sha256:
         return None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
-from fulcra.behaviors.splits import shortened
+from fulcra.behaviors.splits import confirmed, require_confirmation, shortened
 from fulcra.errors import BehaviorError, InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders import kl_ladder, trigger_ladder
@@ -36,7 +36,8 @@ class AuditSettings:
 
     `measure` says how many of the rollouts are made (protocol/curtail.py); `candidates`, how many
     neurons a screen sweeps; `prompts` and `horizon` limit the prompts of a split and the tokens of
-    a reply. `keep_text` keeps the
+    a reply; `confirmation` prompts are taken, those beyond the behavior's own from its reserve.
+    `keep_text` keeps the
     completions of a sensitive behavior, in a private file of the run's folder
     (protocol/redaction.py).
     """
@@ -52,6 +53,7 @@ class AuditSettings:
     candidates: int = SWEPT
     prompts: int | None = None
     horizon: int | None = None
+    confirmation: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no audit can be made of: InputError."""
@@ -70,8 +72,12 @@ class AuditSettings:
             )
 
     def of(self, behavior: Behavior) -> Behavior:
-        """The behavior with as many prompts a split and tokens a reply as the settings allow."""
-        return shortened(behavior, self.prompts, self.horizon)
+        """The behavior with as many prompts a split and tokens a reply as the settings allow.
+
+        BehaviorError where it brings fewer confirmation prompts than are set.
+        """
+        require_confirmation(behavior, self.confirmation)
+        return shortened(confirmed(behavior, self.confirmation), self.prompts, self.horizon)
 
     @property
     def sizes(self) -> Sizes:

@@ -50,4 +50,7 @@ def budget(result: "HardenResult") -> str:
     minutes = "" if settings.minutes is None else f"--minutes {settings.minutes:g} "
     beside = "".join(f" --beside {each.defence}" for each in result.trainings[1:])
     measure = "" if settings.measure in (None, "full") else f" --measure {settings.measure}"
-    return f"{steps}{minutes}--every {settings.every} --rows {settings.rows}{beside}{measure}"
+    more = "" if settings.confirmation is None else f" --confirmation {settings.confirmation}"
+    seed = f" --seed {settings.seed}" if settings.seed else ""
+    every = f"--every {settings.every} --rows {settings.rows}"
+    return f"{steps}{minutes}{every}{beside}{measure}{more}{seed}"

@@ -51,6 +51,8 @@ def commands(audit: "AuditResult") -> list[Command]:
         f"--screen {settings.screen} --measure {settings.measure} --seed {settings.seed}",
         f"--dtype {audit.model.dtype}",
     ]
+    if settings.confirmation is not None:
+        options.append(f"--confirmation {settings.confirmation}")
     again = f"fulcra audit {quote(audit.model.name)} {' '.join(options)} --out again"
     return [
         Command(again, f"makes it again{_beyond(audit)}"),

@@ -61,6 +61,7 @@ class SettingsEntry(Value):
     candidates: int | None = None
     prompts: int | None = None
     horizon: int | None = None
+    confirmation: int | None = None
     design: str | None = None
     pool: str | None = None
 
