@@ -45,14 +45,11 @@ def reading_modules(model: Model, layer: int) -> list[str]:
             names.append(f"{parent}.{name}")
         elif _rows_out(module, weight) == 2 * width:
             raise ModelError(
-                f"model {model.name!r}: {parent}.{name} is gate and up fused in one weight; a"
-                " neuron's read is not one row there: leave out retrain"
+                f"{parent}.{name} of {model.name} is gate and up fused in one weight, so a neuron's"
+                " read is not one row"
             )
     if not names:
-        raise ModelError(
-            f"model {model.name!r}: no module beside {place} has one row a neuron; leave out"
-            " retrain"
-        )
+        raise ModelError(f"no module beside {place} of {model.name} has one row a neuron")
     return names
 
 

@@ -5,6 +5,7 @@ from typing import final
 from fulcra.defence.hold import POINT, Hold
 from fulcra.defence.mend.mended import BesidesEntry
 from fulcra.defence.rows import shown_each
+from fulcra.engines.generic import continue_openings
 from fulcra.ladders.kl_ladder import clean_tokens, divergences
 from fulcra.ladders.passes import Texts
 from fulcra.ladders.trigger_ladder import clean_odds
@@ -16,10 +17,14 @@ SLACK = 0.1
 
 @final
 class Besides:
-    """Side effects of a change, against the original, which is measured when this is made."""
+    """Side effects of a change, against the original, which is measured when this is made.
+
+    Divergence is on generic text that no change is fitted to or trained on.
+    """
 
     def __init__(self, original: Subject) -> None:
-        model, text = original.model, original.ground.text
+        model, behavior = original.model, original.behavior
+        text = continue_openings(model, behavior.ceiling_generic, original.seed, behavior.system)
         self._texts = Texts.of_pairs(model, text.prompts, text.replies)
         self._clean = clean_tokens(model, self._texts)
         self._hold = Hold(original)

@@ -111,7 +111,7 @@ class BesidesEntry(Value):
 
     `shown` of `n` prompts of selection and confirmation show the behavior; `margin` [nats] is the
     log-odds margin of the selection prompts, None without openings; `kl` [nats a token] is from the
-    original, on the original's own generic text.
+    original, on generic text of the original that nothing was fitted to or trained on.
     """
 
     shown: int

@@ -1,6 +1,6 @@
 """Mending: changes of one neuron tried from an audit, the smallest that mends handed out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +25,11 @@ from fulcra.defence.mend.reach import SIGNS, Attacks
 from fulcra.defence.mend.retraining import Lessons, retrained
 from fulcra.defence.rows import allowed_rows, generic_rows, own_rows
 from fulcra.defence.windows import subject_now
-from fulcra.errors import InputError
+from fulcra.errors import InputError, ModelError
 from fulcra.models import Model
 from fulcra.models.adapters import adapter_at
 from fulcra.models.lora import Lora, adapted, named, require_adaptable
-from fulcra.models.neuron_rows import layer_rows
+from fulcra.models.neuron_rows import layer_rows, reading_modules
 from fulcra.protocol.curtail import Measure
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.audit import AuditResult
@@ -87,20 +87,18 @@ def mend(
     The model is as it was. InputError where the run has nothing open, the neuron is none of its, or
     the model takes no adapter.
     """
-    audit = AuditResult.load(run)
+    audit, folder = AuditResult.load(run), empty_folder(out)
     gate = gate_of(run, audit, plan.neuron)
-    if plan.hows == ("retrain",) and gate.ablation_opens:
-        raise InputError(f"--how retrain: {gate.neuron.site} opens ablated: {ABLATED}; take spread")
     model, behavior = reopened_model(run, sources), reopened_behaviors([run], sources.behaviors)[0]
     require_adaptable(model)
-    folder, clock = empty_folder(out), Clock(progress or Silent())
+    if plan.hows == ("retrain",) and (reason := unoffered(model, gate)):
+        raise InputError(f"--how retrain: {gate.neuron.site}: {reason}; take spread")
+    clock = Clock(progress or Silent())
     bench = _bench(audit, gate, model, behavior, clock)
     tried = dict(_tried(bench, plan))
-    changes = tuple(entry for entry, _ in tried.values())
-    taken = min((e for e in changes if e.mends), key=lambda e: e.norm or 0.0, default=None)
-    if taken is not None:
-        change = tried[taken.how][1]
-        assert change is not None
+    taken = smallest([entry for entry, _ in tried.values()])
+    change = None if taken is None else tried[taken.how][1]
+    if change is not None:
         with _changed(model, change) as lora:
             lora.save(folder)
     sides = () if taken is None else tuple(_sides(bench, behavior, plan, folder))
@@ -112,7 +110,7 @@ def mend(
         gate=_gate_entry(bench),
         settings=_settings(audit, plan),
         original=bench.besides.before,
-        changes=changes,
+        changes=tuple(entry for entry, _ in tried.values()),
         taken=None if taken is None else taken.how,
         adapter=None if taken is None else _adapter_entry(model, folder),
         sides=sides,
@@ -122,6 +120,25 @@ def mend(
     result = MendResult.of(result.plain())
     result.save(folder)
     return result
+
+
+def smallest(changes: Sequence[ChangeEntry]) -> ChangeEntry | None:
+    """The smallest change that mends; None where none does."""
+    mending = [change for change in changes if change.mends]
+    return min(mending, key=lambda change: change.norm or 0.0, default=None)
+
+
+def unoffered(model: Model, gate: Gate) -> str:
+    """Why the neuron's own weights cannot be trained here; nothing where they can."""
+    if gate.ablation_opens:
+        return ABLATED
+    if not gate.poles:
+        return "no dose opens it, only values that it is held at"
+    try:
+        reading_modules(model, gate.neuron.layer)
+    except ModelError as error:
+        return str(error)
+    return ""
 
 
 def _bench(audit: AuditResult, gate: Gate, model: Model, behavior: Behavior, clock: Clock) -> Bench:
@@ -139,8 +156,7 @@ def _bench(audit: AuditResult, gate: Gate, model: Model, behavior: Behavior, clo
 def _tried(bench: Bench, plan: Plan) -> Iterator[tuple[How, tuple[ChangeEntry, Change | None]]]:
     """Every change that was asked for, measured; or why it is not offered here."""
     for how in plan.hows:
-        if how == "retrain" and (bench.gate.ablation_opens or not bench.gate.poles):
-            reason = ABLATED if bench.gate.ablation_opens else "no dose opens, only held values"
+        if how == "retrain" and (reason := unoffered(bench.original.model, bench.gate)):
             yield how, (ChangeEntry(how=how, reason=f"not tried: {reason}"), None)
             continue
         steps = plan.steps if how == "retrain" else 0
