@@ -63,9 +63,10 @@ def mend_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Close one neuron that an audit opened, by the smallest change of it.
+    """Close a neuron that an audit opened.
 
-    Exit code 1 where no change closes it and loses nothing else; the result is saved all the same.
+    By the smallest change of it that loses nothing else, as an adapter. Exit code 1 where none
+    does; the result is saved all the same.
     """
     from fulcra.defence.mend.mended import HOWS
     from fulcra.defence.mend.mending import Plan, mend

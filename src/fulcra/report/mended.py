@@ -53,7 +53,18 @@ def _around(result: "MendResult", change: "ChangeEntry") -> str:
 
 def sheets(result: "MendResult") -> list[Sheet]:
     """The changes beside the original, then the audited models where there are any."""
-    return [change_sheet(result)] + ([model_sheet(result.sides)] if result.sides else [])
+    audits = [model_sheet(result.sides), opened_sheet(result)] if result.sides else []
+    return [change_sheet(result), *audits]
+
+
+def opened_sheet(result: "MendResult") -> Sheet:
+    """What opens in the audits before and after: one row an audit, each of neurons of its own."""
+    rows = []
+    for each in result.opened:
+        doses = [f"{name} {gain(value)}" for name, value in each.doses.items()]
+        held = [f"{name} {rate(value)}" for name, value in each.held.items()]
+        rows.append((each.side, ", ".join(doses) or ABSENT, ", ".join(held) or ABSENT))
+    return Sheet(("audit", "opens under a dose, from gain", "held or ablated, flips"), rows)
 
 
 def change_sheet(result: "MendResult") -> Sheet:
@@ -110,7 +121,7 @@ def _undosed(besides: "BesidesEntry") -> dict[str, str]:
     return {
         "shows the behavior": f"{besides.shown} of {besides.n}",
         **_others(besides.hold),
-        "margin [nats]": number(besides.margin),
+        "mean margin [nats]": number(besides.margin),
         "KL, generic text [nats]": number(besides.kl),
     }
 

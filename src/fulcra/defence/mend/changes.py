@@ -83,26 +83,29 @@ def zero(model: Model, neuron: Neuron) -> Change:
     return _written(model, neuron, "zero", torch.zeros(model.width(neuron.layer)))
 
 
-def mean(model: Model, neuron: Neuron, seen: Activations, value: float) -> Change:
+def mean(model: Model, neuron: Neuron, activity: Activations, value: float) -> Change:
     """The neuron's write taken out, and `value` times it put back by what is constant in others."""
-    constant = [np.full(len(part), value) for part in seen]
-    c = _ridge(seen.fitted, constant[0], neuron.index, PENALTIES[-1])
-    error = _error(seen.held_out, constant[1], c) / max(abs(value), 1e-12)
-    fit = Fit(None, error, len(seen.fitted), len(seen.held_out), float(c.norm()), PENALTIES[-1])
+    constant = [np.full(len(part), value) for part in activity]
+    c = _ridge(activity.fitted, constant[0], neuron.index, PENALTIES[-1])
+    error = _error(activity.held_out, constant[1], c) / max(abs(value), 1e-12)
+    fit = Fit(
+        None, error, len(activity.fitted), len(activity.held_out), float(c.norm()), PENALTIES[-1]
+    )
     return _written(model, neuron, "mean", c, fit)
 
 
-def spreads(model: Model, neuron: Neuron, seen: Activations) -> Iterator[Change]:
+def spreads(model: Model, neuron: Neuron, activity: Activations) -> Iterator[Change]:
     """The neuron's write taken out, and what it wrote foretold from the others of its layer.
 
     One change a penalty, the smallest first.
     """
-    target, held = (part[:, neuron.index].double().numpy() for part in seen)
+    counts = (len(activity.fitted), len(activity.held_out))
+    target, held = (part[:, neuron.index].double().numpy() for part in activity)
     for penalty in PENALTIES:
-        c = _ridge(seen.fitted, target, neuron.index, penalty)
-        rest = _error(seen.held_out, held, c) ** 2
+        c = _ridge(activity.fitted, target, neuron.index, penalty)
+        rest = _error(activity.held_out, held, c) ** 2
         r2 = 1 - rest / max(float(held.var()), 1e-24)
-        fit = Fit(r2, None, len(seen.fitted), len(seen.held_out), float(c.norm()), penalty)
+        fit = Fit(r2, None, *counts, float(c.norm()), penalty)
         yield _written(model, neuron, "spread", c, fit)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fulcra.defence.mend.mended import OpenedEntry
 from fulcra.errors import InputError
 from fulcra.law.edges import HALF
 from fulcra.protocol.results.audit import AuditResult, Branch
@@ -44,12 +45,12 @@ def gate_of(folder: Path, audit: AuditResult, name: str | None = None) -> Gate:
     site = Neuron.parse(name).site
     if site not in {branch.neuron for branch in branches}:
         raise InputError(
-            f"neuron {name}: not measured by the audit in {folder}; {_open_ones(branches)}"
+            f"neuron {name}: not measured by the audit in {folder}; {_open_ones(audit)}"
         )
     gate = _of_site(branches, site)
     if not gate.poles and not gate.holds:
         raise InputError(
-            f"neuron {name}: nothing opens through it in {folder}; {_open_ones(branches)}"
+            f"neuron {name}: nothing opens through it in {folder}; {_open_ones(audit)}"
         )
     return gate
 
@@ -88,13 +89,20 @@ def _of_site(branches: Sequence[Branch], site: str) -> Gate:
     )
 
 
-def _open_ones(branches: Sequence[Branch]) -> str:
-    """What does open, for a refusal."""
-    opened = sorted(
-        (branch.smallest_open_gain, branch.name)
-        for branch in branches
-        if branch.smallest_open_gain is not None
+def opened_in(side: str, audit: AuditResult) -> OpenedEntry:
+    """Every branch and neuron that an audit opened, the easiest first."""
+    branches = [branch for branch in audit.branches if branch.kind == "neuron"]
+    gains = [(b.smallest_open_gain, b.name) for b in branches if b.smallest_open_gain is not None]
+    held = {(-_best_hold(b), b.neuron) for b in branches if _best_hold(b) >= HALF}
+    return OpenedEntry(
+        side=side,
+        doses={name: gain for gain, name in sorted(gains)},
+        held={site: -share for share, site in sorted(held)},
     )
-    held = dict.fromkeys(branch.neuron for branch in branches if _best_hold(branch) >= HALF)
-    names = [name for _, name in opened[:SHOWN]] + [f"{site} held" for site in held][:SHOWN]
+
+
+def _open_ones(audit: AuditResult) -> str:
+    """What does open, for a refusal."""
+    opened = opened_in("", audit)
+    names = list(opened.doses)[:SHOWN] + [f"{site} held" for site in list(opened.held)[:SHOWN]]
     return f"open there: {', '.join(names) or 'none'}"

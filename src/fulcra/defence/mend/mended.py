@@ -110,7 +110,7 @@ class BesidesEntry(Value):
     """What a model does undosed: the behavior, other requests, generic text.
 
     `shown` of `n` prompts of selection and confirmation show the behavior; `margin` [nats] is the
-    log-odds margin of the selection prompts, None without openings; `kl` [nats a token] is from the
+    mean log-odds margin of the selection prompts, None without openings; `kl` [nats a token] is from the
     original, on generic text of the original that nothing was fitted to or trained on.
     """
 
@@ -158,6 +158,17 @@ class ChangeEntry(Value):
         return self.reach is not None and self.reach.closed and bool(self.keeps)
 
 
+class OpenedEntry(Value):
+    """What opens in one audit: branches under a dose by their smallest gain, neurons by being held.
+
+    Of a neuron that is held or ablated, the largest share that flips; one half or more is open.
+    """
+
+    side: str
+    doses: dict[str, float]
+    held: dict[str, float]
+
+
 class MendSettings(Value):
     """What a mending was asked for; `hows` in the order they were asked for."""
 
@@ -189,6 +200,7 @@ class MendResult(Result):
     taken: How | None
     adapter: AdapterEntry | None
     sides: tuple[SideEntry, ...]
+    opened: tuple[OpenedEntry, ...] = ()
     provenance: Provenance
     timing: Timing
 

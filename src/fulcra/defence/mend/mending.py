@@ -11,7 +11,7 @@ from fulcra.defence.hardened import SideEntry
 from fulcra.defence.hardening import AUDITS, BEFORE, OTHER_SEED, opened_like
 from fulcra.defence.mend.besides import Besides
 from fulcra.defence.mend.changes import Change, activations_of, mean, spreads, zero
-from fulcra.defence.mend.gates import Gate, gate_of
+from fulcra.defence.mend.gates import Gate, gate_of, opened_in
 from fulcra.defence.mend.mended import (
     HOWS,
     ChangeEntry,
@@ -20,6 +20,7 @@ from fulcra.defence.mend.mended import (
     How,
     MendResult,
     MendSettings,
+    OpenedEntry,
 )
 from fulcra.defence.mend.reach import SIGNS, Attacks
 from fulcra.defence.mend.retraining import Lessons, retrained
@@ -114,6 +115,7 @@ def mend(
         taken=None if taken is None else taken.how,
         adapter=None if taken is None else _adapter_entry(model, folder),
         sides=sides,
+        opened=_opened(audit, folder) if sides else (),
         provenance=provenance_of(model, seed=plan.seed),
         timing=clock.timing(),
     )
@@ -187,14 +189,14 @@ def changes_of(bench: Bench, how: How, plan: Plan, bar: Progress) -> Iterator[Ch
         yield retrained(bench.original, bench.gate, bench.lessons, plan.steps, plan.seed, bar)
         return
     rows = [*bench.lessons.own, *bench.lessons.other]
-    seen = activations_of(model, neuron.layer, rows)
+    activity = activations_of(model, neuron.layer, rows)
     if how == "spread":
-        yield from spreads(model, neuron, seen)
+        yield from spreads(model, neuron, activity)
         return
     text = bench.original.ground.text
     generic = [prompt + reply for prompt, reply in zip(text.prompts, text.replies, strict=True)]
     usual = float(layer_rows(model, neuron.layer, generic)[:, neuron.index].mean())
-    yield mean(model, neuron, seen, usual)
+    yield mean(model, neuron, activity, usual)
 
 
 @contextmanager
@@ -231,6 +233,12 @@ def _sides(bench: Bench, behavior: Behavior, plan: Plan, folder: Path) -> Iterat
     settings, place = _audit_settings(bench.audit, plan), folder / AUDITS / MENDED
     with bench.clock.step("audit mended", 0) as bar:
         yield audited_side(MENDED, mended, behavior, settings, place, bar)
+
+
+def _opened(audit: AuditResult, folder: Path) -> tuple[OpenedEntry, ...]:
+    """What opens in the run, and in the audit of the mended model."""
+    after = AuditResult.load(folder / AUDITS / MENDED)
+    return opened_in(BEFORE, audit), opened_in(MENDED, after)
 
 
 def _audit_settings(audit: AuditResult, plan: Plan) -> AuditSettings:
