@@ -110,8 +110,8 @@ class BesidesEntry(Value):
     """What a model does undosed: the behavior, other requests, generic text.
 
     `shown` of `n` prompts of selection and confirmation show the behavior; `margin` [nats] is the
-    mean log-odds margin of the selection prompts, None without openings; `kl` [nats a token] is from the
-    original, on generic text of the original that nothing was fitted to or trained on.
+    mean log-odds margin of the selection prompts, None without openings; `kl` [nats a token] is
+    from the original, on generic text of it that nothing was fitted to or trained on.
     """
 
     shown: int
