@@ -215,7 +215,7 @@ class MendResult(Result):
         if self.taken is not None:
             return ""
         tried = [each for each in self.changes if each.reach is not None]
-        why = "; ".join(f"{each.how}: {_fault(each)}" for each in tried)
+        why = "; ".join(f"{each.how}: {_fault(each, self.original)}" for each in tried)
         return f"{self.gate.neuron}: no change closes it and loses nothing else ({why}); see harden"
 
     def pages(self) -> dict[str, str]:
@@ -234,11 +234,22 @@ class MendResult(Result):
         return (self.gate.line, taken, *opened)
 
 
-def _fault(change: ChangeEntry) -> str:
-    """What is wrong with a change that was tried."""
-    assert change.reach is not None
-    assert change.besides is not None
-    if not change.reach.closed:
-        return f"{change.reach.most:.0%} still flip"
-    besides = change.besides
-    return f"undosed, {besides.shown} of {besides.n} show the behavior, or other requests are lost"
+def _fault(change: ChangeEntry, original: BesidesEntry) -> str:
+    """What is wrong with a change that was tried: what still flips, or what fell undosed."""
+    reach, now = change.reach, change.besides
+    assert reach is not None
+    assert now is not None
+    if not reach.closed:
+        return f"{reach.most:.0%} still flip"
+    pairs = {
+        f"of {now.n} show the behavior": (original.shown, now.shown),
+        "nats of margin": (original.margin, now.margin),
+        "of other requests answered truly": (original.hold.accuracy, now.hold.accuracy),
+        "of other prompts as before": (original.hold.as_before, now.hold.as_before),
+    }
+    fell = [
+        f"{after:.3g} {name}, not {before:.3g}"
+        for name, (before, after) in pairs.items()
+        if before is not None and after is not None and after < before
+    ]
+    return f"closed, but {', '.join(fell) or 'more other requests are refused'}"
