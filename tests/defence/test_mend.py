@@ -1,7 +1,6 @@
 """Mending: a gate of an audit, changes of one neuron as adapters, what they close and cost."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -323,25 +322,20 @@ def test_an_audit_of_an_adapter_is_refused(subject: Subject, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_gate_is_mended_and_one_that_is_not_leaves_its_table(tmp_path: Path) -> None:
-    plan = Plan("L3.N215", ("zero", "spread"), measure=None)
-    result = mend(AUDIT, plan, tmp_path / "spread")
-    assert MendResult.load(tmp_path / "spread") == result
-    first, second = result.changes
-    assert (result.taken, first.mends, second.mends) == ("spread", False, True)
-    assert result.gate.holds == (0.0,)
-    mended = load(str(tmp_path / "spread"))
+def test_the_smallest_change_that_mends_is_handed_out_as_an_adapter(tmp_path: Path) -> None:
+    result = mend(AUDIT, Plan(None, ("zero", "spread"), measure=None), tmp_path / "mended")
+    assert MendResult.load(tmp_path / "mended") == result
+    zeroed, spread = result.changes
+    assert zeroed.mends
+    assert spread.mends
+    assert (zeroed.norm or 0) < (spread.norm or 0)
+    assert (result.taken, result.refusal, result.gate.neuron) == ("zero", "", "L1.N83")
+    mended = load(str(tmp_path / "mended"))
     assert mended.adapter is not None
-    assert not mended.write(GATE).any()
-    assert "spread is handed out" in " ".join(notes(result))
-    assert "What each change does" in (tmp_path / "spread" / "mend.html").read_text()
-    table = "\n".join(change_sheet(result).markdown())
-    assert "| nothing else lost |" in table
-    shutil.rmtree(tmp_path / "spread")
-    none = mend(AUDIT, Plan("L2.N307", ("zero",), measure=None), tmp_path / "zero")
-    assert none.taken is none.adapter is None
-    assert "zero: 69% still flip" in none.refusal
-    assert sorted(path.name for path in (tmp_path / "zero").iterdir()) == ["mend.html", "mend.json"]
+    assert not mended.write(Neuron("L1.N83")).any()
+    assert "its direction is not" in " ".join(notes(result))
+    assert "What each change does" in (tmp_path / "mended" / "mend.html").read_text()
+    assert "| nothing else lost |" in "\n".join(change_sheet(result).markdown())
 
 
 def test_a_loss_of_a_tenth_of_the_margin_is_a_loss(subject: Subject) -> None:
