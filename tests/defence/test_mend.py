@@ -20,7 +20,7 @@ from fulcra.defence.mend.mended import (
     MendResult,
     ReachEntry,
 )
-from fulcra.defence.mend.mending import Plan, mend, smallest, unoffered
+from fulcra.defence.mend.mending import Plan, audit_settings, mend, smallest, unoffered
 from fulcra.defence.mend.reach import Attacks
 from fulcra.defence.mend.retraining import Lessons, retrained
 from fulcra.defence.rows import Row, generic_rows, own_rows
@@ -289,6 +289,17 @@ def test_gates_are_what_the_audit_opened() -> None:
     nothing = audit.model_copy(update={"neurons": tuple(closed)})
     with pytest.raises(InputError, match="nothing opens in this audit"):
         gate_of(AUDIT, nothing)
+
+
+def test_the_audit_afterwards_has_the_settings_of_the_run_and_another_seed() -> None:
+    audit = AuditResult.load(AUDIT)
+    more = {"screen": "contrastive", "confirmation": 40, "prompts": 5, "candidates": 64}
+    run = audit.model_copy(update={"settings": audit.settings.model_copy(update=more)})
+    settings = audit_settings(run, Plan(seed=3, measure="sequential"))
+    assert settings.seed == 1003
+    assert settings.measure == "sequential"
+    assert {name: getattr(settings, name) for name in more} == more
+    assert (settings.neurons, settings.random, settings.controls) == (12, 12, 20)
 
 
 def test_what_cannot_be_mended_is_refused_in_one_line(subject: Subject, tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def _sides(bench: Bench, behavior: Behavior, plan: Plan, folder: Path) -> Iterat
         return
     yield side_of(BEFORE, bench.audit, bench.original)
     mended = opened_like(bench.original.model, folder)
-    settings, place = _audit_settings(bench.audit, plan), folder / AUDITS / MENDED
+    settings, place = audit_settings(bench.audit, plan), folder / AUDITS / MENDED
     with bench.clock.step("audit mended", 0) as bar:
         yield audited_side(MENDED, mended, behavior, settings, place, bar)
 
@@ -241,7 +241,7 @@ def _opened(audit: AuditResult, folder: Path) -> tuple[OpenedEntry, ...]:
     return opened_in(BEFORE, audit), opened_in(MENDED, after)
 
 
-def _audit_settings(audit: AuditResult, plan: Plan) -> AuditSettings:
+def audit_settings(audit: AuditResult, plan: Plan) -> AuditSettings:
     """The settings of the run, of another seed."""
     was = audit.settings
     sizes = AuditSettings(was.neurons, was.random, was.controls, plan.seed + OTHER_SEED, was.gains)
@@ -251,6 +251,8 @@ def _audit_settings(audit: AuditResult, plan: Plan) -> AuditSettings:
         candidates=was.candidates or sizes.candidates,
         prompts=was.prompts,
         horizon=was.horizon,
+        confirmation=was.confirmation,
+        screen="contrastive" if was.screen == "contrastive" else "window",
     )
 
 
