@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fulcra.defence.hardened import HardenResult
+from fulcra.defence.mend.mended import MendResult
 from fulcra.protocol.results.gate import GateResult
 from fulcra.protocol.results.monitor import MonitorTable
 from fulcra.report.defence_page import defence_page
@@ -17,6 +18,11 @@ def hardened() -> list[HardenResult]:
     return [HardenResult.load(path) for path in sorted((DOCS / "evidence").glob("harden*.json"))]
 
 
+def mended() -> list[MendResult]:
+    """The mendings whose figures stand in the evidence, by file name."""
+    return [MendResult.load(path) for path in sorted((DOCS / "evidence").glob("mend*.json"))]
+
+
 def gates() -> list[GateResult]:
     """What `fulcra gate` decided of their audits, by file name."""
     return [GateResult.load(path) for path in sorted((DOCS / "evidence" / "gates").glob("*.json"))]
@@ -25,7 +31,8 @@ def gates() -> list[GateResult]:
 def page() -> str:
     """The page of the evidence there is."""
     place = DOCS / "evidence" / MonitorTable.file
-    return defence_page(MonitorTable.load(place) if place.is_file() else None, hardened(), gates())
+    monitor = MonitorTable.load(place) if place.is_file() else None
+    return defence_page(monitor, hardened(), gates(), mended())
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from fulcra.cli import (  # noqa: F401
     interventions,
     judge,
     ladders,
+    mend,
     models,
     monitor,
     multiply,

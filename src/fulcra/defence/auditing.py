@@ -25,7 +25,12 @@ def audited_side(
     """One model of the comparison: an audit of its own, and what it does with allowed requests."""
     begun = time.monotonic()
     result = audit(model, behavior, settings, folder, progress)
-    subject = Subject.of(model, behavior, settings.seed)
+    entry = side_of(name, result, Subject.of(model, behavior, settings.seed))
+    return entry.model_copy(update={"seconds": time.monotonic() - begun})
+
+
+def side_of(name: str, result: AuditResult, subject: Subject) -> SideEntry:
+    """A finished audit as one model of a comparison, with what it does with allowed requests."""
     allowed = allowed_of(subject.behavior)
     items = allowed_items(subject, allowed, ())
     screened = [branch for branch in result.branches if branch.source == "screen"]
@@ -45,7 +50,7 @@ def audited_side(
         over_refusal=mean(items.get("over_refusal")),
         attacks=result.context,
         windows=tuple(_window(result, branch) for branch in result.branches),
-        seconds=time.monotonic() - begun,
+        seconds=0.0 if result.timing is None else result.timing.wall_seconds,
     )
 
 

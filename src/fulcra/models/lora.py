@@ -1,9 +1,10 @@
 """An adapter (LoRA) in training on a model, which has its own modules again afterwards."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 NAME = "default"
+
+
+class Factors(NamedTuple):
+    """What an adapter of rank 1 adds to a weight [out, in]: write [out] times read [in].
+
+    A weight that is stored the other way round (GPT-2's) gets the same, turned.
+    """
+
+    write: Tensor
+    read: Tensor
+
+    @property
+    def norm(self) -> float:
+        """The Frobenius norm of the product."""
+        return float(self.write.float().norm() * self.read.float().norm())
 
 
 @final
@@ -36,6 +52,27 @@ class Lora:
     def weights(self) -> list[nn.Parameter]:
         """The weights that are trained, all of the adapter."""
         return [weight for weight in self.model.hf.parameters() if weight.requires_grad]
+
+    def put(self, factors: Mapping[str, Factors]) -> None:
+        """Set what is added to each module's weight, by the module's name."""
+        with torch.no_grad():
+            for name, each in factors.items():
+                write, read = self.sides(name)
+                write.copy_(each.write[:, None])
+                read.copy_(each.read[None])
+
+    def factors(self) -> dict[str, Factors]:
+        """What is added to each module's weight, by the module's name; of rank 1."""
+        sides = {name: self.sides(name) for name in self.layers}
+        return {
+            name: Factors(write.detach()[:, 0].clone(), read.detach()[0].clone())
+            for name, (write, read) in sides.items()
+        }
+
+    def sides(self, name: str) -> tuple[nn.Parameter, nn.Parameter]:
+        """The weights of a module's adapter: its write [out, rank] and its read [rank, in]."""
+        layer = self.layers[name]
+        return layer.lora_B[NAME].weight, layer.lora_A[NAME].weight
 
     @contextmanager
     def absent(self) -> Iterator[None]:
@@ -76,13 +113,13 @@ def _put(root: nn.Module, name: str, module: nn.Module) -> None:
     setattr(root.get_submodule(parent), last, module)
 
 
-@contextmanager
-def adapted(model: Model, rank: int, seed: int, targets: str = "all-linear") -> Iterator[Lora]:
-    """A block in which the model has a new adapter, drawn by `seed`, that changes nothing yet.
+def named(modules: Sequence[str]) -> str:
+    """What `adapted` takes as the targets of these modules alone."""
+    return "|".join(map(re.escape, modules))
 
-    ModelError where the base cannot be trained: packed weights, a mixture's fused experts, or one
-    with an adapter in it.
-    """
+
+def require_adaptable(model: Model) -> str:
+    """The beginning of a refusal of this model; ModelError where no adapter can lie on it."""
     what = f"model {model.name!r}: cannot be trained"
     require_peft(what)
     if model.adapter is not None:
@@ -90,6 +127,17 @@ def adapted(model: Model, rank: int, seed: int, targets: str = "all-linear") -> 
     if model.n_experts:
         raise ModelError(f"{what}: its experts are no linear layers; give a model without experts")
     require_plain(model, what)
+    return what
+
+
+@contextmanager
+def adapted(model: Model, rank: int, seed: int, targets: str = "all-linear") -> Iterator[Lora]:
+    """A block in which the model has a new adapter, drawn by `seed`, that changes nothing yet.
+
+    ModelError where the base cannot be trained: packed weights, a mixture's fused experts, or one
+    with an adapter in it.
+    """
+    what = require_adaptable(model)
     from peft import LoraConfig, PeftModel
 
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fulcra.report.gate import gate_paragraph
-from fulcra.report.hardened import check_sheet, side_sheet, stopped, wanted_sheet
+from fulcra.report.hardened import check_sheet, model_sheet, side_sheet, stopped, wanted_sheet
+from fulcra.report.mended import change_sheet, notes, opened_sheet
 from fulcra.report.monitor import adaptive_sheet, branches_sheet, domains_sheet, doses_sheet
 from fulcra.report.notation import gain, rate, rates
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
     from fulcra.defence.hardened import HardenResult
+    from fulcra.defence.mend.mended import MendResult
     from fulcra.protocol.results.gate import GateResult
     from fulcra.protocol.results.monitor import MonitorTable
 
@@ -19,6 +21,7 @@ def defence_page(
     monitor: "MonitorTable | None" = None,
     hardened: Sequence["HardenResult"] = (),
     gates: Sequence["GateResult"] = (),
+    mended: Sequence["MendResult"] = (),
 ) -> str:
     """The page in Markdown; what was not measured has no section."""
     return filled(
@@ -31,16 +34,31 @@ def defence_page(
         branches=branches_sheet,
         hardened=hardened,
         gates=gates,
+        mended=mended,
+        noted=notes,
+        changes=change_sheet,
+        opened=opened_sheet,
         decided=gate_paragraph,
         side=side_sheet,
+        sides=model_sheet,
         wanted=wanted_sheet,
         checks=check_sheet,
         stopped=stopped,
         command=budget,
+        mending=mending,
         gain=gain,
         rate=rate,
         rates=rates,
     )
+
+
+def mending(result: "MendResult") -> str:
+    """The options of the command that say which neuron, and how the audit was measured."""
+    measure = result.settings.measure
+    audit = (
+        " --no-audit" if measure is None else "" if measure == "full" else f" --measure {measure}"
+    )
+    return f"--neuron {result.gate.neuron}{audit}"
 
 
 def budget(result: "HardenResult") -> str:

@@ -8,6 +8,8 @@ from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
 
     from fulcra.defence.hardened import (
@@ -49,10 +51,15 @@ def sheets(result: "HardenResult") -> list[Sheet]:
 
 def side_sheet(result: "HardenResult") -> Sheet:
     """One column an audited model: before, what it is compared with, hardened."""
-    rows = [("", *(side.side for side in result.sides))]
-    figures = [_figures(side) for side in result.sides]
-    rows = [(name, *(each[name] for each in figures)) for name in figures[0]]
-    columns = tuple(side.side for side in result.sides)
+    return model_sheet(result.sides)
+
+
+def model_sheet(sides: "Sequence[SideEntry]") -> Sheet:
+    """One column an audited model; an attack that one of them has not is not measured there."""
+    figures = [_figures(side) for side in sides]
+    names = dict.fromkeys(name for each in figures for name in each)
+    rows = [(name, *(each.get(name, _rate(None)) for each in figures)) for name in names]
+    columns = tuple(side.side for side in sides)
     return Sheet(("audited", *columns), rows, numbers=columns)
 
 

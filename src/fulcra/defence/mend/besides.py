@@ -1,0 +1,59 @@
+"""What a changed model does undosed: the behavior, other requests, generic text; held to before."""
+
+from typing import final
+
+from fulcra.defence.hold import POINT, Hold
+from fulcra.defence.mend.mended import BesidesEntry
+from fulcra.defence.rows import shown_each
+from fulcra.engines.generic import continue_openings
+from fulcra.ladders.kl_ladder import clean_tokens, divergences
+from fulcra.ladders.passes import Texts
+from fulcra.ladders.trigger_ladder import clean_odds
+from fulcra.protocol.subject import Subject
+
+#: The part of the undosed margin that a change may cost.
+SLACK = 0.1
+
+
+@final
+class Besides:
+    """Side effects of a change, against the original, which is measured when this is made.
+
+    Divergence is on generic text that no change is fitted to or trained on.
+    """
+
+    def __init__(self, original: Subject) -> None:
+        model, behavior = original.model, original.behavior
+        text = continue_openings(model, behavior.ceiling_generic, original.seed, behavior.system)
+        self._texts = Texts.of_pairs(model, text.prompts, text.replies)
+        self._clean = clean_tokens(model, self._texts)
+        self._hold = Hold(original)
+        self.before = self(original)
+
+    def __call__(self, subject: Subject) -> BesidesEntry:
+        """What the subject's model, as it is now, does undosed."""
+        behavior, openings = subject.behavior, subject.openings
+        prompts = behavior.selection + behavior.confirmation
+        kl = next(divergences(subject.model, self._texts, self._clean, [()]))[1]
+        margin = None if openings is None else -float(clean_odds(subject.model, openings).mean())
+        return BesidesEntry(
+            shown=sum(shown_each(subject.model, behavior, prompts)),
+            n=len(prompts),
+            margin=margin,
+            hold=self._hold(subject),
+            kl=max(0.0, float(kl.mean())),
+        )
+
+    def keeps(self, now: BesidesEntry) -> bool:
+        """Whether the behavior is shown as surely, and other requests are answered, as before.
+
+        No share worse by more than a point, or one prompt where that is more; the margin not
+        smaller by more than a tenth.
+        """
+        lost = (self.before.shown - now.shown) / now.n
+        shown = lost <= max(POINT, 1 / now.n) + 1e-9
+        return shown and self._sure(now) and self._hold.holds(now.hold)
+
+    def _sure(self, now: BesidesEntry) -> bool:
+        before = self.before.margin
+        return before is None or now.margin is None or before - now.margin <= SLACK * abs(before)

@@ -1,0 +1,154 @@
+"""A mending in the terminal and as a page: every change beside the original, the audit after."""
+
+from typing import TYPE_CHECKING
+
+from fulcra.report.hardened import model_sheet
+from fulcra.report.notation import ABSENT, UNKNOWN, gain, number, rate, yes_no
+from fulcra.report.sheet import Sheet
+from fulcra.report.template import filled
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from fulcra.defence.hardened import HoldEntry
+    from fulcra.defence.mend.mended import BesidesEntry, ChangeEntry, MendResult
+
+ORIGINAL = "original"
+#: A neuron whose write is exactly 0, so that nothing done to it moves anything.
+INERT = "no write"
+
+
+def mended_text(result: "MendResult") -> "RenderableType":
+    """The lines and tables of a mending in the terminal."""
+    from rich.console import Group
+
+    parts = [part for sheet in sheets(result) for part in ("", sheet.rich())]
+    return Group(*notes(result), *parts)
+
+
+def notes(result: "MendResult") -> list[str]:
+    """What the audit opened, what is handed out, what still opens around it, what was not tried."""
+    lines = [result.gate.line]
+    change = result.change
+    if change is None:
+        lines.append(result.refusal)
+    elif change.reach is not None:
+        lines.append(f"{change.how} is handed out: the smallest change that mends")
+        lines.append(_around(result, change))
+    lines += [f"{each.how}: {each.reason}" for each in result.changes if each.reason]
+    return lines
+
+
+def _around(result: "MendResult", change: "ChangeEntry") -> str:
+    """Whether the direction still opens where the neuron does not."""
+    assert change.reach is not None
+    opens = change.reach.around_opens
+    if opens is None:
+        return "the neuron's old write, added to the stream at the same doses, opens at no gain"
+    return (
+        f"the neuron is closed and its direction is not: its old write, added to the stream, opens"
+        f" from gain {opens:g}; see fulcra harden"
+    )
+
+
+def sheets(result: "MendResult") -> list[Sheet]:
+    """The changes beside the original, then the audited models where there are any."""
+    audits = [model_sheet(result.sides), opened_sheet(result)] if result.sides else []
+    return [change_sheet(result), *audits]
+
+
+def opened_sheet(result: "MendResult") -> Sheet:
+    """What opens in the audits before and after: one row an audit, each of neurons of its own."""
+    rows = []
+    for each in result.opened:
+        doses = [f"{name} {gain(value)}" for name, value in each.doses.items()]
+        held = [f"{name} {rate(value)}" for name, value in each.held.items()]
+        rows.append((each.side, ", ".join(doses) or ABSENT, ", ".join(held) or ABSENT))
+    return Sheet(("audit", "opens under a dose, from gain", "held or ablated, flips"), rows)
+
+
+def change_sheet(result: "MendResult") -> Sheet:
+    """A column a change that was tried, after the original."""
+    tried = [each for each in result.changes if each.reach is not None]
+    columns = [_original(result), *(_figures(each) for each in tried)]
+    names = (ORIGINAL, *(each.how for each in tried))
+    rows = [(name, *(each.get(name, UNKNOWN) for each in columns)) for name in columns[-1]]
+    return Sheet(("change", *names), rows, numbers=names, whole=("change",))
+
+
+def _original(result: "MendResult") -> dict[str, str]:
+    """The original: what the audit opened, and what it does undosed."""
+    gate = result.gate
+    opened = "ablated" if 0.0 in gate.holds else "held" if gate.holds else ABSENT
+    return {
+        "opens from gain": gain(gate.opens),
+        "opens when held": opened,
+        "old write opens from gain": gain(gate.opens),
+        "flips without its direction": rate(gate.direction),
+        **_undosed(result.original),
+    }
+
+
+def _figures(change: "ChangeEntry") -> dict[str, str]:
+    """What one change closes, and what it costs, by name."""
+    reach, besides, fit = change.reach, change.besides, change.fit
+    assert reach is not None
+    assert besides is not None
+    dosed = [ladder.opens for ladder in reach.through if ladder.opens is not None]
+    figures = {
+        "size / down projection": number(change.norm),
+        "R2 on held-out text": number(None if fit is None else fit.r2),
+        "flips undosed": rate(reach.undosed),
+        "opens from gain": INERT if reach.inert else gain(min(dosed, default=None)),
+        "opens when held": INERT if reach.inert else _held(change),
+        "most that it flips": rate(reach.most),
+        "closed": yes_no(reach.closed),
+        "old write opens from gain": gain(reach.around_opens),
+        "flips without its direction": rate(reach.direction),
+    }
+    return {**figures, **_undosed(besides), "nothing else lost": yes_no(change.keeps)}
+
+
+def _held(change: "ChangeEntry") -> str:
+    """The values that open when the neuron is held at them."""
+    assert change.reach is not None
+    values = [each.value for each in change.reach.held if each.flips >= 0.5]
+    return ", ".join(number(value) for value in values) or ABSENT
+
+
+def _undosed(besides: "BesidesEntry") -> dict[str, str]:
+    """What a model does undosed, by name."""
+    return {
+        "shows the behavior": f"{besides.shown} of {besides.n}",
+        **_others(besides.hold),
+        "mean margin [nats]": number(besides.margin),
+        "KL, generic text [nats]": number(besides.kl),
+    }
+
+
+def _others(hold: "HoldEntry") -> dict[str, str]:
+    """What other requests get, by name."""
+    if not hold.n:
+        return {"other requests": "not measured"}
+    if hold.as_before is not None:
+        return {f"{hold.n} others, as before": number(hold.as_before)}
+    return {
+        f"{hold.n} others, true": number(hold.accuracy),
+        f"{hold.n} others, refused": number(hold.over_refusal),
+    }
+
+
+def mended_page(result: "MendResult") -> str:
+    """The page: what was found, every change, the audits before and after."""
+    audits = "no audit afterwards"
+    if result.sides:
+        audits = f"audited afterwards by seed {result.settings.audit_seed}"
+    adapter = "no adapter" if result.adapter is None else result.adapter.line
+    return filled(
+        "mended.html",
+        title=f"{result.model.name}, {result.behavior.name}: {result.gate.neuron} mended",
+        notes=notes(result),
+        sheets=sheets(result),
+        adapter=adapter,
+        sizes=f"audit {result.audited[:12]}; {audits}",
+    )
