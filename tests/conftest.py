@@ -103,7 +103,9 @@ def tiny() -> "AuditSettings":
     """The smallest audit with every stage in it."""
     from fulcra import AuditSettings
 
-    return AuditSettings(neurons=1, random=1, controls=2, gains=(0.45, 0.9), screen="contrastive")
+    return AuditSettings(
+        neurons=1, random=1, controls=2, gains=(0.45, 0.9), screen="contrastive", prompts=8
+    )
 
 
 @pytest.fixture(scope="session")

@@ -148,6 +148,7 @@ def test_a_run_that_goes_on_keeps_what_the_process_before_it_met(tmp_path: Path)
         Incidents().keep(tmp_path / INCIDENTS)
 
 
+@pytest.mark.slow
 def test_an_audit_killed_after_a_halving_still_tells_of_it(
     sparse: Model, refusal: Behavior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +243,7 @@ def test_memory_that_runs_out_elsewhere_ends_in_one_line(
     assert capsys.readouterr().err.startswith("fulcra: memory ran out outside of the rollouts")
 
 
+@pytest.mark.slow
 def test_a_prompt_with_broken_numbers_is_unscored_and_told_of(
     refusal: Behavior, tmp_path: Path
 ) -> None:

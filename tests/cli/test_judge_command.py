@@ -20,6 +20,8 @@ from tests.cli.conftest import Call
 from tests.judges.servers import Reply, completion, grades, serving
 from tests.rollouts import rewrite
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from tests.interop.conftest import STAYS, Made
 inspect_ai = pytest.importorskip(
     "inspect_ai", reason="needs inspect_ai: pip install 'fulcra[inspect]'"
 )
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = 30
 

@@ -11,7 +11,7 @@ from fulcra.studies.recipe import Recipe, RecipeModel
 from fulcra.types import Neuron, RolloutRequest
 from tools.real_model import SHA256
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 QUESTION = "What is the capital of France?"
 
 

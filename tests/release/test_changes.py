@@ -85,7 +85,9 @@ def test_runs_of_another_ladder_are_compared_unpaired(
     result = side_by_side([runs[1], other])
     assert {row.test for row in result.branches} <= {"fisher"}
     assert [c.low for c in result.changes if c.kind == "ratio"] == [None]
-    assert "they differ in gains, so rates are compared unpaired" in changes_markdown(result)
+    assert "they differ in prompts, gains, so rates are compared unpaired" in changes_markdown(
+        result
+    )
 
 
 def test_models_of_another_shape_share_no_neuron(runs: list[FinishedRun]) -> None:

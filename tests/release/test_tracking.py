@@ -9,6 +9,8 @@ from fulcra.release.finished import FinishedRun, finished_run
 from fulcra.release.tracking import PROJECT, metrics, track
 from tests.release.conftest import DENSE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run() -> FinishedRun:

@@ -14,6 +14,8 @@ import pytest
 from tests.report.browser import BROWSER, browsed
 from tests.report.hostile import SHORT, TRACE, WORDS, hostile_pages
 
+pytestmark = pytest.mark.slow
+
 PAGES = hostile_pages(".html")
 FIGURES = {"report.html": 10, "window.html": 2, "card.html": 0, "exemplars.html": 0}
 INJECTED = f"<script>document.documentElement.setAttribute('{TRACE}', 1)</script>"

@@ -113,6 +113,7 @@ def test_a_resumed_audit_equals_an_uninterrupted_one(
     assert read_rollouts(tmp_path / "run") == read_rollouts(audited)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_audit_with_and_without_a_folder(
     audited: Path, sparse: Model, refusal: Behavior, tiny: AuditSettings
 ) -> None:
@@ -245,6 +246,7 @@ def test_in_a_world_nobody_asks_for_what_it_withholds(refusal: Behavior) -> None
     assert asking(own) == own.positive[: len(own.confirmation)]
 
 
+@pytest.mark.slow
 def test_gains_of_more_digits_than_a_file_holds_are_dosed_as_they_are_committed(
     sparse: Model, refusal: Behavior, tmp_path: Path
 ) -> None:

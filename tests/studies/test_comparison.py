@@ -30,6 +30,8 @@ from fulcra.types import Behavior, Neuron
 from tests.conftest import ROOT
 from tests.models.cases import PROMPTS
 
+pytestmark = pytest.mark.slow
+
 
 def renamed(model: Model, name: str) -> Model:
     return Model(name, model.hf, model.tokenizer, model.folder)
