@@ -52,10 +52,12 @@ def finished(
 
 
 @pytest.mark.slow
-def test_a_run_is_opened_again_from_another_folder(fulcra: Call, finished: Finished) -> None:
+def test_a_run_is_opened_again_from_another_folder(
+    fulcra: Call, finished: Finished, tiny: AuditSettings
+) -> None:
     model, (behavior,) = reopened_model(finished.run), reopened_behaviors([finished.run])
     assert (model.name, model.folder, model.dtype) == ("mine", finished.model, torch.bfloat16)
-    assert behavior == load_behavior(finished.behavior)
+    assert behavior == tiny.of(load_behavior(finished.behavior))
     judged = fulcra("judge", finished.run, "--judge", "oracle", "--json")
     assert (judged.code, judged.err) == (0, "")
     compared = fulcra("interventions", finished.run, "--json")
