@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from fulcra import load
+from fulcra.backtest.registered import Place
 from fulcra.backtest.split import Cabinet
 from fulcra.defence.hardened import HardenResult, SideEntry
 from fulcra.defence.recipes import study
 from fulcra.defence.recipes.entries import RecipeDesign, RecipesResult
-from fulcra.defence.recipes.study import SHIPPED, Place, read_design, registered, run_recipes
+from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
 from fulcra.errors import Inconclusive, InputError, ModelError
 from fulcra.models import Model
 from fulcra.models.changes import change_since

@@ -1,6 +1,6 @@
 """A registered study: its design in a ledger first, then lineage by lineage, then its figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from fulcra.backtest.split import Cabinet, LineageModel
 from fulcra.documents import DocumentError, read_yaml_file
 from fulcra.errors import BehaviorError, Inconclusive, InputError
 from fulcra.law.chance import FROZEN
+from fulcra.models import Model
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.results.base import Provenance, fault_line
@@ -26,7 +27,7 @@ from fulcra.protocol.results.validation import CeilingRow
 from fulcra.protocol.runs import Run
 from fulcra.protocol.witness.entries import Entry, Registered
 from fulcra.protocol.witness.ledger import Ledger
-from fulcra.protocol.witness.registration import register, registration
+from fulcra.protocol.witness.registration import register, require_named, required_registration
 from fulcra.store import RunFolder
 
 #: The design of the second study.
@@ -78,12 +79,7 @@ def registered(design: Design, ledger: Ledger) -> Entry:
 
     InputError where the design does not name the weights of all its models.
     """
-    unnamed = [name for name in design.needed if name not in design.models]
-    if unnamed:
-        raise InputError(
-            f"design {design.name}: no hash of {len(unnamed)} models ({', '.join(unnamed)}); train"
-            " them, and write what `python -m tools.design_models FOLDER` prints into the design"
-        )
+    require_named(design.name, design.needed, design.models)
     about = Registered(
         name=design.name,
         held_out=tuple(lineage.name for lineage in design.held_out),
@@ -100,12 +96,7 @@ def run_study(
     Only `lineages` where they are named: then None, unless all others are over. InputError where
     the design is not in the ledger, Inconclusive where models are missing.
     """
-    entry = registration(place.ledger.sound(), design.sha256)
-    if entry is None:
-        raise InputError(
-            f"design {design.name} ({design.sha256[:16]}) is not in ledger {place.ledger.path};"
-            " register it before anything is measured: --register"
-        )
+    entry = required_registration(place.ledger, design.name, design.sha256)
     chosen = _chosen(design, lineages)
     left = [lineage for lineage in design.held_out if lineage not in chosen]
     last = all(_over(place.out / lineage.name) for lineage in left)
@@ -166,12 +157,17 @@ def _measure(
 def _require_weights(design: Design, member: LineageModel) -> None:
     """InputError where a model or its reference is not the one that was registered."""
     for model in (member.model, member.reference):
-        if model is not None and design.models.get(model.name) != model.sha256:
-            raise InputError(
-                f"{model.name}: weights {model.sha256[:16]}, design {design.name} registered"
-                f" {design.models.get(model.name, 'none')[:16]}; give the folder that it was"
-                " registered with"
-            )
+        if model is not None:
+            require_weights(design.name, design.models, model)
+
+
+def require_weights(design: str, models: Mapping[str, str], model: Model) -> None:
+    """InputError where a model is not the one that a design registered."""
+    if models.get(model.name) != model.sha256:
+        raise InputError(
+            f"{model.name}: weights {model.sha256[:16]}, design {design} registered"
+            f" {models.get(model.name, 'none')[:16]}; give the folder that it was registered with"
+        )
 
 
 def _ceilings(

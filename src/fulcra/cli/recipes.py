@@ -33,8 +33,9 @@ def recipes_command(
     quiet: Quiet = False,
 ) -> None:
     """Which way of tuning opens windows, on a registered design."""
+    from fulcra.backtest.registered import Place
     from fulcra.backtest.split import Cabinet
-    from fulcra.defence.recipes.study import SHIPPED, Place, read_design, registered, run_recipes
+    from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
     from fulcra.errors import InputError
     from fulcra.protocol.witness.ledger import ledger_at
     from fulcra.report.recipes import recipes_table

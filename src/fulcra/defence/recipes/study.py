@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from fulcra.backtest.registered import Place, require_weights
 from fulcra.backtest.split import Cabinet
 from fulcra.behaviors import load_behavior
 from fulcra.defence.auditing import audited_side
@@ -26,7 +26,7 @@ from fulcra.protocol.results.organism_ladder import RankCorrelation
 from fulcra.protocol.stages import AuditSettings
 from fulcra.protocol.witness.entries import Entry, Registered
 from fulcra.protocol.witness.ledger import Ledger
-from fulcra.protocol.witness.registration import register, registration
+from fulcra.protocol.witness.registration import register, require_named, required_registration
 from fulcra.store import read_json, write_json
 
 #: The shipped design.
@@ -35,15 +35,6 @@ SHIPPED = Path(str(files("fulcra.defence.recipes") / "design.yaml"))
 ROW, AUDIT_RUN = "row.json", "audit"
 #: Why an organism is in no figure.
 NO_VERDICT = "the positive control does not act, or the baseline does not show the behavior"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a recipe study is run with: where its organisms are, its ledger, its folder."""
-
-    cabinet: Cabinet
-    ledger: Ledger
-    out: Path
 
 
 def read_design(path: Path) -> RecipeDesign:
@@ -64,12 +55,7 @@ def registered(design: RecipeDesign, ledger: Ledger) -> Entry:
 
     InputError where the design does not name the weights of every organism.
     """
-    unnamed = [name for name in design.needed if name not in design.models]
-    if unnamed:
-        raise InputError(
-            f"design {design.name}: no hash of {len(unnamed)} models ({', '.join(unnamed)}); train"
-            " them, and write what `python -m tools.design_models FOLDER` prints into the design"
-        )
+    require_named(design.name, design.needed, design.models)
     about = Registered(name=design.name, held_out=tuple(design.organisms), code=code_version())
     return register(ledger, design.sha256, about)
 
@@ -83,12 +69,7 @@ def run_recipes(
     design is not in the ledger or weights are not those that were registered, Inconclusive where
     models are missing.
     """
-    entry = registration(place.ledger.sound(), design.sha256)
-    if entry is None:
-        raise InputError(
-            f"design {design.name} ({design.sha256[:16]}) is not in ledger {place.ledger.path};"
-            " register it before anything is measured: --register"
-        )
+    entry = required_registration(place.ledger, design.name, design.sha256)
     if strangers := [way for way in ways if way not in design.organisms]:
         raise InputError(
             f"--way {strangers[0]}: not in design {design.name}; it has"
@@ -130,11 +111,7 @@ def _model(design: RecipeDesign, cabinet: Cabinet, name: str) -> Model:
             f" {cabinet.organisms or 'any folder'}; train it (`python organisms/train.py {name}`)"
         )
     model = cabinet.load(name)
-    if design.models.get(name) != model.sha256:
-        raise InputError(
-            f"{name}: weights {model.sha256[:16]}, design {design.name} registered"
-            f" {design.models.get(name, 'none')[:16]}; give the folder that it was registered with"
-        )
+    require_weights(design.name, design.models, model)
     return model
 
 

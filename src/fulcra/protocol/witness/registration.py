@@ -1,11 +1,33 @@
 """A design entered in a ledger before anything that it is about is measured."""
 
 import secrets
+from collections.abc import Mapping, Sequence
 
 from fulcra.errors import InputError
 from fulcra.protocol.witness.chain import Chain
 from fulcra.protocol.witness.entries import Entry, Registered, new_entry
 from fulcra.protocol.witness.ledger import Ledger
+
+
+def require_named(design: str, needed: Sequence[str], models: Mapping[str, str]) -> None:
+    """InputError where a design names no weights of a model that it needs."""
+    unnamed = [name for name in needed if name not in models]
+    if unnamed:
+        raise InputError(
+            f"design {design}: no hash of {len(unnamed)} models ({', '.join(unnamed)}); train"
+            " them, and write what `python -m tools.design_models FOLDER` prints into the design"
+        )
+
+
+def required_registration(ledger: Ledger, design: str, sha256: str) -> Entry:
+    """The entry of a design; InputError where it is not in the ledger."""
+    entry = registration(ledger.sound(), sha256)
+    if entry is None:
+        raise InputError(
+            f"design {design} ({sha256[:16]}) is not in ledger {ledger.path};"
+            " register it before anything is measured: --register"
+        )
+    return entry
 
 
 def register(ledger: Ledger, sha256: str, about: Registered) -> Entry:
