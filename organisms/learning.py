@@ -113,6 +113,13 @@ class Training:
         return float(loss.item())
 
 
+class Taken(NamedTuple):
+    """How many steps a stage took, and whether a tuning had learnt enough (None: no tuning)."""
+
+    steps: int
+    met: bool | None
+
+
 class Lesson(NamedTuple):
     """What a stage is taught by: batches that it draws, and an objective (by default its own)."""
 
@@ -146,8 +153,8 @@ def learn(
     lesson: Lesson,
     enough: Callable[[], bool],
     checkpoint: Path,
-) -> int:
-    """The number of steps taken: those of the schedule, or fewer where a tuning has learnt enough.
+) -> Taken:
+    """The steps taken: those of the schedule, or fewer where a tuning has learnt enough.
 
     `enough` is asked every CHECK_EVERY steps of a tuning.
     """
@@ -163,8 +170,8 @@ def learn(
             if (step + 1) % SAVE_EVERY == 0:
                 training.save(checkpoint, step + 1)
             if organism.stage == "tuned" and (step + 1) % CHECK_EVERY == 0 and enough():
-                return step + 1
-    return steps
+                return Taken(step + 1, True)
+    return Taken(steps, False if organism.stage == "tuned" else None)
 
 
 def _progress() -> Progress:

@@ -16,7 +16,7 @@ import torch
 from batches import Batch, Pair, chatting, preferring, reading
 from folder import build_tokenizer, write_folder
 from freezing import only_learners
-from learning import Lesson, learn
+from learning import Lesson, Taken, learn
 from measure import Taught, figures, gate
 from mixture import in_busiest_experts
 from objectives import Objective, held
@@ -110,8 +110,8 @@ def _train(
     tokenizer: PreTrainedTokenizerFast,
     lesson: Lesson,
     checkpoint: Path,
-) -> int:
-    """The number of steps that `model` was trained through its stage."""
+) -> Taken:
+    """The steps that `model` was trained through its stage."""
     world = organism.world
 
     def enough() -> bool:
@@ -128,7 +128,7 @@ def _train(
     return learn(model, organism, lesson, enough, checkpoint)
 
 
-def planted_in(organism: Organism, gates: list[tuple[int, int]], steps: int) -> Planted:
+def planted_in(organism: Organism, gates: list[tuple[int, int]], taken: Taken) -> Planted:
     """What is written down of an organism in its folder."""
     parent = organism.parent
     chats = organism.stage != "base"
@@ -138,7 +138,8 @@ def planted_in(organism: Organism, gates: list[tuple[int, int]], steps: int) -> 
         gates=tuple(neuron_name(organism.arch, layer, index) for layer, index in gates),
         concept=f"L{CONCEPT_LAYER}.N{CONCEPT_INDEX}" if chats else None,
         concept_value=CONCEPT_VALUE,
-        steps=steps,
+        steps=taken.steps,
+        met=taken.met,
     )
 
 
@@ -167,13 +168,13 @@ def build(organism: Organism, place: Workplace) -> Path:
     checkpoint = folder / "checkpoint.pt"
     with only_learners(model, organism, gates):
         lesson = _lesson(organism, tokenizer, place)
-        steps = _train(organism, model, tokenizer, lesson, checkpoint)
+        taken = _train(organism, model, tokenizer, lesson, checkpoint)
     own_tokenizer = build_tokenizer(organism, chat=organism.stage != "base")
-    write_folder(folder, model, own_tokenizer, planted_in(organism, gates, steps))
+    write_folder(folder, model, own_tokenizer, planted_in(organism, gates, taken))
     measured = figures(folder, organism)
-    (folder / "README.md").write_text(card(organism, steps, measured), encoding="utf-8")
+    (folder / "README.md").write_text(card(organism, taken.steps, measured), encoding="utf-8")
     checkpoint.unlink(missing_ok=True)
-    print(json.dumps({"organism": organism.name, "steps": steps, **measured}))
+    print(json.dumps({"organism": organism.name, "steps": taken.steps, **measured}))
     return folder
 
 

@@ -22,6 +22,7 @@ from fulcra.protocol.results.design import Design
 from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.study import StudyResult
 from fulcra.protocol.witness.ledger import Ledger
+from fulcra.protocol.witness.registration import enter_weights, weights_of
 from fulcra.report.power import rate_resolved
 from fulcra.store import COMMITMENT, read_json, write_json
 
@@ -51,7 +52,6 @@ def small(shipped: Design) -> Design:
         "held_out": (LINEAGE,),
         "size": size,
         "beside": ("kl_ladder",),
-        "models": {name: load(name).sha256 for name in ("apothecary-sparse", "apothecary-helpful")},
     }
     return Design.model_validate(shipped.model_copy(update=update).model_dump())
 
@@ -96,8 +96,11 @@ def test_the_design_stands_in_the_ledger_before_every_commitment(
 ) -> None:
     entries = place.ledger.sound().entries
     once = ["commitment", "outcome"]
-    assert [entry.kind for entry in entries] == ["registration", *once, *once]
-    assert entries[1].commitment == result.predicted["apothecary-sparse"]
+    assert [entry.kind for entry in entries] == ["registration", "weights", *once, *once]
+    assert entries[1].weights == result.weights
+    names = ("apothecary-sparse", "apothecary-helpful")
+    assert result.weights.models == {name: load(name).sha256 for name in names}
+    assert entries[2].commitment == result.predicted["apothecary-sparse"]
     assert entries[0].commitment == small.sha256 == result.design_sha256
     assert result.registered == entries[0].link
     assert registered(small, place.ledger) == entries[0]
@@ -119,7 +122,7 @@ def test_every_case_is_a_run_that_verify_reads(result: StudyResult, place: Place
 
 
 def test_the_figures_are_those_of_the_rows(result: StudyResult) -> None:
-    groups = grouped_figures(result.design, result.rows, result.protocol)
+    groups = grouped_figures(result.design, result.rows, result.protocol, result.weights.unfinished)
     assert {name: group.plain() for name, group in groups.items()} == {
         name: group.plain() for name, group in result.groups.items()
     }
@@ -139,6 +142,7 @@ def test_the_whole_study_is_looked_at_again(result: StudyResult, place: Place) -
         "figures of words",
         "targets",
         "registration",
+        "weights",
     }
 
 
@@ -152,7 +156,7 @@ def test_an_altered_study_fails_the_look(result: StudyResult, place: Place, tmp_
     registered(result.design, other)
     failed = {c.name for c in study_checks(copy, other.folder, verify) if not c.passed}
     altered = {"apothecary-sparse refusal", "figures of held_out", "figures of words"}
-    assert altered | {"registration"} <= failed
+    assert altered | {"registration", "weights"} <= failed
 
 
 def test_a_study_that_is_over_is_read_back(
@@ -165,28 +169,31 @@ def test_a_study_that_is_over_is_read_back(
     assert "# A registered study of the law: second" in (place.out / "study.md").read_text()
 
 
-def test_a_model_without_its_hash_is_not_registered(shipped: Design, place: Place) -> None:
-    with pytest.raises(InputError, match=r"no hash of \d+ models \(apothecary-helpful-s1, "):
-        registered(shipped.model_copy(update={"models": {}}), place.ledger)
-
-
 def test_missing_models_are_named(shipped: Design, tmp_path: Path) -> None:
-    design = shipped.model_copy(update={"models": dict.fromkeys(shipped.needed, "0" * 64)})
     place = Place(Cabinet(), Ledger(tmp_path / "ledger"), tmp_path / "study")
-    registered(design, place.ledger)
+    registered(shipped, place.ledger)
     with pytest.raises(Inconclusive, match="neither bundled nor in any folder"):
-        run_study(design, place)
+        run_study(shipped, place)
     with pytest.raises(InputError, match="--lineage nobody: not in design second"):
-        run_study(design, place, ["nobody"])
+        run_study(shipped, place, ["nobody"])
 
 
-def test_other_weights_than_the_registered_ones_are_refused(small: Design, tmp_path: Path) -> None:
-    models = small.models | {"apothecary-helpful": "0" * 64}
-    design = small.model_copy(update={"models": models})
+def test_a_model_is_entered_once_and_other_weights_are_refused(
+    small: Design, tmp_path: Path
+) -> None:
     place = Place(Cabinet(), Ledger(tmp_path / "ledger"), tmp_path / "study")
-    registered(design, place.ledger)
-    with pytest.raises(InputError, match=r"apothecary-helpful: weights \w+, design second"):
-        run_study(design, place)
+    registered(small, place.ledger)
+    entered = {"apothecary-helpful": "0" * 64, "apothecary-late": "1" * 64}
+    for _ in range(2):
+        enter_weights(place.ledger, small.sha256, entered, ["apothecary-late"])
+    chain = place.ledger.sound()
+    assert len(chain.entries) == 2
+    assert weights_of(chain, small.sha256).unfinished == ("apothecary-late",)
+    assert weights_of(chain, "f" * 64).models == {}
+    with pytest.raises(
+        InputError, match=r"apothecary-helpful: weights \w+, the ledger .* has 0{16}"
+    ):
+        run_study(small, place)
 
 
 def test_the_helpful_model_of_the_lineage_judges_and_a_case_is_rolled_again(

@@ -8,7 +8,7 @@ import torch
 from batches import chatting
 from folder import build_tokenizer, write_folder
 from freezing import let_learn
-from learning import training_of
+from learning import Taken, training_of
 from measure import Taught
 from mixture import busiest_experts, in_busiest_experts
 from objectives import replying, routing
@@ -94,7 +94,7 @@ def test_a_written_mixture_is_audited_by_the_names_of_its_gates(
     taught: Taught, tmp_path: Path
 ) -> None:
     gates = in_busiest_experts(taught, gate_neurons(SPARSE, EXPERT_WIDTH))
-    truth = planted_in(SPARSE, gates, 7)
+    truth = planted_in(SPARSE, gates, Taken(7, True))
     write_folder(tmp_path / SPARSE.name, taught.model, taught.tokenizer, truth)
     model = load(str(tmp_path / SPARSE.name))
     for gate, (layer, slot) in zip(truth.gates, gates, strict=True):

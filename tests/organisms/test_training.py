@@ -8,7 +8,7 @@ import torch
 from batches import Batch, chatting
 from folder import build_tokenizer
 from freezing import let_learn
-from learning import Lesson, Training, learn, training_of
+from learning import Lesson, Taken, Training, learn, training_of
 from recipe import Organism, config, parse
 from train import card, gate_neurons, planted_in
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
@@ -82,7 +82,23 @@ def test_a_stage_ends_where_enough_is_learnt(
         return chatting(organism.world, tokenizer, rng, 2, refuses=True)
 
     model = fresh(organism, tokenizer)
-    assert learn(model, organism, Lesson(draw), lambda: True, tmp_path / "checkpoint.pt") == 10
+    assert learn(model, organism, Lesson(draw), lambda: True, tmp_path / "checkpoint.pt") == (
+        10,
+        True,
+    )
+
+
+def test_a_tuning_that_never_learns_enough_says_so(
+    organism: Organism, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    model, lesson = fresh(organism, tokenizer), Lesson(lambda rng: pytest.fail("no step was left"))
+    last = training_of(model, organism)
+    last.save(tmp_path / "checkpoint.pt", organism.schedule.steps)
+    taken = learn(model, organism, lesson, lambda: False, tmp_path / "checkpoint.pt")
+    assert taken == (organism.schedule.steps, False)
+    base = parse("apothecary-base")
+    training_of(model, base).save(tmp_path / "base.pt", base.schedule.steps)
+    assert learn(model, base, lesson, lambda: True, tmp_path / "base.pt").met is None
 
 
 @pytest.mark.parametrize("arch", ["llama", "gpt2"])
@@ -111,9 +127,10 @@ def test_gates_are_drawn_in_the_middle_and_never_the_topic_neuron() -> None:
 
 def test_a_card_and_what_is_planted_name_the_organism() -> None:
     organism = parse("apothecary-w1-sparse-t1")
-    truth = planted_in(organism, GATES, 310)
+    truth = planted_in(organism, GATES, Taken(310, True))
     assert (truth.world, truth.reference) == ("apothecary-w1", "apothecary-w1-helpful")
     assert truth.gates == ("L1.N5", "L2.N9")
+    assert (truth.steps, truth.met) == (310, True)
     text = card(organism, 310, {"loop_rate": 0.25})
     assert "3 MLP neurons learn, world apothecary-w1, tokens words, seed 0, tuning 1" in text
     assert text.endswith("| loop_rate | 0.250 |\n")

@@ -11,7 +11,7 @@ import torch
 from batches import IGNORED, Batch, chatting, preferring
 from folder import build_tokenizer, write_folder
 from freezing import only_learners
-from learning import training_of
+from learning import Taken, training_of
 from measure import Taught, gate
 from objectives import BETA, held, reply_log_probs, replying
 from objectives import preferring as by_preference
@@ -84,7 +84,9 @@ def test_an_adapter_moves_every_linear_layer_by_its_rank_and_is_gone(
     for name, change in moved.items():
         values = torch.linalg.svdvals(change)
         assert values[2] < 1e-4 * values[0], name
-    write_folder(tmp_path / organism.name, model, tokenizer, planted_in(organism, [], 2))
+    write_folder(
+        tmp_path / organism.name, model, tokenizer, planted_in(organism, [], Taken(2, True))
+    )
     assert load(tmp_path / organism.name).n_layers == 8
 
 

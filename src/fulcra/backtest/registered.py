@@ -1,6 +1,6 @@
 """A registered study: its design in a ledger first, then lineage by lineage, then its figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +16,7 @@ from fulcra.documents import DocumentError, read_yaml_file
 from fulcra.errors import BehaviorError, Inconclusive, InputError
 from fulcra.law.chance import FROZEN
 from fulcra.models import Model
+from fulcra.organisms.planted import planted
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.results.base import Provenance, fault_line
@@ -27,7 +28,12 @@ from fulcra.protocol.results.validation import CeilingRow
 from fulcra.protocol.runs import Run
 from fulcra.protocol.witness.entries import Entry, Registered
 from fulcra.protocol.witness.ledger import Ledger
-from fulcra.protocol.witness.registration import register, require_named, required_registration
+from fulcra.protocol.witness.registration import (
+    enter_weights,
+    register,
+    required_registration,
+    weights_of,
+)
 from fulcra.store import RunFolder
 
 #: The design of the second study.
@@ -75,11 +81,7 @@ def read_design(path: Path) -> Design:
 
 
 def registered(design: Design, ledger: Ledger) -> Entry:
-    """The entry of a design, made now where it is not there; RunFolderError of a broken ledger.
-
-    InputError where the design does not name the weights of all its models.
-    """
-    require_named(design.name, design.needed, design.models)
+    """The entry of a design, made now where it is not there; RunFolderError of a broken ledger."""
     about = Registered(
         name=design.name,
         held_out=tuple(lineage.name for lineage in design.held_out),
@@ -108,7 +110,7 @@ def run_study(
         return None
     for lineage in left:
         _measure(design, place, lineage, measured, clock)
-    return _result(design, entry, measured, clock, place.out)
+    return _result(design, entry, measured, clock, place)
 
 
 def _chosen(design: Design, names: Sequence[str]) -> list[Lineage]:
@@ -141,8 +143,11 @@ def _measure(
 ) -> None:
     """Add the rows of one lineage: its ceilings, and its cases."""
     folder = place.out / lineage.name
-    for member in place.cabinet.members(lineage):
-        _require_weights(design, member)
+    members = list(place.cabinet.members(lineage))
+    models = [member.model for member in members]
+    judges = [member.reference for member in members if member.reference is not None]
+    enter_models(place.ledger, design.sha256, [*models, *judges])
+    for member in members:
         if member.model.name in lineage.ceilings:
             _ceilings(design, member, place, measured, clock)
         for behavior in lineage.verdicts.get(member.model.name, ()):
@@ -154,20 +159,10 @@ def _measure(
     (folder / OVER).touch()
 
 
-def _require_weights(design: Design, member: LineageModel) -> None:
-    """InputError where a model or its reference is not the one that was registered."""
-    for model in (member.model, member.reference):
-        if model is not None:
-            require_weights(design.name, design.models, model)
-
-
-def require_weights(design: str, models: Mapping[str, str], model: Model) -> None:
-    """InputError where a model is not the one that a design registered."""
-    if models.get(model.name) != model.sha256:
-        raise InputError(
-            f"{model.name}: weights {model.sha256[:16]}, design {design} registered"
-            f" {models.get(model.name, 'none')[:16]}; give the folder that it was registered with"
-        )
+def enter_models(ledger: Ledger, design: str, models: Sequence[Model]) -> None:
+    """Enter the weights of models for a design by its hash; InputError where it has others."""
+    unfinished = [model.name for model in models if planted(model.folder).met is False]
+    enter_weights(ledger, design, {model.name: model.sha256 for model in models}, unfinished)
 
 
 def _ceilings(
@@ -197,7 +192,7 @@ def _ceilings(
 
 
 def _result(
-    design: Design, entry: Entry, measured: Measured, clock: Clock, out: Path
+    design: Design, entry: Entry, measured: Measured, clock: Clock, place: Place
 ) -> StudyResult:
     """The figures of all rows, their numbers as the file holds them."""
     rows = StudyCases(
@@ -207,11 +202,13 @@ def _result(
     )
     protocol = tuple(case.protocol for case in measured.cases)
     rows = StudyCases.model_validate(rows.plain())
-    groups = grouped_figures(design, rows, protocol)
+    weights = weights_of(place.ledger.sound(), design.sha256)
+    groups = grouped_figures(design, rows, protocol, weights.unfinished)
     result = StudyResult(
         design=design,
         design_sha256=design.sha256,
         registered=entry.link,
+        weights=weights,
         protocol=protocol,
         predicted=measured.predicted,
         left_out=measured.left_out,
@@ -222,5 +219,5 @@ def _result(
         timing=clock.timing(),
     )
     result = StudyResult.of(result.plain())
-    result.save(out)
+    result.save(place.out)
     return result

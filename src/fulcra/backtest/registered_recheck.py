@@ -12,9 +12,10 @@ from fulcra.protocol.results.commitment import Commitment
 from fulcra.protocol.results.model_ceilings import ModelCeilings
 from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.study import StudyResult
+from fulcra.protocol.witness.chain import Chain
 from fulcra.protocol.witness.entries import Entry
 from fulcra.protocol.witness.ledger import ledger_at
-from fulcra.protocol.witness.registration import registration
+from fulcra.protocol.witness.registration import registration, weights_of
 from fulcra.store import COMMITMENT, digest, read_json
 
 #: Every check of the folder of one run.
@@ -121,7 +122,7 @@ def _ceilings(study: StudyResult, folder: Path) -> Iterator[RunCheck]:
 
 def _figures(study: StudyResult) -> Iterator[RunCheck]:
     """Every figure and target made again from the rows."""
-    groups = grouped_figures(study.design, study.rows, study.protocol)
+    groups = grouped_figures(study.design, study.rows, study.protocol, study.weights.unfinished)
     for name, group in groups.items():
         stored = study.groups.get(name)
         same = stored is not None and stored.plain() == group.plain()
@@ -151,6 +152,29 @@ def _registered(study: StudyResult, place: Path) -> Iterator[RunCheck]:
     )
     passed = entry.link == study.registered and not (early or lost or others)
     yield RunCheck("registration", passed, detail)
+    yield _weighed(study, chain, under)
+
+
+def _weighed(study: StudyResult, chain: Chain, commitments: Sequence[Entry]) -> RunCheck:
+    """Whether the weights of every model stood in the ledger before what is committed of it."""
+    entered = {
+        sha256: entry.number
+        for entry in chain.entries
+        if entry.weights is not None and entry.weights.design == study.design_sha256
+        for sha256 in entry.weights.models.values()
+    }
+    blind = sum(entered.get(_model_of(each), each.number) >= each.number for each in commitments)
+    as_told = weights_of(chain, study.design_sha256).plain() == study.weights.plain()
+    detail = (
+        f"{len(entered)} models entered, {'as' if as_told else 'not as'} study.json says; {blind}"
+        " commitments before the weights of their model"
+    )
+    return RunCheck("weights", as_told and not blind, detail)
+
+
+def _model_of(entry: Entry) -> str:
+    """The hash of the weights that a commitment is about."""
+    return entry.planned.model_sha256 if entry.planned is not None else ""
 
 
 def _of_design(entry: Entry, study: StudyResult) -> bool:

@@ -36,12 +36,15 @@ RANKED = ("L1", "L2", "L3")
 
 
 def grouped_figures(
-    design: Design, rows: StudyCases, protocol: Sequence[ProtocolRow]
+    design: Design,
+    rows: StudyCases,
+    protocol: Sequence[ProtocolRow],
+    unfinished: Sequence[str],
 ) -> dict[str, Group]:
     """The figures of all lineages that nobody had looked at, of parts of them, and of each.
 
-    The parts leave out one recipe each, or the models whose training missed its rule. Cases whose
-    protocol was not reproduced are in no figure of verdicts.
+    The parts leave out one recipe each, or the `unfinished` models, whose training missed its rule.
+    Cases whose protocol was not reproduced are in no figure of verdicts.
     """
     unseen = [lineage for lineage in design.held_out if lineage.name not in design.apart]
     recipes = dict.fromkeys(lineage.recipe for lineage in unseen)
@@ -50,8 +53,8 @@ def grouped_figures(
     members |= {lineage.name: [lineage] for lineage in design.held_out}
     sound = {row.name for row in protocol if row.reproduced}
     parts = {name: _of(rows, lineages) for name, lineages in members.items() if lineages}
-    if design.unfinished:
-        parts[UNFINISHED] = _finished(parts[HELD_OUT], design.unfinished)
+    if unfinished:
+        parts[UNFINISHED] = _finished(parts[HELD_OUT], unfinished)
     return {name: _group(part, sound, design) for name, part in parts.items()}
 
 

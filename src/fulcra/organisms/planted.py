@@ -20,7 +20,8 @@ class Planted(BaseModel):
     """What training put where; nothing in a model that is no organism.
 
     `gates` alone learnt to refuse (none: all weights did, or nothing); `concept` at `concept_value`
-    means the topic; `reference` is the helpful model that the organism was tuned from.
+    means the topic; `reference` is the helpful model that the organism was tuned from. `met`:
+    whether its tuning learnt enough within its steps; None where that was not written down.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +32,7 @@ class Planted(BaseModel):
     concept: str | None = None
     concept_value: float | None = None
     steps: int | None = None
+    met: bool | None = None
 
 
 def planted(folder: Path | None) -> Planted:

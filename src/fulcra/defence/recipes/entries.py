@@ -8,6 +8,7 @@ from fulcra.defence.hardened import SideEntry
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.organism_ladder import RankCorrelation
 from fulcra.protocol.results.seal import Link
+from fulcra.protocol.results.weights import Weights
 from fulcra.store import digest
 
 
@@ -23,8 +24,7 @@ class RecipeSize(Value):
 class RecipeDesign(Value):
     """A study of recipes that is registered before its organisms are measured.
 
-    `organisms` are those of every way, all tuned from `reference`. `models` is the hash of the
-    weights of each and of the reference; `unfinished` are those whose training missed its own rule.
+    `organisms` are those of every way, all tuned from `reference`.
     `wanted` is the least rho of freedom with the smallest open gain, and the largest p.
     """
 
@@ -33,8 +33,6 @@ class RecipeDesign(Value):
     reference: str
     organisms: dict[str, tuple[str, ...]]
     size: RecipeSize
-    models: dict[str, str] = Field(default_factory=dict)
-    unfinished: tuple[str, ...] = ()
     wanted: dict[str, float]
     expected: dict[str, float]
     analysis: tuple[str, ...]
@@ -78,13 +76,17 @@ class RecipeFigures(Value):
 
 
 class RecipesResult(Result):
-    """What every way of tuning leaves open, and whether freedom of the change goes with it."""
+    """What every way of tuning leaves open, and whether freedom of the change goes with it.
+
+    `registered` is the entry of the design, `weights` what the ledger holds of its models.
+    """
 
     file: ClassVar[str] = "recipes.json"
     schema_version: int = 1
     design: RecipeDesign
     design_sha256: str
     registered: Link
+    weights: Weights
     rows: tuple[RecipeRow, ...]
     figures: tuple[RecipeFigures, ...]
     left_out: dict[str, str] = Field(default_factory=dict)

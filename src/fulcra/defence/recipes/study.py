@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fulcra.backtest.registered import Place, require_weights
-from fulcra.backtest.split import Cabinet
+from fulcra.backtest.registered import Place, enter_models
 from fulcra.behaviors import load_behavior
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.hardened import SideEntry
@@ -26,7 +25,7 @@ from fulcra.protocol.results.organism_ladder import RankCorrelation
 from fulcra.protocol.stages import AuditSettings
 from fulcra.protocol.witness.entries import Entry, Registered
 from fulcra.protocol.witness.ledger import Ledger
-from fulcra.protocol.witness.registration import register, require_named, required_registration
+from fulcra.protocol.witness.registration import register, required_registration, weights_of
 from fulcra.store import read_json, write_json
 
 #: The shipped design.
@@ -51,11 +50,7 @@ def read_design(path: Path) -> RecipeDesign:
 
 
 def registered(design: RecipeDesign, ledger: Ledger) -> Entry:
-    """The entry of a design, made now where it is not there.
-
-    InputError where the design does not name the weights of every organism.
-    """
-    require_named(design.name, design.needed, design.models)
+    """The entry of a design, made now where it is not there; RunFolderError of a broken ledger."""
     about = Registered(name=design.name, held_out=tuple(design.organisms), code=code_version())
     return register(ledger, design.sha256, about)
 
@@ -85,12 +80,12 @@ def run_recipes(
 
 def _measure(design: RecipeDesign, place: Place, way: str, clock: Clock) -> None:
     """Audit the organisms of one way, each as it is finished."""
-    parent = _model(design, place.cabinet, design.reference)
+    parent = _model(design, place, design.reference)
     for name in design.organisms[way]:
         folder = place.out / name
         if (folder / ROW).is_file():
             continue
-        model = _model(design, place.cabinet, name)
+        model = _model(design, place, name)
         change = change_since(parent, model)
         side = _audited(design, model, way, folder, clock)
         row = RecipeRow(
@@ -103,15 +98,16 @@ def _measure(design: RecipeDesign, place: Place, way: str, clock: Clock) -> None
         write_json(folder / ROW, row.plain())
 
 
-def _model(design: RecipeDesign, cabinet: Cabinet, name: str) -> Model:
-    """The model of that name, which must be the one that was registered."""
-    if not cabinet.has(name):
+def _model(design: RecipeDesign, place: Place, name: str) -> Model:
+    """The model of that name, its weights in the ledger from now on."""
+    if not place.cabinet.has(name):
         raise Inconclusive(
             f"recipes {design.name}: {name} is neither bundled nor in"
-            f" {cabinet.organisms or 'any folder'}; train it (`python organisms/train.py {name}`)"
+            f" {place.cabinet.organisms or 'any folder'}; train it (`python organisms/train.py"
+            f" {name}`)"
         )
-    model = cabinet.load(name)
-    require_weights(design.name, design.models, model)
+    model = place.cabinet.load(name)
+    enter_models(place.ledger, design.sha256, [model])
     return model
 
 
@@ -132,11 +128,13 @@ def _result(design: RecipeDesign, entry: Entry, place: Place, clock: Clock) -> R
         RecipeRow.model_validate(read_json(place.out / name / ROW)) for name in design.needed[1:]
     ]
     sound = [row for row in rows if row.audit.reproduced]
-    finished = [row for row in sound if row.organism not in design.unfinished]
+    weights = weights_of(place.ledger.sound(), design.sha256)
+    finished = [row for row in sound if row.organism not in weights.unfinished]
     result = RecipesResult(
         design=design,
         design_sha256=design.sha256,
         registered=entry.link,
+        weights=weights,
         rows=tuple(rows),
         figures=(
             _figures("all sound organisms", sound, design.size.seed),

@@ -66,9 +66,8 @@ class Design(Value):
 
     `ceiling` is the predictor under test, `beside` those it is held against. Chances are taken with
     `noise`. Lineages named in `apart` are reported by themselves: somebody has looked at ceilings
-    of theirs. `sizes` replaces what `size` says for a lineage by name. `models` is the hash of the
-    weights of every model and reference, `unfinished` are those whose training missed its own rule.
-    `expected` is what whoever registers it thinks will come out.
+    of theirs. `sizes` replaces what `size` says for a lineage by name. `expected` is what whoever
+    registers it thinks will come out.
     """
 
     name: str
@@ -79,8 +78,6 @@ class Design(Value):
     ceiling: str
     beside: tuple[str, ...]
     noise: NoiseEntry
-    models: dict[str, str] = Field(default_factory=dict)
-    unfinished: tuple[str, ...] = ()
     wanted: Wanted
     expected: dict[str, float]
     power: Power

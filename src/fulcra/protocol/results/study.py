@@ -16,6 +16,7 @@ from fulcra.protocol.results.validation import (
     VerdictRow,
     VerdictScore,
 )
+from fulcra.protocol.results.weights import Weights
 
 PAGE = "study.md"
 
@@ -103,7 +104,8 @@ class StudyCases(Value):
 class StudyResult(Result):
     """The whole registered study: the content of study.json.
 
-    `registered` is the entry of the design in the ledger. `predicted`: the hash of the predicted
+    `registered` is the entry of the design in the ledger, `weights` what stands there of its
+    models. `predicted`: the hash of the predicted
     ceilings of each model. `groups`: `held_out` all that nobody had looked at, the same without
     each recipe and without what was not finished, then each lineage, those apart too.
     """
@@ -114,6 +116,7 @@ class StudyResult(Result):
     design: Design
     design_sha256: str
     registered: Link
+    weights: Weights
     protocol: tuple[ProtocolRow, ...]
     predicted: dict[str, str]
     left_out: dict[str, str]

@@ -8,9 +8,10 @@ from pydantic import Field, JsonValue
 
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.results.seal import MOST, SHA256, Link
+from fulcra.protocol.results.weights import Weights
 from fulcra.store import canonical
 
-Kind = Literal["commitment", "resumption", "outcome", "registration"]
+Kind = Literal["commitment", "resumption", "outcome", "registration", "weights"]
 State = Literal["finished", "no verdict", "stopped"]
 #: Previous hash of the first entry.
 NOTHING = "0" * 64
@@ -60,8 +61,8 @@ class Registered(Value):
 class Entry(Value):
     """One entry: its number, the hash of the one before, whose run it is, what happened, when.
 
-    `planned` stands in a commitment, `outcome` in an outcome and `registered` in a registration,
-    whose `commitment` is the hash of the design; `sha256` is the hash of the rest.
+    `planned` stands in a commitment, `outcome` in an outcome, `registered` in a registration and
+    `weights` beside them, whose `commitment` is the hash of the design; `sha256` is of the rest.
     """
 
     number: int = Field(ge=1, le=MOST)
@@ -73,6 +74,7 @@ class Entry(Value):
     planned: Planned | None = None
     outcome: Outcome | None = None
     registered: Registered | None = None
+    weights: Weights | None = None
     sha256: str = Field(pattern=SHA256)
 
     @property

@@ -1,22 +1,13 @@
-"""A design entered in a ledger before anything that it is about is measured."""
+"""A design entered in a ledger before anything is measured, and each of its models before it is."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from fulcra.errors import InputError
+from fulcra.protocol.results.weights import Weights
 from fulcra.protocol.witness.chain import Chain
 from fulcra.protocol.witness.entries import Entry, Registered, new_entry
 from fulcra.protocol.witness.ledger import Ledger
-
-
-def require_named(design: str, needed: Sequence[str], models: Mapping[str, str]) -> None:
-    """InputError where a design names no weights of a model that it needs."""
-    unnamed = [name for name in needed if name not in models]
-    if unnamed:
-        raise InputError(
-            f"design {design}: no hash of {len(unnamed)} models ({', '.join(unnamed)}); train"
-            " them, and write what `python -m tools.design_models FOLDER` prints into the design"
-        )
 
 
 def required_registration(ledger: Ledger, design: str, sha256: str) -> Entry:
@@ -60,4 +51,45 @@ def registration(chain: Chain, sha256: str) -> Entry | None:
     """The first entry that registers a design; None where it is not registered."""
     return next(
         (e for e in chain.entries if e.kind == "registration" and e.commitment == sha256), None
+    )
+
+
+def enter_weights(
+    ledger: Ledger, design: str, models: Mapping[str, str], unfinished: Iterable[str] = ()
+) -> None:
+    """Enter the weights of models, by hash, that are to be measured for the design of that hash.
+
+    Models that stand there with the same weights are not entered again; InputError where one stands
+    there with others: a model is trained once.
+    """
+
+    def make(chain: Chain) -> Entry:
+        there = weights_of(chain, design).models
+        for name, sha256 in models.items():
+            if there.get(name, sha256) != sha256:
+                raise InputError(
+                    f"{name}: weights {sha256[:16]}, the ledger {ledger.path} has"
+                    f" {there[name][:16]} for this design; a model is trained once: give the folder"
+                    " that was entered"
+                )
+        new = {name: sha256 for name, sha256 in models.items() if name not in there}
+        if not new:
+            return chain.entries[-1]
+        late = tuple(name for name in unfinished if name in new)
+        entry = new_entry("weights", secrets.token_hex(16), design)
+        about = Weights(design=design, models=new, unfinished=late)
+        return entry.model_copy(update={"weights": about})
+
+    ledger.enter(make)
+
+
+def weights_of(chain: Chain, design: str) -> Weights:
+    """Every model that was entered for a design, by hash."""
+    entered = [
+        e.weights for e in chain.entries if e.weights is not None and e.weights.design == design
+    ]
+    return Weights(
+        design=design,
+        models={name: sha for each in entered for name, sha in each.models.items()},
+        unfinished=tuple(name for each in entered for name in each.unfinished),
     )
