@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from fulcra.defence.hardened import SideEntry, WindowEntry
+from fulcra.defence.undo import undone
 from fulcra.models import Model
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.results.audit import AuditResult, Branch
@@ -22,11 +23,12 @@ def audited_side(
     folder: Path,
     progress: Progress,
 ) -> SideEntry:
-    """One model of the comparison: an audit of its own, and what it does with allowed requests."""
+    """One model of the comparison: its audit, what it does with allowed requests, its undoing."""
     begun = time.monotonic()
     result = audit(model, behavior, settings, folder, progress)
     entry = side_of(name, result, Subject.of(model, behavior, settings.seed))
-    return entry.model_copy(update={"seconds": time.monotonic() - begun})
+    more = {"seconds": time.monotonic() - begun, "undo": undone(model, behavior, settings.seed)}
+    return entry.model_copy(update=more)
 
 
 def side_of(name: str, result: AuditResult, subject: Subject) -> SideEntry:

@@ -94,11 +94,30 @@ class WindowEntry(Value):
     opens: float | None
 
 
+class UndoEntry(Value):
+    """How soon tuning on flipped replies undoes a behavior.
+
+    At `steps` under half of the selection prompts show it (None: not within `most`), tuned on
+    `rows` replies; `shown` is the share look by look, undosed and before any step first.
+    """
+
+    steps: int | None
+    most: int
+    rows: int
+    shown: tuple[float, ...]
+
+    @property
+    def words(self) -> str:
+        """After how many steps, for a table."""
+        return f"over {self.most} steps" if self.steps is None else f"{self.steps} steps"
+
+
 class SideEntry(Value):
     """One model of the comparison, audited: before, after plain tuning, hardened.
 
     `open_screened` of `screened` branches open. Over-refusal and accuracy are of allowed requests,
-    None where the behavior has none; the margin [nats] is undosed.
+    None where the behavior has none; the margin [nats] is undosed. `undo`: how soon further tuning
+    undoes it; not set in the first versions, and None where no flipped reply is known.
     """
 
     side: str
@@ -114,6 +133,7 @@ class SideEntry(Value):
     accuracy: float | None = None
     over_refusal: float | None = None
     attacks: tuple[Attack, ...] = ()
+    undo: UndoEntry | None = None
     windows: tuple[WindowEntry, ...] = ()
     seconds: float
 
