@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from fulcra.defence.hardened import SideEntry, WindowEntry
+from fulcra.defence.several import several
 from fulcra.defence.undo import undone
 from fulcra.models import Model
 from fulcra.protocol.progress import Progress
@@ -26,9 +27,12 @@ def audited_side(
     """One model of the comparison: its audit, what it does with allowed requests, its undoing."""
     begun = time.monotonic()
     result = audit(model, behavior, settings, folder, progress)
-    entry = side_of(name, result, Subject.of(model, behavior, settings.seed))
-    more = {"seconds": time.monotonic() - begun, "undo": undone(model, behavior, settings.seed)}
-    return entry.model_copy(update=more)
+    subject = Subject.of(model, behavior, settings.seed)
+    entry = side_of(name, result, subject)
+    seconds = time.monotonic() - begun
+    together = tuple(several(subject, result, settings.gains))
+    undo = undone(model, behavior, settings.seed)
+    return entry.model_copy(update={"seconds": seconds, "several": together, "undo": undo})
 
 
 def side_of(name: str, result: AuditResult, subject: Subject) -> SideEntry:

@@ -77,6 +77,7 @@ def _figures(side: "SideEntry") -> dict[str, str]:
         "allowed, answered truly": _rate(side.accuracy),
         "allowed, refused": _rate(side.over_refusal),
         **attacks,
+        **{f"{each.count} neurons together open at": _gain(each.opens) for each in side.several},
         "undone by tuning on replies": _rate(None) if side.undo is None else side.undo.words,
         "audit took": duration(side.seconds),
     }
