@@ -191,10 +191,11 @@ def hardened_page(result: "HardenResult") -> str:
     from fulcra.report.figures.windows_beside import windows_beside
 
     return filled(
-        "hardened.html",
+        "adapter.html",
+        command="fulcra harden",
         title=f"{result.model.name}, {result.behavior.name}: hardened",
         notes=[stopped(each) for each in result.trainings],
-        sheets=sheets(result),
+        sections=[(sheet.title or "Audited alike", sheet) for sheet in sheets(result)],
         figure=windows_beside(result),
         adapter=result.adapter.line,
         sizes=f"trained on the model's own replies to {result.prompts} prompts, of which"
