@@ -7,6 +7,7 @@ are made from files alone.
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +43,8 @@ from fulcra.types import Behavior, Neuron
 POOL, RUN, CEILINGS = "pool", "audit", "ceilings"
 #: The pool of a case: its chances, from which the drawn branches can be drawn again.
 POOL_FILE = "pool.json"
+#: Selection prompts that chances are forecast from: as many as their noise was learned with.
+FORECAST_FROM = 8
 #: Log2 of gains: what a branch without a measured trigger is ranked by, below any that has one.
 NO_TRIGGER = -10.0
 
@@ -94,7 +97,8 @@ def _pool(
 ) -> ModelChances:
     """The chances of random branches by the frozen noise; nothing of them is measured.
 
-    Every model and behavior has branches of its own, and rungs and look are those of the case.
+    Every model and behavior has branches of its own, and rungs and look are those of the case. They
+    are forecast from few selection prompts, which cost a quarter of all.
     """
     model = member.model
     settings = ChanceSettings(others=size.pool, seed=size.seed)
@@ -102,7 +106,8 @@ def _pool(
     run = Run.open(manifest_of("study pool", model, behavior, chosen), place, clock)
     if not (place / POOL_FILE).is_file():
         rng = random.Random(f"pool-{size.seed}-{model.name}-{behavior.name}")
-        subject = Subject.of(model, behavior, size.seed, member.reference)
+        few = replace(behavior, selection=behavior.selection[:FORECAST_FROM])
+        subject = Subject.of(model, few, size.seed, member.reference)
         drawn = random_branches(subject, size.pool, rng)
         look = look_of(len(behavior.confirmation), size.measure)
         pool = pool_chances(run, subject, Pool(drawn, size.gains, look), settings)

@@ -8,7 +8,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, case_of, measured_case
-from fulcra.backtest.model_ceilings import CeilingSettings, ceilings_manifest, member_ceilings
+from fulcra.backtest.model_ceilings import (
+    PREDICTIONS,
+    CeilingSettings,
+    ceilings_manifest,
+    member_ceilings,
+)
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
 from fulcra.backtest.split import Cabinet, LineageModel
@@ -34,7 +39,7 @@ from fulcra.protocol.witness.registration import (
     required_registration,
     weights_of,
 )
-from fulcra.store import RunFolder, read_json, write_json
+from fulcra.store import read_json, write_json
 
 #: The design of the second study.
 SECOND = Path(str(files("fulcra.backtest") / "second.yaml"))
@@ -174,11 +179,19 @@ def _ceilings(design: Design, member: LineageModel, place: Place, clock: Clock) 
         design=design.sha256,
     )
     out = place.out / member.lineage.name / member.model.name / CEILINGS
-    manifest = ceilings_manifest(member, settings)
-    RunFolder.open(out, dict(manifest))  # of this very design and code
-    if not (out / ModelCeilings.file).is_file():
+    if (out / ModelCeilings.file).is_file():
+        _require_design(out, design)
+    else:
+        manifest = ceilings_manifest(member, settings)
         run = Run.open(manifest, out, clock, place.ledger.folder)
         member_ceilings(member, run, out, settings)
+
+
+def _require_design(out: Path, design: Design) -> None:
+    """InputError where ceilings that are over were predicted for another design."""
+    committed = read_json(out / PREDICTIONS)["content"]["settings"]
+    if committed["design"] != design.sha256:
+        raise InputError(f"{out}: ceilings of another design; give the study a folder of its own")
 
 
 def _read(lineage: Lineage, folder: Path, measured: Measured) -> None:
