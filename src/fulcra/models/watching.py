@@ -121,6 +121,19 @@ class Windows:
                 lane = Lane(0, torch.zeros_like(lane.total))
             self._lanes[row] = lane
 
+    def put(self, row: int, filled: int, total: Tensor) -> None:
+        """What was left open of a row elsewhere, the sum [layer, d_model] of `filled` positions.
+
+        With what is open of it here it is a window as soon as it has the size; it may then be up to
+        twice as long, and its mean varies less.
+        """
+        lane = self._lanes.get(row, Lane(0, torch.zeros_like(total)))
+        lane = Lane(lane.filled + filled, lane.total + total)
+        if lane.filled >= self.size:
+            self.complete.append((row, lane.total / lane.filled))
+            lane = Lane(0, torch.zeros_like(total))
+        self._lanes[row] = lane
+
 
 def units_of(model: Model, streams: Sequence[Tensor]) -> Tensor:
     """r/|r| after every block, [row, pos, layer, d_model], float32 on the model's device."""

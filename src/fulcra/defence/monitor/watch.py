@@ -1,15 +1,16 @@
 """A model watched while it is used: windows of its stream held against a calibration."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import NamedTuple, Protocol, final
 
 import torch
 
 from fulcra.defence.monitor.calibration import Calibration
 from fulcra.defence.monitor.statistics import Scores, Statistic, scores
+from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.watching import Stopping, Windows, stopping, watched_stream
 from fulcra.types import Neuron
@@ -102,19 +103,35 @@ class Watch:
                 yield Alarm(name, row, number, score, threshold, neuron)
 
 
+class Watching(Protocol):
+    """An engine that can read the stream of its own rollouts, as vLLM's does in its workers."""
+
+    def watched(self, windows: Windows) -> AbstractContextManager[None]:
+        """A block in which the windows are filled by reply tokens."""
+
+
 @contextmanager
 def watch(
-    model: Model, calibration: Calibration | str | Path, prompts: bool = False
+    model: Model,
+    calibration: Calibration | str | Path,
+    prompts: bool = False,
+    engine: Watching | None = None,
 ) -> Iterator[Watch]:
     """A watch of every generated token while the block runs; with `prompts` of every token.
 
     `calibration` is of this very model (InputError otherwise), as `fulcra monitor fit` wrote it.
     No output changes; hooks are gone afterwards, also after an exception. A row of a batch fills
-    windows of its own, and goes on with them in the next call.
+    windows of its own, and goes on with them in the next call. With `engine` the rollouts of that
+    one are watched, in its workers, in place of the model in this process: reply tokens alone.
     """
+    if engine is not None and prompts:
+        raise InputError("watch: an engine reads reply tokens alone; leave prompts out")
     if not isinstance(calibration, Calibration):
         calibration = Calibration.load(calibration)
     calibration.require(model)
     watching = Watch(model, calibration, Windows(model, calibration.header.window, prompts))
-    with watched_stream(watching.windows):
+    source = (
+        watched_stream(watching.windows) if engine is None else engine.watched(watching.windows)
+    )
+    with source:
         yield watching

@@ -1,8 +1,11 @@
 """Rollouts by vLLM: edits by hooks in its workers, tokens by the local engine's own draws."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast, final
 from uuid import uuid4
+
+import torch
 
 from fulcra.engines.decoding import name_broken, sized
 from fulcra.engines.local import require_room
@@ -28,12 +31,14 @@ from fulcra.engines.vllm.plan import (
 from fulcra.engines.vllm.probe import require_steered
 from fulcra.errors import EngineError, InputError, ModelError
 from fulcra.models import Model
+from fulcra.models.watching import Windows
 from fulcra.types import Rollout, RolloutRequest
 
 if TYPE_CHECKING:
     from vllm import RequestOutput, SamplingParams
     from vllm.lora.request import LoRARequest
 
+    from fulcra.engines.vllm.lanes import Watched
     from fulcra.engines.vllm.worker import Share
 
 #: Rollouts that are handed out together; their counts are asked of the workers at once.
@@ -57,6 +62,7 @@ class VllmEngine:
         self.geometry = geometry(model)
         self.llm: Any = loaded(model, options)
         self.busy = False
+        self.windows: Windows | None = None
         try:
             self.logits: dict[int, list[float]] = {}
             self._begin()
@@ -111,6 +117,28 @@ class VllmEngine:
             self.busy = False
             if self.llm is not None:
                 self.llm.llm_engine.abort_request(list(rows))
+
+    @contextmanager
+    def watched(self, windows: Windows) -> Iterator[None]:
+        """Windows filled by the reply tokens of every rollout inside the block, as it is over.
+
+        What a row leaves open goes on in the row of that number of the next requests. InputError
+        inside graphs, where no hook runs.
+        """
+        if self.options.graphs != "off":
+            raise InputError(
+                "a watch reads the stream by hooks, which do not run inside vLLM's graphs; give the"
+                " engine graphs='off'"
+            )
+        centred = self.model.family.stream == "layer"
+        self._call("fulcra_watch", self.geometry, windows.size, centred)
+        self.windows = windows
+        try:
+            yield
+        finally:
+            self.windows = None
+            if self.llm is not None:
+                self._call("fulcra_unwatch")
 
     def close(self) -> None:
         """Give back the memory and the workers; closing it again does nothing."""
@@ -207,8 +235,27 @@ class VllmEngine:
             out[i] = self._rollout(tokens, acts)
             if acts[0]["logits"] is not None:
                 self.logits[i] = acts[0]["logits"]
+        if self.windows is not None:
+            self._fill(
+                self.windows, [(output.request_id, rows[output.request_id]) for output in finished]
+            )
         name_broken(self.model, [requests[i] for i in out], list(out.values()))
         return out
+
+    def _fill(self, windows: Windows, over: Sequence[tuple[str, int]]) -> None:
+        """Windows of rows that are over; the stream is the same in all workers."""
+        ids = [row for row, _ in over]
+        first = cast("list[list[Watched]]", self._call("fulcra_watched", ids))[0]
+        for (_, i), watched in zip(over, first, strict=True):
+            windows.tokens += watched["tokens"]
+            windows.complete += [(i, self._stream(content)) for content in watched["windows"]]
+            if watched["filled"]:
+                windows.put(i, watched["filled"], self._stream(watched["open"]))
+
+    def _stream(self, content: bytes) -> torch.Tensor:
+        """A window as its worker sent it, [layer, d_model]."""
+        means = torch.frombuffer(bytearray(content), dtype=torch.float32)
+        return means.view(self.model.n_layers, -1).to(self.model.device)
 
     def _rollout(self, tokens: tuple[int, ...], acts: Sequence[Acts]) -> Rollout:
         broken = [act["broken"] for act in acts if act["broken"] is not None]

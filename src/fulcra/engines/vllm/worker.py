@@ -6,6 +6,7 @@ Their arguments and answers are plain values: no function is pickled, no file of
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from fulcra.engines.vllm.hooks import Steering, Unhooked
+from fulcra.engines.vllm.lanes import Lanes, Watched
 from fulcra.engines.vllm.plan import Acts, Geometry, Graphs, PlainEdit
 from fulcra.engines.vllm.rows import table_of
 from fulcra.engines.vllm.tokens import BROKEN, LOGITS
@@ -26,6 +27,7 @@ class Extension:
 
     model_runner: Any
     fulcra: "Steering | Spliced | Unhooked"
+    fulcra_lanes: Lanes
 
     def fulcra_begin(self, geometry: Geometry, graphs: Graphs) -> Share | str:
         """Put the hooks in, where edits are by hooks; how they are where the model was loaded.
@@ -57,3 +59,17 @@ class Extension:
             )
             for row in rows
         ]
+
+    def fulcra_watch(self, geometry: Geometry, size: int, centred: bool) -> None:
+        """Read the stream of every row from now on, in windows of `size` reply tokens."""
+        runner = self.model_runner
+        model = runner.get_model()
+        self.fulcra_lanes = Lanes(table_of(runner), model, geometry, size, centred)
+
+    def fulcra_watched(self, rows: list[str]) -> list[Watched]:
+        """What was read of rows that are over; it is forgotten here."""
+        return [self.fulcra_lanes.forget(row) for row in rows]
+
+    def fulcra_unwatch(self) -> None:
+        """Read no more of the stream."""
+        self.fulcra_lanes.remove()
