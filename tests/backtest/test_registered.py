@@ -140,6 +140,7 @@ def test_the_whole_study_is_looked_at_again(result: StudyResult, place: Place) -
         "apothecary-sparse ceilings",
         "figures of held_out",
         "figures of words",
+        "depth",
         "targets",
         "registration",
         "weights",

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, measured_case
+from fulcra.backtest.depth import grouped_depth
 from fulcra.backtest.model_ceilings import CeilingSettings, ceilings_manifest, member_ceilings
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
@@ -204,6 +205,7 @@ def _result(
     rows = StudyCases.model_validate(rows.plain())
     weights = weights_of(place.ledger.sound(), design.sha256)
     groups = grouped_figures(design, rows, protocol, weights.unfinished)
+    depth = grouped_depth(place.out, design, rows.ceilings, protocol, weights.unfinished)
     result = StudyResult(
         design=design,
         design_sha256=design.sha256,
@@ -213,6 +215,7 @@ def _result(
         predicted=measured.predicted,
         left_out=measured.left_out,
         groups=groups,
+        depth=depth,
         targets=study_targets(design, groups),
         rows=rows,
         provenance=Provenance.now(seed=design.size.seed),
