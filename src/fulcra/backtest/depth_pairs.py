@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from fulcra.backtest.depth_rows import CaseRows, DrawnBranch, PoolBranch
-from fulcra.backtest.drawn_rows import Floats, Resamples
+from fulcra.backtest.drawn_rows import Floats, Resamples, Weightings
 from fulcra.backtest.grouping import grouped
 from fulcra.formulas.rank_correlation import rank_cosines, stratum_ranks
 from fulcra.protocol.results.bounded import Bounded
@@ -89,13 +89,17 @@ def behaviors(cases: Sequence[CaseRows], seed: int) -> Behaviors:
     collapses = np.array([_octaves(a.collapse, b.collapse) for a, b in pairs], float)
     reached = np.array([_octaves(a.trigger, b.trigger) for a, b in pairs], float)
     pools = [pair for a, b in _of_models(cases) for pair in _common(a.pool, b.pool)]
+
+    def apart(drawn: Weightings) -> Floats:
+        return np.subtract(_means(reached, drawn), _means(collapses, drawn))
+
     return Behaviors(
         forecast=triggers(pools, _opened_elsewhere(cases), seed),
         ceiling_pairs=int(np.isfinite(collapses).sum()),
         ceilings=again.mean(collapses),
         trigger_pairs=int(np.isfinite(reached).sum()),
         triggers=again.mean(reached),
-        apart=again.figure(lambda drawn: _means(reached, drawn) - _means(collapses, drawn)),
+        apart=again.figure(apart),
     )
 
 
@@ -105,7 +109,7 @@ def _rho(columns: Sequence[Floats], strata: Sequence[Hashable], again: Resamples
     return again.figure(lambda drawn: rank_cosines(first, second, drawn))
 
 
-def _means(values: Floats, weightings: Floats) -> Floats:
+def _means(values: Floats, weightings: Weightings) -> Floats:
     """The mean of the values that are there under each weighting, [weighting]."""
     means: Floats = (weightings @ np.nan_to_num(values)) / (weightings @ np.isfinite(values))
     return means

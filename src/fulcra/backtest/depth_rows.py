@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
     @property
     def case(self) -> tuple[str, str]:
-        """Its model and behavior."""
+        """Its model and behavior, by which a case is named."""
         return self.model, self.behavior
 
     @property

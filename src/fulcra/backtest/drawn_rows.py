@@ -14,6 +14,8 @@ from fulcra.protocol.results.bounded import Bounded
 from fulcra.protocol.results.validation import CeilingRow, VerdictRow
 
 Floats = NDArray[np.float64]
+#: How often, or how much, each value counts, [weighting, value].
+Weightings = NDArray[np.int64] | Floats
 
 
 def of_site(row: CeilingRow | OutsideRow | VerdictRow) -> Hashable:
@@ -94,7 +96,7 @@ class Resamples(NamedTuple):
         draws = nested_draws(outer, inner, seed) if sites else np.zeros((1, 0), np.int64)
         return cls(draws, len(set(sites)))
 
-    def figure(self, statistic: Callable[[NDArray[np.int64] | Floats], Floats]) -> Bounded:
+    def figure(self, statistic: Callable[[Weightings], Floats]) -> Bounded:
         """A statistic of weightings [weighting, value] with its interval over the resamples."""
         with np.errstate(divide="ignore", invalid="ignore"):
             value = float(statistic(np.ones((1, self.draws.shape[1])))[0])
