@@ -98,7 +98,7 @@ def case_rows(folder: Path, protocol: ProtocolRow) -> CaseRows:
             for row in read_pool(folder / POOL).rows
         ),
         drawn=tuple(
-            _drawn(protocol, audit.model.layers, branch, entries[branch.name])
+            drawn_branch(protocol, audit.model.layers, branch, entries[branch.name])
             for branch in audit.neurons
         ),
         first=committed.plan.gains[0],
@@ -123,7 +123,10 @@ def _place(protocol: ProtocolRow, name: str) -> Place:
     )
 
 
-def _drawn(protocol: ProtocolRow, layers: int, branch: Branch, entry: BranchEntry) -> DrawnBranch:
+def drawn_branch(
+    protocol: ProtocolRow, layers: int, branch: Branch, entry: BranchEntry
+) -> DrawnBranch:
+    """The row of one measured branch, from what was committed and measured of it."""
     horizon = str(branch.triggers[-1].horizon)
     ceiling = branch.ceiling_measured.gain if branch.ceiling_measured is not None else None
     shares = [rung.outcomes[horizon]["collapse"] for rung in branch.curve]
