@@ -160,9 +160,10 @@ def test_an_altered_study_fails_the_look(result: StudyResult, place: Place, tmp_
     assert altered | {"registration", "weights"} <= failed
 
 
-def test_a_study_that_is_over_is_read_back(
-    result: StudyResult, small: Design, place: Place
+def test_a_study_that_is_over_is_read_back_without_its_models(
+    result: StudyResult, small: Design, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Cabinet, "members", lambda cabinet, lineage: pytest.fail("was loaded"))
     again = run_study(small, place)
     assert again is not None
     assert again.rows == result.rows

@@ -82,7 +82,7 @@ The smallest audit made {operations} file operations, {changes} of which changed
 cache. After {resumed} of these {changes} changes, evenly spread, the audit was gone on with from
 exactly the files that a kill -9 leaves there: {faulty} of {resumed} differed from the undisturbed
 run in a byte of any file (times aside), had a stray temporary file, or repeated finished work.
-`tests/chaos` goes on after every fourth of them, and after all others where slow tests run.
+`tests/chaos` goes on after every second of them where slow tests run.
 
 ## Faults of a machine
 

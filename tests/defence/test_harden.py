@@ -28,7 +28,7 @@ from fulcra.errors import InputError, ModelError
 from fulcra.ladders.passes import Texts, dosed_vectors
 from fulcra.models import add
 from fulcra.models.freezing import freeze
-from fulcra.models.lora import adapted
+from fulcra.models.lora import adapted, require_adaptable
 from fulcra.models.tiny import tiny as tiny_model
 from fulcra.models.unembedding import logit_blocks
 from fulcra.protocol.subject import Subject
@@ -166,8 +166,8 @@ def test_what_is_saved_opens_as_the_model_that_was_trained(organism: Model, tmp_
         lora.save(tmp_path / "adapter")
         expected = logits_of(organism)
     saved = load(str(tmp_path / "adapter"))
-    with pytest.raises(ModelError, match="it is an adapter already"), adapted(saved, 2, 0):
-        pass
+    with pytest.raises(ModelError, match="it is an adapter already"):
+        require_adaptable(saved)
     assert not hasattr(organism.hf, "peft_config")
     torch.testing.assert_close(logits_of(saved), expected, rtol=1e-3, atol=1e-3)
     assert saved.adapter is not None

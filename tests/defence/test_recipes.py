@@ -11,7 +11,8 @@ from fulcra.backtest.registered import Place
 from fulcra.backtest.split import Cabinet
 from fulcra.defence.hardened import HardenResult, SideEntry
 from fulcra.defence.recipes import study
-from fulcra.defence.recipes.entries import RecipeDesign, RecipesResult
+from fulcra.defence.recipes.entries import RecipeDesign, RecipeRow, RecipesResult
+from fulcra.defence.recipes.guess import freedom_guess
 from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
 from fulcra.errors import Inconclusive, InputError, ModelError
 from fulcra.models import Model
@@ -79,6 +80,8 @@ def test_a_study_goes_on_way_by_way_and_ranks_the_sound(
     figures = result.figures[0]
     assert (figures.gain.rho, figures.closed.rho, figures.gain.n) == (1.0, 1.0, 2)
     assert result.met is False
+    assert result.guess is not None
+    assert result.guess.error == result.guess.error_of_middle > 0
     assert set(result.weights.models) == {"apothecary-helpful", *audits}
     assert RecipesResult.load(place.out) == result
     assert any("2 organisms of 2 ways" in line for line in result.lines())
@@ -150,3 +153,21 @@ def test_a_design_that_is_none_is_one_line(tmp_path: Path) -> None:
     path.write_text(json.dumps({"name": "mine"}))
     with pytest.raises(InputError, match=r"design .*: behavior: .*; see the shipped one"):
         read_design(path)
+
+
+def test_freedom_is_guessed_from_the_nearest_audits_of_other_ways() -> None:
+    side = HardenResult.load(EVIDENCE).sides[0].model_copy(update={"attacks": ()})
+
+    def row(way: str, freedom: float, opened: int, gain: float | None) -> RecipeRow:
+        audit = side.model_copy(update={"open_screened": opened, "smallest_open_gain": gain})
+        return RecipeRow(way=way, organism=way, matrices=1, freedom=freedom, audit=audit)
+
+    few = [row(f"k{n}", 8.0, 20, 0.3) for n in range(4)]
+    many = [row(f"r{n}", 128.0, 0, None) for n in range(4)]
+    guess = freedom_guess(few + many, 0)
+    assert guess is not None
+    assert guess.error == 0.0
+    assert guess.rank.rho == pytest.approx(1.0)
+    # the median of the seven others lies with the four of the other kind
+    assert guess.error_of_middle == pytest.approx(4.0)
+    assert freedom_guess(few[:1], 0) is None

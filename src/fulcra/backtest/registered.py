@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, measured_case
+from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, case_of, measured_case
 from fulcra.backtest.depth import grouped_depth
 from fulcra.backtest.model_ceilings import CeilingSettings, ceilings_manifest, member_ceilings
 from fulcra.backtest.registered_scores import grouped_figures
@@ -35,12 +35,12 @@ from fulcra.protocol.witness.registration import (
     required_registration,
     weights_of,
 )
-from fulcra.store import RunFolder
+from fulcra.store import RunFolder, read_json, write_json
 
 #: The design of the second study.
 SECOND = Path(str(files("fulcra.backtest") / "second.yaml"))
-#: What stands in the folder of a lineage whose rows are all kept.
-OVER = "over"
+#: What stands in the folder of a lineage whose rows are all kept: what was left out, and why.
+OVER = "over.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +96,19 @@ def run_study(
 ) -> StudyResult | None:
     """The study, kept in `place.out`, where an interrupted one goes on.
 
-    Only `lineages` where they are named: then None, unless all others are over. InputError where
-    the design is not in the ledger, Inconclusive where models are missing.
+    Only `lineages` where they are named: then None, unless all others are over. A lineage that is
+    over needs its files alone, not its models. InputError where the design is not in the ledger,
+    Inconclusive where models are missing.
     """
     entry = required_registration(place.ledger, design.name, design.sha256)
-    chosen = _chosen(design, lineages)
-    left = [lineage for lineage in design.held_out if lineage not in chosen]
-    last = all(_over(place.out / lineage.name) for lineage in left)
-    _require_models(design, place.cabinet, [*chosen, *(left if last else [])])
-    clock, measured = Clock(progress or Silent()), Measured()
-    for lineage in chosen:
-        _measure(design, place, lineage, measured, clock)
-    if not last:
-        return None
+    left = [lineage for lineage in _chosen(design, lineages) if not _over(place, lineage)]
+    _require_models(design, place.cabinet, left)
+    clock = Clock(progress or Silent())
     for lineage in left:
-        _measure(design, place, lineage, measured, clock)
-    return _result(design, entry, measured, clock, place)
+        _measure(design, place, lineage, clock)
+    if not all(_over(place, lineage) for lineage in design.held_out):
+        return None
+    return _result(design, entry, place, clock)
 
 
 def _chosen(design: Design, names: Sequence[str]) -> list[Lineage]:
@@ -134,30 +131,32 @@ def _require_models(design: Design, cabinet: Cabinet, lineages: Sequence[Lineage
         )
 
 
-def _over(folder: Path) -> bool:
+def _over(place: Place, lineage: Lineage) -> bool:
     """Whether every row of a lineage is kept."""
-    return (folder / OVER).is_file()
+    return (place.out / lineage.name / OVER).is_file()
 
 
-def _measure(
-    design: Design, place: Place, lineage: Lineage, measured: Measured, clock: Clock
-) -> None:
-    """Add the rows of one lineage: its ceilings, and its cases."""
-    folder = place.out / lineage.name
+def _measure(design: Design, place: Place, lineage: Lineage, clock: Clock) -> None:
+    """Measure one lineage: its ceilings, and its cases; then say that it is over."""
+    left_out: dict[str, str] = {}
     members = list(place.cabinet.members(lineage))
     models = [member.model for member in members]
     judges = [member.reference for member in members if member.reference is not None]
     enter_models(place.ledger, design.sha256, [*models, *judges])
     for member in members:
-        if member.model.name in lineage.ceilings:
-            _ceilings(design, member, place, measured, clock)
-        for behavior in lineage.verdicts.get(member.model.name, ()):
-            case = CasePlace(folder / member.model.name / behavior, place.ledger.folder)
+        name = member.model.name
+        if name in lineage.ceilings:
             try:
-                measured.cases.append(measured_case(member, behavior, design, case, clock))
+                _ceilings(design, member, place, clock)
+            except Inconclusive as refusal:
+                left_out[name] = str(refusal)
+        for behavior in lineage.verdicts.get(name, ()):
+            case = CasePlace(place.out / lineage.name / name / behavior, place.ledger.folder)
+            try:
+                measured_case(member, behavior, design, case, clock)
             except (Inconclusive, BehaviorError) as refusal:
-                measured.left_out[f"{member.model.name} {behavior}"] = str(refusal)
-    (folder / OVER).touch()
+                left_out[f"{name} {behavior}"] = str(refusal)
+    write_json(place.out / lineage.name / OVER, {"left_out": left_out})
 
 
 def enter_models(ledger: Ledger, design: str, models: Sequence[Model]) -> None:
@@ -166,36 +165,43 @@ def enter_models(ledger: Ledger, design: str, models: Sequence[Model]) -> None:
     enter_weights(ledger, design, {model.name: model.sha256 for model in models}, unfinished)
 
 
-def _ceilings(
-    design: Design, member: LineageModel, place: Place, measured: Measured, clock: Clock
-) -> None:
-    """Add the ceilings of one model: predicted, entered in the ledger, then measured."""
-    size, name = design.size_of(member.lineage.name), member.model.name
+def _ceilings(design: Design, member: LineageModel, place: Place, clock: Clock) -> None:
+    """The ceilings of one model: predicted, entered in the ledger, then measured."""
+    size = design.size_of(member.lineage.name)
     settings = CeilingSettings(
         neurons=size.neurons,
         seed=size.seed,
         methods=(design.ceiling, *design.beside),
         design=design.sha256,
     )
-    out = place.out / member.lineage.name / name / CEILINGS
+    out = place.out / member.lineage.name / member.model.name / CEILINGS
     manifest = ceilings_manifest(member, settings)
     RunFolder.open(out, dict(manifest))  # of this very design and code
-    try:
-        if not (out / ModelCeilings.file).is_file():
-            run = Run.open(manifest, out, clock, place.ledger.folder)
-            member_ceilings(member, run, out, settings)
-    except Inconclusive as refusal:
-        measured.left_out[name] = str(refusal)
-        return
-    result = ModelCeilings.load(out)
-    measured.ceilings += result.rows
-    measured.predicted[name] = result.predictions_sha256
+    if not (out / ModelCeilings.file).is_file():
+        run = Run.open(manifest, out, clock, place.ledger.folder)
+        member_ceilings(member, run, out, settings)
 
 
-def _result(
-    design: Design, entry: Entry, measured: Measured, clock: Clock, place: Place
-) -> StudyResult:
+def _read(lineage: Lineage, folder: Path, measured: Measured) -> None:
+    """Add the rows of a lineage that is over, from its files alone."""
+    left_out = read_json(folder / OVER)["left_out"]
+    measured.left_out.update(left_out)
+    for name in lineage.ceilings:
+        if name not in left_out:
+            result = ModelCeilings.load(folder / name / CEILINGS)
+            measured.ceilings += result.rows
+            measured.predicted[name] = result.predictions_sha256
+    for name, behaviors in lineage.verdicts.items():
+        for behavior in behaviors:
+            if f"{name} {behavior}" not in left_out:
+                measured.cases.append(case_of(folder / name / behavior, lineage))
+
+
+def _result(design: Design, entry: Entry, place: Place, clock: Clock) -> StudyResult:
     """The figures of all rows, their numbers as the file holds them."""
+    measured = Measured()
+    for lineage in design.held_out:
+        _read(lineage, place.out / lineage.name, measured)
     rows = StudyCases(
         ceilings=tuple(measured.ceilings),
         verdicts=tuple(row for case in measured.cases for row in case.rows),

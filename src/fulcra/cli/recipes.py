@@ -1,30 +1,21 @@
 """`fulcra research recipes`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fulcra.cli.app import Json, LedgerPlace, Quiet, RunOut, emit, new_folder, research_command
 from fulcra.cli.bars import bars
+from fulcra.cli.registered import DesignFile, Organisms, Register, ledger_of, tell_entry
 
 
 @research_command("recipes", "recipes --organisms .cache/organisms --ledger validation/ledger")
 def recipes_command(
     ledger: LedgerPlace = None,
     out: RunOut = None,
-    design: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The design. Default: the shipped one."),
-    ] = None,
-    register: Annotated[
-        bool,
-        typer.Option("--register", metavar="", help="Enter the design in the ledger, no more."),
-    ] = False,
-    organisms: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of trained organisms beside the bundled ones."),
-    ] = None,
+    design: DesignFile = None,
+    register: Register = False,
+    organisms: Organisms = None,
     way: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Measure these alone; the figures come with the last."),
@@ -36,18 +27,13 @@ def recipes_command(
     from fulcra.backtest.registered import Place
     from fulcra.backtest.split import Cabinet
     from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
-    from fulcra.errors import InputError
-    from fulcra.protocol.witness.ledger import ledger_at
     from fulcra.report.recipes import recipes_table
 
-    plan = read_design(design or SHIPPED)
-    if ledger is None:
-        raise InputError("recipes: no ledger; give --ledger DIR, where the design is entered first")
+    plan, book = read_design(design or SHIPPED), ledger_of("recipes", ledger)
     if register:
-        entry = registered(plan, ledger_at(ledger))
-        typer.echo(f"design {plan.name} {plan.sha256}: entry {entry.number}, {entry.time}")
+        tell_entry(plan.name, plan.sha256, registered(plan, book))
         return
-    place = Place(Cabinet(organisms), ledger_at(ledger), new_folder(out, "recipes"))
+    place = Place(Cabinet(organisms), book, new_folder(out, "recipes"))
     with bars(quiet or as_json) as progress:
         result = run_recipes(plan, place, way or (), progress)
     if result is None:

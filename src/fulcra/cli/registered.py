@@ -1,30 +1,53 @@
-"""`fulcra research study`."""
+"""`fulcra research study`, and what it shares with other studies of a registered design."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fulcra.cli.app import Json, LedgerPlace, Quiet, RunOut, emit, new_folder, research_command
 from fulcra.cli.bars import bars
 
+if TYPE_CHECKING:
+    from fulcra.protocol.witness.entries import Entry
+    from fulcra.protocol.witness.ledger import Ledger
+
+DesignFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The design. Default: the shipped one.")
+]
+Register = Annotated[
+    bool, typer.Option("--register", metavar="", help="Enter the design in the ledger, no more.")
+]
+Organisms = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of trained organisms beside the bundled ones."),
+]
+
+
+def ledger_of(study: str, ledger: Path | None) -> "Ledger":
+    """The ledger of a study; InputError without one."""
+    from fulcra.errors import InputError
+    from fulcra.protocol.witness.ledger import ledger_at
+
+    if ledger is None:
+        raise InputError(
+            f"{study}: no ledger; give --ledger DIR, where the design is entered first"
+        )
+    return ledger_at(ledger)
+
+
+def tell_entry(name: str, sha256: str, entry: "Entry") -> None:
+    """Say which entry of the ledger registers a design."""
+    typer.echo(f"design {name} {sha256}: entry {entry.number}, {entry.time}")
+
 
 @research_command("study", "study --organisms .cache/organisms --ledger validation/ledger")
 def study_command(
     ledger: LedgerPlace = None,
     out: RunOut = None,
-    design: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The design. Default: the shipped second study."),
-    ] = None,
-    register: Annotated[
-        bool,
-        typer.Option("--register", metavar="", help="Enter the design in the ledger, no more."),
-    ] = False,
-    organisms: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of trained organisms beside the bundled ones."),
-    ] = None,
+    design: DesignFile = None,
+    register: Register = False,
+    organisms: Organisms = None,
     lineage: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Measure these alone; the figures come with the last."),
@@ -35,18 +58,13 @@ def study_command(
     """Test the law on a design that was registered first."""
     from fulcra.backtest.registered import SECOND, Place, read_design, registered, run_study
     from fulcra.backtest.split import Cabinet
-    from fulcra.errors import InputError
-    from fulcra.protocol.witness.ledger import ledger_at
     from fulcra.report.study_page import study_table
 
-    plan = read_design(design or SECOND)
-    if ledger is None:
-        raise InputError("study: no ledger; give --ledger DIR, where the design is entered first")
+    plan, book = read_design(design or SECOND), ledger_of("study", ledger)
     if register:
-        entry = registered(plan, ledger_at(ledger))
-        typer.echo(f"design {plan.name} {plan.sha256}: entry {entry.number}, {entry.time}")
+        tell_entry(plan.name, plan.sha256, registered(plan, book))
         return
-    place = Place(Cabinet(organisms), ledger_at(ledger), new_folder(out, "study"))
+    place = Place(Cabinet(organisms), book, new_folder(out, "study"))
     with bars(quiet or as_json) as progress:
         result = run_study(plan, place, lineage or (), progress)
     if result is None:

@@ -8,6 +8,7 @@ import typer
 
 from fulcra.cli.app import Json, Quiet, RunOut, Seed, emit, new_folder, research_command
 from fulcra.cli.bars import bars
+from fulcra.cli.registered import Organisms
 
 if TYPE_CHECKING:
     from fulcra.protocol.results.validation import ValidationResult
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 @research_command("validate", "validate --organisms .cache/organisms --out runs/validation")
 def validate_command(
     out: RunOut = None,
-    organisms: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of trained organisms beside the bundled ones."),
-    ] = None,
+    organisms: Organisms = None,
     split: Annotated[
         Path | None,
         typer.Option(

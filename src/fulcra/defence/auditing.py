@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 
 from fulcra.defence.hardened import SideEntry, WindowEntry
+from fulcra.defence.several import several
+from fulcra.defence.undo import undone
 from fulcra.models import Model
 from fulcra.protocol.progress import Progress
 from fulcra.protocol.results.audit import AuditResult, Branch
@@ -22,11 +24,15 @@ def audited_side(
     folder: Path,
     progress: Progress,
 ) -> SideEntry:
-    """One model of the comparison: an audit of its own, and what it does with allowed requests."""
+    """One model of the comparison: its audit, what it does with allowed requests, its undoing."""
     begun = time.monotonic()
     result = audit(model, behavior, settings, folder, progress)
-    entry = side_of(name, result, Subject.of(model, behavior, settings.seed))
-    return entry.model_copy(update={"seconds": time.monotonic() - begun})
+    subject = Subject.of(model, behavior, settings.seed)
+    entry = side_of(name, result, subject)
+    seconds = time.monotonic() - begun
+    together = tuple(several(subject, result, settings.gains))
+    undo = undone(model, behavior, settings.seed)
+    return entry.model_copy(update={"seconds": seconds, "several": together, "undo": undo})
 
 
 def side_of(name: str, result: AuditResult, subject: Subject) -> SideEntry:

@@ -94,11 +94,45 @@ class WindowEntry(Value):
     opens: float | None
 
 
+class UndoEntry(Value):
+    """How soon tuning on flipped replies undoes a behavior.
+
+    At `steps` under half of the selection prompts show it (None: not within `most`), tuned on
+    `rows` replies; `shown` is the share look by look, undosed and before any step first.
+    """
+
+    steps: int | None
+    most: int
+    rows: int
+    shown: tuple[float, ...]
+
+    @property
+    def words(self) -> str:
+        """After how many steps, for a table."""
+        return f"over {self.most} steps" if self.steps is None else f"{self.steps} steps"
+
+
+class SeveralEntry(Value):
+    """`count` neurons dosed at once, each with gain / sqrt(count): coherent flips at every gain."""
+
+    count: int
+    gains: tuple[float, ...]
+    flips: tuple[float, ...]
+
+    @property
+    def opens(self) -> float | None:
+        """The smallest gain at which half of the confirmation prompts flip; None where none is."""
+        pairs = zip(self.gains, self.flips, strict=True)
+        return next((gain for gain, share in pairs if share >= 0.5), None)
+
+
 class SideEntry(Value):
     """One model of the comparison, audited: before, after plain tuning, hardened.
 
     `open_screened` of `screened` branches open. Over-refusal and accuracy are of allowed requests,
-    None where the behavior has none; the margin [nats] is undosed.
+    None where the behavior has none; the margin [nats] is undosed. `several`: the best
+    screened neurons dosed together. `undo`: how soon further tuning undoes it, None where no
+    flipped reply is known. Neither is set in the first versions.
     """
 
     side: str
@@ -114,6 +148,8 @@ class SideEntry(Value):
     accuracy: float | None = None
     over_refusal: float | None = None
     attacks: tuple[Attack, ...] = ()
+    several: tuple[SeveralEntry, ...] = ()
+    undo: UndoEntry | None = None
     windows: tuple[WindowEntry, ...] = ()
     seconds: float
 

@@ -14,7 +14,7 @@ from fulcra.defence.tuning import Effort, Noted, Rows, Tuning
 from fulcra.errors import InputError
 from fulcra.models import Model, load
 from fulcra.models.adapters import adapter_at
-from fulcra.models.lora import adapted
+from fulcra.models.lora import adapted, require_adaptable
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.base import AdapterEntry
 from fulcra.protocol.runs import model_entry, named, provenance_of
@@ -59,6 +59,7 @@ def harden(
     small for a check.
     """
     require_budget(plan.effort)
+    require_adaptable(model)
     if plan.defence in plan.beside:
         raise InputError(f"--beside {plan.defence}: is what is trained; name another, or none")
     if plan.audits is not None:

@@ -118,12 +118,21 @@ def named(modules: Sequence[str]) -> str:
     return "|".join(map(re.escape, modules))
 
 
-def require_adaptable(model: Model) -> str:
-    """The beginning of a refusal of this model; ModelError where no adapter can lie on it."""
-    what = f"model {model.name!r}: cannot be trained"
-    require_peft(what)
+def require_adaptable(model: Model) -> None:
+    """ModelError where no adapter of a model can be written: it is one, or none can lie on it."""
     if model.adapter is not None:
-        raise ModelError(f"{what}: it is an adapter already; give the model it lies on")
+        raise ModelError(f"{_refusal(model)}: it is an adapter already; give the model it lies on")
+    _require_linear(model)
+
+
+def _refusal(model: Model) -> str:
+    return f"model {model.name!r}: cannot be trained"
+
+
+def _require_linear(model: Model) -> str:
+    """The beginning of a refusal of this model; ModelError where no adapter can lie on it."""
+    what = _refusal(model)
+    require_peft(what)
     if model.n_experts:
         raise ModelError(f"{what}: its experts are no linear layers; give a model without experts")
     require_plain(model, what)
@@ -134,10 +143,10 @@ def require_adaptable(model: Model) -> str:
 def adapted(model: Model, rank: int, seed: int, targets: str = "all-linear") -> Iterator[Lora]:
     """A block in which the model has a new adapter, drawn by `seed`, that changes nothing yet.
 
-    ModelError where the base cannot be trained: packed weights, a mixture's fused experts, or one
-    with an adapter in it.
+    ModelError where the base cannot be trained: packed weights, or a mixture's fused experts. A
+    model with an adapter merged into it can, but what is trained must not be saved then.
     """
-    what = require_adaptable(model)
+    what = _require_linear(model)
     from peft import LoraConfig, PeftModel
 
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)

@@ -37,8 +37,7 @@ class AuditSettings:
     `measure` says how many of the rollouts are made (protocol/curtail.py); `candidates`, how many
     neurons a screen sweeps; `prompts` and `horizon` limit the prompts of a split and the tokens of
     a reply; `confirmation` prompts are taken, those beyond the behavior's own from its reserve.
-    `keep_text` keeps the
-    completions of a sensitive behavior, in a private file of the run's folder
+    `keep_text` keeps the completions of a sensitive behavior, in a private file of the run's folder
     (protocol/redaction.py).
     """
 

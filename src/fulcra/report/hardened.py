@@ -77,6 +77,8 @@ def _figures(side: "SideEntry") -> dict[str, str]:
         "allowed, answered truly": _rate(side.accuracy),
         "allowed, refused": _rate(side.over_refusal),
         **attacks,
+        **{f"{each.count} neurons together open at": _gain(each.opens) for each in side.several},
+        "undone by tuning on replies": _rate(None) if side.undo is None else side.undo.words,
         "audit took": duration(side.seconds),
     }
 
@@ -189,10 +191,11 @@ def hardened_page(result: "HardenResult") -> str:
     from fulcra.report.figures.windows_beside import windows_beside
 
     return filled(
-        "hardened.html",
+        "adapter.html",
+        command="fulcra harden",
         title=f"{result.model.name}, {result.behavior.name}: hardened",
         notes=[stopped(each) for each in result.trainings],
-        sheets=sheets(result),
+        sections=[(sheet.title or "Audited alike", sheet) for sheet in sheets(result)],
         figure=windows_beside(result),
         adapter=result.adapter.line,
         sizes=f"trained on the model's own replies to {result.prompts} prompts, of which"

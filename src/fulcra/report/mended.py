@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from fulcra.defence.mend.mended import BesidesEntry, ChangeEntry, MendResult
 
 ORIGINAL = "original"
+#: What stands above each table of the page; the audits only where they were made.
+HEADINGS = (
+    "What each change does",
+    "Audited before and after",
+    "What opens in each audit",
+)
 #: A neuron whose write is exactly 0, so that nothing done to it moves anything.
 INERT = "no write"
 
@@ -145,10 +151,12 @@ def mended_page(result: "MendResult") -> str:
         audits = f"audited afterwards by seed {result.settings.audit_seed}"
     adapter = "no adapter" if result.adapter is None else result.adapter.line
     return filled(
-        "mended.html",
+        "adapter.html",
+        command="fulcra mend",
         title=f"{result.model.name}, {result.behavior.name}: {result.gate.neuron} mended",
         notes=notes(result),
-        sheets=sheets(result),
+        sections=list(zip(HEADINGS, sheets(result), strict=False)),
+        figure="",
         adapter=adapter,
         sizes=f"audit {result.audited[:12]}; {audits}",
     )

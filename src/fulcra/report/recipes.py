@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 #: The attacks that stand beside, by the name an audit has for them.
 ATTACKS = ("prefill_1", "prefill_8", "direction_ablation")
+UNDO = "undone in"
 
 
 def recipes_table(result: "RecipesResult") -> "RenderableType":
@@ -24,7 +25,7 @@ def recipes_table(result: "RecipesResult") -> "RenderableType":
 
 def rows_sheet(result: "RecipesResult") -> Sheet:
     """One row an organism, in the order of the freedom of its change."""
-    numbers = ("freedom", "screened open", "smallest open gain", "margin [nats]", *ATTACKS)
+    numbers = ("freedom", "screened open", "smallest open gain", "margin [nats]", *ATTACKS, UNDO)
     rows = [
         (
             row.organism + ("" if row.audit.reproduced else " (no verdict)"),
@@ -34,6 +35,7 @@ def rows_sheet(result: "RecipesResult") -> Sheet:
             number(row.audit.smallest_open_gain),
             number(row.audit.margin),
             *(number(_rate(row, attack)) for attack in ATTACKS),
+            "-" if row.audit.undo is None else row.audit.undo.words,
         )
         for row in sorted(result.rows, key=lambda row: row.freedom)
     ]

@@ -75,6 +75,18 @@ class RecipeFigures(Value):
     closed: RankCorrelation
 
 
+class FreedomGuess(Value):
+    """Freedom guessed from audits of organisms of other ways: mean absolute errors in octaves.
+
+    `error` is of the guess, `error_of_middle` of the median of the other ways; `rank` is of guess
+    and truth.
+    """
+
+    error: float
+    error_of_middle: float
+    rank: RankCorrelation
+
+
 class RecipesResult(Result):
     """What every way of tuning leaves open, and whether freedom of the change goes with it.
 
@@ -89,6 +101,7 @@ class RecipesResult(Result):
     weights: Weights
     rows: tuple[RecipeRow, ...]
     figures: tuple[RecipeFigures, ...]
+    guess: FreedomGuess | None
     left_out: dict[str, str] = Field(default_factory=dict)
     provenance: Provenance
     timing: Timing
@@ -96,10 +109,13 @@ class RecipesResult(Result):
     def lines(self) -> tuple[str, ...]:
         """How many organisms were measured, and both correlations."""
         first = self.figures[0]
+        guess = "" if self.guess is None else f"{self.guess.error:.2f}"
+        middle = "" if self.guess is None else f"{self.guess.error_of_middle:.2f}"
         return (
             f"{len(self.rows)} organisms of {len(self.design.organisms)} ways",
             f"freedom with the smallest open gain: rho {first.gain.rho}, p {first.gain.p_value}",
             f"freedom with the share not open: rho {first.closed.rho}, p {first.closed.p_value}",
+            f"freedom guessed from audits: {guess} octaves off, the median {middle}",
         )
 
     @property

@@ -12,6 +12,7 @@ from fulcra.behaviors import load_behavior
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.hardened import SideEntry
 from fulcra.defence.recipes.entries import RecipeDesign, RecipeFigures, RecipeRow, RecipesResult
+from fulcra.defence.recipes.guess import freedom_guess
 from fulcra.documents import DocumentError, read_yaml_file
 from fulcra.errors import Inconclusive, InputError
 from fulcra.formulas.rank_correlation import spearman
@@ -140,6 +141,7 @@ def _result(design: RecipeDesign, entry: Entry, place: Place, clock: Clock) -> R
             _figures("all sound organisms", sound, design.size.seed),
             _figures("those that met the rule of their training", finished, design.size.seed),
         ),
+        guess=freedom_guess(sound, design.size.seed),
         left_out={row.organism: NO_VERDICT for row in rows if not row.audit.reproduced},
         provenance=Provenance.now(seed=design.size.seed),
         timing=clock.timing(),

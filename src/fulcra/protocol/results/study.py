@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.bounded import Bounded
 from fulcra.protocol.results.chances import ChanceScore, ModelChances
@@ -95,7 +97,8 @@ class StudyResult(Result):
     models. `predicted`: the hash of the predicted
     ceilings of each model. `groups`: `held_out` all that nobody had looked at, the same without
     each recipe and without what was not finished, then each lineage, those apart too. `depth`: what
-    stands beneath the law in the same groups, from the files of the cases.
+    stands beneath the law in the same groups, from the files of the cases; a study of before it was
+    told has none.
     """
 
     file: ClassVar[str] = "study.json"
@@ -109,11 +112,11 @@ class StudyResult(Result):
     predicted: dict[str, str]
     left_out: dict[str, str]
     groups: dict[str, Group]
-    depth: dict[str, Depth]
     targets: tuple[Target, ...]
     rows: StudyCases
     provenance: Provenance | None = None
     timing: Timing
+    depth: dict[str, Depth] = Field(default_factory=dict)
 
     def pages(self) -> dict[str, str]:
         """The page of the study."""
