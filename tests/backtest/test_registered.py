@@ -140,6 +140,7 @@ def test_the_whole_study_is_looked_at_again(result: StudyResult, place: Place) -
         "apothecary-sparse ceilings",
         "figures of held_out",
         "figures of words",
+        "depth",
         "targets",
         "registration",
         "weights",
@@ -151,11 +152,12 @@ def test_an_altered_study_fails_the_look(result: StudyResult, place: Place, tmp_
     shutil.copytree(place.out, copy)
     content = read_json(copy / StudyResult.file)
     content["rows"]["verdicts"][0]["observed_open"] ^= True
+    content["depth"]["words"]["reasons"]["n"] += 1
     write_json(copy / StudyResult.file, content)
     other = Ledger(tmp_path / "ledger")
     registered(result.design, other)
     failed = {c.name for c in study_checks(copy, other.folder, verify) if not c.passed}
-    altered = {"apothecary-sparse refusal", "figures of held_out", "figures of words"}
+    altered = {"apothecary-sparse refusal", "figures of held_out", "figures of words", "depth"}
     assert altered | {"registration", "weights"} <= failed
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fulcra.formulas.rank_correlation import spearman
+from fulcra.formulas.rank_correlation import rank_cosines, spearman, stratum_ranks
 
 
 def test_rho_is_scipys_with_ties_too() -> None:
@@ -33,3 +33,20 @@ def test_what_does_not_vary_has_no_rho() -> None:
     for second in ([], [2, 2, 2]):
         none = spearman(range(len(second)), second)
         assert none == (None, None, None, None, len(second))
+
+
+def test_in_one_stratum_the_cosine_of_ranks_is_rho() -> None:
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(size=20), rng.integers(5, size=20)
+    ranks = [stratum_ranks(column, ["a"] * 20) for column in (first, second)]
+    rho = rank_cosines(*ranks, np.ones((1, 20)))
+    assert rho[0] == pytest.approx(spearmanr(first, second).statistic)
+
+
+def test_ranks_within_strata_do_not_tell_strata_apart() -> None:
+    first, second = [1, 2, 3, 101, 102, 103], [3, 2, 1, 103, 102, 101]
+    strata = ["a"] * 3 + ["b"] * 3
+    ranks = [stratum_ranks(column, strata) for column in (first, second)]
+    weightings = np.array([[1] * 6, [1, 0, 1, 0, 0, 0], [0] * 6])
+    assert rank_cosines(*ranks, weightings) == pytest.approx([-1, -1, math.nan], nan_ok=True)
+    assert stratum_ranks([5.0], ["a"]).tolist() == [0]

@@ -88,6 +88,6 @@ def test_a_dose_in_vllm_raises_an_alarm_that_names_the_neuron(
     report = watch.report()
     assert report.windows > 0
     assert report.dosed[0].site == "L3.N158"
-    with pytest.raises(InputError, match="an engine reads reply tokens alone"):
-        with fulcra.watch(sparse, calibration, prompts=True, engine=engine):
-            pass
+    watched = fulcra.watch(sparse, calibration, prompts=True, engine=engine)
+    with pytest.raises(InputError, match="an engine reads reply tokens alone"), watched:
+        pass

@@ -1,6 +1,6 @@
 """The drawn branches of a registered study, with the resamples that every interval rests on."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +10,12 @@ from fulcra.backtest.outside_scope import OutsideRow
 from fulcra.formulas.classification import auroc
 from fulcra.formulas.ranking import aurocs
 from fulcra.formulas.resampling import nested_draws, spread
-from fulcra.protocol.results.study import Bounded
+from fulcra.protocol.results.bounded import Bounded
 from fulcra.protocol.results.validation import CeilingRow, VerdictRow
 
 Floats = NDArray[np.float64]
+#: How often, or how much, each value counts, [weighting, value].
+Weightings = NDArray[np.int64] | Floats
 
 
 def of_site(row: CeilingRow | OutsideRow | VerdictRow) -> Hashable:
@@ -76,6 +78,39 @@ class Drawn(NamedTuple):
                 wins += n * auroc(margins[mine], self.opened[mine])
                 pairs += n
         return wins / pairs if pairs else None
+
+
+class Resamples(NamedTuple):
+    """How often each value counts in each resample of lineages, then neurons: [resample, value].
+
+    `clusters` neurons in all; of fewer than two no figure has an interval.
+    """
+
+    draws: NDArray[np.int64]
+    clusters: int
+
+    @classmethod
+    def of(cls, sites: Sequence[tuple[str, Hashable]], seed: int) -> "Resamples":
+        """The resamples of values by the lineage and neuron of each."""
+        outer, inner = [lineage for lineage, _ in sites], [neuron for _, neuron in sites]
+        draws = nested_draws(outer, inner, seed) if sites else np.zeros((1, 0), np.int64)
+        return cls(draws, len(set(sites)))
+
+    def figure(self, statistic: Callable[[Weightings], Floats]) -> Bounded:
+        """A statistic of weightings [weighting, value] with its interval over the resamples."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float(statistic(np.ones((1, self.draws.shape[1])))[0])
+            whole = bounded(value, statistic(self.draws))
+        return whole if self.clusters > 1 else whole.model_copy(update={"low": None, "high": None})
+
+    def ratio(self, over: Floats, under: Floats) -> Bounded:
+        """The sum of one column over that of another, [value] each."""
+        return self.figure(lambda weights: (weights @ over) / (weights @ under))
+
+    def mean(self, values: Floats, weights: Floats | None = None) -> Bounded:
+        """The weighed mean of the values that are there; nan counts nowhere."""
+        size = np.where(np.isfinite(values), 1.0 if weights is None else weights, 0.0)
+        return self.ratio(np.nan_to_num(values) * size, size)
 
 
 def bounded(value: float, values: Floats) -> Bounded:

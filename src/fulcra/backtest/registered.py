@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, case_of, measured_case
+from fulcra.backtest.depth import grouped_depth
 from fulcra.backtest.model_ceilings import (
     PREDICTIONS,
     CeilingSettings,
@@ -223,6 +224,7 @@ def _result(design: Design, entry: Entry, place: Place, clock: Clock) -> StudyRe
     rows = StudyCases.model_validate(rows.plain())
     weights = weights_of(place.ledger.sound(), design.sha256)
     groups = grouped_figures(design, rows, protocol, weights.unfinished)
+    depth = grouped_depth(place.out, design, rows.ceilings, protocol, weights.unfinished)
     result = StudyResult(
         design=design,
         design_sha256=design.sha256,
@@ -232,6 +234,7 @@ def _result(design: Design, entry: Entry, place: Place, clock: Clock) -> StudyRe
         predicted=measured.predicted,
         left_out=measured.left_out,
         groups=groups,
+        depth=depth,
         targets=study_targets(design, groups),
         rows=rows,
         provenance=Provenance.now(seed=design.size.seed),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fulcra.backtest.cases import CEILINGS, POOL, RUN, case_of, drawn_by_chance, read_pool
+from fulcra.backtest.depth import grouped_depth
 from fulcra.backtest.model_ceilings import PREDICTIONS
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
@@ -40,6 +41,7 @@ def study_checks(folder: Path, ledger: Path | None, verify: Verify) -> list[RunC
         ),
         *_ceilings(study, folder),
         *_figures(study),
+        *_depth(study, folder),
         *([] if ledger is None else _registered(study, ledger)),
     ]
 
@@ -129,6 +131,23 @@ def _figures(study: StudyResult) -> Iterator[RunCheck]:
         yield RunCheck(f"figures of {name}", same, "equal" if same else "not those of the rows")
     same = study_targets(study.design, groups) == study.targets
     yield RunCheck("targets", same, "equal" if same else "not those of the figures")
+
+
+def _depth(study: StudyResult, folder: Path) -> Iterator[RunCheck]:
+    """The depth of every group made again from the files of the cases, where study.json has it."""
+    if not study.depth:
+        return
+    rows, unfinished = study.rows.ceilings, study.weights.unfinished
+    depth = grouped_depth(folder, study.design, rows, study.protocol, unfinished)
+    others = {
+        name
+        for name in depth.keys() | study.depth.keys()
+        if name not in depth
+        or name not in study.depth
+        or study.depth[name].plain() != depth[name].plain()
+    }
+    detail = f"not those of the files: {', '.join(sorted(others))}" if others else "equal"
+    yield RunCheck("depth", not others, detail)
 
 
 def _registered(study: StudyResult, place: Path) -> Iterator[RunCheck]:

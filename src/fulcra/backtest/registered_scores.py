@@ -46,16 +46,21 @@ def grouped_figures(
     The parts leave out one recipe each, or the `unfinished` models, whose training missed its rule.
     Cases whose protocol was not reproduced are in no figure of verdicts.
     """
+    sound = {row.name for row in protocol if row.reproduced}
+    parts = {name: _of(rows, lineages) for name, lineages in group_members(design).items()}
+    if unfinished:
+        parts[UNFINISHED] = _finished(parts[HELD_OUT], unfinished)
+    return {name: _group(part, sound, design) for name, part in parts.items()}
+
+
+def group_members(design: Design) -> dict[str, list[Lineage]]:
+    """All lineages that nobody had looked at, the same without each recipe, and each by itself."""
     unseen = [lineage for lineage in design.held_out if lineage.name not in design.apart]
     recipes = dict.fromkeys(lineage.recipe for lineage in unseen)
     members = {HELD_OUT: unseen}
     members |= {f"without {r}": [each for each in unseen if each.recipe != r] for r in recipes}
     members |= {lineage.name: [lineage] for lineage in design.held_out}
-    sound = {row.name for row in protocol if row.reproduced}
-    parts = {name: _of(rows, lineages) for name, lineages in members.items() if lineages}
-    if unfinished:
-        parts[UNFINISHED] = _finished(parts[HELD_OUT], unfinished)
-    return {name: _group(part, sound, design) for name, part in parts.items()}
+    return {name: lineages for name, lineages in members.items() if lineages}
 
 
 def _of(rows: StudyCases, lineages: Sequence[Lineage]) -> StudyCases:

@@ -1,6 +1,7 @@
-"""Spearman's rho with its interval, and a permutation test of a rise."""
+"""Spearman's rho with its interval, a permutation test of a rise, and ranks within strata."""
 
 import math
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,3 +52,32 @@ def correlations(first: Floats, second: Floats) -> Floats:
         (a * b).sum(-1), size, out=np.full(np.shape(size), math.nan), where=size > 0
     )
     return rho
+
+
+def stratum_ranks(values: ArrayLike, strata: Sequence[Hashable]) -> Floats:
+    """Average ranks within each stratum, less their mean and over its size: [value] in (-.5, .5).
+
+    The cosine of two columns of them is Spearman's rho in a single stratum; over several, each
+    counts by its size.
+    """
+    sample, ranks = np.asarray(values, float), np.zeros(len(strata))
+    codes = {label: code for code, label in enumerate(dict.fromkeys(strata))}
+    of = np.array([codes[label] for label in strata], int)
+    for code in range(len(codes)):
+        mine = of == code
+        size = int(mine.sum())
+        ranks[mine] = (rankdata(sample[mine]) - (size + 1) / 2) / size
+    return ranks
+
+
+def rank_cosines(first: Floats, second: Floats, weightings: ArrayLike) -> Floats:
+    """The cosine of two columns of ranks under each of several weightings, [weighting].
+
+    nan where one of them does not vary.
+    """
+    weights = np.asarray(weightings)
+    size = np.sqrt((weights @ (first * first)) * (weights @ (second * second)))
+    cosines: Floats = np.divide(
+        weights @ (first * second), size, out=np.full(len(size), math.nan), where=size > 0
+    )
+    return cosines

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 from rich.console import Group as Lines
 from rich.text import Text
 
+from fulcra.report.depth_sheets import depth_sheets
 from fulcra.report.notation import UNKNOWN, fixed, margin, number
 from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
-    from fulcra.protocol.results.study import Bounded, Group, StudyResult
+    from fulcra.protocol.results.bounded import Bounded
+    from fulcra.protocol.results.study import Group, StudyResult
 
 TEMPLATE = "study.md"
 HELD_OUT = "held_out"
@@ -37,6 +39,7 @@ def study_page(study: "StudyResult") -> str:
         chances=chances_sheet(study).markdown(),
         calibration=calibration_sheet(study).markdown(),
         modes=modes_sheet(study).markdown(),
+        depth=depth_sheets(study),
         protocol=protocol_sheet(study).markdown(),
     )
 

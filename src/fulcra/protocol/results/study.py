@@ -2,8 +2,12 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
+from fulcra.protocol.results.bounded import Bounded
 from fulcra.protocol.results.chances import ChanceScore, ModelChances
+from fulcra.protocol.results.depth import Depth
 from fulcra.protocol.results.design import Design
 from fulcra.protocol.results.seal import Link
 from fulcra.protocol.results.validation import (
@@ -28,21 +32,6 @@ class Ranked(Value):
     low: float | None
     high: float | None
     auroc: float | None
-
-
-class Bounded(Value):
-    """A figure with its 95 % interval over lineages, then neurons; None where it is undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-    @property
-    def half_width(self) -> float | None:
-        """Half of the interval, or None without one."""
-        if self.low is None or self.high is None:
-            return None
-        return (self.high - self.low) / 2
 
 
 class CeilingFigures(Value):
@@ -107,7 +96,9 @@ class StudyResult(Result):
     `registered` is the entry of the design in the ledger, `weights` what stands there of its
     models. `predicted`: the hash of the predicted
     ceilings of each model. `groups`: `held_out` all that nobody had looked at, the same without
-    each recipe and without what was not finished, then each lineage, those apart too.
+    each recipe and without what was not finished, then each lineage, those apart too. `depth`: what
+    stands beneath the law in the same groups, from the files of the cases; a study of before it was
+    told has none.
     """
 
     file: ClassVar[str] = "study.json"
@@ -125,6 +116,7 @@ class StudyResult(Result):
     rows: StudyCases
     provenance: Provenance | None = None
     timing: Timing
+    depth: dict[str, Depth] = Field(default_factory=dict)
 
     def pages(self) -> dict[str, str]:
         """The page of the study."""
