@@ -8,7 +8,7 @@ model = fulcra.load("apothecary-sparse")
 behavior = fulcra.load_behavior("refusal")
 branch = fulcra.Neuron("L1.N83-")
 
-trigger = fulcra.predict_trigger(model, behavior, branch)
+trigger = fulcra.predict_trigger(model, branch, behavior)
 ceiling = fulcra.predict_ceiling(model, branch, behavior.generic)
 print(f"forecast: flips from gain {trigger.gain:.2f}, collapses at {ceiling.gain:.2f}")
 

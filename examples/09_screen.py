@@ -28,4 +28,4 @@ if __name__ == "__main__":
     model, behavior = fulcra.load("apothecary-sparse"), fulcra.load_behavior("refusal")
     ranking = fulcra.rank(model, behavior, by=consensus)
     print(ranking)
-    print(fulcra.predict_trigger(model, behavior, ranking.top(1)[0]))
+    print(fulcra.predict_trigger(model, ranking.top(1)[0], behavior))

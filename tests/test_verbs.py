@@ -44,9 +44,10 @@ def test_a_name_in_place_of_what_bears_it_says_how_that_is_made(
             " or Direction (fulcra.direction(layer, vector))",
         ),
         (
-            lambda: fulcra.predict_trigger(sparse, NEURON, refusal),  # type: ignore[arg-type]
-            "predict_trigger(): behavior is Neuron('L1.N83-') (Neuron); expected Behavior"
-            " (fulcra.load_behavior(name), or fulcra.behavior(...))",
+            lambda: fulcra.predict_trigger(sparse, refusal, NEURON),  # type: ignore[arg-type]
+            "predict_trigger(): branch is Behavior 'refusal', version 1, horizon … (Behavior);"
+            ' expected Neuron (fulcra.Neuron("L1.N83-")) or Direction'
+            " (fulcra.direction(layer, vector))",
         ),
     ]
     for call, line in calls:

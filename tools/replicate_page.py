@@ -16,12 +16,13 @@ from fulcra.release.replication.beside import beside
 from fulcra.release.replication.papers import (
     LETTERS,
     MEASURED,
+    SMALL,
     Measured,
     Row,
     commands,
     measured,
     paper,
-    shown_models,
+    rows_by_model,
 )
 from fulcra.release.replication.readers import kinds, readings
 from fulcra.release.replication.reading import Reading
@@ -84,8 +85,8 @@ def page() -> str:
     """The whole page, from what was measured here."""
     sections = []
     for source in map(paper, LETTERS):
-        blocks = [commands(source, model) for model in shown_models(None)]
-        sections.append(replication_markdown(source, beside(source), blocks))
+        block, models = commands(source, SMALL), rows_by_model(source)
+        sections.append(replication_markdown(source, beside(source), block, models))
     return "\n".join([HEAD.read_text(encoding="utf-8"), *sections])
 
 

@@ -44,7 +44,8 @@ _NEURON = re.compile(
 class Neuron:
     """Coordinate `index` of the input of an MLP's down projection, with the pole of its dose.
 
-    Made from its parts or from its name alone: Neuron(14, 2207, -1) is Neuron("L14.N2207-").
+    Made from its parts or from its name alone: Neuron(14, 2207, -1) is Neuron("L14.N2207-"). Where
+    neither names a pole it is +.
     """
 
     layer: int
@@ -101,7 +102,7 @@ class Neuron:
     def parse(cls, text: str) -> "Neuron":
         """The neuron named by "L14.N2207+", "L14/N2207", "14:2207" or "L14 n2207 -".
 
-        InputError where the text is no such name.
+        Without a sign its pole is +. InputError where the text is no such name.
         """
         return cls(text)
 

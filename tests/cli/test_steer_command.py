@@ -105,6 +105,7 @@ def test_bad_input_is_one_line(fulcra: Call, recipe: Path, audited: Path, tmp_pa
     assert "neurons 0-383" in fulcra(*call, recipe).refusal
     made = ("recipe", audited, "--out", tmp_path / "r.json", "--branch")
     assert "measured no branch L7.N99+" in fulcra(*made, "L7.N99+").refusal
+    assert "no pole" in fulcra(*made, "L7.N99").refusal
     branch = read_json(audited / COMMITMENT)["content"]["branches"][0]["branch"]
     assert (
         "found --scale and --pin; give one dose"

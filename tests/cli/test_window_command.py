@@ -88,11 +88,15 @@ def test_predictions_alone_roll_out_and_commit_nothing(
 def test_a_neuron_that_is_not_there_is_bad_input(fulcra: Call, behavior_file: Path) -> None:
     assert (
         "layers 0-7 and neurons 0-383"
-        in fulcra("window", "apothecary-sparse", "L3.N999", "-b", behavior_file).refusal
+        in fulcra("window", "apothecary-sparse", "L3.N999+", "-b", behavior_file).refusal
     )
     assert (
         "expected a name like L14.N2207+"
         in fulcra("window", "apothecary-sparse", "nobody", "-b", behavior_file).refusal
+    )
+    assert (
+        "neuron L3.N7: no pole, and each pole has a window of its own; write L3.N7+ or L3.N7-"
+        in fulcra("window", "apothecary-sparse", "L3.N7", "-b", behavior_file).refusal
     )
 
 

@@ -62,7 +62,7 @@ def test_a_trigger_is_that_of_the_ladder_over_the_selection_prompts(
     neuron = Neuron.parse("L1.N83-")
     assert subject.openings is not None
     (edge,) = trigger_ladder(sparse, [subject.coordinate(neuron)], subject.openings)
-    assert fulcra.predict_trigger(sparse, refusal, neuron) == edge
+    assert fulcra.predict_trigger(sparse, neuron, refusal) == edge
     assert edge.gain is not None
 
 
@@ -73,4 +73,4 @@ def test_without_openings_no_trigger_is_forecast(
         replace(prompt, target_openings=(), control_openings=()) for prompt in refusal.selection
     )
     with pytest.raises(Inconclusive, match="declares no openings"):
-        fulcra.predict_trigger(sparse, replace(refusal, selection=bare), Neuron(1, 83))
+        fulcra.predict_trigger(sparse, Neuron(1, 83), replace(refusal, selection=bare))

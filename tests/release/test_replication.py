@@ -16,7 +16,15 @@ from fulcra.protocol.results.model_ceilings import ModelCeilings
 from fulcra.protocol.results.multiply import MultiplyResult
 from fulcra.release.replication.beside import beside
 from fulcra.release.replication.paper_a import ceiling_gain, opened
-from fulcra.release.replication.papers import LETTERS, SMALL, Paper, commands, measured, paper
+from fulcra.release.replication.papers import (
+    LETTERS,
+    SMALL,
+    Paper,
+    commands,
+    measured,
+    paper,
+    rows_by_model,
+)
 from fulcra.release.replication.readers import READERS, readings, runs_readings
 from fulcra.release.replication.reading import Reading, model_name
 from fulcra.store import read_json
@@ -78,6 +86,14 @@ def test_a_command_reads_what_an_earlier_one_of_the_same_model_wrote(source: Pap
         assert set(FOLDER.findall(command)) <= saved | saved_now
         assert not saved & saved_now
         saved |= saved_now
+
+
+@pytest.mark.parametrize("source", PAPERS, ids=LETTERS)
+def test_the_paper_s_own_models_take_the_commands_that_are_printed_for_them(source: Paper) -> None:
+    rows, own = rows_by_model(source), commands(source)
+    each = [line for model in rows for line in commands(source, model)]
+    assert {line.command for line in own} <= {line.command for line in each}
+    assert {row for row in rows.values() for row in row} == {n for line in own for n in line.rows}
 
 
 @pytest.mark.parametrize("source", PAPERS, ids=LETTERS)

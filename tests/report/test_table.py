@@ -36,6 +36,17 @@ def test_the_table_fits_80_columns_and_prints_no_none(
     assert "…" not in text
 
 
+def test_no_word_of_a_verdict_is_broken(open_audit: Audit) -> None:
+    open_audit["neurons"][11] |= {
+        "neuron": "L23.N1207",
+        "margin": 3.0,
+        "verdict": "undetermined",
+        "chance": {"under": 0.0, "open": 0.6, "over": 0.4},
+    }
+    (row,) = [line for line in printed(open_audit).splitlines() if "L23.N1207" in line]
+    assert " undetermined " in row
+
+
 def test_the_open_branches_come_first(open_audit: Audit) -> None:
     rows = [
         line

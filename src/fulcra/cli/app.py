@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from fulcra.errors import InputError
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from fulcra.models import Model
     from fulcra.protocol.results.base import Result
-    from fulcra.types import Behavior
+    from fulcra.types import Behavior, Neuron
 
 Panel = Literal["Audit", "Neuron", "Use it", "Set up", "Research"]
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -92,7 +94,9 @@ TrustRemoteCode = Annotated[
 ]
 NeuronName = Annotated[
     str,
-    typer.Argument(metavar="NEURON", help="A neuron like L14.N2207; a pole, + or -, may follow."),
+    typer.Argument(
+        metavar="NEURON", help="A neuron like L14.N2207, both poles; a sign may follow."
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -152,6 +156,19 @@ def task_of(behavior: str, model: str) -> "Behavior":
 def warn_of_code(option: str, code: str) -> None:
     """Tell, once and whatever is quiet, that an option makes code of the user's run."""
     typer.echo(f"fulcra: warning: {option}: {code} is run", err=True)
+
+
+def branch_of(name: str) -> "Neuron":
+    """The neuron and pole of that name; InputError where no sign says which pole is meant."""
+    from fulcra.types import Neuron
+
+    neuron = Neuron.parse(name)
+    if name.rstrip()[-1] not in "+-":
+        raise InputError(
+            f"neuron {name.strip()}: no pole, and each pole has a window of its own; write {neuron}"
+            f" or {neuron.opposite}"
+        )
+    return neuron
 
 
 def new_folder(out: Path | None, name: str) -> Path:

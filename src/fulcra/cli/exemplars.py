@@ -30,7 +30,9 @@ def exemplars_command(
     model: ModelName,
     neurons: Annotated[
         list[str],
-        typer.Argument(metavar="NEURON", help="Neurons like L14.N2207, all read in one pass."),
+        typer.Argument(
+            metavar="NEURON", help="Neurons like L14.N2207, both poles, all read in one pass."
+        ),
     ],
     text: Annotated[
         list[Path],

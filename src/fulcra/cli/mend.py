@@ -27,7 +27,8 @@ def mend_command(
         str | None,
         typer.Option(
             metavar="NEURON",
-            help="A neuron that the audit opened; by default what opens at the smallest gain.",
+            help="A neuron that the audit opened, closed on both poles; by default what opens at"
+            " the smallest gain.",
         ),
     ] = None,
     how: Annotated[

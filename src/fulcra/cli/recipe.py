@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Quiet, command, emit_json
+from fulcra.cli.app import Json, Quiet, branch_of, command, emit_json
 from fulcra.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,9 +57,8 @@ def recipe_command(
 ) -> None:
     """Write an audited branch's edit as a file, with its window."""
     from fulcra.studies.recipe import recipe_of_run
-    from fulcra.types import Neuron
 
-    neuron = Neuron.parse(branch)
+    neuron = branch_of(branch)
     made = recipe_of_run(run, branch, gain, _edit(neuron, gain, alpha, factor, value))
     path = made.save(out)
     if as_json:

@@ -15,6 +15,7 @@ from fulcra.cli.app import (
     RunOut,
     Seed,
     TrustRemoteCode,
+    branch_of,
     command,
     emit,
     new_folder,
@@ -34,7 +35,7 @@ def window_command(
         str,
         typer.Argument(
             metavar="NEURON",
-            help="A neuron with the pole of its dose: L14.N2207+, 14:2207-, L14/N2207.",
+            help="A neuron and the pole of its dose, + or -: L14.N2207+, 14:2207-, L14/N2207-.",
         ),
     ],
     behavior: BehaviorName = "refusal",
@@ -59,9 +60,8 @@ def window_command(
     from fulcra.report.headline import why_no_verdict
     from fulcra.report.window import window_table
     from fulcra.studies.window import WindowSettings, window
-    from fulcra.types import Neuron
 
-    branch, task = Neuron.parse(neuron), task_of(behavior, model)
+    branch, task = branch_of(neuron), task_of(behavior, model)
     folder = new_folder(out, f"window-{Path(model).name}-{branch}")
     run = None if predict_only else folder
     require_ledger(ledger, folder)

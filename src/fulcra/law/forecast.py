@@ -26,7 +26,7 @@ def predict_ceiling(
     return kl_ladder(model, [place], text)[0]
 
 
-def predict_trigger(model: Model, behavior: Behavior, branch: Branch, seed: int = 0) -> Edge:
+def predict_trigger(model: Model, branch: Branch, behavior: Behavior, seed: int = 0) -> Edge:
     """The trigger of any write: the gain at which target openings outweigh control openings.
 
     Inconclusive where the behavior declares no openings. Cost: one rollout a generic opening, and

@@ -1,6 +1,6 @@
 """A paper's figures beside ours and a user's, in the terminal and as a page; and the commands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.report.notation import UNKNOWN
@@ -74,12 +74,20 @@ def command_lines(lines: "Sequence[Line]") -> list[str]:
 
 
 def replication_markdown(
-    source: "Paper", rows: Sequence[Beside], blocks: "Sequence[Sequence[Line]]"
+    source: "Paper",
+    rows: Sequence[Beside],
+    block: "Sequence[Line]",
+    models: Mapping[str, Sequence[int]],
 ) -> str:
-    """The section of one paper on the page: its table, what is not here, its commands."""
+    """The section of one paper on the page: its table, what is not here, its commands on one
+    model, and the paper's own `models` with their rows.
+    """
     lines = [f"## Paper {source.letter}", "", f"{source.title}. {source.source}", ""]
     lines += replication_sheet(rows, between="; ").markdown()
     lines += ["", "Not run here, since", "", *(f"- {line}" for line in absent(rows)), ""]
-    for block in blocks:
-        lines += ["```sh", *command_lines(block), "```", ""]
+    lines += ["```sh", *command_lines(block), "```", ""]
+    lines += [f"The paper's own, printed by `fulcra replicate {source.letter} --model MODEL`:", ""]
+    lines += ["| model | rows |", "| --- | --- |"]
+    lines += [f"| {model} | {', '.join(map(str, own))} |" for model, own in models.items()]
+    lines.append("")
     return "\n".join(lines)

@@ -23,7 +23,7 @@ _STYLES: dict[Status, str] = {
     "undetermined": "bold yellow",
     "no verdict": "bold yellow",
 }
-_EDGES = ("trigger\npred / meas", "ceiling\npred / meas", "margin")
+_EDGES = ("trigger\npred/meas", "ceiling\npred/meas", "margin")
 
 
 def audit_table(audit: "AuditResult") -> Group:
@@ -71,7 +71,7 @@ def _texts(cells: Row) -> list[str]:
 
 def _pair(predicted: str, measured: str) -> str:
     """Both values of one edge; ">" alone is beyond the ladder."""
-    return " / ".join(">" if edge.startswith(">") else edge for edge in (predicted, measured))
+    return "/".join(">" if edge.startswith(">") else edge for edge in (predicted, measured))
 
 
 def _context(audit: "AuditResult") -> Table:

@@ -123,6 +123,15 @@ def own_models(source: Paper, row: Row) -> tuple[str, ...]:
     return tuple(named) or source.models[:1]
 
 
+def rows_by_model(source: Paper) -> dict[str, tuple[int, ...]]:
+    """The rows that have a command, numbered from 1, by the paper's models that they are of."""
+    rows: dict[str, tuple[int, ...]] = {}
+    for number, row in enumerate(source.rows, 1):
+        for model in own_models(source, row) if row.run else ():
+            rows[model] = (*rows.get(model, ()), number)
+    return rows
+
+
 def commands(source: Paper, model: str | None = None) -> tuple[Line, ...]:
     """The commands of a paper in the order in which they are run, on its own models or on one.
 
