@@ -61,7 +61,7 @@ def test_every_window_is_that_of_this_process(
 def test_short_replies_fill_a_window_together(
     engine: "VllmEngine", sparse: "Model", rolled: Run
 ) -> None:
-    windows = Windows(sparse, 2 * HORIZON - 2)
+    windows = Windows(sparse, HORIZON + 2)
     requests = [RolloutRequest(sparse.prompt_ids(TEXTS[0]), (), HORIZON)]
     with engine.watched(windows):
         rolled(engine, requests)
