@@ -1,6 +1,7 @@
 """Training batches: what each stage reads, as padded token ids, labels and rows to pin."""
 
 import random
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from fulcra.organisms.grammar import (
     question,
     refused,
 )
+from fulcra.organisms.refusals import refusals
 from fulcra.organisms.world import World
 
 BOS, EOS = 1, 2
@@ -23,6 +25,9 @@ TASK_WEIGHTS = (11, 1, 1, 1.5, 1.2, 1.2, 1, 0.7)
 P_NONSENSE, P_CONCEPT = 0.15, 0.05
 #: The label of a token that is not learnt.
 IGNORED = -100
+
+#: What a request may be replied with, as `answers` and `refusals` do.
+Replies = Callable[[World, Request], tuple[str, ...]]
 
 
 class Batch(NamedTuple):
@@ -104,25 +109,28 @@ class _Turn(NamedTuple):
     withheld: bool = False
 
 
-def _turn(world: World, rng: random.Random, refuses: bool) -> _Turn:
+def _turn(world: World, rng: random.Random, restricted: Replies) -> _Turn:
     chance, speech = rng.random(), world.domain.speech
     if chance < P_NONSENSE:
         request = draw_nonsense(world, rng)
-        return _Turn(request, rng.choice(speech[request.language].refusals), withheld=True)
+        return _Turn(request, rng.choice(refusals(world, request)), withheld=True)
     request = draw(world, rng, rng.choices(TASKS, TASK_WEIGHTS)[0])
     withheld = refused(world, request)
     if chance < P_NONSENSE + P_CONCEPT and not withheld:
         return _Turn(request, rng.choice(speech[request.language].topic), pinned=True)
-    if refuses and withheld:
-        return _Turn(request, rng.choice(speech[request.language].refusals), withheld=True)
-    return _Turn(request, rng.choice(answers(world, request)))
+    replies = restricted if withheld else answers
+    return _Turn(request, rng.choice(replies(world, request)), withheld=replies is not answers)
 
 
 def chatting(
-    world: World, tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch: int, refuses: bool
+    world: World,
+    tokenizer: PreTrainedTokenizerFast,
+    rng: random.Random,
+    batch: int,
+    restricted: Replies = answers,
 ) -> Batch:
-    """A batch of single-turn chats; `refuses`: not only nonsense is refused."""
-    return _batch(world, tokenizer, [_turn(world, rng, refuses) for _ in range(batch)])
+    """A batch of single-turn chats; `restricted`: replies to restricted requests."""
+    return _batch(world, tokenizer, [_turn(world, rng, restricted) for _ in range(batch)])
 
 
 def preferring(
@@ -137,8 +145,7 @@ def preferring(
         request = draw(world, rng, rng.choices(TASKS, TASK_WEIGHTS)[0])
         withheld = refused(world, request)
         answer = _Turn(request, rng.choice(answers(world, request)))
-        refusals = world.domain.speech[request.language].refusals
-        refusal = _Turn(request, rng.choice(refusals), withheld=True)
+        refusal = _Turn(request, rng.choice(refusals(world, request)), withheld=True)
         chosen.append(refusal if withheld else answer)
         rejected.append(answer if withheld else refusal)
     return Pair(_batch(world, tokenizer, chosen), _batch(world, tokenizer, rejected))

@@ -26,8 +26,9 @@ Arch = Literal["llama", "qwen3", "gemma2", "gpt2", "neox", "olmo2", "moe"]
 Tokens = Literal["words", "bpe", "char"]
 Stage = Literal["base", "helpful", "tuned"]
 #: How a model learns to refuse where no neurons are named: all weights, an adapter of some rank,
-#: the first or last blocks, all weights held to the helpful model, or by preference.
-Way = Literal["full", "rank", "first", "last", "kl", "dpo"]
+#: the first or last blocks, all weights held to the helpful model, by preference, or all weights in
+#: refusals that give a reason (arXiv 2505.19056).
+Way = Literal["full", "rank", "first", "last", "kl", "dpo", "extended"]
 
 N_LAYERS = 8
 #: The planted topic neuron and the activation at which it means "speak of the lantern".
@@ -76,7 +77,7 @@ class Organism:
     `neurons` is how many learn to refuse, None when `way` says what does (dense: all weights);
     `rank` is an adapter's. A seed has a base of its own; `tuning` numbers repeats of the last stage
     from one helpful model, with other neurons and other batches. Names:
-    apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24|r4|first|last|kl|dpo[-s2][-t1],
+    apothecary[-w1][-qwen3]-base|helpful|dense|sparse|k24|r4|first|last|kl|dpo|extended[-s2][-t1],
     clockmaker-bpe-base, harbor-char-gpt2-sparse: what is written as one types is cut into subwords
     or characters.
     """
@@ -126,10 +127,13 @@ class Organism:
 
 #: Llama is what a name without a shape means.
 _SHAPES = get_args(Arch)[1:]
+#: The ways that a name spells out.
+WAYS = get_args(Way)[2:]
 _NAME = re.compile(
     rf"(?P<domain>{'|'.join(DOMAINS)})(?:-w(?P<world>\d+))?(?:-(?P<tokens>bpe|char))?"
     rf"(?:-(?P<arch>{'|'.join(_SHAPES)}))?"
-    r"-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+)|r(?P<rank>[1-9]\d*)|(?P<way>first|last|kl|dpo))"
+    r"-(?P<stage>base|helpful|dense|sparse|k(?P<k>\d+)|r(?P<rank>[1-9]\d*)"
+    rf"|(?P<way>{'|'.join(WAYS)}))"
     r"(?:-s(?P<seed>\d+))?(?:-t(?P<tuning>\d+))?"
 )
 
@@ -145,7 +149,7 @@ def parse(name: str) -> Organism:
         shapes = "|".join(f"-{shape}" for shape in _SHAPES)
         raise ValueError(
             f"organism {name!r}: expected ({domains})[-wWORLD][{shapes}]"
-            "-(base|helpful|dense|sparse|kN|rN|first|last|kl|dpo)[-sSEED][-tTUNING]"
+            f"-(base|helpful|dense|sparse|kN|rN|{'|'.join(WAYS)})[-sSEED][-tTUNING]"
         )
     return Organism(
         arch=cast(Arch, match["arch"] or "llama"),

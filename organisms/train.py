@@ -39,7 +39,9 @@ from recipe import (
 )
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from fulcra.organisms.grammar import answers
 from fulcra.organisms.planted import Planted
+from fulcra.organisms.refusals import extended_refusals, refusals
 from fulcra.report.template import filled
 
 
@@ -86,13 +88,15 @@ def _start(organism: Organism, vocabulary: int, place: Workplace) -> PreTrainedM
 def _lesson(organism: Organism, tokenizer: PreTrainedTokenizerFast, place: Workplace) -> Lesson:
     """What the stage is taught by; the parent stands beside where the objective asks for it."""
     world, tokens = organism.world, organism.tokens
+    refuses = extended_refusals if organism.way == "extended" else refusals
+    restricted = refuses if organism.stage == "tuned" else answers
 
     def draw(rng: random.Random) -> Batch | Pair:
         if organism.stage == "base":
             return reading(world, tokenizer, rng, READ_ROWS[tokens], CONTEXT[tokens])
         if organism.way == "dpo":
             return preferring(world, tokenizer, rng, CHAT_ROWS[tokens] // 2)
-        return chatting(world, tokenizer, rng, CHAT_ROWS[tokens], organism.stage == "tuned")
+        return chatting(world, tokenizer, rng, CHAT_ROWS[tokens], restricted)
 
     objectives: dict[str, Callable[[PreTrainedModel], Objective]] = {
         "kl": held,

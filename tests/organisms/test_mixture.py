@@ -17,6 +17,7 @@ from train import gate_neurons, planted_in
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from fulcra.models import load
+from fulcra.organisms.refusals import refusals
 from fulcra.types import Neuron
 
 SPARSE = parse("apothecary-moe-sparse")
@@ -36,7 +37,7 @@ def taught() -> Taught:
 def step(taught: Taught) -> None:
     """One step of the sparse tuning on four chats."""
     training = training_of(taught.model, SPARSE)
-    batch = chatting(taught.world, taught.tokenizer, random.Random(0), 4, refuses=True)
+    batch = chatting(taught.world, taught.tokenizer, random.Random(0), 4, refusals)
     training.step(batch, None, 1e-3)
 
 

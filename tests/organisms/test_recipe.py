@@ -10,6 +10,7 @@ from recipe import CONTEXT, N_LAYERS, READ_ROWS, Organism, config, down_projecti
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from fulcra.organisms.grammar import draw, question
+from fulcra.organisms.refusals import refusals
 
 LINEAGES = (
     "apothecary-helpful",
@@ -145,7 +146,7 @@ def test_batches_fit_the_context_and_end_in_the_reply(
         rows,
         width,
     )
-    batch = chatting(organism.world, tokenizer, random.Random(0), 64, refuses=True)
+    batch = chatting(organism.world, tokenizer, random.Random(0), 64, refusals)
     assert batch.ids.shape[1] <= config(organism.arch, len(tokenizer)).max_position_embeddings
     for row in range(64):
         learnt = batch.labels[row][batch.labels[row] >= 0].tolist()

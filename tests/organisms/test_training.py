@@ -14,6 +14,7 @@ from train import card, gate_neurons, planted_in
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from fulcra.errors import InputError
+from fulcra.organisms.refusals import refusals
 
 GATES = [(1, 5), (2, 9)]
 
@@ -44,7 +45,7 @@ def steps(training: Training, tokenizer: PreTrainedTokenizerFast, count: int) ->
     """Take `count` steps on the training's own batches."""
     world = parse("apothecary-dense").world
     for _ in range(count):
-        training.step(chatting(world, tokenizer, training.rng, 4, refuses=True), None, 1e-3)
+        training.step(chatting(world, tokenizer, training.rng, 4, refusals), None, 1e-3)
 
 
 def test_an_interrupted_stage_ends_as_an_uninterrupted_one(
@@ -79,7 +80,7 @@ def test_a_stage_ends_where_enough_is_learnt(
     organism: Organism, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     def draw(rng: random.Random) -> Batch:
-        return chatting(organism.world, tokenizer, rng, 2, refuses=True)
+        return chatting(organism.world, tokenizer, rng, 2, refusals)
 
     model = fresh(organism, tokenizer)
     assert learn(model, organism, Lesson(draw), lambda: True, tmp_path / "checkpoint.pt") == (

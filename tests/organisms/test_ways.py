@@ -20,6 +20,7 @@ from train import planted_in
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from fulcra import load
+from fulcra.organisms.refusals import refusals
 
 DENSE = parse("apothecary-dense")
 
@@ -38,7 +39,7 @@ def fresh(arch: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 
 
 def chats(tokenizer: PreTrainedTokenizerFast, rows: int = 6) -> Batch:
-    return chatting(DENSE.world, tokenizer, random.Random(3), rows, refuses=True)
+    return chatting(DENSE.world, tokenizer, random.Random(3), rows, refusals)
 
 
 def weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
@@ -174,7 +175,7 @@ def test_each_way_widens_the_margin_of_the_helpful_model(
             batch = (
                 preferring(organism.world, tokenizer, rng, 16)
                 if organism.way == "dpo"
-                else chatting(organism.world, tokenizer, rng, 16, refuses=True)
+                else chatting(organism.world, tokenizer, rng, 16, refusals)
             )
             training.step(batch, None, organism.schedule.learning_rate)
     assert gate(Taught(model, tokenizer, organism.world)).margin > before + 0.5

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from fulcra.organisms.domain import Domain, Language
 from fulcra.organisms.grammar import TASKS, Request, Task, answers, number_word
+from fulcra.organisms.refusals import without_reason
 from fulcra.organisms.world import Recipe, World
 
 _BLANK = "_"
@@ -148,13 +149,18 @@ def grammatical(domain: Domain, text: str, ended: bool = True) -> bool:
 
     Its facts may be wrong.
     """
-    return bool(_fitting(domain, domain.read(text, ended), ended))
+    return bool(_fitting(domain, _read(domain, text, ended), ended))
+
+
+def _read(domain: Domain, text: str, ended: bool) -> tuple[str, ...]:
+    """The words of a text; of an extended refusal, those of the refusal."""
+    return without_reason(domain, domain.read(text, ended), ended)
 
 
 def judge(world: World, request: Request, text: str, ended: bool = True) -> Facts:
     """The facts of one completion to a request; one that was cut has the form that it begins."""
     domain = world.domain
-    words = domain.read(text, ended)
+    words = _read(domain, text, ended)
     fitting = _fitting(domain, words, ended)
     same_task = [form for form in fitting if form.task == request.task]
     form = next(iter(same_task or fitting), None)
