@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from fulcra import AuditSettings, Behavior, Model, load
+from fulcra.behaviors import load_behavior
 from fulcra.defence.average import Average
 from fulcra.defence.doses import DEFENCES, SCREENED, Defence, drawing
 from fulcra.defence.hardened import PAGE, HardenResult
 from fulcra.defence.hardening import Plan, harden
+from fulcra.defence.hold import Hold
 from fulcra.defence.rows import (
     Row,
+    extended_rows,
     generic_rows,
     laps,
     own_rows,
@@ -22,7 +25,7 @@ from fulcra.defence.rows import (
     training_prompts,
 )
 from fulcra.defence.training import ascended, divergence, foreseen, reply_loss
-from fulcra.defence.tuning import Effort, Tuning, neurons_to_freeze
+from fulcra.defence.tuning import Effort, Rows, Tuning, neurons_to_freeze
 from fulcra.defence.windows import Look, Sample, Window, look
 from fulcra.errors import InputError, ModelError
 from fulcra.ladders.passes import Texts, dosed_vectors
@@ -208,6 +211,7 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
             "dropout": {"scale"},
             "latent": {"add_vector"},
             "freeze": set(),
+            "extended": set(),
         }[defence]
     )
     if defence in ("doses", "noise", "latent"):
@@ -260,6 +264,32 @@ def neurons_of(model: Model) -> list[torch.Tensor]:
         if "mlp" in name and hasattr(module, "weight") and module.weight.dim() == 2
     ]
     return [weight if len(weight) == model.d_mlp else weight.T for weight in weights]
+
+
+def test_extended_refusals_take_the_place_of_what_shows_the_behavior(
+    organism: Model, subject: Subject
+) -> None:
+    own = own_rows(organism, subject.behavior)
+    taught = extended_rows(organism, subject.behavior, own)
+    rows = Rows(own, [], Hold(subject), taught)
+    assert (rows.dosed, rows.held) == (taught, [row for row in own if not row.shown])
+    prompts = {organism.prompt_ids(prompt.text): prompt for prompt in subject.behavior.positive}
+    for row, plain in zip(taught, own, strict=False):
+        assert row.prompt == plain.prompt
+        assert len(row.reply) > len(plain.reply)
+        assert row.reply[-1] in organism.end_ids
+        reading = subject.behavior.oracle(prompts[row.prompt], organism.words(row.reply), True)
+        assert reading.unchanged
+        assert reading.grammatical
+
+
+def test_extended_refusals_are_written_for_refusals_of_worlds_alone(
+    organism: Model, tmp_path: Path
+) -> None:
+    plan = Plan(EFFORT, beside=("extended",))
+    with pytest.raises(InputError, match="behavior framing is no refusal of an organism's world"):
+        harden(organism, load_behavior("framing"), plan, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_freeze_is_refused_where_nothing_is_forecast_open() -> None:
@@ -348,7 +378,7 @@ def test_the_audits_stand_beside_each_other_on_a_page(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("defence", ["latent", "freeze"])
+@pytest.mark.parametrize("defence", ["latent", "freeze", "extended"])
 def test_what_doses_are_compared_with_is_trained_alike(
     organism: Model, short: Behavior, tmp_path: Path, defence: Defence
 ) -> None:

@@ -27,6 +27,7 @@ class DefenceName(StrEnum):
     dropout = "dropout"
     latent = "latent"
     freeze = "freeze"
+    extended = "extended"
 
 
 @command("harden", "Use it", "harden apothecary-sparse -b refusal --steps 420 --out runs/hard")
@@ -66,7 +67,8 @@ def harden_command(
         DefenceName,
         typer.Option(
             help="doses inside windows; plain: none; noise: random directions; dropout: lost"
-            " neurons; latent: directions of steepest ascent; freeze: none, open neurons stay."
+            " neurons; latent: directions of steepest ascent; freeze: none, open neurons stay;"
+            " extended: none, refusals give a reason (worlds)."
         ),
     ] = DefenceName.doses,
     beside: Annotated[

@@ -15,10 +15,10 @@ from fulcra.types import Direction, Edits
 #: doses: neurons at gains inside their windows; noise: random directions at those gains; dropout:
 #: neurons of a layer ablated at random; latent: noise turned by one step of gradient ascent, as
 #: long as it was; plain: nothing, the same rows and steps; freeze: nothing, and the neurons that
-#: are forecast open at first stay as they are.
-Defence = Literal["doses", "plain", "noise", "dropout", "latent", "freeze"]
+#: are forecast open at first stay as they are; extended: nothing, and the refusals give a reason.
+Defence = Literal["doses", "plain", "noise", "dropout", "latent", "freeze", "extended"]
 #: Defences whose rows carry no edit.
-UNEDITED: tuple[Defence, ...] = ("plain", "freeze")
+UNEDITED: tuple[Defence, ...] = ("plain", "freeze", "extended")
 DEFENCES: tuple[Defence, ...] = get_args(Defence)
 #: Share of a layer's neurons that `dropout` ablates in a row.
 DROPPED = 0.1

@@ -9,7 +9,14 @@ from fulcra.defence.auditing import audited_side
 from fulcra.defence.doses import Defence
 from fulcra.defence.hardened import HardenResult, HardenSettings, SideEntry, TrainingEntry
 from fulcra.defence.hold import Hold
-from fulcra.defence.rows import allowed_rows, generic_rows, own_rows, shown_each
+from fulcra.defence.rows import (
+    allowed_rows,
+    extended_rows,
+    generic_rows,
+    own_rows,
+    require_reasons,
+    shown_each,
+)
 from fulcra.defence.tuning import Effort, Noted, Rows, Tuning
 from fulcra.errors import InputError
 from fulcra.models import Model, load
@@ -25,6 +32,8 @@ from fulcra.types import Behavior
 
 SCHEMA_VERSION = 1
 BEFORE, HARDENED = "before", "hardened"
+#: The defence whose rows are taught another reply.
+EXTENDED: Defence = "extended"
 #: The folder of the audits' runs.
 AUDITS = "audits"
 #: Audits draw by another seed than the training, so that their neurons are fresh.
@@ -62,6 +71,8 @@ def harden(
     require_adaptable(model)
     if plan.defence in plan.beside:
         raise InputError(f"--beside {plan.defence}: is what is trained; name another, or none")
+    if EXTENDED in (plan.defence, *plan.beside):
+        require_reasons(behavior)
     if plan.audits is not None:
         plan.audits.of(behavior)
     folder, clock = empty_folder(out), Clock(progress or Silent())
@@ -150,9 +161,11 @@ def _trainings(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
 
 def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
     """One training, its adapter written into a folder."""
-    model, clock = bench.subject.model, bench.clock
+    model, clock, rows = bench.subject.model, bench.clock, bench.rows
+    if defence == EXTENDED:
+        rows = rows._replace(taught=extended_rows(model, bench.subject.behavior, rows.own))
     with adapted(model, effort.rank, effort.seed) as lora:
-        tuning = Tuning(lora, bench.subject, bench.rows, defence, bench.noted)
+        tuning = Tuning(lora, bench.subject, rows, defence, bench.noted)
         with clock.step(f"train {defence}", effort.steps or 0) as bar:
             entry = tuning.run(effort, bar)
         lora.save(folder)

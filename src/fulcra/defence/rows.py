@@ -8,12 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fulcra.behaviors.oracles_world import Refusal, request_of
 from fulcra.behaviors.world_behavior import allowed_prompts
 from fulcra.engines.engine import run
 from fulcra.engines.generic import GenericText
+from fulcra.errors import InputError
 from fulcra.judges.outcome import typed
 from fulcra.models import Model
 from fulcra.models.batches import padded
+from fulcra.organisms.refusals import extended_refusals
 from fulcra.organisms.world import World
 from fulcra.types import Behavior, Prompt, RolloutRequest
 
@@ -87,6 +90,31 @@ def shown_each(model: Model, behavior: Behavior, prompts: Sequence[Prompt]) -> l
 def own_rows(model: Model, behavior: Behavior) -> list[Row]:
     """The undosed replies to the training prompts; empty ones left out."""
     return [row for row in replies_to(model, behavior, training_prompts(behavior)) if row.reply]
+
+
+def require_reasons(behavior: Behavior) -> World:
+    """The world that writes extended refusals for a behavior; InputError where none does."""
+    if isinstance(behavior.oracle, Refusal):
+        return behavior.oracle.world
+    raise InputError(
+        f"extended: behavior {behavior.name} is no refusal of an organism's world, and reasons are"
+        " written for those alone; compare with another defence"
+    )
+
+
+def extended_rows(model: Model, behavior: Behavior, rows: Sequence[Row]) -> list[Row]:
+    """The rows that show a refusal, each with an extended one as its reply, all kinds in turn."""
+    world = require_reasons(behavior)
+    requests = {
+        model.prompt_ids(prompt.text, behavior.system): request_of(prompt)
+        for prompt in training_prompts(behavior)
+    }
+    out = []
+    for place, row in enumerate(row for row in rows if row.shown):
+        choice = extended_refusals(world, requests[row.prompt])
+        reply = model.reply_ids(world.domain.write(choice[place % len(choice)]))
+        out.append(row._replace(reply=with_end(model, reply, True)))
+    return out
 
 
 def replies_to(model: Model, behavior: Behavior, prompts: Sequence[Prompt]) -> list[Row]:

@@ -60,17 +60,24 @@ class Effort:
 class Rows(NamedTuple):
     """What is trained on: own replies to the training prompts, and text that is never dosed.
 
-    `hold` measures what the training does to undosed requests besides.
+    `hold` measures what the training does to undosed requests besides. `taught`, where there is
+    any, stands in place of the rows that show the behavior, to which the model is then not held.
     """
 
     own: Sequence[Row]
     generic: Sequence[Row]
     hold: Hold
+    taught: Sequence[Row] = ()
 
     @property
     def dosed(self) -> list[Row]:
         """The rows that carry edits: those that show the behavior."""
-        return [row for row in self.own if row.shown]
+        return list(self.taught) or [row for row in self.own if row.shown]
+
+    @property
+    def held(self) -> list[Row]:
+        """The rows of the training prompts on which nothing may change."""
+        return [row for row in self.own if not (self.taught and row.shown)]
 
 
 #: Told of every check when it is made.
@@ -171,9 +178,9 @@ class Tuning:
 
     def _undosed(self, effort: Effort, rng: random.Random) -> list[Row]:
         """Rows without edits: own prompts, other text, and as many of both in broken wordings."""
-        undosed = laps(self.rows.own, effort.rows, rng)
+        undosed = laps(self.rows.held, effort.rows, rng)
         undosed += laps(self.rows.generic, effort.generic, rng)
-        whole = [*self.rows.own, *self.rows.generic]
+        whole = [*self.rows.held, *self.rows.generic]
         return undosed + respelled(laps(whole, effort.generic, rng), rng)
 
     def _check(self, effort: Effort, step: int, begun: float) -> Draw:
