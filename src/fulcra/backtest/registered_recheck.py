@@ -134,9 +134,7 @@ def _figures(study: StudyResult) -> Iterator[RunCheck]:
 
 
 def _depth(study: StudyResult, folder: Path) -> Iterator[RunCheck]:
-    """The depth of every group made again from the files of the cases, where study.json has it."""
-    if not study.depth:
-        return
+    """The depth of every group made again from the files of the cases."""
     rows, unfinished = study.rows.ceilings, study.weights.unfinished
     depth = grouped_depth(folder, study.design, rows, study.protocol, unfinished)
     others = {

@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from pydantic import Field
-
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.bounded import Bounded
 from fulcra.protocol.results.chances import ChanceScore, ModelChances
@@ -94,11 +92,10 @@ class StudyResult(Result):
     """The whole registered study: the content of study.json.
 
     `registered` is the entry of the design in the ledger, `weights` what stands there of its
-    models. `predicted`: the hash of the predicted
-    ceilings of each model. `groups`: `held_out` all that nobody had looked at, the same without
-    each recipe and without what was not finished, then each lineage, those apart too. `depth`: what
-    stands beneath the law in the same groups, from the files of the cases; a study of before it was
-    told has none.
+    models. `predicted`: the hash of the predicted ceilings of each model. `groups`: `held_out` all
+    that nobody had looked at, the same without each recipe and without what was not finished, then
+    each lineage, those apart too. `depth`: what stands beneath the law in the same groups, from the
+    files of the cases.
     """
 
     file: ClassVar[str] = "study.json"
@@ -112,11 +109,11 @@ class StudyResult(Result):
     predicted: dict[str, str]
     left_out: dict[str, str]
     groups: dict[str, Group]
+    depth: dict[str, Depth]
     targets: tuple[Target, ...]
     rows: StudyCases
     provenance: Provenance | None = None
     timing: Timing
-    depth: dict[str, Depth] = Field(default_factory=dict)
 
     def pages(self) -> dict[str, str]:
         """The page of the study."""
