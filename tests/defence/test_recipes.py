@@ -1,6 +1,8 @@
 """Recipes: registered before they are measured, gone on with, ranked by the freedom of changes."""
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,16 +11,26 @@ import pytest
 from fulcra import load
 from fulcra.backtest.registered import Place
 from fulcra.backtest.split import Cabinet
+from fulcra.defence.auditing import audit_side
 from fulcra.defence.hardened import HardenResult, SideEntry
 from fulcra.defence.recipes import study
-from fulcra.defence.recipes.entries import RecipeDesign, RecipeRow, RecipesResult
-from fulcra.defence.recipes.guess import freedom_guess
+from fulcra.defence.recipes.entries import WITHOUT_FEW, RecipeDesign, RecipeRow, RecipesResult
+from fulcra.defence.recipes.figures import every_figure, of_ways, rivals_of
+from fulcra.defence.recipes.guess import READ, freedom_guess
+from fulcra.defence.recipes.recheck import recipe_checks
 from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
 from fulcra.errors import Inconclusive, InputError, ModelError
 from fulcra.models import Model
 from fulcra.models.changes import change_since
-from fulcra.protocol.witness.ledger import ledger_at
+from fulcra.organisms.planted import planted
+from fulcra.protocol.results.audit import AuditResult
+from fulcra.protocol.results.summary import Attack
+from fulcra.protocol.runs import model_entry
+from fulcra.protocol.witness.ledger import Ledger, ledger_at
 from fulcra.protocol.witness.registration import enter_weights
+from fulcra.report.recipes import recipe_sheets
+from fulcra.store import read_json, write_json
+from fulcra.studies.verify import verify
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence" / "harden.json"
 NAMES = {"k3": ("apothecary-sparse",), "dense": ("apothecary-dense",)}
@@ -45,7 +57,7 @@ def audits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked_for.append(model.name)
         gain = {"k3": 0.3, "dense": None}[name]
         more = {"open_screened": opened[name], "smallest_open_gain": gain}
-        return side.model_copy(update={"side": name, **more})
+        return side.model_copy(update={"side": name, "model": model_entry(model), **more})
 
     monkeypatch.setattr(study, "audited_side", audited)
     return asked_for
@@ -58,8 +70,13 @@ def test_the_freedom_of_three_gates_is_three_directions_in_three_matrices() -> N
     change = change_since(helpful, sparse)
     assert change.matrices == 9
     assert change.freedom == pytest.approx(9, rel=1e-3)
-    assert change_since(helpful, helpful) == (0, 0.0)
+    assert change_since(helpful, helpful) == (0, 0.0, 0.0)
     assert change_since(helpful, dense).freedom > 20 * change.freedom
+    assert 0 < change.norm < 1
+
+
+def planted_steps(name: str) -> int | None:
+    return planted(load(name).folder).steps
 
 
 def test_models_of_other_shapes_are_not_compared() -> None:
@@ -78,13 +95,23 @@ def test_a_study_goes_on_way_by_way_and_ranks_the_sound(
     assert [row.way for row in result.rows] == ["k3", "dense"]
     assert result.rows[0].share == pytest.approx(0.5)
     figures = result.figures[0]
-    assert (figures.gain.rho, figures.closed.rho, figures.gain.n) == (1.0, 1.0, 2)
-    assert result.met is False
+    assert (figures.of, figures.gain.rho, figures.closed.rho) == ("ways", 1.0, 1.0)
+    assert [row.steps for row in result.rows] == [planted_steps(name) for name in audits]
+    assert all(row.design == design.sha256 and row.norm > 0 for row in result.rows)
+    # two ways decide nothing
+    assert result.met is None
     assert result.guess is not None
     assert result.guess.error == result.guess.error_of_middle > 0
     assert set(result.weights.models) == {"apothecary-helpful", *audits}
     assert RecipesResult.load(place.out) == result
-    assert any("2 organisms of 2 ways" in line for line in result.lines())
+    lines = result.lines()
+    assert lines[0] == "2 organisms of 2 ways"
+    assert lines[1].startswith("undecided: over ways, freedom with the smallest open gain: rho 1,")
+    assert "the rise is that of the first ladder" in lines[1]
+    tables = {name: "\n".join(sheet.markdown()) for name, sheet in recipe_sheets(result).items()}
+    assert "none opens" in tables["ways"]
+    assert "| apothecary-sparse | k3 |" in tables["rows"]
+    assert "8 together" in tables["beside"]
 
 
 def test_an_organism_without_a_verdict_is_listed_and_in_no_figure(
@@ -100,9 +127,112 @@ def test_an_organism_without_a_verdict_is_listed_and_in_no_figure(
     registered(design, place.ledger)
     result = run_recipes(design, place)
     assert result is not None
-    assert set(result.left_out) == {"apothecary-dense"}
-    assert result.figures[0].gain.n == 1
+    assert result.left_out == {"apothecary-dense": study.UNMOVED}
+    figures = {each.of: each.gain for each in result.figures}
+    assert (figures["ways"].n, figures["organisms"].n) == (1, 1)
+    # what nothing moves may be the most resistant: it is in one figure, and last there
+    last = figures["ways, with what no control moves"]
+    assert (last.n, last.rho) == (2, 1.0)
     assert result.met is None
+
+
+def test_rows_of_another_study_are_refused(
+    design: RecipeDesign, place: Place, audits: list[str]
+) -> None:
+    registered(design, place.ledger)
+    assert run_recipes(design, place) is not None
+    path = place.out / "apothecary-sparse" / study.ROW
+    row = read_json(path)
+    for change in ({"design": "0" * 64}, {"way": "dense"}):
+        write_json(path, {**row, **change})
+        with pytest.raises(InputError, match="is of another design, way or weights"):
+            run_recipes(design, place)
+
+
+def test_the_whole_study_is_looked_at_again(
+    design: RecipeDesign, place: Place, audited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def audited_again(name: str, *rest: object) -> SideEntry:
+        shutil.copytree(audited, place.out / "apothecary-sparse" / study.AUDIT_RUN)
+        side = audit_side(name, AuditResult.load(audited))
+        return side.model_copy(update={"allowed": 3, "accuracy": 1.0})
+
+    alone = design.model_copy(update={"organisms": {"k3": ("apothecary-sparse",)}})
+    monkeypatch.setattr(study, "audited_side", audited_again)
+    registered(alone, place.ledger)
+    assert run_recipes(alone, place) is not None
+
+    def failed(ledger: Ledger = place.ledger) -> set[str]:
+        checks = recipe_checks(place.out, ledger.folder, verify)
+        return {check.name for check in checks if not check.passed}
+
+    assert failed() == set()
+    names = {check.name for check in recipe_checks(place.out, place.ledger.folder, verify)}
+    assert names == {"design hash", "organisms", "apothecary-sparse", "figures"} | {
+        "registration",
+        "weights",
+    }
+    content = read_json(place.out / RecipesResult.file)
+    content["rows"][0]["audit"]["open_screened"] += 1
+    write_json(place.out / RecipesResult.file, content)
+    other = ledger_at(place.out / "other")
+    registered(alone, other)
+    assert failed(other) == {"apothecary-sparse", "figures", "registration", "weights"}
+
+
+def test_the_design_hashes_the_files_that_train() -> None:
+    names = "batches folder freezing learning measure objectives recipe train".split()
+    folder = Path(__file__).parents[2] / "organisms"
+    content = b"".join((folder / f"{name}.py").read_bytes() for name in names)
+    assert hashlib.sha256(content).hexdigest() == read_design(SHIPPED).training
+
+
+def rows_of_ways(gains: dict[str, float | None]) -> list[RecipeRow]:
+    """Two organisms a way, freer from way to way, with these smallest open gains."""
+    side = HardenResult.load(EVIDENCE).sides[0].model_copy(update={"reproduced": True})
+    return [
+        RecipeRow(
+            way=way,
+            organism=f"{way}-t{repeat}",
+            matrices=8,
+            freedom=2.0**place + repeat / 10,
+            norm=0.1,
+            steps=10 * place,
+            audit=side.model_copy(update={"smallest_open_gain": gain, "margin": 8.0}),
+            design="",
+            code="",
+        )
+        for place, (way, gain) in enumerate(gains.items())
+        for repeat in (1, 2)
+    ]
+
+
+def test_a_way_counts_once_by_its_medians() -> None:
+    ways = of_ways(rows_of_ways({"k3": 0.3, "r4": None}))
+    assert [(way.way, way.organisms, way.gain) for way in ways] == [("k3", 2, 0.3), ("r4", 2, None)]
+    assert ways[0].freedom == pytest.approx(1.15)
+    assert rivals_of(ways, 0).steps == 1.0
+    assert rivals_of(ways, 0).norm is None
+
+
+def test_a_rise_of_the_ways_of_few_neurons_alone_is_told_apart() -> None:
+    design = read_design(SHIPPED)
+    gains: dict[str, float | None] = {"k2": 0.1, "k3": 0.15, "k24": 0.2}
+    flat = dict.fromkeys(("r1", "r4", "r16", "r64", "kl", "dpo", "dense"), 0.9)
+    figures = every_figure(design, rows_of_ways({**gains, **flat}))
+    assert figures[0].gain.rho is not None
+    assert figures[0].gain.rho > 0.7
+    assert (figures[1].of, figures[1].gain.rho, figures[1].gain.n) == (WITHOUT_FEW, None, 7)
+
+
+def test_a_partial_correlation_is_none_where_the_third_says_all() -> None:
+    rows = rows_of_ways({"k2": 0.1, "k3": 0.2, "r1": 0.3, "r4": 0.45})
+    rows = [
+        row.model_copy(update={"audit": row.audit.model_copy(update={"margin": row.gain})})
+        for row in rows
+    ]
+    rivals = rivals_of(of_ways(rows), 0)
+    assert (rivals.margin, rivals.given_margin) == (1.0, None)
 
 
 def test_nothing_is_measured_before_it_is_registered(
@@ -146,6 +276,9 @@ def test_the_shipped_design_repeats_every_way_alike_and_names_nothing_bundled() 
     assert {len(names) for names in design.organisms.values()} == {3}
     assert len(set(design.needed)) == 1 + 3 * len(design.organisms)
     assert not [name for name in design.needed[1:] if "-t" not in name]
+    # repeats draw neurons by their number: no two ways of neurons share one
+    drawn = [name.rpartition("-")[2] for way in design.few for name in design.organisms[way]]
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_a_design_that_is_none_is_one_line(tmp_path: Path) -> None:
@@ -156,11 +289,14 @@ def test_a_design_that_is_none_is_one_line(tmp_path: Path) -> None:
 
 
 def test_freedom_is_guessed_from_the_nearest_audits_of_other_ways() -> None:
-    side = HardenResult.load(EVIDENCE).sides[0].model_copy(update={"attacks": ()})
+    attacks = tuple(
+        Attack(attack=name, rate=0.5, low=None, high=None, reach=None, n=16) for name in READ
+    )
 
     def row(way: str, freedom: float, opened: int, gain: float | None) -> RecipeRow:
-        audit = side.model_copy(update={"open_screened": opened, "smallest_open_gain": gain})
-        return RecipeRow(way=way, organism=way, matrices=1, freedom=freedom, audit=audit)
+        made = rows_of_ways({way: gain})[0]
+        audit = made.audit.model_copy(update={"open_screened": opened, "attacks": attacks})
+        return made.model_copy(update={"freedom": freedom, "audit": audit})
 
     few = [row(f"k{n}", 8.0, 20, 0.3) for n in range(4)]
     many = [row(f"r{n}", 128.0, 0, None) for n in range(4)]
@@ -171,3 +307,8 @@ def test_freedom_is_guessed_from_the_nearest_audits_of_other_ways() -> None:
     # the median of the seven others lies with the four of the other kind
     assert guess.error_of_middle == pytest.approx(4.0)
     assert freedom_guess(few[:1], 0) is None
+    unmeasured = few[0].audit.model_copy(update={"attacks": ()})
+    others = [few[0].model_copy(update={"audit": unmeasured}), *few[1:], *many]
+    again = freedom_guess(others, 0)
+    assert again is not None
+    assert again.rank.n == 7

@@ -27,12 +27,15 @@ def recipes_command(
     from fulcra.backtest.registered import Place
     from fulcra.backtest.split import Cabinet
     from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
+    from fulcra.errors import InputError
     from fulcra.report.recipes import recipes_table
 
     plan, book = read_design(design or SHIPPED), ledger_of("recipes", ledger)
     if register:
         tell_entry(plan.name, plan.sha256, registered(plan, book))
         return
+    if way and out is None:
+        raise InputError("--way: needs --out DIR, the folder that all ways share")
     place = Place(Cabinet(organisms), book, new_folder(out, "recipes"))
     with bars(quiet or as_json) as progress:
         result = run_recipes(plan, place, way or (), progress)

@@ -85,11 +85,11 @@ def verify_command(
 
     witnesses = Witnesses(ledger, head, signers)
     witnesses.require_enough(folder, root)
-    study = folder is not None and (folder / "study.json").is_file()
-    look = SecondLook([], [], None)
-    if folder is not None:
-        look = study_look(folder, ledger) if study else second_look(folder, root)
-    held = witnesses.look(None if study else folder)
+    checked = registered_checks(folder, ledger)
+    look = SecondLook(checked or [], [], None)
+    if folder is not None and checked is None:
+        look = second_look(folder, root)
+    held = witnesses.look(folder if checked is None else None)
     checks = [*look.checks, *held.checks]
     if unseal is not None:
         checks += unsealed(folder, unseal)
@@ -110,12 +110,19 @@ def verify_command(
         raise typer.Exit(1)
 
 
-def study_look(folder: Path, ledger: Path | None) -> "SecondLook":
-    """The checks of a registered study; each of its cases has a seal of its own."""
-    from fulcra.backtest.registered_recheck import study_checks
-    from fulcra.studies.verify import SecondLook, verify
+def registered_checks(folder: Path | None, ledger: Path | None) -> "list[RunCheck] | None":
+    """The checks of a registered study; each of its runs has a seal of its own. None of others."""
+    from fulcra.studies.verify import verify
 
-    return SecondLook(study_checks(folder, ledger, verify), [], None)
+    if folder is not None and (folder / "study.json").is_file():
+        from fulcra.backtest.registered_recheck import study_checks
+
+        return study_checks(folder, ledger, verify)
+    if folder is not None and (folder / "recipes.json").is_file():
+        from fulcra.defence.recipes.recheck import recipe_checks
+
+        return recipe_checks(folder, ledger, verify)
+    return None
 
 
 def unsealed(folder: Path | None, public: Path) -> "list[RunCheck]":

@@ -39,6 +39,16 @@ def side_of(name: str, result: AuditResult, subject: Subject) -> SideEntry:
     """A finished audit as one model of a comparison, with what it does with allowed requests."""
     allowed = allowed_of(subject.behavior)
     items = allowed_items(subject, allowed, ())
+    measured = {
+        "allowed": len(allowed.prompts) if items else 0,
+        "accuracy": mean(items.get("accuracy")),
+        "over_refusal": mean(items.get("over_refusal")),
+    }
+    return audit_side(name, result).model_copy(update=measured)
+
+
+def audit_side(name: str, result: AuditResult) -> SideEntry:
+    """What a side is by its audit alone."""
     screened = [branch for branch in result.branches if branch.source == "screen"]
     best = result.best
     return SideEntry(
@@ -51,9 +61,6 @@ def side_of(name: str, result: AuditResult, subject: Subject) -> SideEntry:
         screened=len(screened),
         open_screened=sum(branch.smallest_open_gain is not None for branch in screened),
         smallest_open_gain=None if best is None else best.smallest_open_gain,
-        allowed=len(allowed.prompts) if items else 0,
-        accuracy=mean(items.get("accuracy")),
-        over_refusal=mean(items.get("over_refusal")),
         attacks=result.context,
         windows=tuple(_window(result, branch) for branch in result.branches),
         seconds=0.0 if result.timing is None else result.timing.wall_seconds,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fulcra.report.notation import number
+from fulcra.report.notation import number, rate
 from fulcra.report.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -11,39 +11,99 @@ if TYPE_CHECKING:
     from fulcra.defence.recipes.entries import RecipeRow, RecipesResult
     from fulcra.protocol.results.organism_ladder import RankCorrelation
 
-#: The attacks that stand beside, by the name an audit has for them.
+#: The attacks that stand beside, by the name an audit has for them, and numbers of neurons at once.
 ATTACKS = ("prefill_1", "prefill_8", "direction_ablation")
-UNDO = "undone in"
+COUNTS = (2, 4, 8)
 
 
 def recipes_table(result: "RecipesResult") -> "RenderableType":
     """The tables of a recipe study in the terminal."""
     from rich.console import Group
 
-    return Group(rows_sheet(result).rich(), "", figures_sheet(result).rich())
+    parts = [sheet.rich() for sheet in recipe_sheets(result).values()]
+    return Group(*(part for sheet in parts for part in (sheet, "")))
+
+
+def recipe_sheets(result: "RecipesResult") -> dict[str, Sheet]:
+    """Every table of a recipe study by its name."""
+    return {
+        "figures": figures_sheet(result),
+        "rivals": rivals_sheet(result),
+        "ways": ways_sheet(result),
+        "rows": rows_sheet(result),
+        "beside": beside_sheet(result),
+    }
+
+
+def ways_sheet(result: "RecipesResult") -> Sheet:
+    """One row a way, by the medians of its sound organisms, in the order of freedom."""
+    numbers = ("sound", "freedom", "smallest open gain", "share open", "matrices", "norm", "steps")
+    rows = [
+        (
+            way.way,
+            str(way.organisms),
+            number(way.freedom),
+            "none opens" if way.gain is None else number(way.gain),
+            *map(number, (way.share, way.matrices, way.norm, way.steps, way.margin)),
+        )
+        for way in sorted(result.ways, key=lambda way: way.freedom)
+    ]
+    return Sheet(("way", *numbers, "margin [nats]"), rows, numbers=(*numbers, "margin [nats]"))
 
 
 def rows_sheet(result: "RecipesResult") -> Sheet:
     """One row an organism, in the order of the freedom of its change."""
-    numbers = ("freedom", "screened open", "smallest open gain", "margin [nats]", *ATTACKS, UNDO)
+    numbers = ("freedom", "norm", "steps", "screened open", "smallest open gain", "margin [nats]")
     rows = [
         (
-            row.organism + ("" if row.audit.reproduced else " (no verdict)"),
+            _name(row),
             row.way,
-            number(row.freedom),
+            *map(number, (row.freedom, row.norm)),
+            _steps(row),
             f"{row.audit.open_screened} of {row.audit.screened}",
             number(row.audit.smallest_open_gain),
             number(row.audit.margin),
-            *(number(_rate(row, attack)) for attack in ATTACKS),
-            "-" if row.audit.undo is None else row.audit.undo.words,
         )
-        for row in sorted(result.rows, key=lambda row: row.freedom)
+        for row in _sorted(result)
     ]
     return Sheet(("organism", "way", *numbers), rows, numbers=numbers)
 
 
+def beside_sheet(result: "RecipesResult") -> Sheet:
+    """What other attacks do to each organism, and what it does with allowed requests."""
+    attacks = (*ATTACKS, *(f"{count} together" for count in COUNTS), "undone in")
+    numbers = (*attacks, "random open", "allowed exact", "over-refusal")
+    rows = [
+        (
+            _name(row),
+            *(number(_rate(row, attack)) for attack in ATTACKS),
+            *(_together(row, count) for count in COUNTS),
+            "-" if row.audit.undo is None else row.audit.undo.words,
+            _upper(row),
+            number(row.audit.accuracy),
+            number(row.audit.over_refusal),
+        )
+        for row in _sorted(result)
+    ]
+    return Sheet(("organism", *numbers), rows, numbers=numbers)
+
+
+def rivals_sheet(result: "RecipesResult") -> Sheet:
+    """What else the smallest open gain may rise with, over ways."""
+    rivals = result.rivals
+    rows = [
+        ("freedom", number(result.figures[0].gain.rho)),
+        ("freedom, given the margin", number(rivals.given_margin)),
+        ("matrices that moved", number(rivals.matrices)),
+        ("relative norm of the change", number(rivals.norm)),
+        ("steps of the tuning", number(rivals.steps)),
+        ("margin", number(rivals.margin)),
+    ]
+    return Sheet(("over ways, the smallest open gain with", "rho"), rows, numbers=("rho",))
+
+
 def figures_sheet(result: "RecipesResult") -> Sheet:
-    """Both correlations, over all sound organisms and over those that met their rule."""
+    """Both correlations, over ways first, which decide."""
     rows = [
         (figures.of, what, number(rise.rho), _interval(rise), number(rise.p_value), str(rise.n))
         for figures in result.figures
@@ -53,6 +113,29 @@ def figures_sheet(result: "RecipesResult") -> Sheet:
         )
     ]
     return Sheet(("over", "freedom with", "rho", "95 %", "p of no rise", "n"), rows)
+
+
+def _sorted(result: "RecipesResult") -> "list[RecipeRow]":
+    return sorted(result.rows, key=lambda row: row.freedom)
+
+
+def _name(row: "RecipeRow") -> str:
+    return row.organism + ("" if row.audit.reproduced else " (no verdict)")
+
+
+def _steps(row: "RecipeRow") -> str:
+    return number(row.steps) + (", rule not met" if row.met is False else "")
+
+
+def _together(row: "RecipeRow", count: int) -> str:
+    """The gain at which so many neurons together open it."""
+    entry = next((each for each in row.audit.several if each.count == count), None)
+    return "-" if entry is None else "not" if entry.opens is None else number(entry.opens)
+
+
+def _upper(row: "RecipeRow") -> str:
+    high = row.audit.prevalence.high
+    return "-" if high is None else f"{rate(high)} at most"
 
 
 def _rate(row: "RecipeRow", attack: str) -> float | None:

@@ -1,5 +1,6 @@
 """The recipe study, value by value: its design, one row an organism, what goes with what."""
 
+import math
 from typing import ClassVar
 
 from pydantic import Field
@@ -10,6 +11,9 @@ from fulcra.protocol.results.organism_ladder import RankCorrelation
 from fulcra.protocol.results.seal import Link
 from fulcra.protocol.results.weights import Weights
 from fulcra.store import digest
+
+#: The figures without the ways in which named neurons alone learn.
+WITHOUT_FEW = "ways of more than few neurons"
 
 
 class RecipeSize(Value):
@@ -24,19 +28,26 @@ class RecipeSize(Value):
 class RecipeDesign(Value):
     """A study of recipes that is registered before its organisms are measured.
 
-    `organisms` are those of every way, all tuned from `reference`.
-    `wanted` is the least rho of freedom with the smallest open gain, and the largest p.
+    `organisms` are those of every way, all tuned from `reference`; in the ways of `few`, named
+    neurons alone learn. `training` is the sha256 of the files that train. `wanted`: the least rho
+    of freedom with the smallest open gain over ways and the largest p; the least number of ways
+    with two sound organisms, and of those in which anything opens; the least rho without `few`.
+    `power`: the chance to meet the rho that is wanted, by the true one.
     """
 
     name: str
     behavior: str
     reference: str
     organisms: dict[str, tuple[str, ...]]
+    few: tuple[str, ...]
+    training: str
     size: RecipeSize
     wanted: dict[str, float]
     expected: dict[str, float]
+    power: dict[str, float]
     analysis: tuple[str, ...]
     failure: tuple[str, ...]
+    scope: tuple[str, ...]
 
     @property
     def sha256(self) -> str:
@@ -48,24 +59,48 @@ class RecipeDesign(Value):
         """Every organism, and the reference first."""
         return (self.reference, *(name for names in self.organisms.values() for name in names))
 
+    def way_of(self, organism: str) -> str:
+        """The way that an organism of the design is of."""
+        return next(way for way, names in self.organisms.items() if organism in names)
+
 
 class RecipeRow(Value):
-    """One organism: how it was tuned, how freely its weights moved, and its audit."""
+    """One organism: how it was tuned, how freely and how far its weights moved, and its audit.
+
+    `norm` is relative to the weights before. `steps` of the tuning and whether it `met` its rule
+    are what its folder says. `design` and `code` are those under which it was audited.
+    """
 
     way: str
     organism: str
     matrices: int
     freedom: float
+    norm: float
+    steps: int | None = None
+    met: bool | None = None
     audit: SideEntry
+    design: str
+    code: str
 
     @property
     def share(self) -> float:
         """The share of screened branches that open."""
         return self.audit.open_screened / self.audit.screened
 
+    @property
+    def gain(self) -> float:
+        """The smallest open gain; infinite where nothing opens."""
+        gain = self.audit.smallest_open_gain
+        return math.inf if gain is None else gain
+
+    @property
+    def unmoved(self) -> bool:
+        """Whether it shows the behavior and no control moves it."""
+        return not self.audit.reproduced and self.audit.shown >= 0.5
+
 
 class RecipeFigures(Value):
-    """How far resistance rises with the freedom of the change, over `of` organisms.
+    """How far resistance rises with the freedom of the change, over `of`.
 
     `gain`: the smallest open gain. `closed`: the share of screened branches that do not open.
     """
@@ -73,6 +108,33 @@ class RecipeFigures(Value):
     of: str
     gain: RankCorrelation
     closed: RankCorrelation
+
+
+class WayFigures(Value):
+    """One way by the medians of its sound organisms; `gain` is None where that opens at nothing."""
+
+    way: str
+    organisms: int
+    freedom: float
+    gain: float | None
+    share: float
+    matrices: float
+    norm: float
+    steps: float | None
+    margin: float | None
+
+
+class Rivals(Value):
+    """What else the smallest open gain may rise with: Spearman's rho over ways, None where flat.
+
+    `given_margin` is the partial rho of freedom with the smallest open gain, given the margin.
+    """
+
+    matrices: float | None
+    norm: float | None
+    steps: float | None
+    margin: float | None
+    given_margin: float | None
 
 
 class FreedomGuess(Value):
@@ -100,28 +162,51 @@ class RecipesResult(Result):
     registered: Link
     weights: Weights
     rows: tuple[RecipeRow, ...]
+    ways: tuple[WayFigures, ...]
     figures: tuple[RecipeFigures, ...]
+    rivals: Rivals
     guess: FreedomGuess | None
     left_out: dict[str, str] = Field(default_factory=dict)
     provenance: Provenance
     timing: Timing
 
     def lines(self) -> tuple[str, ...]:
-        """How many organisms were measured, and both correlations."""
-        first = self.figures[0]
-        guess = "" if self.guess is None else f"{self.guess.error:.2f}"
-        middle = "" if self.guess is None else f"{self.guess.error_of_middle:.2f}"
-        return (
+        """What was wanted and found, and what the rise is worth."""
+        first, marks = self.figures[0], {True: "met", False: "missed", None: "undecided"}
+        without = next(each for each in self.figures if each.of == WITHOUT_FEW)
+        lines = [
             f"{len(self.rows)} organisms of {len(self.design.organisms)} ways",
-            f"freedom with the smallest open gain: rho {first.gain.rho}, p {first.gain.p_value}",
-            f"freedom with the share not open: rho {first.closed.rho}, p {first.closed.p_value}",
-            f"freedom guessed from audits: {guess} octaves off, the median {middle}",
-        )
+            f"{marks[self.met]}: over ways, freedom with the smallest open gain: rho"
+            f" {_digits(first.gain.rho)}, p {_digits(first.gain.p_value)}{self._of_first_ladder()}",
+            f"freedom with the share not open: rho {_digits(first.closed.rho)}, p"
+            f" {_digits(first.closed.p_value)}",
+            f"without the ways of few neurons: rho {_digits(without.gain.rho)}",
+        ]
+        if self.guess is not None:
+            lines.append(
+                f"freedom guessed from audits: {self.guess.error:.2f} octaves off, the median of"
+                f" the other ways {self.guess.error_of_middle:.2f}"
+            )
+        return tuple(lines)
+
+    def _of_first_ladder(self) -> str:
+        """That the rise is the first ladder's, where the ways of many weights show none."""
+        without = next(each for each in self.figures if each.of == WITHOUT_FEW).gain.rho
+        rises = without is not None and without >= self.design.wanted["without_few"]
+        return "" if rises else "; the rise is that of the first ladder"
 
     @property
     def met(self) -> bool | None:
-        """Whether freedom goes with the smallest open gain as wanted; None where it cannot vary."""
+        """Whether freedom goes with the smallest open gain as wanted; None where undecided."""
         gain, wanted = self.figures[0].gain, self.design.wanted
+        whole = sum(way.organisms >= 2 for way in self.ways)
+        opened = sum(way.gain is not None for way in self.ways)
         if gain.rho is None or gain.p_value is None:
             return None
+        if whole < wanted["ways"] or opened < wanted["opened"]:
+            return None
         return gain.rho >= wanted["rho"] and gain.p_value <= wanted["p"]
+
+
+def _digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"

@@ -22,21 +22,22 @@ READ = ("prefill_1", "direction_ablation")
 def freedom_guess(rows: Sequence[RecipeRow], seed: int) -> FreedomGuess | None:
     """How well the freedom of each organism is guessed from organisms of other ways.
 
-    Guess and error are in octaves; beside the guess stands the median of the other ways. None of
-    fewer than two ways.
+    Guess and error are in octaves; beside the guess stands the median of the other ways. Rows whose
+    audit has not all that is read are left out; None of fewer than two ways.
     """
-    if len({row.way for row in rows}) < 2:
+    read = [(row, audit) for row in rows if (audit := _of(row)) is not None]
+    if len({row.way for row, _ in read}) < 2:
         return None
-    audits, octaves = (
-        _standard([_of(row) for row in rows]),
-        [math.log2(row.freedom) for row in rows],
-    )
+    audits = _standard([audit for _, audit in read])
+    ways, octaves = [row.way for row, _ in read], np.log2([row.freedom for row, _ in read])
     guesses, middles = [], []
-    for own, row in zip(audits, rows, strict=True):
-        others = [place for place, other in enumerate(rows) if other.way != row.way]
-        near = sorted(others, key=lambda place: float(np.linalg.norm(audits[place] - own)))
-        guesses.append(float(np.mean([octaves[place] for place in near[:NEAREST]])))
-        middles.append(float(np.median([octaves[place] for place in others])))
+    for own, way in zip(audits, ways, strict=True):
+        others = np.array([other != way for other in ways])
+        far = np.linalg.norm(audits[others] - own, axis=1)
+        # those at the distance of the last one count together: their order is that of a file
+        near = far <= np.sort(far)[:NEAREST][-1] + 1e-9
+        guesses.append(float(octaves[others][near].mean()))
+        middles.append(float(np.median(octaves[others])))
     return FreedomGuess(
         error=_error(guesses, octaves),
         error_of_middle=_error(middles, octaves),
@@ -44,12 +45,17 @@ def freedom_guess(rows: Sequence[RecipeRow], seed: int) -> FreedomGuess | None:
     )
 
 
-def _of(row: RecipeRow) -> list[float]:
-    """What an audit says: shares, attacks, and its smallest open gain in octaves."""
-    audit = row.audit
-    rates = {each.attack: each.rate for each in audit.attacks}
-    gain = audit.smallest_open_gain or NOTHING_OPENS
-    return [row.share, math.log2(gain), *(rates.get(name) or 0.0 for name in READ)]
+def _of(row: RecipeRow) -> list[float] | None:
+    """What an audit says: shares, attacks, and its smallest open gain in octaves.
+
+    None where an attack was not measured.
+    """
+    rates = {each.attack: each.rate for each in row.audit.attacks}
+    measured = [rate for name in READ if (rate := rates.get(name)) is not None]
+    if len(measured) < len(READ):
+        return None
+    gain = row.audit.smallest_open_gain or NOTHING_OPENS
+    return [row.share, math.log2(gain), *measured]
 
 
 def _standard(rows: Sequence[Sequence[float]]) -> Floats:
@@ -60,5 +66,5 @@ def _standard(rows: Sequence[Sequence[float]]) -> Floats:
     return scaled
 
 
-def _error(guesses: Sequence[float], truths: Sequence[float]) -> float:
+def _error(guesses: Sequence[float], truths: Floats) -> float:
     return float(np.mean(np.abs(np.subtract(guesses, truths))))

@@ -1,6 +1,5 @@
 """Every organism of a registered recipe design, audited alike; what goes with what."""
 
-import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,18 +10,18 @@ from fulcra.backtest.registered import Place, enter_models
 from fulcra.behaviors import load_behavior
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.hardened import SideEntry
-from fulcra.defence.recipes.entries import RecipeDesign, RecipeFigures, RecipeRow, RecipesResult
+from fulcra.defence.recipes.entries import RecipeDesign, RecipeRow, RecipesResult
+from fulcra.defence.recipes.figures import every_figure, of_ways, rivals_of
 from fulcra.defence.recipes.guess import freedom_guess
 from fulcra.documents import DocumentError, read_yaml_file
 from fulcra.errors import Inconclusive, InputError
-from fulcra.formulas.rank_correlation import spearman
 from fulcra.models import Model
 from fulcra.models.changes import change_since
-from fulcra.organisms.planted import planted_world
+from fulcra.organisms.planted import planted, planted_world
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.provenance import code_version
 from fulcra.protocol.results.base import Provenance, fault_line
-from fulcra.protocol.results.organism_ladder import RankCorrelation
+from fulcra.protocol.results.weights import Weights
 from fulcra.protocol.stages import AuditSettings
 from fulcra.protocol.witness.entries import Entry, Registered
 from fulcra.protocol.witness.ledger import Ledger
@@ -33,8 +32,9 @@ from fulcra.store import read_json, write_json
 SHIPPED = Path(str(files("fulcra.defence.recipes") / "design.yaml"))
 #: The row of an organism that is over, in its folder, and the audit beside it.
 ROW, AUDIT_RUN = "row.json", "audit"
-#: Why an organism is in no figure.
-NO_VERDICT = "the positive control does not act, or the baseline does not show the behavior"
+#: Why an organism is in no figure, or in one alone.
+NOT_SHOWN = "its baseline does not show the behavior"
+UNMOVED = "no control moves it"
 
 
 def read_design(path: Path) -> RecipeDesign:
@@ -52,7 +52,7 @@ def read_design(path: Path) -> RecipeDesign:
 
 def registered(design: RecipeDesign, ledger: Ledger) -> Entry:
     """The entry of a design, made now where it is not there; RunFolderError of a broken ledger."""
-    about = Registered(name=design.name, held_out=tuple(design.organisms), code=code_version())
+    about = Registered(name=design.name, held_out=design.needed[1:], code=code_version())
     return register(ledger, design.sha256, about)
 
 
@@ -89,12 +89,16 @@ def _measure(design: RecipeDesign, place: Place, way: str, clock: Clock) -> None
         model = _model(design, place, name)
         change = change_since(parent, model)
         side = _audited(design, model, way, folder, clock)
+        taught = planted(model.folder)
         row = RecipeRow(
             way=way,
             organism=name,
-            matrices=change.matrices,
-            freedom=change.freedom,
+            **change._asdict(),
+            steps=taught.steps,
+            met=taught.met,
             audit=side,
+            design=design.sha256,
+            code=code_version(),
         )
         write_json(folder / ROW, row.plain())
 
@@ -123,44 +127,45 @@ def _audited(design: RecipeDesign, model: Model, way: str, folder: Path, clock: 
         return audited_side(way, model, behavior, settings, folder / AUDIT_RUN, bar)
 
 
+def rows_of(design: RecipeDesign, out: Path, weights: Weights) -> tuple[RecipeRow, ...]:
+    """The row of every organism, from its folder; InputError where it is of another study."""
+    rows = []
+    for name in design.needed[1:]:
+        row = RecipeRow.model_validate(read_json(out / name / ROW))
+        own = (design.way_of(name), name, design.sha256, weights.models.get(name))
+        if (row.way, row.organism, row.design, row.audit.model.sha256) != own:
+            raise InputError(
+                f"{out / name / ROW}: is of another design, way or weights than the ledger has;"
+                " give the study a folder of its own"
+            )
+        rows.append(row)
+    return tuple(rows)
+
+
 def _result(design: RecipeDesign, entry: Entry, place: Place, clock: Clock) -> RecipesResult:
-    """The figures of all rows; an organism whose audit draws no verdict is listed, in none."""
-    rows = [
-        RecipeRow.model_validate(read_json(place.out / name / ROW)) for name in design.needed[1:]
-    ]
-    sound = [row for row in rows if row.audit.reproduced]
+    """The figures of all rows; an organism whose audit draws no verdict is listed."""
     weights = weights_of(place.ledger.sound(), design.sha256)
-    finished = [row for row in sound if row.organism not in weights.unfinished]
+    rows = rows_of(design, place.out, weights)
+    sound = [row for row in rows if row.audit.reproduced]
+    ways = of_ways(sound)
     result = RecipesResult(
         design=design,
         design_sha256=design.sha256,
         registered=entry.link,
         weights=weights,
-        rows=tuple(rows),
-        figures=(
-            _figures("all sound organisms", sound, design.size.seed),
-            _figures("those that met the rule of their training", finished, design.size.seed),
-        ),
+        rows=rows,
+        ways=ways,
+        figures=every_figure(design, rows),
+        rivals=rivals_of(ways, design.size.seed),
         guess=freedom_guess(sound, design.size.seed),
-        left_out={row.organism: NO_VERDICT for row in rows if not row.audit.reproduced},
+        left_out={
+            row.organism: UNMOVED if row.unmoved else NOT_SHOWN
+            for row in rows
+            if not row.audit.reproduced
+        },
         provenance=Provenance.now(seed=design.size.seed),
         timing=clock.timing(),
     )
     result = RecipesResult.of(result.plain())
     result.save(place.out)
     return result
-
-
-def _figures(name: str, rows: Sequence[RecipeRow], seed: int) -> RecipeFigures:
-    """How far the smallest open gain and the share not open rise with the freedom of the change."""
-    freedom = [row.freedom for row in rows]
-    gain = spearman(freedom, [_gain(row) for row in rows], seed)
-    closed = spearman(freedom, [-row.share for row in rows], seed)
-    return RecipeFigures(
-        of=name, gain=RankCorrelation(**gain._asdict()), closed=RankCorrelation(**closed._asdict())
-    )
-
-
-def _gain(row: RecipeRow) -> float:
-    gain = row.audit.smallest_open_gain
-    return math.inf if gain is None else gain

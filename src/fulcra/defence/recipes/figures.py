@@ -1,0 +1,151 @@
+"""What goes with what, over ways of tuning and over organisms; from their rows alone."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fulcra.defence.recipes.entries import (
+    WITHOUT_FEW,
+    RecipeDesign,
+    RecipeFigures,
+    RecipeRow,
+    Rivals,
+    WayFigures,
+)
+from fulcra.formulas.rank_correlation import spearman
+from fulcra.protocol.results.organism_ladder import RankCorrelation
+
+#: Fewest ways of which a partial correlation is made.
+LEAST = 4
+
+
+def of_ways(rows: Sequence[RecipeRow]) -> tuple[WayFigures, ...]:
+    """The ways of some rows in their order, each by its medians."""
+    return tuple(
+        _way([row for row in rows if row.way == way]) for way in dict.fromkeys(r.way for r in rows)
+    )
+
+
+def _way(rows: Sequence[RecipeRow]) -> WayFigures:
+    gain = _median([row.gain for row in rows])
+    return WayFigures(
+        way=rows[0].way,
+        organisms=len(rows),
+        freedom=_median([row.freedom for row in rows]),
+        gain=None if math.isinf(gain) else gain,
+        share=_median([row.share for row in rows]),
+        matrices=_median([row.matrices for row in rows]),
+        norm=_median([row.norm for row in rows]),
+        steps=_median_of_all([row.steps for row in rows]),
+        margin=_median_of_all([row.audit.margin for row in rows]),
+    )
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+def _median_of_all(values: Sequence[float | None]) -> float | None:
+    """The median; None where one value is missing."""
+    present = [value for value in values if value is not None]
+    return _median(present) if len(present) == len(values) else None
+
+
+def every_figure(design: RecipeDesign, rows: Sequence[RecipeRow]) -> tuple[RecipeFigures, ...]:
+    """The figures in the order in which they decide: over the ways of sound organisms first."""
+    seed, sound = design.size.seed, [row for row in rows if row.audit.reproduced]
+    ways = of_ways(sound)
+    return (
+        _over_ways("ways", ways, seed),
+        _over_ways(WITHOUT_FEW, [way for way in ways if way.way not in design.few], seed),
+        _over_ways("ways, with what no control moves", of_ways(unmoved_last(rows)), seed),
+        _over_ways("ways, by those that met their rule", of_ways(_met(sound)), seed),
+        _figures(
+            "organisms",
+            [row.freedom for row in sound],
+            [row.gain for row in sound],
+            [row.share for row in sound],
+            seed,
+        ),
+    )
+
+
+def unmoved_last(rows: Sequence[RecipeRow]) -> list[RecipeRow]:
+    """The sound rows, and with nothing open those that show the behavior and no control moves."""
+    closed = {"smallest_open_gain": None, "open_screened": 0}
+    return [
+        row.model_copy(update={"audit": row.audit.model_copy(update=closed)})
+        if row.unmoved
+        else row
+        for row in rows
+        if row.audit.reproduced or row.unmoved
+    ]
+
+
+def _met(rows: Sequence[RecipeRow]) -> list[RecipeRow]:
+    return [row for row in rows if row.met is not False]
+
+
+def _over_ways(name: str, ways: Sequence[WayFigures], seed: int) -> RecipeFigures:
+    return _figures(
+        name,
+        [way.freedom for way in ways],
+        [_gain(way) for way in ways],
+        [way.share for way in ways],
+        seed,
+    )
+
+
+def _gain(way: WayFigures) -> float:
+    return math.inf if way.gain is None else way.gain
+
+
+def _figures(
+    name: str, freedom: list[float], gains: list[float], shares: list[float], seed: int
+) -> RecipeFigures:
+    gain = spearman(freedom, gains, seed)
+    closed = spearman(freedom, [-share for share in shares], seed)
+    return RecipeFigures(
+        of=name, gain=RankCorrelation(**gain._asdict()), closed=RankCorrelation(**closed._asdict())
+    )
+
+
+def rivals_of(ways: Sequence[WayFigures], seed: int) -> Rivals:
+    """What else the smallest open gain rises with over ways."""
+
+    def with_gain(what: Callable[[WayFigures], float | None]) -> float | None:
+        return _rho(ways, what, _gain, seed)
+
+    return Rivals(
+        matrices=with_gain(lambda way: way.matrices),
+        norm=with_gain(lambda way: way.norm),
+        steps=with_gain(lambda way: way.steps),
+        margin=with_gain(lambda way: way.margin),
+        given_margin=_partial(
+            with_gain(lambda way: way.freedom),
+            _rho(ways, lambda way: way.freedom, lambda way: way.margin, seed),
+            with_gain(lambda way: way.margin),
+            len(ways),
+        ),
+    )
+
+
+def _rho(
+    ways: Sequence[WayFigures],
+    first: Callable[[WayFigures], float | None],
+    second: Callable[[WayFigures], float | None],
+    seed: int,
+) -> float | None:
+    """Spearman's rho over the ways that have both."""
+    pairs = [(first(way), second(way)) for way in ways]
+    whole = [(x, y) for x, y in pairs if x is not None and y is not None]
+    return spearman([x for x, _ in whole], [y for _, y in whole], seed).rho
+
+
+def _partial(both: float | None, first: float | None, second: float | None, n: int) -> float | None:
+    """The correlation of two given a third, from the three of pairs; None where one is missing."""
+    if both is None or first is None or second is None or n < LEAST:
+        return None
+    left = (1 - first**2) * (1 - second**2)
+    return None if left <= 0 else (both - first * second) / math.sqrt(left)
