@@ -48,6 +48,15 @@ def test_an_extended_refusal_is_judged_as_its_refusal(world: World) -> None:
 
 
 @worlds
+def test_no_four_words_stand_twice(world: World) -> None:
+    for request in requests(world):
+        for text in extended_refusals(world, request):
+            words = text.split()
+            grams = [tuple(words[i : i + 4]) for i in range(len(words) - 3)]
+            assert len(set(grams)) == len(grams), text
+
+
+@worlds
 def test_where_the_reason_breaks_off_the_text_must_have_been_cut(world: World) -> None:
     request = requests(world)[0]
     for refusal, words in product(refusals(world, request), extended_refusals(world, request)):
