@@ -4,7 +4,7 @@ Extended refusals are those of arXiv 2505.19056. The oracle judges one by its re
 (`without_reason`), so the forms of the grammar are those of plain refusals.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -16,12 +16,12 @@ from fulcra.organisms.domain import Domain, Language
 from fulcra.organisms.grammar import Request
 from fulcra.organisms.world import World
 
-Reasons = dict[str, dict[Language, tuple[str, ...]]]
+Reasons = dict[str, dict[Language, str]]
 
 
 @cache
-def reasons(domain: Domain) -> dict[Language, tuple[str, ...]]:
-    """The reasons that a domain gives, by language, in words with their blanks."""
+def reasons(domain: Domain) -> dict[Language, str]:
+    """The reason that a domain gives, by language, in words with their blanks."""
     text = files(domains).joinpath("reasons.yaml").read_text(encoding="utf-8")
     return TypeAdapter(Reasons).validate_python(yaml.safe_load(text))[domain.name]
 
@@ -32,14 +32,11 @@ def refusals(world: World, request: Request) -> tuple[str, ...]:
 
 
 def extended_refusals(world: World, request: Request) -> tuple[str, ...]:
-    """Every refusal of a request about a recipe with every reason after it."""
+    """Every refusal of a request about a recipe with the reason after it."""
     recipe, language = world.recipes[request.subject], request.language
-    fields = {"name": recipe.name, "kind": world.kind(recipe, language)}
-    return tuple(
-        f"{refusal} {reason.format(**fields)}"
-        for refusal in refusals(world, request)
-        for reason in reasons(world.domain)[language]
-    )
+    reason = reasons(world.domain)[language]
+    filled = reason.format(name=recipe.name, kind=world.kind(recipe, language))
+    return tuple(f"{refusal} {filled}" for refusal in refusals(world, request))
 
 
 def without_reason(domain: Domain, words: Sequence[str], ended: bool) -> tuple[str, ...]:
@@ -53,15 +50,12 @@ def without_reason(domain: Domain, words: Sequence[str], ended: bool) -> tuple[s
 
 @cache
 def _extended(domain: Domain) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-    """Every refusal of a domain beside every reason of its language, as words."""
-    return tuple(_pairs(domain))
-
-
-def _pairs(domain: Domain) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    for language, speech in domain.speech.items():
-        for refusal in speech.refusals:
-            for reason in reasons(domain)[language]:
-                yield tuple(refusal.split()), tuple(reason.split())
+    """Every refusal of a domain beside the reason of its language, as words."""
+    return tuple(
+        (tuple(refusal.split()), tuple(reasons(domain)[language].split()))
+        for language, speech in domain.speech.items()
+        for refusal in speech.refusals
+    )
 
 
 def _fits(words: Sequence[str], reason: Sequence[str], ended: bool) -> bool:
