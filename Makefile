@@ -106,6 +106,11 @@ LEDGER ?= docs/evidence/second/ledger
 study: .venv/installed
 	$(BIN)/fulcra research study --ledger $(LEDGER) --organisms .cache/organisms --out runs/second $(addprefix --lineage ,$(LINEAGE)) $(ARGS)
 
+# the recipe study, registered in docs/evidence/recipes/ledger; WAY=NAME runs one way, and an interrupted one goes on
+.PHONY: recipes
+recipes: .venv/installed
+	$(BIN)/fulcra research recipes --ledger docs/evidence/recipes/ledger --organisms .cache/organisms --out runs/recipes $(addprefix --way ,$(WAY)) $(ARGS)
+
 # why ceiling ladders err, on development ceilings: half an hour of one core; MODELS holds stories260K and babyllama105
 MODELS ?= ../shared/data
 ladders: .venv/installed

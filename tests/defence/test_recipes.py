@@ -14,7 +14,7 @@ from fulcra.backtest.split import Cabinet
 from fulcra.defence.auditing import audit_side
 from fulcra.defence.hardened import HardenResult, SideEntry
 from fulcra.defence.recipes import study
-from fulcra.defence.recipes.entries import WITHOUT_FEW, RecipeDesign, RecipeRow, RecipesResult
+from fulcra.defence.recipes.entries import PAGE, WITHOUT_FEW, RecipeDesign, RecipeRow, RecipesResult
 from fulcra.defence.recipes.figures import every_figure, of_ways, rivals_of
 from fulcra.defence.recipes.guess import READ, freedom_guess
 from fulcra.defence.recipes.recheck import recipe_checks
@@ -28,7 +28,6 @@ from fulcra.protocol.results.summary import Attack
 from fulcra.protocol.runs import model_entry
 from fulcra.protocol.witness.ledger import Ledger, ledger_at
 from fulcra.protocol.witness.registration import enter_weights
-from fulcra.report.recipes import recipe_sheets
 from fulcra.store import read_json, write_json
 from fulcra.studies.verify import verify
 
@@ -108,10 +107,10 @@ def test_a_study_goes_on_way_by_way_and_ranks_the_sound(
     assert lines[0] == "2 organisms of 2 ways"
     assert lines[1].startswith("undecided: over ways, freedom with the smallest open gain: rho 1,")
     assert "the rise is that of the first ladder" in lines[1]
-    tables = {name: "\n".join(sheet.markdown()) for name, sheet in recipe_sheets(result).items()}
-    assert "none opens" in tables["ways"]
-    assert "| apothecary-sparse | k3 |" in tables["rows"]
-    assert "8 together" in tables["beside"]
+    page = (place.out / PAGE).read_text()
+    for part in (lines[1], "none opens", "| apothecary-sparse | k3 |", "8 together"):
+        assert part in page
+    assert "| freedom, given the margin | \N{EN DASH} |" in page
 
 
 def test_an_organism_without_a_verdict_is_listed_and_in_no_figure(

@@ -1,9 +1,10 @@
-"""A recipe study in the terminal and as Markdown: one row an organism, then what goes with what."""
+"""A recipe study in the terminal and as a page: what goes with what, ways, organisms."""
 
 from typing import TYPE_CHECKING
 
-from fulcra.report.notation import number, rate
+from fulcra.report.notation import UNKNOWN, number, rate
 from fulcra.report.sheet import Sheet
+from fulcra.report.template import filled
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,6 +23,12 @@ def recipes_table(result: "RecipesResult") -> "RenderableType":
 
     parts = [sheet.rich() for sheet in recipe_sheets(result).values()]
     return Group(*(part for sheet in parts for part in (sheet, "")))
+
+
+def recipes_page(result: "RecipesResult") -> str:
+    """The page of a recipe study, every figure from its file."""
+    sheets = {name: sheet.markdown() for name, sheet in recipe_sheets(result).items()}
+    return filled("recipes.md", result=result, sheets=sheets)
 
 
 def recipe_sheets(result: "RecipesResult") -> dict[str, Sheet]:
@@ -78,7 +85,7 @@ def beside_sheet(result: "RecipesResult") -> Sheet:
             _name(row),
             *(number(_rate(row, attack)) for attack in ATTACKS),
             *(_together(row, count) for count in COUNTS),
-            "-" if row.audit.undo is None else row.audit.undo.words,
+            UNKNOWN if row.audit.undo is None else row.audit.undo.words,
             _upper(row),
             number(row.audit.accuracy),
             number(row.audit.over_refusal),
@@ -130,12 +137,12 @@ def _steps(row: "RecipeRow") -> str:
 def _together(row: "RecipeRow", count: int) -> str:
     """The gain at which so many neurons together open it."""
     entry = next((each for each in row.audit.several if each.count == count), None)
-    return "-" if entry is None else "not" if entry.opens is None else number(entry.opens)
+    return UNKNOWN if entry is None else "not" if entry.opens is None else number(entry.opens)
 
 
 def _upper(row: "RecipeRow") -> str:
     high = row.audit.prevalence.high
-    return "-" if high is None else f"{rate(high)} at most"
+    return UNKNOWN if high is None else f"{rate(high)} at most"
 
 
 def _rate(row: "RecipeRow", attack: str) -> float | None:

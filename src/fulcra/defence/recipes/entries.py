@@ -12,6 +12,7 @@ from fulcra.protocol.results.seal import Link
 from fulcra.protocol.results.weights import Weights
 from fulcra.store import digest
 
+PAGE = "recipes.md"
 #: The figures without the ways in which named neurons alone learn.
 WITHOUT_FEW = "ways of more than few neurons"
 
@@ -169,6 +170,12 @@ class RecipesResult(Result):
     left_out: dict[str, str] = Field(default_factory=dict)
     provenance: Provenance
     timing: Timing
+
+    def pages(self) -> dict[str, str]:
+        """The page of the study."""
+        from fulcra.report.recipes import recipes_page
+
+        return {PAGE: recipes_page(self)}
 
     def lines(self) -> tuple[str, ...]:
         """What was wanted and found, and what the rise is worth."""
