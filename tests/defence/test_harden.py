@@ -27,7 +27,7 @@ from fulcra.defence.rows import (
 from fulcra.defence.training import ascended, divergence, foreseen, reply_loss
 from fulcra.defence.tuning import Effort, Rows, Tuning, neurons_to_freeze
 from fulcra.defence.windows import Look, Sample, Window, look
-from fulcra.errors import InputError, ModelError
+from fulcra.errors import InputError, ModelError, RunFolderError
 from fulcra.ladders.passes import Texts, dosed_vectors
 from fulcra.models import add
 from fulcra.models.freezing import freeze
@@ -402,6 +402,36 @@ def test_a_seed_gives_the_same_adapter_again_and_the_result_is_kept(
     assert [entry.step for entry in training.checks] == [0, 2]
     assert "2 steps are spent" in training.stopped or "closed" in training.stopped
     assert load(str(tmp_path / "first" / "plain")).sha256 != load(str(tmp_path / "first")).sha256
+
+
+@pytest.mark.slow
+def test_an_interrupted_hardening_goes_on_and_ends_as_an_undisturbed_one(
+    organism: Model, short: Behavior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, out = Plan(EFFORT, beside=("plain",)), tmp_path / "out"
+    whole = harden(organism, short, plan, tmp_path / "whole")
+    trained, run = list[str](), Tuning.run
+
+    def interrupted(tuning: Tuning, *rest: object) -> object:
+        trained.append(tuning.defence)
+        if trained == ["doses", "plain"]:
+            raise KeyboardInterrupt
+        return run(tuning, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Tuning, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        harden(organism, short, plan, out)
+    with pytest.raises(RunFolderError, match="holds another run"):
+        harden(organism, short, Plan(EFFORT), out)
+    result = harden(organism, short, plan, out)
+    assert trained == ["doses", "plain", "plain"]
+    assert result.adapter == whole.adapter
+    assert [each.checks[-1].loss for each in result.trainings] == [
+        each.checks[-1].loss for each in whole.trainings
+    ]
+    assert not (out / "parts").exists()
+    assert harden(organism, short, plan, out) == result
+    assert len(trained) == 3
 
 
 def test_what_cannot_be_hardened_is_refused_in_one_line(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import BehaviorName, command, free, new_folder, task_of
+from fulcra.cli.app import BehaviorName, command, new_folder, task_of
 from fulcra.cli.audit import Confirmation, MeasureName
 from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
@@ -36,7 +36,11 @@ def harden_command(
     behavior: BehaviorName = "refusal",
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A new folder for adapter and result.", file_okay=False),
+        typer.Option(
+            metavar="DIR",
+            help="A folder for adapter and result, in which an interrupted hardening goes on.",
+            file_okay=False,
+        ),
     ] = None,
     minutes: Annotated[
         float | None,
@@ -100,9 +104,11 @@ def harden_command(
     from fulcra.defence.windows import Sample
     from fulcra.protocol.stages import AuditSettings
     from fulcra.report.hardened import check_line, hardened_text
+    from fulcra.store import require_run
 
     task = task_of(behavior, study.model)
-    folder = free(new_folder(out, f"harden-{Path(study.model).name}-{task.name}"))
+    folder = new_folder(out, f"harden-{Path(study.model).name}-{task.name}")
+    require_run(folder)
     limit = MINUTES if minutes is None and steps is None else minutes
     audits = AuditSettings(
         neurons, random, controls, measure=measure.value, confirmation=confirmation
@@ -113,7 +119,6 @@ def harden_command(
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,
     )
-    assert folder is not None
 
     def noted(check: "CheckEntry") -> None:
         if not (study.quiet or study.as_json):

@@ -1,7 +1,8 @@
 """Hardening: an adapter trained under doses, and the audits that say what it is worth."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from fulcra.defence.auditing import audited_side
 from fulcra.defence.doses import Defence
 from fulcra.defence.hardened import HardenResult, HardenSettings, SideEntry, TrainingEntry
 from fulcra.defence.hold import Hold
+from fulcra.defence.parts import Parts
 from fulcra.defence.rows import (
     allowed_rows,
     extended_rows,
@@ -24,10 +26,9 @@ from fulcra.models.adapters import adapter_at
 from fulcra.models.lora import adapted, require_adaptable
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.base import AdapterEntry
-from fulcra.protocol.runs import model_entry, named, provenance_of
+from fulcra.protocol.runs import manifest_of, model_entry, named, provenance_of
 from fulcra.protocol.stages import AuditSettings
 from fulcra.protocol.subject import Subject
-from fulcra.store import empty_folder
 from fulcra.types import Behavior
 
 SCHEMA_VERSION = 1
@@ -63,6 +64,7 @@ def harden(
 ) -> HardenResult:
     """The result of a hardening whose adapter is in `out`, with audits before and after.
 
+    One that was interrupted goes on in its folder: what it had trained or audited whole stays.
     The model is as it was; what is trained beside has a folder of its name in `out`. `noted` is
     told of every check. InputError where the model does not show the behavior, or the budget is too
     small for a check.
@@ -75,13 +77,18 @@ def harden(
         require_reasons(behavior)
     if plan.audits is not None:
         plan.audits.of(behavior)
-    folder, clock = empty_folder(out), Clock(progress or Silent())
+    parts = Parts(manifest_of("harden", model, behavior, asdict(plan)), out)
+    if (out / HardenResult.file).is_file():
+        parts.drop()
+        return HardenResult.load(out)
+    clock = Clock(progress or Silent())
     with clock.step("own replies", 0):
         subject = Subject.of(model, behavior, plan.effort.seed)
         require_shown(subject)
         rows = rows_of(subject)
-    trainings = tuple(_trainings(Workbench(subject, rows, folder, clock, noted), plan))
-    sides = tuple(_sides(subject, behavior, plan, folder, clock))
+    bench = Workbench(subject, rows, parts, clock, noted)
+    trainings = tuple(_trainings(bench, plan))
+    sides = tuple(_sides(bench, behavior, plan))
     result = HardenResult(
         schema_version=SCHEMA_VERSION,
         model=model_entry(model),
@@ -89,14 +96,15 @@ def harden(
         settings=_settings(plan),
         prompts=len(rows.own),
         shown=sum(row.shown for row in rows.own),
-        adapter=_adapter_entry(model, folder),
+        adapter=_adapter_entry(model, out),
         trainings=trainings,
         sides=sides,
         provenance=provenance_of(model, seed=plan.effort.seed),
         timing=clock.timing(),
     )
     result = HardenResult.of(result.plain())
-    result.save(folder)
+    result.save(out)
+    parts.drop()
     return result
 
 
@@ -145,9 +153,14 @@ class Workbench(NamedTuple):
 
     subject: Subject
     rows: Rows
-    folder: Path
+    parts: Parts
     clock: Clock
     noted: Noted
+
+    @property
+    def folder(self) -> Path:
+        """Where the adapter goes, and all that stands beside it."""
+        return self.parts.out
 
 
 def _trainings(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
@@ -160,31 +173,43 @@ def _trainings(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
 
 
 def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
-    """One training, its adapter written into a folder."""
+    """One training, its adapter written into a folder; that of before, where it was finished."""
     model, clock, rows = bench.subject.model, bench.clock, bench.rows
     if defence == EXTENDED:
         rows = rows._replace(taught=extended_rows(model, bench.subject.behavior, rows.own))
-    with adapted(model, effort.rank, effort.seed) as lora:
-        tuning = Tuning(lora, bench.subject, rows, defence, bench.noted)
-        with clock.step(f"train {defence}", effort.steps or 0) as bar:
-            entry = tuning.run(effort, bar)
-        lora.save(folder)
-    return entry
+
+    def make() -> TrainingEntry:
+        with adapted(model, effort.rank, effort.seed) as lora:
+            tuning = Tuning(lora, bench.subject, rows, defence, bench.noted)
+            with clock.step(f"train {defence}", effort.steps or 0) as bar:
+                entry = tuning.run(effort, bar)
+            bench.parts.take()
+            lora.save(folder)
+        return entry
+
+    return bench.parts.of(f"training-{defence}", TrainingEntry, make)
 
 
-def _sides(
-    subject: Subject, behavior: Behavior, plan: Plan, folder: Path, clock: Clock
-) -> Iterator[SideEntry]:
+def _sides(bench: Workbench, behavior: Behavior, plan: Plan) -> Iterator[SideEntry]:
     """The audits: the model before, what it is compared with, the hardened one; or none."""
     if plan.audits is None:
         return
     settings = replace(plan.audits, seed=plan.effort.seed + OTHER_SEED)
-    beside = [(name, folder / name) for name in plan.beside]
-    for name, place in [(BEFORE, None), *beside, (HARDENED, folder)]:
-        model = subject.model if place is None else opened_like(subject.model, place)
-        run = folder / AUDITS / name
-        with clock.step(f"audit {name}", 0) as bar:
-            yield audited_side(name, model, behavior, settings, run, bar)
+    beside = [(name, bench.folder / name) for name in plan.beside]
+    for name, place in [(BEFORE, None), *beside, (HARDENED, bench.folder)]:
+        make = partial(_side, bench, behavior, settings, name, place)
+        yield bench.parts.of(f"audit-{name}", SideEntry, make)
+
+
+def _side(
+    bench: Workbench, behavior: Behavior, settings: AuditSettings, name: str, place: Path | None
+) -> SideEntry:
+    """One audit, of the model with the adapter of a folder; None: of the model itself."""
+    model = bench.subject.model
+    model = model if place is None else opened_like(model, place)
+    run = bench.folder / AUDITS / name
+    with bench.clock.step(f"audit {name}", 0) as bar:
+        return audited_side(name, model, behavior, settings, run, bar)
 
 
 def opened_like(model: Model, folder: Path) -> Model:
