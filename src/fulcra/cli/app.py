@@ -1,6 +1,7 @@
 """The application every command joins: panels, shared options, how a result is shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -176,6 +177,17 @@ def new_folder(out: Path | None, name: str) -> Path:
     from fulcra.store import fresh_folder
 
     return out or fresh_folder(Path("runs"), name)
+
+
+@contextmanager
+def kept_in(folder: Path, out: Path | None) -> Iterator[None]:
+    """A block after whose interruption a folder that nobody named is named."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if out is None:
+            typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
+        raise
 
 
 def free(out: Path | None) -> Path | None:

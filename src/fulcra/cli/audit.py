@@ -20,6 +20,7 @@ from fulcra.cli.app import (
     TrustRemoteCode,
     command,
     emit,
+    kept_in,
     new_folder,
     task_of,
 )
@@ -175,13 +176,8 @@ def audit_command(
             show_cost(loaded, task, plan, as_json, quiet)
             return
         expected = {name: step.seconds for name, step in plan.steps.items()}
-        try:
-            with bars(hidden, expected, plan_lines(plan)) as progress:
-                result = audit(loaded, task, plan.settings, folder, progress, ledger)
-        except KeyboardInterrupt:
-            if out is None:
-                typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
-            raise
+        with kept_in(folder, out), bars(hidden, expected, plan_lines(plan)) as progress:
+            result = audit(loaded, task, plan.settings, folder, progress, ledger)
     show_audit(result, folder, as_json, quiet)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import BehaviorName, command, new_folder, task_of
+from fulcra.cli.app import BehaviorName, command, kept_in, new_folder, task_of
 from fulcra.cli.audit import Confirmation, MeasureName
 from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
@@ -124,7 +124,7 @@ def harden_command(
         if not (study.quiet or study.as_json):
             typer.echo(check_line(check), err=True)
 
-    with study.opened() as (loaded, progress):
+    with kept_in(folder, out), study.opened() as (loaded, progress):
         result = harden(loaded, task, plan, folder, progress, noted)
     adapter = f"adapter   {folder}: give it as MODEL, or to peft"
     study.emit(result, lambda: hardened_text(result), lambda: adapter)
