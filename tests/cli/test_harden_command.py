@@ -38,7 +38,7 @@ def test_a_budget_below_one_check_is_one_line(fulcra: Call, tmp_path: Path) -> N
 def test_a_folder_that_is_not_free_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     left = fulcra("harden", "apothecary-sparse", "--out", tmp_path)
-    assert "the folder is not empty; choose a new one" in left.refusal
+    assert "the folder is not empty and holds no run of fulcra; choose a new one" in left.refusal
 
 
 def test_what_is_compared_with_itself_is_one_line(fulcra: Call, tmp_path: Path) -> None:
