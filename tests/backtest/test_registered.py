@@ -1,5 +1,6 @@
 """A registered study end to end: first in the ledger, then measured, then scored."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from fulcra.protocol.results.study import StudyResult
 from fulcra.protocol.witness.ledger import Ledger
 from fulcra.protocol.witness.registration import enter_weights, weights_of
 from fulcra.report.power import rate_resolved
+from fulcra.report.study_page import study_page
 from fulcra.store import COMMITMENT, read_json, write_json
 
 pytestmark = pytest.mark.slow
@@ -169,7 +171,22 @@ def test_a_study_that_is_over_is_read_back_without_its_models(
     assert again is not None
     assert again.rows == result.rows
     assert StudyResult.load(place.out).targets == result.targets
-    assert "# A registered study of the law: second" in (place.out / "study.md").read_text()
+    page = (place.out / "study.md").read_text()
+    assert page.startswith("# A registered study of the law: second")
+    drawn = re.findall(r"images/[a-z-]+[.]svg", page)
+    assert len(drawn) == 2
+    assert all((place.out / name).read_text().startswith("<svg") for name in drawn)
+
+
+def test_parts_of_the_lineages_stand_at_the_end_of_the_page(result: StudyResult) -> None:
+    part = "without words"
+    groups = result.groups | {part: result.groups["held_out"]}
+    body, end = study_page(result.model_copy(update={"groups": groups})).split("## Without a part")
+    assert part not in body
+    assert f"| {part} | L1 |" in end
+    assert "| held_out | L1 |" in body
+    assert "held_out" not in end
+    assert "## Without a part" not in study_page(result)
 
 
 def test_missing_models_are_named(shipped: Design, tmp_path: Path) -> None:

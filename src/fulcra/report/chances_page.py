@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fulcra.formulas.intervals import wilson
-from fulcra.report.figures.reliability import ReliabilityPoint, reliability
+from fulcra.report.figures.reliability import calibrated, reliability
 from fulcra.report.notation import UNKNOWN, fixed, number, rate, span
 from fulcra.report.sheet import Sheet
 from fulcra.report.template import filled
@@ -63,16 +62,12 @@ def chances_figure(result: "ChancesResult") -> str:
 
     A bin's interval is that of as many branches as were measured in it.
     """
-    points = []
-    for model in result.models:
-        for part in model.score.bins if model.score else ():
-            if part.n and part.mean is not None and part.rate is not None:
-                around = wilson(round(part.rate * part.n), part.n)
-                points.append(
-                    ReliabilityPoint(
-                        part.mean, part.rate, around.low, around.high, part.n, model.model.name
-                    )
-                )
+    points = [
+        point
+        for model in result.models
+        if model.score
+        for point in calibrated(model.score, model.model.name)
+    ]
     return reliability(points, "forecast chance to be observed open", "share observed open")
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from fulcra.report.depth_sheets import depth_sheets
 from fulcra.report.notation import UNKNOWN, fixed, margin, number
 from fulcra.report.sheet import Sheet
+from fulcra.report.study_figures import CEILINGS, CHANCES, HELD_OUT, drawings
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from fulcra.protocol.results.study import Group, StudyResult
 
 TEMPLATE = "study.md"
-HELD_OUT = "held_out"
+#: How the name of a group begins that some lineages or models are left out of.
+PART = "without "
 MARKS = {True: "yes", False: "**no**", None: "not tested"}
 
 
@@ -28,20 +30,41 @@ def study_table(study: "StudyResult") -> Lines:
 
 
 def study_page(study: "StudyResult") -> str:
-    """The page of a study, every figure from its file."""
+    """The page of a study, every figure from its file; parts of the lineages stand at its end."""
+    parts = [name for name in study.groups if name.startswith(PART)]
+    shown = [name for name in study.groups if name not in parts]
+    names = drawings(study)
     return filled(
         TEMPLATE,
         study=study,
+        held_out=study.groups.get(HELD_OUT),
         targets=targets_sheet(study).markdown(),
-        ceilings=ceilings_sheet(study).markdown(),
-        levels=levels_sheet(study).markdown(),
-        ranks=ranks_sheet(study).markdown(),
-        chances=chances_sheet(study).markdown(),
-        calibration=calibration_sheet(study).markdown(),
-        modes=modes_sheet(study).markdown(),
-        depth=depth_sheets(study),
+        tables=_tables(_only(study, shown)),
+        without=_tables(_only(study, parts)) if parts else {},
         protocol=protocol_sheet(study).markdown(),
+        ceilings_drawn=next((name for name in names if CEILINGS in name), ""),
+        chances_drawn=next((name for name in names if CHANCES in name), ""),
     )
+
+
+def _only(study: "StudyResult", names: list[str]) -> "StudyResult":
+    """The study with the figures of some groups."""
+    groups = {name: study.groups[name] for name in names}
+    depth = {name: study.depth[name] for name in names if name in study.depth}
+    return study.model_copy(update={"groups": groups, "depth": depth})
+
+
+def _tables(study: "StudyResult") -> dict[str, list[str]]:
+    """Every table that has a row a group, in Markdown, by its name in the template."""
+    sheets = {
+        "ceilings": ceilings_sheet(study),
+        "levels": levels_sheet(study),
+        "ranks": ranks_sheet(study),
+        "chances": chances_sheet(study),
+        "calibration": calibration_sheet(study),
+        "modes": modes_sheet(study),
+    }
+    return {name: sheet.markdown() for name, sheet in sheets.items()} | depth_sheets(study)
 
 
 def targets_sheet(study: "StudyResult") -> Sheet:

@@ -116,10 +116,11 @@ class StudyResult(Result):
     timing: Timing
 
     def pages(self) -> dict[str, str]:
-        """The page of the study."""
+        """The page of the study, and the drawings that it shows in images/."""
+        from fulcra.report.study_figures import drawings
         from fulcra.report.study_page import study_page
 
-        return {PAGE: study_page(self)}
+        return {PAGE: study_page(self), **drawings(self)}
 
     def lines(self) -> tuple[str, ...]:
         """What was wanted, what was found, and whether it is met."""

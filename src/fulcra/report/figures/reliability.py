@@ -3,9 +3,13 @@
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from fulcra.formulas.intervals import wilson
 from fulcra.report.figures.style import BLUE, GRAY, GREEN, ORANGE, SKY, VERMILLION
+
+if TYPE_CHECKING:
+    from fulcra.protocol.results.chances import ChanceScore
 
 _COLORS = (BLUE, VERMILLION, GREEN, ORANGE, SKY)
 _SIZE, _LEFT, _TOP, _BOTTOM = 360, 64, 12, 48
@@ -21,6 +25,17 @@ class ReliabilityPoint(NamedTuple):
     high: float
     n: int
     group: str
+
+
+def calibrated(score: "ChanceScore", group: str) -> list[ReliabilityPoint]:
+    """The bins of chances that hold a branch, with the 95 % Wilson interval of as many."""
+    points = []
+    for part in score.bins:
+        if part.n and part.mean is not None and part.rate is not None:
+            around = wilson(round(part.rate * part.n), part.n)
+            ends = around.low, around.high
+            points.append(ReliabilityPoint(part.mean, part.rate, *ends, part.n, group))
+    return points
 
 
 def _along(value: float) -> float:
