@@ -28,7 +28,10 @@ from fulcra.release.replication.readers import kinds, readings
 from fulcra.release.replication.reading import Reading
 from fulcra.report.replication import replication_markdown
 from fulcra.store import plain, read_json, write_json, write_text
-from tools.believed.claims import Claim, control_claims, law_claims, other_claims
+from tools.believed.claim import Claim
+from tools.believed.claims_control import control_claims
+from tools.believed.claims_law import law_claims
+from tools.believed.claims_sets import other_claims
 from tools.believed.evidence import FOLDER, ROOT, evidence
 
 PAGE = ROOT / "docs" / "replicate.md"

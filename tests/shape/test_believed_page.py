@@ -6,7 +6,10 @@ import pytest
 
 from fulcra.protocol.results.validation import CeilingScore
 from tools.believed.__main__ import PAGE, page
-from tools.believed.claims import Claim, Verdict, control_claims, law_claims, other_claims
+from tools.believed.claim import Claim, Verdict
+from tools.believed.claims_control import control_claims
+from tools.believed.claims_law import law_claims
+from tools.believed.claims_sets import other_claims
 from tools.believed.evidence import Evidence, Windows, evidence
 from tools.believed.sentences import sentences
 

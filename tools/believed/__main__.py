@@ -5,7 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fulcra.store import write_text
-from tools.believed.claims import Claim, control_claims, law_claims, other_claims, own_claims
+from tools.believed.claim import Claim
+from tools.believed.claims_control import control_claims
+from tools.believed.claims_law import law_claims
+from tools.believed.claims_own import own_claims
+from tools.believed.claims_sets import other_claims
 from tools.believed.evidence import ROOT, evidence
 from tools.believed.sentences import sentences
 
