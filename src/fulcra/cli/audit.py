@@ -215,7 +215,7 @@ def plan_of(
     One that was begun there goes on as it was planned, whatever the machine can do today.
     """
     from fulcra.protocol.budget import Budgeted
-    from fulcra.studies.audit import begun_settings
+    from fulcra.studies.audit import begun_settings, require_begun
     from fulcra.studies.dry_run import planned
 
     if folder is None:
@@ -223,6 +223,7 @@ def plan_of(
     if minutes is None:
         return Budgeted(settings, {}, ())
     if (begun := begun_settings(folder)) is not None:
+        require_begun(folder, begun, settings)
         return Budgeted(begun, {}, ())
     return planned(model, behavior, settings, minutes, progress)
 
