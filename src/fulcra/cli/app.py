@@ -179,9 +179,24 @@ def new_folder(out: Path | None, name: str) -> Path:
     return out or fresh_folder(Path("runs"), name)
 
 
+def writable(folder: Path) -> Path:
+    """A folder of results, in which files can be written; refused before any work."""
+    from fulcra.disk import require_writable
+
+    require_writable(folder)
+    return folder
+
+
 @contextmanager
 def kept_in(folder: Path, out: Path | None) -> Iterator[None]:
-    """A block after whose interruption a folder that nobody named is named."""
+    """A block after whose interruption a folder that nobody named is named.
+
+    Files can be written in the folder, unless a finished run stands there.
+    """
+    from fulcra.store import AUDIT
+
+    if not (folder / AUDIT).is_file():
+        writable(folder)
     try:
         yield
     except KeyboardInterrupt:

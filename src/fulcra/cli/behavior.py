@@ -18,6 +18,7 @@ from fulcra.cli.app import (
     emit_json,
     opened,
     task_of,
+    writable,
 )
 from fulcra.cli.bars import bars
 
@@ -115,8 +116,9 @@ def behavior_table(
     from fulcra.behaviors import chat_behavior_names
     from fulcra.protocol.fitness import fitness_table
 
+    folder = writable(out)
     with bars(quiet or as_json) as progress:
         loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
         table = fitness_table(loaded, chat_behavior_names(), seed, progress)
-    path = table.save(out)
+    path = table.save(folder)
     emit(table, as_json, quiet, lambda: "\n".join((*table.lines(), f"table     {path}")))

@@ -15,6 +15,7 @@ from fulcra.cli.app import (
     Seed,
     TrustRemoteCode,
     emit,
+    kept_in,
     new_folder,
     opened,
     research_command,
@@ -72,9 +73,9 @@ def chances_command(
 
     folder = new_folder(out, f"chances-{Path(model[0]).name}-{tasks[0].name}")
     settings = ChanceSettings(others=others, texts=texts, seed=seed)
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, out), bars(quiet or as_json) as progress:
         result = branch_chances(members(), settings, folder, progress)
-    result.save(folder)
+        result.save(folder)
     written = f"written to {folder / result.file}"
     words = "\n".join(result.lines())
     shown = (lambda: words, lambda: chances_sheet(result).rich(), lambda: written)

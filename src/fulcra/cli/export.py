@@ -14,6 +14,7 @@ from fulcra.cli.app import (
     command,
     emit_json,
     opened,
+    writable,
 )
 from fulcra.cli.recipe import RecipePath
 
@@ -38,6 +39,7 @@ def export_command(
     """
     from fulcra.studies.recipe import Recipe
 
+    writable(out.parent)
     made = Recipe.load(recipe)
     vector = made.control_vector(opened(model, dtype, trust_remote_code=trust_remote_code))
     source = {"recipe": made.name, "recipe_sha256": made.sha256}

@@ -17,6 +17,7 @@ from fulcra.cli.app import (
     free,
     opened,
     task_of,
+    writable,
 )
 from fulcra.cli.bars import bars
 
@@ -195,13 +196,14 @@ def monitor_table(
     from fulcra.protocol.results.base import Provenance
     from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, ServedResult
 
+    place = writable(out)
     held = [folder for folder in folders if (folder / ServedResult.file).is_file()]
     trials = tuple(MonitorResult.load(folder) for folder in folders if folder not in held)
     served = tuple(ServedResult.load(folder) for folder in held)
     table = MonitorTable(
         schema_version=1, trials=trials, served=served, provenance=Provenance.now()
     )
-    path = table.save(out)
+    path = table.save(place)
     emit(table, as_json, quiet, lambda: f"{len(trials)} trials written to {path}")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import emit
+from fulcra.cli.app import emit, kept_in
 from fulcra.cli.bars import bars
 from fulcra.errors import InputError
 
@@ -75,7 +75,7 @@ def show_extension(
     from fulcra.release.extension import extend
     from fulcra.report.extension import extension_table
 
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, folder), bars(quiet or as_json) as progress:
         result = extend(folder, sources, progress, ledger)
     place = extension_folder(folder)
     shown = f"written to {place}\nsealed    {read_extension_seal(place).root}"

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Json, LedgerPlace, Quiet, RunOut, emit, new_folder, research_command
+from fulcra.cli.app import (
+    Json,
+    LedgerPlace,
+    Quiet,
+    RunOut,
+    emit,
+    kept_in,
+    new_folder,
+    research_command,
+)
 from fulcra.cli.bars import bars
 
 if TYPE_CHECKING:
@@ -65,7 +74,7 @@ def study_command(
         tell_entry(plan.name, plan.sha256, registered(plan, book))
         return
     place = Place(Cabinet(organisms), book, new_folder(out, "study"))
-    with bars(quiet or as_json) as progress:
+    with kept_in(place.out, out), bars(quiet or as_json) as progress:
         result = run_study(plan, place, lineage or (), progress)
     if result is None:
         typer.echo("the named lineages are over, others are not; run the rest", err=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Quiet, command, emit
+from fulcra.cli.app import Json, Quiet, command, emit, writable
 from fulcra.errors import InputError
 
 
@@ -170,4 +170,5 @@ def written_as(form: Format, runs: list[Path], out: Path | None) -> None:
     if out is None:
         raise InputError(f"--as {form}: name the file to write, --out FILE")
     require_outside("--out", out, runs[0])
+    writable(out.parent)
     write_as(form, finished_run(runs[0]), out)
