@@ -41,7 +41,7 @@ def recipes_command(
 
     plan, book = read_design(design or SHIPPED), ledger_of("recipes", ledger)
     if register:
-        tell_entry(plan.name, plan.sha256, registered(plan, book))
+        tell_entry(plan.name, plan.sha256, registered(plan, book), as_json, quiet)
         return
     if way and out is None:
         raise InputError("--way: needs --out DIR, the folder that all ways share")
