@@ -39,6 +39,13 @@ def given(context: typer.Context) -> set[str]:
     return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
+def leave_out(context: typer.Context, option: str, others: set[str]) -> None:
+    """InputError where others were given of what an option says will not be done."""
+    if idle := sorted(given(context) & others):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise InputError(f"{option}: nothing is audited; leave out {names}")
+
+
 def more_command(context: typer.Context, folder: Path, ledger: Path | None) -> None:
     """Extend a finished run by what the options of `fulcra audit` say; one line where they cannot.
 
