@@ -7,6 +7,7 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -72,6 +73,7 @@ def behavior_try(
     behavior: BehaviorName,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -85,7 +87,7 @@ def behavior_try(
 
     task = task_of(behavior, model)
     with bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        loaded = opened(model, dtype, device, trust_remote_code)
         result = fitness(loaded, task, seed, progress)
     verdict = "\n".join(result.lines())
     emit(
@@ -108,6 +110,7 @@ def behavior_table(
     ],
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -118,7 +121,7 @@ def behavior_table(
 
     folder = writable(out)
     with bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        loaded = opened(model, dtype, device, trust_remote_code)
         table = fitness_table(loaded, chat_behavior_names(), seed, progress)
     path = table.save(folder)
     emit(table, as_json, quiet, lambda: "\n".join((*table.lines(), f"table     {path}")))

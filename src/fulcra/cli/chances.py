@@ -8,6 +8,7 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
+    Device,
     Dtype,
     Json,
     Quiet,
@@ -53,6 +54,7 @@ def chances_command(
     out: RunOut = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -68,7 +70,7 @@ def chances_command(
 
     def members() -> Iterator["Member"]:
         for name, task, place in zip(model, tasks, places, strict=True):
-            loaded = opened(name, dtype, trust_remote_code=trust_remote_code)
+            loaded = opened(name, dtype, device, trust_remote_code)
             yield Member(loaded, task, place)
 
     folder = new_folder(out, f"chances-{Path(model[0]).name}-{tasks[0].name}")

@@ -80,7 +80,7 @@ def detect_command(
     else:
         fit, score = whole(task), read_labelled(prompts)
     sets = FitAndScore(fit, score, task.system)
-    guards = Guards(tuple(guard or ()), words, dtype)
+    guards = Guards(tuple(guard or ()), words, dtype, device)
     folder = free(out)
     result = detector(opened(model, dtype, device, trust_remote_code), site, sets, guards, seed)
     if folder is not None:

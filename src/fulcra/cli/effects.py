@@ -21,7 +21,16 @@ from fulcra.cli.app import (
     warn_of_code,
 )
 from fulcra.cli.bars import bars
-from fulcra.cli.judge import AllowHttp, JudgeNames, Prices, SendSensitive, Timeout, Workers, seats
+from fulcra.cli.judge import (
+    AllowHttp,
+    JudgeNames,
+    Prices,
+    Reach,
+    SendSensitive,
+    Timeout,
+    Workers,
+    seats,
+)
 from fulcra.cli.recipe import RecipePath, recipe_sets
 from fulcra.errors import InputError
 
@@ -91,7 +100,8 @@ def effects_command(
 
     names = _tasks(tasks, task_folder, limit)
     made, folder = Recipe.load(recipe), free(out)
-    panel = seats(judge or (), timeout, workers, price or (), send_sensitive_text, allow_http)
+    reach = Reach(timeout, workers, allow_http, device)
+    panel = seats(judge or (), reach, price or (), send_sensitive_text)
     sets = recipe_sets(made, behavior or (), prompts or (), world_of(model))
     if task_folder is not None:
         warn_of_code(f"--task-folder {task_folder}", "the code that its task files name")

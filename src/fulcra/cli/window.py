@@ -7,6 +7,7 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
+    Device,
     Dtype,
     Json,
     LedgerPlace,
@@ -50,6 +51,7 @@ def window_command(
     ledger: LedgerPlace = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     choice: EngineChoice = LOCAL,
     as_json: Json = False,
@@ -68,7 +70,7 @@ def window_command(
     require_ledger(ledger, folder)
     settings = WindowSettings(seed, predict_only, ledger=ledger)
     with kept_in(folder, out), chosen(choice) as start, bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        loaded = opened(model, dtype, device, trust_remote_code)
         with start(loaded):
             result = window(loaded, task, branch, settings, run, progress)
         result.save(folder)
