@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from fulcra import documents
-from fulcra.disk import LOCK, Hold, append_whole, occupied, write_whole
+from fulcra.disk import LOCK, Hold, append_whole, occupied, require_writable, write_whole
 from fulcra.errors import RunFolderError
 from fulcra.tables import FILE_BYTES, table_bytes, table_rows
 
@@ -292,8 +292,12 @@ def fresh_folder(root: Path, name: str) -> Path:
 
 
 def empty_folder(path: Path) -> Path:
-    """The path itself, which must be free or an empty folder; RunFolderError where it is not."""
+    """The path itself, which must be free or an empty folder in which files can be written.
+
+    RunFolderError where it is not; nothing is made yet.
+    """
     if path.exists() and (not path.is_dir() or occupied(path)):
         fault = "the folder is not empty" if path.is_dir() else "found a file, expected a folder"
         raise RunFolderError(f"--out {path}: {fault}; choose a new one")
+    require_writable(path)
     return path

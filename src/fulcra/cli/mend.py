@@ -9,6 +9,7 @@ import typer
 from fulcra.cli.app import AuditedBehaviors, Json, Quiet, TrustRemoteCode, command, emit, new_folder
 from fulcra.cli.audit import MeasureName
 from fulcra.cli.bars import bars
+from fulcra.cli.more import leave_out
 
 
 class HowName(StrEnum):
@@ -22,6 +23,7 @@ class HowName(StrEnum):
 
 @command("mend", "Use it", "mend runs/sparse --neuron L3.N215 --out runs/mended")
 def mend_command(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished audit.")],
     neuron: Annotated[
         str | None,
@@ -74,6 +76,8 @@ def mend_command(
     from fulcra.protocol.source import Sources
     from fulcra.report.mended import mended_text
 
+    if no_audit:
+        leave_out(context, "--no-audit", {"measure"})
     named = [each.value for each in how or ()]
     hows = tuple(each for each in HOWS if each in named or not named)
     plan = Plan(neuron, hows, steps, seed, None if no_audit else measure.value)
