@@ -28,7 +28,7 @@ from fulcra.protocol.results.commitment import predicted_entry
 from fulcra.protocol.results.window import CurvePoint, WindowResult
 from fulcra.protocol.runs import Run, manifest_of, model_entry
 from fulcra.protocol.source import remember
-from fulcra.protocol.stages import Forecast, with_chances
+from fulcra.protocol.stages import Forecast, ladder_gains, whole_number, with_chances
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.witness.seat import require_ledger
 from fulcra.types import Behavior, Edge, Neuron
@@ -45,13 +45,18 @@ UNDOSED_DISTINCT = 0.5
 class WindowSettings:
     """Seed and gains of one neuron's window; `predict_only` rolls out nothing dosed.
 
-    `ledger` is the folder of the ledger that its commitment is entered in.
+    `ledger` is the folder of the ledger that its commitment is entered in. InputError for a seed or
+    gains that an audit's settings refuse.
     """
 
     seed: int = 0
     predict_only: bool = False
     gains: tuple[float, ...] = TRIGGER_GAINS
     ledger: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", whole_number("window settings", "seed", self.seed, 0))
+        object.__setattr__(self, "gains", ladder_gains("window settings", self.gains))
 
 
 def window(
