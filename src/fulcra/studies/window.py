@@ -69,9 +69,9 @@ def window(
 ) -> WindowResult:
     """The window of one branch: its saturation curve, every predicted edge and what was measured.
 
-    With `out` the folder holds what an audit's does, so `fulcra verify` reads it; an interrupted
-    run goes on. Inconclusive where the protocol allows no verdict. Cost: about 1,000 short
-    rollouts, none dosed with `predict_only`.
+    With `out` the folder holds window.json, its page and, of what was measured, what an audit's
+    does, so `fulcra verify` reads it; an interrupted run goes on. Inconclusive where the protocol
+    allows no verdict. Cost: about 1,000 short rollouts, none dosed with `predict_only`.
     """
     model.require(neuron)
     _require_commitment(settings, out)
@@ -90,6 +90,8 @@ def window(
             forecast = with_chances(subject, [forecast], settings.gains, "full", bar)[0]
         audit = _measured(subject, forecast, settings, out, clock)
         result = result.model_copy(update={"audit": audit})
+    if out is not None:
+        result.save(out)
     return result
 
 
