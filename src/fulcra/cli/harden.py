@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fulcra.cli.app import BehaviorName, command, kept_in, new_folder, task_of
-from fulcra.cli.audit import Confirmation, MeasureName
+from fulcra.cli.audit import FEWEST_CONTROLS, FEWEST_RANDOM, Confirmation, MeasureName
 from fulcra.cli.more import leave_out
 from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
@@ -90,10 +90,10 @@ def harden_command(
         int, typer.Option(metavar="N", help="Screened neurons of every audit.", min=1)
     ] = 12,
     random: Annotated[
-        int, typer.Option(metavar="N", help="Random neurons of every audit.", min=1)
+        int, typer.Option(metavar="N", help="Random neurons of every audit.", min=FEWEST_RANDOM)
     ] = 12,
     controls: Annotated[
-        int, typer.Option(metavar="N", help="Random controls of every audit.", min=10)
+        int, typer.Option(metavar="N", help="Random controls of every audit.", min=FEWEST_CONTROLS)
     ] = 20,
     confirmation: Confirmation = None,
     measure: Annotated[
