@@ -8,15 +8,26 @@ import torch
 
 import fulcra
 from fulcra import Behavior, Model, Neuron
-from fulcra.defence.monitor.attacks import Doser
+from fulcra.defence.monitor import dose_trials
+from fulcra.defence.monitor.attacks import Attacked, Doser
 from fulcra.defence.monitor.calibration import Calibration, CalibrationSettings, calibrate
-from fulcra.defence.monitor.statistics import scores
-from fulcra.defence.monitor.traffic import Openings, Traffic, read_windows, rolled_windows
+from fulcra.defence.monitor.dose_trials import dosed_rungs, partial_doses, pooled
+from fulcra.defence.monitor.statistics import Scores, scores
+from fulcra.defence.monitor.traffic import (
+    Clean,
+    Openings,
+    Traffic,
+    read_windows,
+    rolled_windows,
+)
+from fulcra.defence.monitor.tried import TrialSettings, Tried
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.applying import applied_rows
+from fulcra.models.capture import stream
 from fulcra.models.partial_doses import partly_dosed
 from fulcra.models.tiny import tiny
 from fulcra.models.watching import Windows, watched_stream
+from fulcra.protocol.progress import Clock, Silent
 
 DOSED = Neuron("L3.N158+")
 
@@ -34,6 +45,20 @@ def traffic(refusal: Behavior) -> Traffic:
 @pytest.fixture(scope="module")
 def doser(sparse: Model, refusal: Behavior) -> Doser:
     return Doser.of(sparse, refusal.generic, refusal.system, 0)
+
+
+@pytest.fixture(scope="module")
+def capped() -> Doser:
+    """The doser of a model whose norms after the MLPs cap every dose below gain 1."""
+    model = tiny("gemma2")
+    tokens = [tuple(range(i, i + 12)) for i in range(3, 11)]
+    return Doser(model, stream(model, [text[:4] for text in tokens], [t[4:] for t in tokens]))
+
+
+def trial_of(doser: Doser, calibration: Calibration, gains: tuple[float, ...]) -> Tried:
+    targets = tuple(Attacked(doser.model.neuron(1, slot, 1), "random") for slot in (0, 1))
+    settings = TrialSettings(gains=gains)
+    return Tried(doser, calibration, Traffic(()), targets, settings, Clock(Silent()))
 
 
 def generate(model: Model, prompts: tuple[str, ...]) -> list[torch.Tensor]:
@@ -168,6 +193,27 @@ def test_a_dose_spread_over_neurons_or_given_on_half_of_the_positions_is_noticed
         held = scores(sparse, calibration.norms, read_windows(sparse, clean.pairs, dosed))
         column = held.column(statistic)  # type: ignore[arg-type]
         assert float(column.min()) > threshold(statistic).value
+
+
+def test_a_dose_that_no_target_can_have_has_no_entry(
+    capped: Doser, calibration: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = trial_of(capped, calibration, gains=(1.0, 4.0))
+    rungs = dosed_rungs(tried)
+    assert rungs == {1.0: [None, None], 4.0: [None, None]}
+    assert pooled(tried, rungs) == ()
+    monkeypatch.setattr(dose_trials, "ADAPTIVE", 4.0)
+    assert partial_doses(tried, Clean(torch.zeros(0), [])) == ()
+
+
+def test_a_gain_is_of_the_targets_that_reach_it(capped: Doser, calibration: Calibration) -> None:
+    tried = trial_of(capped, calibration, gains=(0.2, 4.0))
+    ones = torch.ones(3, dtype=torch.int)
+    held = Scores(torch.full((3, 3), torch.inf), ones, 0 * ones, ones)
+    (entry,) = pooled(tried, {0.2: [held, None], 4.0: [None, None]})
+    assert (entry.gain, entry.alarms.dose.n, entry.alarms.dose.rate, entry.named.rate) == (
+        (0.2, 3, 1.0, 1.0)
+    )
 
 
 def test_a_dose_on_a_share_of_positions_is_given_on_that_share() -> None:
