@@ -11,7 +11,7 @@ from fulcra import Behavior, Model, Neuron
 from fulcra.defence.monitor import dose_trials
 from fulcra.defence.monitor.attacks import Attacked, Doser
 from fulcra.defence.monitor.calibration import Calibration, CalibrationSettings, calibrate
-from fulcra.defence.monitor.dose_trials import dosed_rungs, partial_doses, pooled
+from fulcra.defence.monitor.dose_trials import dosed_rungs, partial_doses, pooled, spread_doses
 from fulcra.defence.monitor.statistics import Scores, scores
 from fulcra.defence.monitor.traffic import (
     Clean,
@@ -187,7 +187,9 @@ def test_a_dose_spread_over_neurons_or_given_on_half_of_the_positions_is_noticed
 ) -> None:
     clean = rolled_windows(sparse, traffic, 3, 5)
     half = partly_dosed(sparse, DOSED, doser.alpha(DOSED, 0.3), 0.5)
-    spread = applied_rows(sparse, doser.spread(DOSED, 0.3, 4), every_row=True)
+    edits = doser.spread(DOSED, 0.3, 4)
+    assert edits is not None
+    spread = applied_rows(sparse, edits, every_row=True)
     threshold = calibration.header.threshold
     for dosed, statistic in ((half, "dose"), (spread, "shift")):
         held = scores(sparse, calibration.norms, read_windows(sparse, clean.pairs, dosed))
@@ -204,6 +206,15 @@ def test_a_dose_that_no_target_can_have_has_no_entry(
     assert pooled(tried, rungs) == ()
     monkeypatch.setattr(dose_trials, "ADAPTIVE", 4.0)
     assert partial_doses(tried, Clean(torch.zeros(0), [])) == ()
+    assert spread_doses(tried) == ()
+
+
+def test_a_spread_dose_is_whole_or_there_is_none(capped: Doser) -> None:
+    # of the first some of the neurons that write alike reach their part, of the second all
+    capped_part, whole = (capped.model.neuron(0, slot, 1) for slot in (2, 1))
+    assert capped.spread(capped_part, 1.2, 8) is None
+    assert len(capped.spread(whole, 1.2, 8) or ()) == 8
+    assert capped.spread(whole, 4.0, 8) is None
 
 
 def test_a_gain_is_of_the_targets_that_reach_it(capped: Doser, calibration: Calibration) -> None:

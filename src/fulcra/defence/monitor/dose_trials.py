@@ -63,17 +63,24 @@ def branch_alarms(tried: Tried, rungs: Rungs) -> tuple[BranchAlarms, ...]:
 
 
 def spread_doses(tried: Tried) -> tuple[DoseAlarms, ...]:
-    """Alarms under doses that are parted among several neurons of a layer."""
-    entries = []
+    """Alarms under doses that are parted among several neurons of a layer.
+
+    None where no target can have such a dose.
+    """
+    entries = list[DoseAlarms]()
     with tried.clock.step("spread doses", len(SPREADS)) as step:
         for count in SPREADS:
-            held = list[Held]()
-            for i, target in enumerate(tried.targets):
-                edits = tried.doser.spread(target.neuron, ADAPTIVE, count)
-                held.append((tried.rolled(edits, i), {edit.site for edit in edits}))
+            held = list(_spread(tried, ADAPTIVE, count))
             entries += _entries(tried, DoseKind(ADAPTIVE, neurons=count), held)
             step.advance(1)
     return tuple(entries)
+
+
+def _spread(tried: Tried, gain: float, count: int) -> Iterator[Held]:
+    for i, target in enumerate(tried.targets):
+        edits = tried.doser.spread(target.neuron, gain, count)
+        if edits is not None:
+            yield tried.rolled(edits, i), {edit.site for edit in edits}
 
 
 def partial_doses(tried: Tried, clean: Clean) -> tuple[DoseAlarms, ...]:
