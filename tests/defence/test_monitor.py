@@ -182,6 +182,14 @@ def test_a_row_ends_once_it_raised_an_alarm(
     assert 64 <= output.shape[1] - ids.shape[1] <= 64 + 32
 
 
+def test_a_watch_stops_by_no_statistic_that_raises_no_alarm(
+    sparse: Model, calibration: Calibration
+) -> None:
+    message = r"stop\(on='cosine'\), and alarms are raised by dose and shift; name one of these"
+    with fulcra.watch(sparse, calibration) as watch, pytest.raises(InputError, match=message):
+        watch.stop(on="cosine")
+
+
 def test_a_dose_spread_over_neurons_or_given_on_half_of_the_positions_is_noticed(
     sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
 ) -> None:

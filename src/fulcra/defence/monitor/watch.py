@@ -74,7 +74,15 @@ class Watch:
         return WatchReport(self.windows.tokens, sum(self._counts.values()), tuple(self._alarms))
 
     def stop(self, on: Statistic = "dose") -> Stopping:
-        """A stopping criterion for `generate`: a row ends once it has raised an alarm."""
+        """A stopping criterion for `generate`: a row ends once it has raised an alarm.
+
+        InputError for a statistic that raises none.
+        """
+        if on not in RAISED:
+            raise InputError(
+                f"watch: stop(on={on!r}), and alarms are raised by {' and '.join(RAISED)}; name one"
+                " of these"
+            )
 
         def rows() -> set[int]:
             self._score()
