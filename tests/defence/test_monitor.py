@@ -70,6 +70,15 @@ def generate(model: Model, prompts: tuple[str, ...]) -> list[torch.Tensor]:
     return outputs
 
 
+def padded(model: Model, texts: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts of a batch and their mask, [row, pos], padded at the left."""
+    rows = [model.prompt_ids(text) for text in texts]
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    return ids, mask
+
+
 def hooks(model: Model) -> int:
     return sum(
         len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.hf.modules()
@@ -131,11 +140,8 @@ def test_watching_changes_no_bit_and_leaves_no_hook(
 def test_rows_fill_windows_of_their_own_and_count_nothing_after_their_end(
     sparse: Model, traffic: Traffic
 ) -> None:
-    rows = [sparse.prompt_ids(traffic.openings[i]) for i in (0, 1)]
-    width = max(map(len, rows))
-    ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    windows = Windows(sparse, 4)
+    ids, mask = padded(sparse, traffic.openings[:2])
+    width, windows = ids.shape[1], Windows(sparse, 4)
     with watched_stream(windows):
         output = sparse.hf.generate(ids, attention_mask=mask, max_new_tokens=30)
     windows.sum_up()
@@ -180,6 +186,20 @@ def test_a_row_ends_once_it_raised_an_alarm(
             stopping_criteria=[watch.stop()],
         )
     assert 64 <= output.shape[1] - ids.shape[1] <= 64 + 32
+
+
+def test_a_row_that_ended_is_watched_again_in_a_call_that_begins_with_embeddings(
+    sparse: Model, traffic: Traffic
+) -> None:
+    (ids, mask), windows = padded(sparse, traffic.openings[:2]), Windows(sparse, 64)
+    tokens = []
+    with watched_stream(windows), torch.no_grad():
+        embeddings = sparse.hf.get_input_embeddings()(ids)
+        for _ in range(2):
+            sparse.hf.generate(inputs_embeds=embeddings, attention_mask=mask, max_new_tokens=40)
+            windows.sum_up()
+            tokens.append(windows.tokens)
+    assert tokens[1] == 2 * tokens[0] > 0
 
 
 def test_a_watch_stops_by_no_statistic_that_raises_no_alarm(

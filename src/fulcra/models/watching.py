@@ -53,20 +53,17 @@ class Windows:
 
     def begin(self, ids: Tensor | None, mask: Tensor | None, cached: bool) -> None:
         """A pass begins; what one that never came to its end had read is dropped."""
-        self._pass = []
-        self._mask = None if ids is None else self._watched(ids, mask, cached)
-
-    def _watched(self, ids: Tensor, mask: Tensor | None, cached: bool) -> Tensor | None:
-        if cached and ids.shape[1] == 1:
+        self._pass, self._mask = [], None
+        if ids is not None and cached and ids.shape[1] == 1:
             over = torch.isin(ids, self._ends)
             self._ended = over if self._ended is None else over | self._ended
-            return ~self._ended
+            self._mask = ~self._ended
+            return
         self._ended = None
-        if not self.prompts:
-            return None
-        real = torch.ones_like(ids) if mask is None else mask[:, -ids.shape[1] :]
-        # the first token of a text is a sink in many models, and no window of clean text has it
-        return real.bool() & (real.cumsum(-1) > (0 if cached else 1))
+        if ids is not None and self.prompts:
+            real = torch.ones_like(ids) if mask is None else mask[:, -ids.shape[1] :]
+            # the first token of a text is a sink in many models, and no window of clean text has it
+            self._mask = real.bool() & (real.cumsum(-1) > (0 if cached else 1))
 
     def read(self, layer: int, stream: Tensor) -> None:
         """The stream after a block, [row, pos, d_model], kept until enough passes are together."""
