@@ -70,6 +70,19 @@ def generate(model: Model, prompts: tuple[str, ...]) -> list[torch.Tensor]:
     return outputs
 
 
+def continued(model: Model, text: str, tokens: int, *stops: object) -> int:
+    """How many tokens of a reply of `tokens`, without an end of its own, are generated."""
+    ids = torch.tensor([model.prompt_ids(text)])
+    output = model.hf.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=tokens,
+        min_new_tokens=tokens,
+        stopping_criteria=list(stops),
+    )
+    return int(output.shape[1] - ids.shape[1])
+
+
 def padded(model: Model, texts: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """Prompts of a batch and their mask, [row, pos], padded at the left."""
     rows = [model.prompt_ids(text) for text in texts]
@@ -175,17 +188,75 @@ def test_a_row_ends_once_it_raised_an_alarm(
     sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
 ) -> None:
     dose = doser.dose(DOSED, 0.65)
-    ids = torch.tensor([sparse.prompt_ids(traffic.openings[0])])
     assert dose is not None
     with fulcra.edit(sparse, dose), fulcra.watch(sparse, calibration) as watch:
+        tokens = continued(sparse, traffic.openings[0], 150, watch.stop())
+    assert 64 <= tokens <= 64 + 32
+
+
+def test_an_alarm_of_an_earlier_call_ends_no_row_of_a_later_one(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    text, dose = traffic.openings[0], doser.dose(DOSED, 0.65)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as watch:
+        stop = watch.stop()
+        for each in (stop, stop, watch.stop()):
+            with fulcra.edit(sparse, dose):
+                assert continued(sparse, text, 100, each) < 100
+            assert continued(sparse, text, 20, each) == 20
+    assert watch.report().dosed == (DOSED,)
+
+
+def test_what_an_ended_row_left_open_of_a_window_goes_into_no_later_one(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    text, dose = traffic.openings[0], doser.dose(DOSED, 0.65)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as watch:
+        stop = watch.stop()
+        # eight tokens, so that an alarm comes eight after the window that raised it
+        assert continued(sparse, text, 9, stop) == 9
+        with fulcra.edit(sparse, dose):
+            assert continued(sparse, text, 100, stop) == 65
+        assert continued(sparse, text, 58, stop) == 58
+    assert (watch.report().tokens, watch.report().windows) == (8 + 64 + 57, 1)
+
+
+def test_a_window_that_an_earlier_call_filled_ends_no_row_of_a_later_one(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    text, dose = traffic.openings[0], doser.dose(DOSED, 0.65)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as watch:
+        stop = watch.stop()
+        with fulcra.edit(sparse, dose):
+            assert [continued(sparse, text, n, stop) for n in (9, 58)] == [9, 58]
+        assert (len(watch.windows.complete), watch.windows.tokens) == (0, 56)
+        assert continued(sparse, text, 40, stop) == 40
+    assert watch.report().dosed == (DOSED,)
+
+
+def test_a_row_that_an_alarm_ended_is_watched_no_longer(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    ids, mask = padded(sparse, traffic.openings[:2])
+    dose = doser.dose(DOSED, 0.65)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as watch, applied_rows(sparse, [(dose,), ()]):
         output = sparse.hf.generate(
             ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=150,
-            min_new_tokens=150,
+            attention_mask=mask,
+            max_new_tokens=100,
+            min_new_tokens=100,
             stopping_criteria=[watch.stop()],
         )
-    assert 64 <= output.shape[1] - ids.shape[1] <= 64 + 32
+    reply = output[0, ids.shape[1] :]
+    ended = int((reply != sparse.tokenizer.pad_token_id).sum())
+    assert 64 <= ended <= 64 + 32
+    assert (reply[ended:] == sparse.tokenizer.pad_token_id).all()
+    assert watch.report().tokens == (ended - 1) + 99
+    assert watch.report().windows == 2
 
 
 def test_a_row_that_ended_is_watched_again_in_a_call_that_begins_with_embeddings(
