@@ -1,5 +1,6 @@
 """Chances from curves end to end: on a made-up census, read back, and without a census."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import get_args
 import pytest
 
 from fulcra import Behavior, Model
-from fulcra.backtest.chance_curves import Member
-from fulcra.backtest.chances import branch_chances
+from fulcra.backtest.chance_curves import DrawnChance, Member, stored_part, write_curves
+from fulcra.backtest.chances import ENTRY, branch_chances
 from fulcra.errors import Inconclusive, RunFolderError
 from fulcra.law.chance import FROZEN, LEARNED_ON
 from fulcra.protocol.results.census import MeasuredBranch
-from fulcra.protocol.results.chances import ChanceSettings, ChancesResult, Statistic
+from fulcra.protocol.results.chances import ChanceSettings, ChancesResult, CurveRow, Statistic
+from fulcra.store import read_json, write_json
 from tests.studies.test_census import write_census
 
 SETTINGS = ChanceSettings(others=2, texts=1)
@@ -104,6 +106,67 @@ def test_curves_of_other_sizes_or_without_the_census_are_refused(
     more = SETTINGS.model_copy(update={"others": 3})
     with pytest.raises(RunFolderError, match=words):
         branch_chances([Member(sparse, small, census)], more, place)
+
+
+def test_curves_of_another_census_are_refused_with_its_hash_and_without(
+    sparse: Model, small: Behavior, place: Path, result: ChancesResult, tmp_path: Path
+) -> None:
+    assert result.models[0].census is not None
+    other = replace(BRANCHES[0], end="collapse", smallest_open_gain=None, specific=None)
+    write_census(tmp_path / "other", sparse, small, [other, *BRANCHES[1:]], 1.0)
+    member = Member(sparse, small, tmp_path / "other")
+    with pytest.raises(RunFolderError, match=r"another census than --census .*other; ask"):
+        branch_chances([member], SETTINGS, place)
+    before = shutil.copytree(place, tmp_path / "before")
+    _without_census(before / f"0-{sparse.name}" / ENTRY)
+    with pytest.raises(RunFolderError, match=r"another census than --census .*other; ask"):
+        branch_chances([member], SETTINGS, before)
+
+
+def test_curves_of_the_first_version_are_read_back_with_their_census(
+    sparse: Model, small: Behavior, census: Path, place: Path, tmp_path: Path, result: ChancesResult
+) -> None:
+    before = shutil.copytree(place, tmp_path / "before")
+    _without_census(before / f"0-{sparse.name}" / ENTRY)
+    again = branch_chances([Member(sparse, small, census)], SETTINGS, before)
+    assert again.models[0].rows == result.models[0].rows
+    assert again.models[0].census is None
+
+
+def _without_census(entry: Path) -> None:
+    """Make an entry one of the first version, which held no hash of a census."""
+    content = read_json(entry)
+    del content["census"]
+    write_json(entry, content)
+
+
+def test_an_interrupted_forecast_goes_on_with_its_own_census_alone(
+    sparse: Model,
+    small: Behavior,
+    census: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("fulcra.backtest.chances.curve_rows", _stopped)
+        with pytest.raises(KeyboardInterrupt):
+            branch_chances([Member(sparse, small, census)], SETTINGS, tmp_path)
+    with pytest.raises(RunFolderError, match=r"holds another run \(different: census\)"):
+        branch_chances([Member(sparse, small)], SETTINGS, tmp_path)
+
+
+def _stopped(*_: object) -> list[CurveRow]:
+    raise KeyboardInterrupt
+
+
+def test_a_stored_part_is_taken_only_of_the_branches_that_are_drawn(tmp_path: Path) -> None:
+    row = CurveRow("L1.N245+", "open", 0.1 + 0.2, [0.0], [0.0], [0.0], [0.0])
+    write_curves(tmp_path / "part", [row])
+    drawn = DrawnChance("L1.N245+", 0.1 + 0.2, "open")
+    assert stored_part(tmp_path / "part", [drawn]) == [row]
+    for other in (drawn._replace(branch="L1.N245-"), drawn._replace(end=None)):
+        with pytest.raises(RunFolderError, match="curves of other branches than are drawn now"):
+            stored_part(tmp_path / "part", [other])
 
 
 def test_curves_of_another_behavior_are_refused(

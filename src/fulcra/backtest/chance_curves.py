@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fulcra.errors import RunFolderError
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.curves import Rungs, divergence_curves
 from fulcra.law.chance import Look
 from fulcra.models import Model
 from fulcra.protocol.chances import LOST, ChanceTexts, measured_curves, odds_of, replies_of
 from fulcra.protocol.progress import cpu_seconds
-from fulcra.protocol.results.census import FIRST_LOOK, MeasuredBranch, read_census
+from fulcra.protocol.results.census import FIRST_LOOK, Census, MeasuredBranch
 from fulcra.protocol.results.chances import SCHEMA, ChanceSettings, CurveRow, End
 from fulcra.protocol.runs import Run
 from fulcra.protocol.subject import Subject
@@ -51,22 +52,27 @@ class Pool(NamedTuple):
     look: Look
 
 
-def drawn_branches(subject: Subject, census: Path | None, settings: ChanceSettings) -> Pool:
-    """The branches whose chance is forecast, and how their rungs are measured.
-
-    Of a census: all measured ones with a forecast window, and `others` of the rest at random, each
-    standing for its share. Without one: `others` branches at random.
-    """
-    rng = random.Random(f"chances-{settings.seed}")
+def random_pool(subject: Subject, settings: ChanceSettings) -> Pool:
+    """The branches whose chance is forecast without a census: `others` at random."""
     prompts = len(subject.behavior.confirmation)
-    if census is None:
-        drawn = random_branches(subject, settings.others, rng)
-        return Pool(drawn, GAINS, Look(prompts, prompts))
-    truth = read_census(census, subject.model, subject.behavior)
-    leaking = round(truth.result.baseline.leak * prompts)
-    measured = [branch for branch in truth.branches if branch.weight > 0]
-    drawn = _of_census(measured, settings.others, rng)
+    drawn = random_branches(subject, settings.others, _rng(settings))
+    return Pool(drawn, GAINS, Look(prompts, prompts))
+
+
+def census_pool(census: Census, prompts: int, settings: ChanceSettings) -> Pool:
+    """The branches of a census whose chance is forecast, of so many confirmation prompts.
+
+    All measured ones with a forecast window, and `others` of the rest at random, each standing for
+    its share.
+    """
+    leaking = round(census.result.baseline.leak * prompts)
+    measured = [branch for branch in census.branches if branch.weight > 0]
+    drawn = _of_census(measured, settings.others, _rng(settings))
     return Pool(drawn, GAINS, Look(prompts - leaking, FIRST_LOOK))
+
+
+def _rng(settings: ChanceSettings) -> random.Random:
+    return random.Random(f"chances-{settings.seed}")
 
 
 def random_branches(subject: Subject, count: int, rng: random.Random) -> list[DrawnChance]:
@@ -110,11 +116,26 @@ def curve_rows(run: Run, subject: Subject, pool: Pool, texts: ChanceTexts) -> li
             if path is None or not path.exists():
                 rows += _part(subject, part, texts)
             else:
-                rows += read_curves(path)
+                rows += stored_part(path, part.drawn)
             if path is not None and not path.exists():
                 write_curves(path, rows[-len(part.drawn) :])
             bar.advance(len(part.drawn))
     return rows
+
+
+def stored_part(path: Path, drawn: Sequence[DrawnChance]) -> list[CurveRow]:
+    """The curves of a part as stored; RunFolderError unless they are of the branches drawn now."""
+    rows = read_curves(path)
+    if drawn_in(rows) != list(drawn):
+        raise RunFolderError(
+            f"{path}: holds the curves of other branches than are drawn now; choose a new --out"
+        )
+    return rows
+
+
+def drawn_in(rows: Sequence[CurveRow]) -> list[DrawnChance]:
+    """The branches that curves are of, as they were drawn."""
+    return [DrawnChance(row.branch, row.weight, row.end) for row in rows]
 
 
 def read_curves(path: Path) -> list[CurveRow]:

@@ -165,6 +165,7 @@ class ModelChances(Value):
     macro_f1: dict[str, float] = Field(default_factory=dict)
     tops: tuple[TopShare, ...] = ()
     guards: dict[str, GuardCalls] = Field(default_factory=dict)
+    census: str | None = None
     provenance: Provenance | None = None
 
 
