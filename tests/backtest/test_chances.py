@@ -1,5 +1,7 @@
 """Chances from curves end to end: on a made-up census, read back, and without a census."""
 
+import math
+import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,17 +9,30 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 
 from fulcra import Behavior, Model
-from fulcra.backtest.chance_curves import DrawnChance, Member, stored_part, write_curves
-from fulcra.backtest.chances import ENTRY, branch_chances
-from fulcra.errors import Inconclusive, RunFolderError
+from fulcra.backtest.chance_curves import (
+    CURVES,
+    DrawnChance,
+    Member,
+    random_branches,
+    read_curves,
+    stored_part,
+    write_curves,
+)
+from fulcra.backtest.chances import ENTRY, NO_ODDS, branch_chances
+from fulcra.errors import Inconclusive, InputError, RunFolderError
 from fulcra.law.chance import FROZEN, LEARNED_ON
+from fulcra.models.tiny import tiny
 from fulcra.protocol.results.census import MeasuredBranch
 from fulcra.protocol.results.chances import ChanceSettings, ChancesResult, CurveRow, Statistic
+from fulcra.protocol.subject import Subject, ground_of
 from fulcra.store import read_json, write_json
+from fulcra.types import Neuron
 from tests.studies.test_census import write_census
 
+LISTS = ("odds", "divergence", "tail", "replies")
 SETTINGS = ChanceSettings(others=2, texts=1)
 #: Branches of the shipped census: one open, one with a few flips, one without; and three without a
 #: forecast window, of which two are drawn.
@@ -167,6 +182,42 @@ def test_a_stored_part_is_taken_only_of_the_branches_that_are_drawn(tmp_path: Pa
     for other in (drawn._replace(branch="L1.N245-"), drawn._replace(end=None)):
         with pytest.raises(RunFolderError, match="curves of other branches than are drawn now"):
             stored_part(tmp_path / "part", [other])
+
+
+def test_a_branch_without_a_rung_is_ranked_below_all_others(
+    sparse: Model, small: Behavior, census: Path, place: Path, tmp_path: Path, result: ChancesResult
+) -> None:
+    assert result.models
+    copy = shutil.copytree(place, tmp_path / "copy")
+    path = copy / f"0-{sparse.name}" / CURVES
+    first, *others = read_curves(path)
+    lists = {name: [math.nan] * len(getattr(first, name)) for name in LISTS}
+    write_curves(path, [first._replace(**lists), *others])
+    (model,) = branch_chances([Member(sparse, small, census)], SETTINGS, copy).models
+    none, *rest = model.rows
+    assert (none.under, none.open, none.over) == (1.0, 0.0, 0.0)
+    for name in ("best_odds", "dosed_logit"):
+        assert none.rivals[name] <= min(row.rivals[name] for row in rest)
+    assert none.rivals["best_odds"] == NO_ODDS
+
+
+def test_random_branches_are_of_neurons_that_reach_the_first_gain(refusal: Behavior) -> None:
+    model = tiny("gemma2", 2)
+    weight = model.blocks[1].get_parameter("post_feedforward_layernorm.weight")
+    with torch.no_grad():
+        weight.copy_(0.05 * (1 + weight) - 1)  # Gemma stores gamma - 1
+    ground = ground_of(model, [f"w{i} w{i + 1} w{i + 2}" for i in range(3, 7)], seed=0)
+    subject = Subject(ground, refusal)
+    drawn = random_branches(subject, 6, random.Random(0))
+    assert {Neuron.parse(each.branch).layer for each in drawn} == {0, 2}
+    assert len({each.branch for each in drawn}) == 6
+    # more than six of 288 branches were looked at: those of one layer do not reach it
+    assert 6 * drawn[0].weight < 288
+    with torch.no_grad():
+        for block in model.blocks:
+            block.get_parameter("mlp.down_proj.weight").zero_()
+    with pytest.raises(InputError, match="of 0 neurons turns the stream as far as gain"):
+        random_branches(subject, 6, random.Random(0))
 
 
 def test_curves_of_another_behavior_are_refused(

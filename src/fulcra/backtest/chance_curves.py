@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fulcra.errors import RunFolderError
+from fulcra.errors import InputError, RunFolderError
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.curves import Rungs, divergence_curves
 from fulcra.law.chance import Look
 from fulcra.models import Model
 from fulcra.protocol.chances import LOST, ChanceTexts, measured_curves, odds_of, replies_of
+from fulcra.protocol.draw import movers
 from fulcra.protocol.progress import cpu_seconds
 from fulcra.protocol.results.census import FIRST_LOOK, Census, MeasuredBranch
 from fulcra.protocol.results.chances import SCHEMA, ChanceSettings, CurveRow, End
@@ -75,12 +76,28 @@ def _rng(settings: ChanceSettings) -> random.Random:
     return random.Random(f"chances-{settings.seed}")
 
 
-def random_branches(subject: Subject, count: int, rng: random.Random) -> list[DrawnChance]:
-    """Branches at random of all that move the stream, each standing for its share of them."""
+def random_branches(
+    subject: Subject, count: int, rng: random.Random, gain: float = GAINS[0]
+) -> list[DrawnChance]:
+    """Branches at random of those whose neuron reaches the gain, each standing for its share.
+
+    Only as many are looked at as it takes. InputError where none reaches it.
+    """
     neurons = movable(subject.model, subject.ground.stream)
     every = [pole for neuron in neurons for pole in (neuron, neuron.opposite)]
-    chosen = sorted(rng.sample(every, min(count, len(every))), key=_place)
-    return [DrawnChance(str(branch), len(every) / len(chosen), None) for branch in chosen]
+    rest, chosen = every, list[Neuron]()
+    while rest and len(chosen) < count:
+        further = rng.sample(rest, min(count - len(chosen), len(rest)))
+        chosen += movers(subject.ground, further, gain)
+        taken = set(further)
+        rest = [branch for branch in rest if branch not in taken]
+    if not chosen:
+        raise InputError(
+            f"{subject.model.name}: no dose of any of {len(neurons)} neurons turns the stream as"
+            f" far as gain {gain:g}; no branch can be drawn, choose another model"
+        )
+    weight = len(every) / (len(every) - len(rest))
+    return [DrawnChance(str(each), weight, None) for each in sorted(chosen, key=_place)]
 
 
 def _of_census(

@@ -60,6 +60,9 @@ ENTRY = "entry.json"
 UNDER = 300
 #: The 95th percentile of the divergence at which a published guard stops dosing [nats].
 TAIL_LEVEL = 1.0
+#: Mean log-odds [nats] of a branch without a rung that can be looked at: below any that has one, as
+#: e^-88 is the smallest normal number of float32.
+NO_ODDS = -100.0
 #: Where half of the replies lose coherence, a first guess: the level of each ladder, and the share
 #: of odd tokens in flipped replies that calls best on the development censuses (LOG.md).
 COST_AT: dict[Statistic, float] = {
@@ -295,7 +298,7 @@ def _rivals(forecast: Forecasts) -> list[dict[str, float]]:
         "tail": _crossed(forecast, forecast.curve("tail")[..., 0], TAIL_LEVEL),
         "replies": _crossed(forecast, forecast.curve("replies")[..., 0] - undosed, EXCESS),
     }
-    best = np.nan_to_num(odds, nan=-np.inf).max(-1)
+    best = np.fmax(odds, NO_ODDS).max(-1)
     return [
         {name: margin_score(ceilings[i], trigger) for name, ceilings in costs.items()}
         | {"dosed_logit": -math.log2(trigger or BEYOND), "best_odds": float(best[i])}
