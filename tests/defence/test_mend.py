@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -361,6 +362,38 @@ def test_a_loss_of_a_tenth_of_the_margin_is_a_loss(subject: Subject) -> None:
     assert not besides.keeps(before.model_copy(update={"shown": before.shown - 2}))
     worse: BesidesEntry = before.model_copy(update={"hold": HoldEntry(n=148, accuracy=0.9)})
     assert not besides.keeps(worse)
+
+
+def test_a_change_held_to_no_other_request_mends_and_says_so(subject: Subject) -> None:
+    besides = Besides(Subject(subject.ground, few_of(subject.behavior)))
+    before = besides.before
+    assert before.hold.n == 0
+    assert besides.keeps(before) is None
+    assert besides.keeps(before.model_copy(update={"shown": before.shown - 2})) is False
+    change = ChangeEntry(
+        how="zero", norm=0.1, reach=reach_of(inert=True), besides=before, keeps=None
+    )
+    assert change.mends
+    stored = MendResult.load(AUDIT.parent / "mend-L1.N83.json")
+    result = stored.model_copy(update={"changes": (change,), "taken": "zero"})
+    for lines in (result.lines(), notes(result)):
+        assert "; other undosed requests were held to NOTHING" in " ".join(lines)
+    rows = {row[0]: row[-1] for row in change_sheet(result).rows}
+    assert (rows["other requests"], rows["nothing else lost"]) == ("not measured",) * 2
+
+
+def few_of(refusal: Behavior) -> Behavior:
+    """The behavior outside its world, with three contrast prompts a side."""
+    oracle = refusal.oracle
+    return replace(
+        refusal,
+        positive=refusal.positive[:3],
+        negative=refusal.negative[:3],
+        selection=refusal.selection[:2],
+        confirmation=refusal.confirmation[:2],
+        discovery=type(refusal.discovery)(),
+        oracle=lambda prompt, text, ended: oracle(prompt, text, ended),
+    )
 
 
 def test_a_change_names_what_it_adds(subject: Subject) -> None:
