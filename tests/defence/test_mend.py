@@ -21,7 +21,13 @@ from fulcra.defence.mend.mended import (
     MendResult,
     ReachEntry,
 )
-from fulcra.defence.mend.mending import Plan, audit_settings, mend, smallest, unoffered
+from fulcra.defence.mend.mending import (
+    Plan,
+    audit_settings,
+    mend,
+    smallest,
+    unoffered,
+)
 from fulcra.defence.mend.reach import Attacks
 from fulcra.defence.mend.retraining import Lessons, retrained
 from fulcra.defence.rows import Row, generic_rows, own_rows
@@ -331,23 +337,6 @@ def test_an_audit_of_an_adapter_is_refused(subject: Subject, tmp_path: Path) -> 
     (tmp_path / "run" / "audit.json").write_text(json.dumps(content))
     with pytest.raises(ModelError, match="it is an adapter already; give the model it lies on"):
         mend(tmp_path / "run", Plan(), tmp_path / "out")
-
-
-@pytest.mark.slow
-def test_the_smallest_change_that_mends_is_handed_out_as_an_adapter(tmp_path: Path) -> None:
-    result = mend(AUDIT, Plan(None, ("zero", "spread"), measure=None), tmp_path / "mended")
-    assert MendResult.load(tmp_path / "mended") == result
-    zeroed, spread = result.changes
-    assert zeroed.mends
-    assert spread.mends
-    assert (zeroed.norm or 0) < (spread.norm or 0)
-    assert (result.taken, result.refusal, result.gate.neuron) == ("zero", "", "L1.N83")
-    mended = load(str(tmp_path / "mended"))
-    assert mended.adapter is not None
-    assert not mended.write(Neuron("L1.N83")).any()
-    assert "its direction is not" in " ".join(notes(result))
-    assert "What each change does" in (tmp_path / "mended" / "mend.html").read_text()
-    assert "| nothing else lost |" in "\n".join(change_sheet(result).markdown())
 
 
 def test_a_loss_of_a_tenth_of_the_margin_is_a_loss(subject: Subject) -> None:
