@@ -49,6 +49,8 @@ SEAL = "seal.json"
 RECEIPT = "ledger.json"
 #: What more prompts showed of undetermined branches, and where extensions stand in a run's folder.
 EXTENSION, EXTENSIONS = "extension.json", "extensions"
+#: What an unfinished run has finished so far, dropped at its end.
+PARTS = "parts"
 #: What an unfinished run met and went on from; a finished one has it in audit.json.
 INCIDENTS = "incidents.json"
 PRIVATE = 0o600
@@ -207,7 +209,7 @@ class RunFolder:
     @property
     def parts(self) -> Path:
         """Where an unfinished run keeps what is dropped at its end."""
-        return self.path / "parts"
+        return self.path / PARTS
 
     def part(self, name: str) -> Path:
         """Where an unfinished run keeps the rows of one part that are no rollouts."""

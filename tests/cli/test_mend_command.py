@@ -49,7 +49,7 @@ def test_a_closed_run_is_one_line(fulcra: Call, tmp_path: Path) -> None:
 def test_a_folder_that_is_not_free_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     left = fulcra("mend", AUDIT, "--out", tmp_path)
-    assert "the folder is not empty; choose a new one" in left.refusal
+    assert "the folder is not empty and holds no run of fulcra; choose" in left.refusal
 
 
 def test_a_change_that_cannot_close_the_gate_is_one_line(fulcra: Call, tmp_path: Path) -> None:

@@ -276,6 +276,16 @@ def test_what_rises_as_much_as_freedom_is_named() -> None:
     assert any("steps 1" in line for line in lines)
 
 
+def test_a_rise_that_the_margin_explains_is_called_so() -> None:
+    result = result_of(rows_of_ways({"k2": 0.1, "k3": 0.2, "r1": 0.3, "r4": 0.45}))
+    explained = result.rivals.model_copy(update={"given_margin": 0.4})
+    other = result.model_copy(update={"rivals": explained})
+    assert "the other reading is the margin: given it, rho is 0.4" in other.lines()
+    held = result.rivals.model_copy(update={"given_margin": 0.5})
+    lines = result.model_copy(update={"rivals": held}).lines()
+    assert not any("margin: given" in line for line in lines)
+
+
 def test_a_partial_correlation_is_none_where_the_third_says_all() -> None:
     rows = rows_of_ways({"k2": 0.1, "k3": 0.2, "r1": 0.3, "r4": 0.45})
     rows = [

@@ -110,7 +110,7 @@ def _pool(
         rng = random.Random(f"pool-{size.seed}-{model.name}-{behavior.name}")
         few = replace(behavior, selection=behavior.selection[:FORECAST_FROM])
         subject = Subject.of(model, few, size.seed, member.reference)
-        drawn = random_branches(subject, size.pool, rng)
+        drawn = random_branches(subject, size.pool, rng, size.gains[0])
         look = look_of(len(behavior.confirmation), size.measure)
         pool = pool_chances(run, subject, Pool(drawn, size.gains, look), settings)
         write_json(place / POOL_FILE, pool.plain())

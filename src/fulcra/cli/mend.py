@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import AuditedBehaviors, Json, Quiet, TrustRemoteCode, command, emit, new_folder
+from fulcra.cli.app import (
+    AuditedBehaviors,
+    Json,
+    Quiet,
+    TrustRemoteCode,
+    command,
+    emit,
+    kept_in,
+    new_folder,
+)
 from fulcra.cli.audit import MeasureName
 from fulcra.cli.bars import bars
 from fulcra.cli.more import leave_out
@@ -42,7 +51,11 @@ def mend_command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A new folder for adapter and result.", file_okay=False),
+        typer.Option(
+            metavar="DIR",
+            help="A folder for adapter and result, in which an interrupted mending goes on.",
+            file_okay=False,
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Steps of a retraining.", min=1)] = 60,
     no_audit: Annotated[
@@ -84,7 +97,7 @@ def mend_command(
     models = () if model is None else (model,)
     sources = Sources(models, tuple(behavior or ()), device, trust_remote_code)
     folder = new_folder(out, f"mend-{run.resolve().name}")
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, out), bars(quiet or as_json) as progress:
         result = mend(run, plan, folder, sources, progress)
     taken = result.adapter is not None
     place = f"adapter   {folder}: give it as MODEL, or to peft" if taken else f"result    {folder}"

@@ -217,9 +217,9 @@ class RecipesResult(Result):
         alike = [f"{name} {_digits(each)}" for name, each in named if each and each >= rho]
         if alike:
             yield f"freedom is not singled out: as high a rho have {', '.join(alike)}"
-        remaining = rivals.given_margin
-        if remaining is not None and given < rho / 2:
-            yield f"the other reading is the margin: remaining it, rho is {_digits(given)}"
+        partial = rivals.given_margin
+        if partial is not None and partial < rho / 2:
+            yield f"the other reading is the margin: given it, rho is {_digits(partial)}"
 
     @property
     def met(self) -> bool | None:
