@@ -77,7 +77,7 @@ def test_a_jumping_clock_scarce_memory_a_race_and_a_full_disk_change_nothing(
 def test_a_read_only_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     refused = read_only(tmp_path)
     assert refused.code == 2
-    assert refused.line.startswith("fulcra: writing FOLDER/fulcra-run/.lock: ")
+    assert refused.line.startswith("fulcra: writing FOLDER/fulcra-run: ")
     assert refused.line.endswith("free space or choose another --out")
     assert "\n" not in refused.line
 
