@@ -16,7 +16,7 @@ from fulcra.protocol.results.study import StudyResult
 from fulcra.protocol.witness.chain import Chain
 from fulcra.protocol.witness.entries import Entry
 from fulcra.protocol.witness.ledger import ledger_at
-from fulcra.protocol.witness.registration import registration, weights_of
+from fulcra.protocol.witness.registration import code_of, registration, weights_of
 from fulcra.store import COMMITMENT, digest, read_json
 
 #: Every check of the folder of one run.
@@ -160,12 +160,10 @@ def _registered(study: StudyResult, place: Path) -> Iterator[RunCheck]:
     lost = len(wanted - {each.commitment for each in under})
     others = len({each.commitment for each in under} - wanted)
     early = sum(each.number < entry.number for each in under)
-    codes = {each.planned.code for each in under if each.planned is not None}
-    code = entry.registered.code if entry.registered is not None else ""
-    same = "the same code" if codes <= {code} else f"other code, {', '.join(sorted(codes))}"
+    by = code_of(entry, {each.planned.code for each in under if each.planned is not None})
     detail = (
         f"entry {entry.number} of {entry.time}; {len(under)} commitments after it, {early} before"
-        f" it, {lost} in no ledger, {others} that the study does not tell of; measured by {same}"
+        f" it, {lost} in no ledger, {others} that the study does not tell of; measured by {by}"
     )
     passed = entry.link == study.registered and not (early or lost or others)
     yield RunCheck("registration", passed, detail)

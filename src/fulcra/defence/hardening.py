@@ -53,6 +53,16 @@ class Plan:
     beside: tuple[Defence, ...] = ()
     audits: AuditSettings | None = None
 
+    def require(self, behavior: Behavior) -> None:
+        """InputError where the plan cannot be carried out on this behavior."""
+        require_budget(self.effort)
+        if self.defence in self.beside:
+            raise InputError(f"--beside {self.defence}: is what is trained; name another, or none")
+        if EXTENDED in (self.defence, *self.beside):
+            require_reasons(behavior)
+        if self.audits is not None:
+            self.audits.of(behavior)
+
 
 def harden(
     model: Model,
@@ -69,14 +79,8 @@ def harden(
     told of every check. InputError where the model does not show the behavior, or the budget is too
     small for a check.
     """
-    require_budget(plan.effort)
+    plan.require(behavior)
     require_adaptable(model)
-    if plan.defence in plan.beside:
-        raise InputError(f"--beside {plan.defence}: is what is trained; name another, or none")
-    if EXTENDED in (plan.defence, *plan.beside):
-        require_reasons(behavior)
-    if plan.audits is not None:
-        plan.audits.of(behavior)
     parts = Parts(manifest_of("harden", model, behavior, asdict(plan)), out)
     if (out / HardenResult.file).is_file():
         parts.drop()

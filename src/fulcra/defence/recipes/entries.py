@@ -180,14 +180,13 @@ class RecipesResult(Result):
     def lines(self) -> tuple[str, ...]:
         """What was wanted and found, and what the rise is worth."""
         first, marks = self.figures[0], {True: "met", False: "missed", None: "undecided"}
-        without = next(each for each in self.figures if each.of == WITHOUT_FEW)
         lines = [
             f"{len(self.rows)} organisms of {len(self.design.organisms)} ways",
             f"{marks[self.met]}: over ways, freedom with the smallest open gain: rho"
             f" {_digits(first.gain.rho)}, p {_digits(first.gain.p_value)}{self._of_first_ladder()}",
             f"freedom with the share not open: rho {_digits(first.closed.rho)}, p"
             f" {_digits(first.closed.p_value)}",
-            f"without the ways of few neurons: rho {_digits(without.gain.rho)}",
+            f"without the ways of few neurons: rho {_digits(self._without_few)}",
         ]
         if self.guess is not None:
             lines.append(
@@ -196,9 +195,14 @@ class RecipesResult(Result):
             )
         return tuple(lines)
 
+    @property
+    def _without_few(self) -> float | None:
+        """Rho of freedom with the smallest open gain without the ways of few neurons."""
+        return next(each for each in self.figures if each.of == WITHOUT_FEW).gain.rho
+
     def _of_first_ladder(self) -> str:
         """That the rise is the first ladder's, where the ways of many weights show none."""
-        without = next(each for each in self.figures if each.of == WITHOUT_FEW).gain.rho
+        without = self._without_few
         rises = without is not None and without >= self.design.wanted["without_few"]
         return "" if rises else "; the rise is that of the first ladder"
 

@@ -2,22 +2,43 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from fulcra.defence.recipes.entries import (
     WITHOUT_FEW,
+    FreedomGuess,
     RecipeDesign,
     RecipeFigures,
     RecipeRow,
     Rivals,
     WayFigures,
 )
+from fulcra.defence.recipes.guess import freedom_guess
 from fulcra.formulas.rank_correlation import spearman
 from fulcra.protocol.results.organism_ladder import RankCorrelation
 
 #: Fewest ways of which a partial correlation is made.
 LEAST = 4
+
+
+class Figured(NamedTuple):
+    """Everything that recipes.json says of its rows."""
+
+    ways: tuple[WayFigures, ...]
+    figures: tuple[RecipeFigures, ...]
+    rivals: Rivals
+    guess: FreedomGuess | None
+
+
+def figured(design: RecipeDesign, rows: Sequence[RecipeRow]) -> Figured:
+    """Every figure of the rows; an organism whose audit draws no verdict is in one alone."""
+    sound, seed = [row for row in rows if row.audit.reproduced], design.size.seed
+    ways = of_ways(sound)
+    return Figured(
+        ways, every_figure(design, rows), rivals_of(ways, seed), freedom_guess(sound, seed)
+    )
 
 
 def of_ways(rows: Sequence[RecipeRow]) -> tuple[WayFigures, ...]:

@@ -6,13 +6,12 @@ from pathlib import Path
 from fulcra.defence.auditing import audit_side
 from fulcra.defence.hardened import SideEntry
 from fulcra.defence.recipes.entries import RecipeRow, RecipesResult
-from fulcra.defence.recipes.figures import every_figure, of_ways, rivals_of
-from fulcra.defence.recipes.guess import freedom_guess
+from fulcra.defence.recipes.figures import figured
 from fulcra.defence.recipes.study import AUDIT_RUN, ROW
 from fulcra.protocol.recheck.run_files import RunCheck
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.witness.ledger import ledger_at
-from fulcra.protocol.witness.registration import registration, weights_of
+from fulcra.protocol.witness.registration import code_of, registration, weights_of
 from fulcra.store import read_json
 
 #: Every check of the folder of one run.
@@ -60,16 +59,7 @@ def _row(result: RecipesResult, row: RecipeRow, folder: Path, verify: Verify) ->
 
 def _figures(result: RecipesResult) -> RunCheck:
     """Every figure made again from the rows."""
-    sound, seed = [row for row in result.rows if row.audit.reproduced], result.design.size.seed
-    ways = of_ways(sound)
-    again = result.model_copy(
-        update={
-            "ways": ways,
-            "figures": every_figure(result.design, result.rows),
-            "rivals": rivals_of(ways, seed),
-            "guess": freedom_guess(sound, seed),
-        }
-    )
+    again = result.model_copy(update=figured(result.design, result.rows)._asdict())
     same = again.plain() == result.plain()
     return RunCheck("figures", same, "equal" if same else "not those of the rows")
 
@@ -87,10 +77,8 @@ def _registered(result: RecipesResult, place: Path) -> Iterator[RunCheck]:
         for each in chain.entries
         if each.weights is not None and each.weights.design == result.design_sha256
     )
-    codes = {row.code for row in result.rows}
-    code = entry.registered.code if entry.registered is not None else ""
-    same = "the same code" if codes <= {code} else f"other code, {', '.join(sorted(codes))}"
-    detail = f"entry {entry.number} of {entry.time}; audited by {same}"
+    by = code_of(entry, {row.code for row in result.rows})
+    detail = f"entry {entry.number} of {entry.time}; audited by {by}"
     yield RunCheck("registration", entry.link == result.registered, detail)
     as_told = weights.plain() == result.weights.plain()
     there = {row.organism for row in result.rows} <= set(weights.models)

@@ -11,8 +11,7 @@ from fulcra.behaviors import load_behavior
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.hardened import SideEntry
 from fulcra.defence.recipes.entries import RecipeDesign, RecipeRow, RecipesResult
-from fulcra.defence.recipes.figures import every_figure, of_ways, rivals_of
-from fulcra.defence.recipes.guess import freedom_guess
+from fulcra.defence.recipes.figures import figured
 from fulcra.documents import DocumentError, read_yaml_file
 from fulcra.errors import Inconclusive, InputError
 from fulcra.models import Model
@@ -146,18 +145,13 @@ def _result(design: RecipeDesign, entry: Entry, place: Place, clock: Clock) -> R
     """The figures of all rows; an organism whose audit draws no verdict is listed."""
     weights = weights_of(place.ledger.sound(), design.sha256)
     rows = rows_of(design, place.out, weights)
-    sound = [row for row in rows if row.audit.reproduced]
-    ways = of_ways(sound)
     result = RecipesResult(
         design=design,
         design_sha256=design.sha256,
         registered=entry.link,
         weights=weights,
         rows=rows,
-        ways=ways,
-        figures=every_figure(design, rows),
-        rivals=rivals_of(ways, design.size.seed),
-        guess=freedom_guess(sound, design.size.seed),
+        **figured(design, rows)._asdict(),
         left_out={
             row.organism: UNMOVED if row.unmoved else NOT_SHOWN
             for row in rows

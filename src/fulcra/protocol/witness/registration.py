@@ -1,7 +1,7 @@
 """A design entered in a ledger before anything is measured, and each of its models before it is."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from fulcra.errors import InputError
 from fulcra.protocol.results.weights import Weights
@@ -52,6 +52,12 @@ def registration(chain: Chain, sha256: str) -> Entry | None:
     return next(
         (e for e in chain.entries if e.kind == "registration" and e.commitment == sha256), None
     )
+
+
+def code_of(entry: Entry, versions: Set[str]) -> str:
+    """Whether the code that a design was registered with is all that measured it, in words."""
+    own = entry.registered.code if entry.registered is not None else ""
+    return "the same code" if versions <= {own} else f"other code, {', '.join(sorted(versions))}"
 
 
 def enter_weights(
