@@ -10,7 +10,7 @@ gate, branch = fulcra.Neuron("L2.N307"), fulcra.Neuron("L1.N83-")
 prompts = [prompt.text for prompt in behavior.confirmation[:2]]
 
 edits = [(), fulcra.scale(gate, 0.0), *(fulcra.add(branch, gain=g) for g in (0.3, 0.6, 1.2))]
-rollouts = fulcra.roll(model, prompts, edits, horizon=24)
+rollouts = fulcra.roll(model, prompts, edits, horizon=24, behavior=behavior)
 print(rollouts)
 print(rollouts.table().select(["edit", "text"]).to_pylist()[-1])
 

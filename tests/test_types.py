@@ -36,10 +36,16 @@ def test_a_bad_name_is_one_line(name: str) -> None:
 def test_a_name_stands_alone_and_parts_are_checked() -> None:
     with pytest.raises(InputError, match=r"neuron 'L1\.N2': a name stands alone"):
         Neuron("L1.N2", 3)  # type: ignore[call-overload]
-    with pytest.raises(InputError, match="layer and index start at 0, the pole is 1 or -1"):
+    with pytest.raises(InputError, match="layer, index and expert start at 0, the pole is 1 or -1"):
         Neuron(0, 0, 2)
-    with pytest.raises(InputError, match=r"neuron \(layer 1.5, index 3, pole 1\): .*whole numbers"):
+    with pytest.raises(InputError, match=r"neuron \(layer 1.5, index 3, .*: .*whole numbers"):
         Neuron(1.5, 3)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("expert", [-5, "x", 1.5])
+def test_an_expert_is_a_whole_number_from_0(expert: object) -> None:
+    with pytest.raises(InputError, match=rf"layer 1, index 2, pole 1, expert {expert}\): "):
+        Neuron(1, 2, 1, expert)  # type: ignore[call-overload]
 
 
 def test_a_neuron_stays_itself_through_replace_pickle_and_text() -> None:

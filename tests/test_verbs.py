@@ -67,6 +67,49 @@ def test_one_where_a_list_is_wanted_is_not_taken_letter_by_letter(sparse: fulcra
         fulcra.edit(sparse, edit, "x").__enter__()  # type: ignore[arg-type]
 
 
+def test_what_can_be_gone_through_once_is_a_list(sparse: fulcra.Model) -> None:
+    texts = ["what is 3 plus 4 ?", "sing"]
+    prompts: list[Callable[[], object]] = [
+        lambda: (text for text in texts),
+        lambda: np.array(texts),
+        lambda: dict.fromkeys(texts).keys(),
+    ]
+    expected = fulcra.roll(sparse, texts, horizon=2).texts
+    for each in prompts:
+        assert fulcra.roll(sparse, each(), horizon=2).texts == expected  # type: ignore[arg-type]
+    read = fulcra.read(sparse, iter([NEURON]), (text for text in texts))  # type: ignore[arg-type]
+    assert (len(read.neurons), len(read.tokens)) == (1, 2)
+    for wrong_texts, kind in ((np.array(3), "ndarray"), ({"a": "b"}, "dict"), (3, "int")):
+        with pytest.raises(InputError, match=rf"texts is one {kind}; give a list, each str$"):
+            fulcra.read(sparse, [NEURON], wrong_texts)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^read\(\): texts is empty"):
+        fulcra.read(sparse, [NEURON], iter(()))  # type: ignore[arg-type]
+
+
+def test_nothing_where_something_is_wanted_is_one_line(
+    sparse: fulcra.Model, refusal: fulcra.Behavior
+) -> None:
+    made = fulcra.recipe(sparse, [fulcra.scale(NEURON, 0.0)], "mine", windows=[])
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: fulcra.recipe(sparse, [], "x"), "recipe(): edits is empty; give one or more"),
+        (lambda: fulcra.recipe(sparse, made.edits, ""), "recipe(): name is empty; give one"),
+        (
+            lambda: fulcra.effects(sparse, [], made),
+            "effects: no behavior was given; give a list of one or more",
+        ),
+        (
+            lambda: fulcra.ablate_mean(sparse, NEURON, ["sing"]),  # type: ignore[list-item]
+            "ablate_mean(): prompts holds 'sing'; give token ids, model.prompt_ids(text)",
+        ),
+        (
+            lambda: fulcra.universal(sparse, top=5.0),
+            "universal(): top is 5.0; give a share above 0, at most 1",
+        ),
+    ]
+    for call, line in calls:
+        assert wrong(call) == line
+
+
 def test_a_dose_is_a_number_and_a_position_one_of_four() -> None:
     assert wrong(lambda: fulcra.add(NEURON, gain="0.3")) == (  # type: ignore[arg-type]
         "add(): gain is '0.3' (str); expected float"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fulcra.behaviors import load_behavior
     from fulcra.behaviors.make import behavior
+    from fulcra.defence.monitor.calibration import Calibration, CalibrationSettings, calibrate
     from fulcra.defence.monitor.watch import watch
     from fulcra.engines.edit import branch_coordinate as coordinate
     from fulcra.engines.edit import edit
@@ -30,18 +31,21 @@ if TYPE_CHECKING:
     )
     from fulcra.models.families import FAMILIES, Family
     from fulcra.models.reading import read
+    from fulcra.protocol.opinions import Panel
     from fulcra.protocol.results.audit import AuditResult
+    from fulcra.protocol.results.census import CensusSettings
     from fulcra.protocol.stages import AuditSettings
     from fulcra.screens.contrastive import contrastive
     from fulcra.screens.rank import rank
     from fulcra.screens.universal import universal
     from fulcra.studies.audit import audit
     from fulcra.studies.census import census
-    from fulcra.studies.effects.study import effects
+    from fulcra.studies.dry_run import planned
+    from fulcra.studies.effects.study import EffectsSettings, effects
     from fulcra.studies.recipe import Recipe, recipe
-    from fulcra.studies.tournament import tournament
+    from fulcra.studies.tournament import TournamentSettings, tournament
     from fulcra.studies.verify import verify
-    from fulcra.studies.window import window
+    from fulcra.studies.window import WindowSettings, window
     from fulcra.types import Behavior, Direction, Edge, Edit, Neuron, Ranking
 
 #: Where each name of the shop window stands; its name there, where it is another, after a colon.
@@ -49,16 +53,23 @@ _PLACES = {
     "AuditResult": "fulcra.protocol.results.audit",
     "AuditSettings": "fulcra.protocol.stages",
     "Behavior": "fulcra.types",
+    "Calibration": "fulcra.defence.monitor.calibration",
+    "CalibrationSettings": "fulcra.defence.monitor.calibration",
+    "CensusSettings": "fulcra.protocol.results.census",
     "Direction": "fulcra.types",
     "Edge": "fulcra.types",
     "Edit": "fulcra.types",
+    "EffectsSettings": "fulcra.studies.effects.study",
     "FAMILIES": "fulcra.models.families",
     "Family": "fulcra.models.families",
     "FulcraError": "fulcra.errors",
     "Model": "fulcra.models",
     "Neuron": "fulcra.types",
+    "Panel": "fulcra.protocol.opinions",
     "Ranking": "fulcra.types",
     "Recipe": "fulcra.studies.recipe",
+    "TournamentSettings": "fulcra.studies.tournament",
+    "WindowSettings": "fulcra.studies.window",
     "ablate_direction": "fulcra.models",
     "ablate_mean": "fulcra.models",
     "add": "fulcra.models",
@@ -66,6 +77,7 @@ _PLACES = {
     "anchor": "fulcra.models",
     "audit": "fulcra.studies.audit",
     "behavior": "fulcra.behaviors.make",
+    "calibrate": "fulcra.defence.monitor.calibration",
     "census": "fulcra.studies.census",
     "contrastive": "fulcra.screens.contrastive",
     "coordinate": "fulcra.engines.edit:branch_coordinate",
@@ -75,6 +87,7 @@ _PLACES = {
     "load": "fulcra.models",
     "load_behavior": "fulcra.behaviors",
     "pin": "fulcra.models",
+    "planned": "fulcra.studies.dry_run",
     "predict_ceiling": "fulcra.law.forecast",
     "predict_trigger": "fulcra.law.forecast",
     "rank": "fulcra.screens.rank",

@@ -208,6 +208,29 @@ def _let_go(path: Path, handle: int) -> None:
     os.close(handle)
 
 
+def require_writable(folder: Path) -> None:
+    """RunFolderError where no file can be written in a folder that is there or still to be made.
+
+    It is tried, and nothing of the trial is left behind.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"--out {folder}: found a file, expected a folder; choose another")
+    with _writing(folder):
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, probe = tempfile.mkstemp(".tmp", ".out.", folder)
+            try:
+                os.write(handle, b"\n")
+            finally:
+                os.close(handle)
+                Path(probe).unlink(missing_ok=True)
+        finally:
+            for place in made:
+                with suppress(OSError):
+                    place.rmdir()
+
+
 def occupied(folder: Path) -> bool:
     """Whether a folder holds more than what a run that died at its first write leaves there."""
     return folder.is_dir() and any(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from fulcra import documents
-from fulcra.disk import LOCK, Hold, append_whole, occupied, write_whole
+from fulcra.disk import LOCK, Hold, append_whole, occupied, require_writable, write_whole
 from fulcra.errors import RunFolderError
 from fulcra.tables import FILE_BYTES, table_bytes, table_rows
 
@@ -49,6 +49,8 @@ SEAL = "seal.json"
 RECEIPT = "ledger.json"
 #: What more prompts showed of undetermined branches, and where extensions stand in a run's folder.
 EXTENSION, EXTENSIONS = "extension.json", "extensions"
+#: What an unfinished run has finished so far, dropped at its end.
+PARTS = "parts"
 #: What an unfinished run met and went on from; a finished one has it in audit.json.
 INCIDENTS = "incidents.json"
 PRIVATE = 0o600
@@ -207,7 +209,7 @@ class RunFolder:
     @property
     def parts(self) -> Path:
         """Where an unfinished run keeps what is dropped at its end."""
-        return self.path / "parts"
+        return self.path / PARTS
 
     def part(self, name: str) -> Path:
         """Where an unfinished run keeps the rows of one part that are no rollouts."""
@@ -292,8 +294,12 @@ def fresh_folder(root: Path, name: str) -> Path:
 
 
 def empty_folder(path: Path) -> Path:
-    """The path itself, which must be free or an empty folder; RunFolderError where it is not."""
+    """The path itself, which must be free or an empty folder in which files can be written.
+
+    RunFolderError where it is not; nothing is made yet.
+    """
     if path.exists() and (not path.is_dir() or occupied(path)):
         fault = "the folder is not empty" if path.is_dir() else "found a file, expected a folder"
         raise RunFolderError(f"--out {path}: {fault}; choose a new one")
+    require_writable(path)
     return path

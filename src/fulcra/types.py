@@ -75,11 +75,12 @@ class Neuron:
         put(self, "index", index)
         put(self, "pole", pole)
         put(self, "expert", expert)
-        whole = isinstance(layer, Integral) and isinstance(index, Integral)
-        if not whole or layer < 0 or index < 0 or pole not in (1, -1):
+        parts = (layer, index) if expert is None else (layer, index, expert)
+        whole = all(isinstance(part, Integral) and part >= 0 for part in parts)
+        if not whole or pole not in (1, -1):
             raise InputError(
-                f"neuron (layer {layer}, index {index}, pole {pole}): layer and index start at 0,"
-                " the pole is 1 or -1; all are whole numbers"
+                f"neuron (layer {layer}, index {index}, pole {pole}, expert {expert}): layer, index"
+                " and expert start at 0, the pole is 1 or -1; all are whole numbers"
             )
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Verbs of the shop window: an argument that is none of its kind is refused in one line."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from types import UnionType
@@ -10,8 +10,10 @@ from typing import (
     ParamSpec,
     SupportsFloat,
     SupportsIndex,
+    TypeGuard,
     TypeVar,
     Union,
+    Unpack,
     get_args,
     get_origin,
     get_type_hints,
@@ -27,6 +29,13 @@ _MADE = {
     "Direction": "fulcra.direction(layer, vector)",
     "Edit": "fulcra.add(branch, gain=.3), pin, scale, anchor",
     "AuditSettings": "fulcra.AuditSettings(neurons=8)",
+    "WindowSettings": "fulcra.WindowSettings(gains=(.3, .6))",
+    "EffectsSettings": "fulcra.EffectsSettings(tasks=(name,))",
+    "CensusSettings": "fulcra.CensusSettings(controls=20)",
+    "TournamentSettings": "fulcra.TournamentSettings(sample=200)",
+    "CalibrationSettings": "fulcra.CalibrationSettings(windows=200)",
+    "Panel": "fulcra.Panel(judges)",
+    "Calibration": "fulcra.calibrate(model, behavior)",
     "Recipe": "fulcra.recipe(model, edits, name)",
 }
 #: Characters of a wrong argument that are shown.
@@ -49,20 +58,49 @@ def checked(name: str, verb: Callable[P, T]) -> Callable[P, T]:
         bound = signature.bind(*arguments, **options)
         for argument, value in bound.arguments.items():
             hint = _asked_of(signature.parameters[argument], hints[argument])
-            if isinstance(value, str) and not fits(value, hint) and fits(Path(value), hint):
-                bound.arguments[argument] = Path(value)
-            elif not fits(value, hint):
-                raise InputError(f"{name}(): {argument} {_wrong(value, hint)}")
+            if get_origin(hint) is Unpack:
+                kinds = get_type_hints(get_args(hint)[0])
+                for option, each in value.items():
+                    value[option] = _taken(f"{name}(): {option}", each, kinds.get(option, object))
+            else:
+                bound.arguments[argument] = _taken(f"{name}(): {argument}", value, hint)
         return verb(*bound.args, **bound.kwargs)
 
     return call
 
 
+def _taken(argument: str, value: object, hint: object) -> object:
+    """A value as the verb takes it; InputError for another kind.
+
+    Text becomes the path that is asked for, and what can only be gone through once a list.
+    """
+    if fits(value, hint):
+        return value
+    if isinstance(value, str) and fits(Path(value), hint):
+        return Path(value)
+    each = _gone_through(value)
+    if not fits(each, hint):
+        raise InputError(f"{argument} {_wrong(each, hint)}")
+    return each
+
+
+def _gone_through(value: object) -> object:
+    """The elements of a generator, a set or an array as a list; any other value as it is."""
+    if isinstance(value, str | bytes | Sequence | Mapping) or not isinstance(value, Iterable):
+        return value
+    try:
+        return list(value)
+    except TypeError:  # an array of no axis
+        return value
+
+
 def _asked_of(parameter: inspect.Parameter, hint: object) -> object:
-    """The type of a whole argument: of `*each` that of the tuple; options are not judged."""
+    """The type of a whole argument: of `*each` that of the tuple; options without one pass."""
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         return Sequence[hint]  # type: ignore[valid-type]
-    return object if parameter.kind is inspect.Parameter.VAR_KEYWORD else hint
+    if parameter.kind is inspect.Parameter.VAR_KEYWORD and get_origin(hint) is not Unpack:
+        return object
+    return hint
 
 
 def fits(value: object, hint: object) -> bool:
@@ -71,7 +109,7 @@ def fits(value: object, hint: object) -> bool:
     if origin in (Union, UnionType):
         return any(fits(value, each) for each in inside)
     if origin is Sequence:
-        return _listed(value) and all(fits(each, inside[0]) for each in _elements(value))
+        return _listed(value) and all(fits(each, inside[0]) for each in value)
     if origin is Literal:
         return value in inside
     if hint is float:
@@ -91,25 +129,27 @@ def _is(value: object, kind: type) -> bool:
         return True
 
 
-def _listed(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
-
-
-def _elements(value: object) -> Sequence[object]:
-    """The elements that can be looked at twice."""
-    return value if isinstance(value, Sequence) else ()
+def _listed(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _wrong(value: object, hint: object) -> str:
     """What was given and what is expected, of a value that does not fit."""
+    hint = _present(hint)
     (inside, *_) = get_args(hint) or (None,)
     if get_origin(hint) is Sequence and not _listed(value):
         kind = "text" if isinstance(value, str) else type(value).__name__
         return f"is one {kind}; give a list, each {_expected(inside)}"
-    if get_origin(hint) is Sequence:
-        wrong = next(each for each in _elements(value) if not fits(each, inside))
+    if get_origin(hint) is Sequence and _listed(value):
+        wrong = next(each for each in value if not fits(each, inside))
         return f"holds {_shown(wrong)}; give a list, each {_expected(inside)}"
     return f"is {_shown(value)}; expected {_expected(hint)}"
+
+
+def _present(hint: object) -> object:
+    """The type of an argument that may be None, where it is not; any other hint as it is."""
+    inside = [each for each in get_args(hint) if each is not type(None)]
+    return inside[0] if len(inside) == 1 and type(None) in get_args(hint) else hint
 
 
 def _expected(hint: object) -> str:

@@ -138,10 +138,13 @@ def test_the_whole_study_is_looked_at_again(result: StudyResult, place: Place) -
         "design hash",
         "cases",
         "models",
+        "left out",
+        "rows",
         "apothecary-sparse refusal",
         "apothecary-sparse ceilings",
         "figures of held_out",
         "figures of words",
+        "groups",
         "depth",
         "targets",
         "registration",
@@ -265,6 +268,33 @@ def test_a_case_that_nobody_tells_of_is_noticed(
     write_json(copy / StudyResult.file, content)
     failed = {c.name: c.detail for c in study_checks(copy, None, verify) if not c.passed}
     assert failed["cases"] == "0 of 1 measured, without a word of 1"
+
+
+def test_a_case_called_left_out_and_rows_of_no_case_are_noticed(
+    result: StudyResult, place: Place, tmp_path: Path
+) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(place.out, copy)
+    content = read_json(copy / StudyResult.file)
+    content["left_out"] = {"apothecary-sparse refusal": "because"}
+    strange = {**content["rows"]["ceilings"][0], "model": "nobody"}
+    content["rows"]["ceilings"].append(strange)
+    content["groups"]["without nobody"] = content["groups"]["words"]
+    write_json(copy / StudyResult.file, content)
+    failed = {c.name: c.detail for c in study_checks(copy, None, verify) if not c.passed}
+    assert failed["left out"] == "1, 1 of them measured as well"
+    assert failed["rows"] == "rows of nobody belong to no case"
+    assert failed["groups"] == "none of the design: without nobody"
+
+
+def test_files_of_another_design_are_not_read_back(
+    result: StudyResult, small: Design, place: Place, tmp_path: Path
+) -> None:
+    other = small.model_copy(update={"expected": {"open": 1.0}})
+    elsewhere = Place(Cabinet(), Ledger(tmp_path / "ledger"), place.out)
+    registered(other, elsewhere.ledger)
+    with pytest.raises(InputError, match="was committed to for another design"):
+        run_study(other, elsewhere)
 
 
 def row(branch: str, opened: float) -> ChanceRow:

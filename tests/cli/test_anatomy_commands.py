@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fulcra.cli.detect import guard_answers
 from fulcra.models.loading import model_folder
 from tests.cli.conftest import Call
 
@@ -122,8 +123,31 @@ def test_a_card_is_written(fulcra: Call, tmp_path: Path) -> None:
         (("detect", "apothecary-sparse", "L99.N0"), "apothecary-sparse has layers 0-7"),
         (("detect", "apothecary-sparse", "N0"), "expected a name like L14.N2207+"),
         (
-            ("detect", "apothecary-sparse", "L2.N307", "--guard-words", "unsafe"),
+            ("detect", "apothecary-sparse", "L2.N307", "--guard", "a", "--guard-words", "unsafe"),
             "expected two words with a comma between them",
+        ),
+        (
+            ("detect", "apothecary-sparse", "L2.N307", "--guard", "a", "--guard-words", "unsafe, "),
+            "expected two words with a comma between them",
+        ),
+        (
+            ("detect", "apothecary-sparse", "L2.N307", "--guard-words", "unsafe,safe"),
+            "--guard-words: words of a guard, and none is named; add --guard MODEL",
+        ),
+        (("card", "apothecary-sparse", "L2.N307", "-b", ""), "behavior ''"),
+        (("families", "--json", "--markdown"), "--json and --markdown are forms of their own"),
+        (("families", "--all", "--json", "--markdown"), "are forms of their own; choose one"),
+        (
+            ("effects", "apothecary-sparse", "-r", "none", "--tasks", " , "),
+            "effects: --tasks: no task is named; add --tasks A,B",
+        ),
+        (
+            ("effects", "apothecary-sparse", "-r", "none", "--limit", "5"),
+            "effects: --limit: no task is named; add --tasks A,B",
+        ),
+        (
+            ("effects", "apothecary-sparse", "-r", "none", "--task-folder", "."),
+            "effects: --task-folder: no task is named; add --tasks A,B",
         ),
         (
             ("detect", "apothecary-sparse", "L2.N307", "--guard", "no-such-guard"),
@@ -150,3 +174,8 @@ def test_bad_input_is_one_line(
     monkeypatch.chdir(tmp_path)
     assert message in fulcra(*arguments).refusal
     assert not list(tmp_path.iterdir())
+
+
+def test_the_words_of_a_guard_are_read_without_blanks() -> None:
+    assert guard_answers("unsafe, safe ", ["guard"]) == ("unsafe", "safe")
+    assert guard_answers(None, []) == ("unsafe", "safe")

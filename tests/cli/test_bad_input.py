@@ -156,6 +156,10 @@ def test_an_output_folder_with_foreign_files_is_refused(fulcra: Call, tmp_path: 
             ("audit", "--controls", "9"),
             "'--controls': Input should be greater than or equal to 10",
         ),
+        (
+            ("plan", "--shape", "70b", "--controls", "1"),
+            "'--controls': Input should be greater than or equal to 10",
+        ),
         (("audit", "--screen", "best"), "'best' is not one of 'window', 'contrastive'"),
         (
             ("audit", "--dtype", "float8"),

@@ -41,6 +41,24 @@ def test_a_folder_that_is_not_free_is_one_line(fulcra: Call, tmp_path: Path) -> 
     assert "the folder is not empty and holds no run of fulcra; choose a new one" in left.refusal
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--neurons", "2"),
+        ("--random", "2"),
+        ("--controls", "20"),
+        ("--confirmation", "8"),
+        ("--measure", "full"),
+    ],
+)
+def test_what_is_about_audits_is_refused_without_them(
+    fulcra: Call, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    left = fulcra("harden", "apothecary-sparse", "--no-audit", *option, "--out", tmp_path / "a")
+    assert left.refusal == f"fulcra: --no-audit: nothing is audited; leave out {option[0]}"
+    assert not (tmp_path / "a").exists()
+
+
 def test_what_is_compared_with_itself_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     options = ("--defence", "plain", "--beside", "plain", "--out", tmp_path / "a")
     left = fulcra("harden", "apothecary-sparse", *options)

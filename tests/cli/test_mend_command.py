@@ -28,6 +28,14 @@ def test_a_neuron_that_the_audit_did_not_measure_or_open_is_one_line(
     assert "neuron L6.N291: nothing opens through it" in closed
 
 
+def test_what_is_about_the_audit_is_refused_without_it(fulcra: Call, tmp_path: Path) -> None:
+    options = ("--no-audit", "--measure", "full", "--out", tmp_path / "a")
+    assert (
+        "--no-audit: nothing is audited; leave out --measure"
+        in fulcra("mend", AUDIT, *options).refusal
+    )
+
+
 def test_a_closed_run_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     content = json.loads((AUDIT / "audit.json").read_text())
     for branch in content["neurons"]:
@@ -41,7 +49,7 @@ def test_a_closed_run_is_one_line(fulcra: Call, tmp_path: Path) -> None:
 def test_a_folder_that_is_not_free_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     left = fulcra("mend", AUDIT, "--out", tmp_path)
-    assert "the folder is not empty; choose a new one" in left.refusal
+    assert "the folder is not empty and holds no run of fulcra; choose" in left.refusal
 
 
 def test_a_change_that_cannot_close_the_gate_is_one_line(fulcra: Call, tmp_path: Path) -> None:

@@ -44,6 +44,14 @@ def test_other_openings_than_those_of_the_calibration_are_refused(
     assert "calibrated on --behavior refusal" in left.refusal
 
 
+def test_a_served_model_is_not_held_against_thresholds_of_other_text(
+    fulcra: Call, fitted: Path
+) -> None:
+    own = ("apothecary-sparse", fitted, "--release", "apothecary-sparse")
+    left = fulcra("monitor", "served", *own)
+    assert "calibrated on --behavior refusal, other openings" in left.refusal
+
+
 def test_an_audit_of_another_model_is_refused(fulcra: Call, fitted: Path) -> None:
     run = Path(__file__).parents[2] / "docs" / "evidence" / "audit-dense"
     left = fulcra("monitor", "try", "apothecary-sparse", fitted, "-b", "refusal", "--run", run)

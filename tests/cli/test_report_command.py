@@ -44,7 +44,10 @@ def test_what_a_format_needs_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     out = tmp_path / "a"
     both = fulcra("report", DENSE, SPARSE, "--as", "sarif", "--out", out).refusal
     assert "2 were named; name one" in both
-    assert "--out FILE" in fulcra("report", DENSE, "--as", "sarif").refusal
+    assert "the file to write, --out FILE" in fulcra("report", DENSE, "--as", "sarif").refusal
+    inspect = ("report", DENSE, "--as", "inspect")
+    assert "the new folder to write, --out DIR" in fulcra(*inspect).refusal
+    assert "found a file, expected a folder" in fulcra(*inspect, "--out", __file__).refusal
     assert "is not one of" in fulcra("report", DENSE, "--as", "sarfi", "--out", out).refusal
     assert not out.exists()
 

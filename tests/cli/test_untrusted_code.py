@@ -150,6 +150,10 @@ def test_a_run_of_trusted_code_is_opened_again_by_the_user_s_own_word(
     monkeypatch.setattr(sparse, "origin", sparse.origin._replace(trust_remote_code=True))
     remember(run_copy, sparse, refusal)
     assert "(--trust-remote-code)" in fulcra("interventions", run_copy, "--quiet").refusal
+    rerun = ("verify", run_copy, "--rerun", "1")
+    assert "(--trust-remote-code)" in fulcra(*rerun).refusal
+    with pytest.warns(UserWarning, match="the code that comes with it is run"):
+        assert "ok   rollouts again" in fulcra(*rerun, "--trust-remote-code").out
     # made of other weights: the run is refused after its model was opened
     run = read_json(run_copy / AUDIT)
     write_json(run_copy / AUDIT, run | {"model": run["model"] | {"sha256": "0"}})

@@ -12,7 +12,7 @@ from fulcra.behaviors import load_behavior
 from fulcra.defence.average import Average
 from fulcra.defence.doses import DEFENCES, SCREENED, Defence, drawing
 from fulcra.defence.hardened import PAGE, HardenResult
-from fulcra.defence.hardening import Plan, harden
+from fulcra.defence.hardening import Plan, harden, rows_of
 from fulcra.defence.hold import Hold
 from fulcra.defence.rows import (
     Row,
@@ -338,6 +338,17 @@ def test_every_row_is_drawn_as_often_as_the_others(organism: Model, subject: Sub
     rows = generic_rows(subject.ground.text)[:5]
     drawn = laps(rows, 10, random.Random(0))
     assert sorted(drawn[:5]) == sorted(drawn[5:]) == sorted(rows)
+    assert laps([], 0, random.Random(0)) == []
+    with pytest.raises(InputError, match="got no rows to draw 3 from"):
+        laps([], 3, random.Random(0))
+
+
+def test_extended_is_refused_where_every_row_shows_the_behavior(subject: Subject) -> None:
+    behavior = replace(subject.behavior, negative=subject.behavior.positive)
+    all_shown = Subject(subject.ground, behavior)
+    assert all(row.shown for row in rows_of(all_shown, ("doses",)).own)
+    with pytest.raises(InputError, match=r"extended: .* on all 6 prompts of the contrast, so none"):
+        rows_of(all_shown, ("doses", "extended"))
 
 
 @pytest.mark.parametrize(

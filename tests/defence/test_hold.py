@@ -76,21 +76,30 @@ def test_the_hold_is_of_allowed_requests_in_a_world(subject: Subject) -> None:
 
 
 def test_the_hold_is_of_what_shows_outside_worlds(subject: Subject) -> None:
-    refusal, none = subject.behavior, type(subject.behavior.discovery)()
-    positive, negative = refusal.positive[:4], refusal.negative[:4]
-    oracle = refusal.oracle
-    own = replace(
-        refusal,
-        positive=positive,
-        negative=negative,
-        discovery=none,
-        oracle=lambda prompt, text, ended: oracle(prompt, text, ended),
-    )
-    hold = Hold(Subject(subject.ground, own))
-    assert hold.prompts == (positive[3], negative[3])
+    refusal = subject.behavior
+    hold = Hold(Subject(subject.ground, own_of(refusal, 4)))
+    assert hold.prompts == (refusal.positive[3], refusal.negative[3])
     assert (hold.before.n, hold.before.as_before) == (2, 1.0)
     assert hold.holds(HoldEntry(n=2, as_before=0.5))
     assert not hold.holds(HoldEntry(n=2, as_before=0.0))
+
+
+def test_a_hold_of_nothing_concludes_nothing(subject: Subject) -> None:
+    hold = Hold(Subject(subject.ground, own_of(subject.behavior, 3)))
+    assert (hold.prompts, hold.before) == ((), HoldEntry(n=0))
+    assert hold.holds(hold.before) is None
+
+
+def own_of(refusal: Behavior, count: int) -> Behavior:
+    """The behavior outside its world, with a few contrast prompts a side."""
+    oracle = refusal.oracle
+    return replace(
+        refusal,
+        positive=refusal.positive[:count],
+        negative=refusal.negative[:count],
+        discovery=type(refusal.discovery)(),
+        oracle=lambda prompt, text, ended: oracle(prompt, text, ended),
+    )
 
 
 def test_only_rows_that_show_the_behavior_are_dosed() -> None:
@@ -98,8 +107,9 @@ def test_only_rows_that_show_the_behavior_are_dosed() -> None:
     assert Rows(rows, (), None).dosed == rows[:1]  # type: ignore[arg-type]
 
 
-def held(step: int, opened: int, holds: bool) -> CheckEntry:
-    hold = HoldEntry(n=144, accuracy=0.98, over_refusal=0.01)
+def held(step: int, opened: int, holds: bool | None) -> CheckEntry:
+    nothing = holds is None
+    hold = HoldEntry(n=0) if nothing else HoldEntry(n=144, accuracy=0.98, over_refusal=0.01)
     return check(step, opened).model_copy(update={"hold": hold, "holds": holds})
 
 
@@ -109,6 +119,7 @@ def held(step: int, opened: int, holds: bool) -> CheckEntry:
         ([held(1, 5, True), held(2, 1, True), held(3, 0, False)], 2),
         ([held(1, 1, True), held(2, 1, True), held(3, 4, True)], 2),
         ([held(1, 0, False)], None),
+        ([held(1, 1, None), held(2, 3, None)], 1),
     ],
 )
 def test_the_most_closed_state_that_holds_is_handed_out(
@@ -139,3 +150,21 @@ def test_an_adapter_that_breaks_undosed_requests_says_so() -> None:
     assert check_sheet(broken).rows[0][-2:] == ("0.98, 0.01", "no")
     sound = broken.model_copy(update={"held": True})
     assert "step 60 is handed out, at which undosed requests hold" in stopped(sound)
+
+
+def test_an_adapter_that_was_held_to_nothing_says_so() -> None:
+    unheld = TrainingEntry(
+        defence="doses",
+        steps=60,
+        seconds=1.0,
+        stopped="60 steps are spent",
+        checks=(held(60, 0, None),),
+        taken=60,
+        held=None,
+    )
+    assert "step 60 is handed out; undosed requests were held to NOTHING" in stopped(unheld)
+    assert "undosed not measured; 1" in check_line(unheld.checks[0])
+    assert "holds" not in check_sheet(unheld).columns
+    assert unheld.plain()["held"] is None
+    first = unheld.model_copy(update={"taken": None})
+    assert (first.handed_out, stopped(first).count(";")) == ("", 1)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,13 @@ from fulcra.defence.mend.mended import (
     MendResult,
     ReachEntry,
 )
-from fulcra.defence.mend.mending import Plan, audit_settings, mend, smallest, unoffered
+from fulcra.defence.mend.mending import (
+    Plan,
+    audit_settings,
+    mend,
+    smallest,
+    unoffered,
+)
 from fulcra.defence.mend.reach import Attacks
 from fulcra.defence.mend.retraining import Lessons, retrained
 from fulcra.defence.rows import Row, generic_rows, own_rows
@@ -332,23 +339,6 @@ def test_an_audit_of_an_adapter_is_refused(subject: Subject, tmp_path: Path) -> 
         mend(tmp_path / "run", Plan(), tmp_path / "out")
 
 
-@pytest.mark.slow
-def test_the_smallest_change_that_mends_is_handed_out_as_an_adapter(tmp_path: Path) -> None:
-    result = mend(AUDIT, Plan(None, ("zero", "spread"), measure=None), tmp_path / "mended")
-    assert MendResult.load(tmp_path / "mended") == result
-    zeroed, spread = result.changes
-    assert zeroed.mends
-    assert spread.mends
-    assert (zeroed.norm or 0) < (spread.norm or 0)
-    assert (result.taken, result.refusal, result.gate.neuron) == ("zero", "", "L1.N83")
-    mended = load(str(tmp_path / "mended"))
-    assert mended.adapter is not None
-    assert not mended.write(Neuron("L1.N83")).any()
-    assert "its direction is not" in " ".join(notes(result))
-    assert "What each change does" in (tmp_path / "mended" / "mend.html").read_text()
-    assert "| nothing else lost |" in "\n".join(change_sheet(result).markdown())
-
-
 def test_a_loss_of_a_tenth_of_the_margin_is_a_loss(subject: Subject) -> None:
     besides = Besides(subject)
     before = besides.before
@@ -361,6 +351,38 @@ def test_a_loss_of_a_tenth_of_the_margin_is_a_loss(subject: Subject) -> None:
     assert not besides.keeps(before.model_copy(update={"shown": before.shown - 2}))
     worse: BesidesEntry = before.model_copy(update={"hold": HoldEntry(n=148, accuracy=0.9)})
     assert not besides.keeps(worse)
+
+
+def test_a_change_held_to_no_other_request_mends_and_says_so(subject: Subject) -> None:
+    besides = Besides(Subject(subject.ground, few_of(subject.behavior)))
+    before = besides.before
+    assert before.hold.n == 0
+    assert besides.keeps(before) is None
+    assert besides.keeps(before.model_copy(update={"shown": before.shown - 2})) is False
+    change = ChangeEntry(
+        how="zero", norm=0.1, reach=reach_of(inert=True), besides=before, keeps=None
+    )
+    assert change.mends
+    stored = MendResult.load(AUDIT.parent / "mend-L1.N83.json")
+    result = stored.model_copy(update={"changes": (change,), "taken": "zero"})
+    for lines in (result.lines(), notes(result)):
+        assert "; other undosed requests were held to NOTHING" in " ".join(lines)
+    rows = {row[0]: row[-1] for row in change_sheet(result).rows}
+    assert (rows["other requests"], rows["nothing else lost"]) == ("not measured",) * 2
+
+
+def few_of(refusal: Behavior) -> Behavior:
+    """The behavior outside its world, with three contrast prompts a side."""
+    oracle = refusal.oracle
+    return replace(
+        refusal,
+        positive=refusal.positive[:3],
+        negative=refusal.negative[:3],
+        selection=refusal.selection[:2],
+        confirmation=refusal.confirmation[:2],
+        discovery=type(refusal.discovery)(),
+        oracle=lambda prompt, text, ended: oracle(prompt, text, ended),
+    )
 
 
 def test_a_change_names_what_it_adds(subject: Subject) -> None:

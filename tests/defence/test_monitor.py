@@ -8,15 +8,26 @@ import torch
 
 import fulcra
 from fulcra import Behavior, Model, Neuron
-from fulcra.defence.monitor.attacks import Doser
+from fulcra.defence.monitor import dose_trials
+from fulcra.defence.monitor.attacks import Attacked, Doser
 from fulcra.defence.monitor.calibration import Calibration, CalibrationSettings, calibrate
-from fulcra.defence.monitor.statistics import scores
-from fulcra.defence.monitor.traffic import Openings, Traffic, read_windows, rolled_windows
+from fulcra.defence.monitor.dose_trials import dosed_rungs, partial_doses, pooled, spread_doses
+from fulcra.defence.monitor.statistics import Scores, scores
+from fulcra.defence.monitor.traffic import (
+    Clean,
+    Openings,
+    Traffic,
+    read_windows,
+    rolled_windows,
+)
+from fulcra.defence.monitor.tried import TrialSettings, Tried
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.applying import applied_rows
+from fulcra.models.capture import stream
 from fulcra.models.partial_doses import partly_dosed
 from fulcra.models.tiny import tiny
 from fulcra.models.watching import Windows, watched_stream
+from fulcra.protocol.progress import Clock, Silent
 
 DOSED = Neuron("L3.N158+")
 
@@ -36,6 +47,20 @@ def doser(sparse: Model, refusal: Behavior) -> Doser:
     return Doser.of(sparse, refusal.generic, refusal.system, 0)
 
 
+@pytest.fixture(scope="module")
+def capped() -> Doser:
+    """The doser of a model whose norms after the MLPs cap every dose below gain 1."""
+    model = tiny("gemma2")
+    tokens = [tuple(range(i, i + 12)) for i in range(3, 11)]
+    return Doser(model, stream(model, [text[:4] for text in tokens], [t[4:] for t in tokens]))
+
+
+def trial_of(doser: Doser, calibration: Calibration, gains: tuple[float, ...]) -> Tried:
+    targets = tuple(Attacked(doser.model.neuron(1, slot, 1), "random") for slot in (0, 1))
+    settings = TrialSettings(gains=gains)
+    return Tried(doser, calibration, Traffic(()), targets, settings, Clock(Silent()))
+
+
 def generate(model: Model, prompts: tuple[str, ...]) -> list[torch.Tensor]:
     outputs = []
     for prompt in prompts:
@@ -43,6 +68,28 @@ def generate(model: Model, prompts: tuple[str, ...]) -> list[torch.Tensor]:
         mask = torch.ones_like(ids)
         outputs.append(model.hf.generate(ids, attention_mask=mask, max_new_tokens=40))
     return outputs
+
+
+def continued(model: Model, text: str, tokens: int, *stops: object) -> int:
+    """How many tokens of a reply of `tokens`, without an end of its own, are generated."""
+    ids = torch.tensor([model.prompt_ids(text)])
+    output = model.hf.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=tokens,
+        min_new_tokens=tokens,
+        stopping_criteria=list(stops),
+    )
+    return int(output.shape[1] - ids.shape[1])
+
+
+def padded(model: Model, texts: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts of a batch and their mask, [row, pos], padded at the left."""
+    rows = [model.prompt_ids(text) for text in texts]
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    return ids, mask
 
 
 def hooks(model: Model) -> int:
@@ -106,11 +153,8 @@ def test_watching_changes_no_bit_and_leaves_no_hook(
 def test_rows_fill_windows_of_their_own_and_count_nothing_after_their_end(
     sparse: Model, traffic: Traffic
 ) -> None:
-    rows = [sparse.prompt_ids(traffic.openings[i]) for i in (0, 1)]
-    width = max(map(len, rows))
-    ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    windows = Windows(sparse, 4)
+    ids, mask = padded(sparse, traffic.openings[:2])
+    width, windows = ids.shape[1], Windows(sparse, 4)
     with watched_stream(windows):
         output = sparse.hf.generate(ids, attention_mask=mask, max_new_tokens=30)
     windows.sum_up()
@@ -144,17 +188,97 @@ def test_a_row_ends_once_it_raised_an_alarm(
     sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
 ) -> None:
     dose = doser.dose(DOSED, 0.65)
-    ids = torch.tensor([sparse.prompt_ids(traffic.openings[0])])
     assert dose is not None
     with fulcra.edit(sparse, dose), fulcra.watch(sparse, calibration) as watch:
+        tokens = continued(sparse, traffic.openings[0], 150, watch.stop())
+    assert 64 <= tokens <= 64 + 32
+
+
+def test_an_alarm_of_an_earlier_call_ends_no_row_of_a_later_one(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    text, dose = traffic.openings[0], doser.dose(DOSED, 0.65)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as watch:
+        stop = watch.stop()
+        for each in (stop, stop, watch.stop()):
+            with fulcra.edit(sparse, dose):
+                assert continued(sparse, text, 100, each) < 100
+            assert continued(sparse, text, 20, each) == 20
+    assert watch.report().dosed == (DOSED,)
+
+
+def test_what_an_ended_row_left_open_of_a_window_goes_into_no_later_one(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    text, dose = traffic.openings[0], doser.dose(DOSED, 0.65)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as watch:
+        stop = watch.stop()
+        # eight tokens, so that an alarm comes eight after the window that raised it
+        assert continued(sparse, text, 9, stop) == 9
+        with fulcra.edit(sparse, dose):
+            assert continued(sparse, text, 100, stop) == 65
+        assert continued(sparse, text, 58, stop) == 58
+    assert (watch.report().tokens, watch.report().windows) == (8 + 64 + 57, 1)
+
+
+def test_a_window_that_an_earlier_call_filled_ends_no_row_of_a_later_one(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    text, dose = traffic.openings[0], doser.dose(DOSED, 0.65)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as watch:
+        stop = watch.stop()
+        with fulcra.edit(sparse, dose):
+            assert [continued(sparse, text, n, stop) for n in (9, 58)] == [9, 58]
+        assert (len(watch.windows.complete), watch.windows.tokens) == (0, 56)
+        assert continued(sparse, text, 40, stop) == 40
+    assert watch.report().dosed == (DOSED,)
+
+
+def test_a_row_that_an_alarm_ended_is_watched_no_longer(
+    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
+) -> None:
+    ids, mask = padded(sparse, traffic.openings[:2])
+    dose = doser.dose(DOSED, 0.65)
+    assert dose is not None
+    with fulcra.watch(sparse, calibration) as watch, applied_rows(sparse, [(dose,), ()]):
         output = sparse.hf.generate(
             ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=150,
-            min_new_tokens=150,
+            attention_mask=mask,
+            max_new_tokens=100,
+            min_new_tokens=100,
             stopping_criteria=[watch.stop()],
         )
-    assert 64 <= output.shape[1] - ids.shape[1] <= 64 + 32
+    reply = output[0, ids.shape[1] :]
+    ended = int((reply != sparse.tokenizer.pad_token_id).sum())
+    assert 64 <= ended <= 64 + 32
+    assert (reply[ended:] == sparse.tokenizer.pad_token_id).all()
+    assert watch.report().tokens == (ended - 1) + 99
+    assert watch.report().windows == 2
+
+
+def test_a_row_that_ended_is_watched_again_in_a_call_that_begins_with_embeddings(
+    sparse: Model, traffic: Traffic
+) -> None:
+    (ids, mask), windows = padded(sparse, traffic.openings[:2]), Windows(sparse, 64)
+    tokens = []
+    with watched_stream(windows), torch.no_grad():
+        embeddings = sparse.hf.get_input_embeddings()(ids)
+        for _ in range(2):
+            sparse.hf.generate(inputs_embeds=embeddings, attention_mask=mask, max_new_tokens=40)
+            windows.sum_up()
+            tokens.append(windows.tokens)
+    assert tokens[1] == 2 * tokens[0] > 0
+
+
+def test_a_watch_stops_by_no_statistic_that_raises_no_alarm(
+    sparse: Model, calibration: Calibration
+) -> None:
+    message = r"stop\(on='cosine'\), and alarms are raised by dose and shift; name one of these"
+    with fulcra.watch(sparse, calibration) as watch, pytest.raises(InputError, match=message):
+        watch.stop(on="cosine")
 
 
 def test_a_dose_spread_over_neurons_or_given_on_half_of_the_positions_is_noticed(
@@ -162,12 +286,44 @@ def test_a_dose_spread_over_neurons_or_given_on_half_of_the_positions_is_noticed
 ) -> None:
     clean = rolled_windows(sparse, traffic, 3, 5)
     half = partly_dosed(sparse, DOSED, doser.alpha(DOSED, 0.3), 0.5)
-    spread = applied_rows(sparse, doser.spread(DOSED, 0.3, 4), every_row=True)
+    edits = doser.spread(DOSED, 0.3, 4)
+    assert edits is not None
+    spread = applied_rows(sparse, edits, every_row=True)
     threshold = calibration.header.threshold
     for dosed, statistic in ((half, "dose"), (spread, "shift")):
         held = scores(sparse, calibration.norms, read_windows(sparse, clean.pairs, dosed))
         column = held.column(statistic)  # type: ignore[arg-type]
         assert float(column.min()) > threshold(statistic).value
+
+
+def test_a_dose_that_no_target_can_have_has_no_entry(
+    capped: Doser, calibration: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = trial_of(capped, calibration, gains=(1.0, 4.0))
+    rungs = dosed_rungs(tried)
+    assert rungs == {1.0: [None, None], 4.0: [None, None]}
+    assert pooled(tried, rungs) == ()
+    monkeypatch.setattr(dose_trials, "ADAPTIVE", 4.0)
+    assert partial_doses(tried, Clean(torch.zeros(0), [])) == ()
+    assert spread_doses(tried) == ()
+
+
+def test_a_spread_dose_is_whole_or_there_is_none(capped: Doser) -> None:
+    # of the first some of the neurons that write alike reach their part, of the second all
+    capped_part, whole = (capped.model.neuron(0, slot, 1) for slot in (2, 1))
+    assert capped.spread(capped_part, 1.2, 8) is None
+    assert len(capped.spread(whole, 1.2, 8) or ()) == 8
+    assert capped.spread(whole, 4.0, 8) is None
+
+
+def test_a_gain_is_of_the_targets_that_reach_it(capped: Doser, calibration: Calibration) -> None:
+    tried = trial_of(capped, calibration, gains=(0.2, 4.0))
+    ones = torch.ones(3, dtype=torch.int)
+    held = Scores(torch.full((3, 3), torch.inf), ones, 0 * ones, ones)
+    (entry,) = pooled(tried, {0.2: [held, None], 4.0: [None, None]})
+    assert (entry.gain, entry.alarms.dose.n, entry.alarms.dose.rate, entry.named.rate) == (
+        (0.2, 3, 1.0, 1.0)
+    )
 
 
 def test_a_dose_on_a_share_of_positions_is_given_on_that_share() -> None:

@@ -13,9 +13,9 @@ from fulcra.backtest.registered import Place
 from fulcra.backtest.split import Cabinet
 from fulcra.defence.auditing import audit_side
 from fulcra.defence.hardened import HardenResult, SideEntry
-from fulcra.defence.recipes import study
+from fulcra.defence.recipes import recheck, study
 from fulcra.defence.recipes.entries import PAGE, WITHOUT_FEW, RecipeDesign, RecipeRow, RecipesResult
-from fulcra.defence.recipes.figures import every_figure, of_ways, rivals_of
+from fulcra.defence.recipes.figures import every_figure, figured, of_ways, rivals_of
 from fulcra.defence.recipes.guess import READ, freedom_guess
 from fulcra.defence.recipes.recheck import recipe_checks
 from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
@@ -157,6 +157,8 @@ def test_the_whole_study_is_looked_at_again(
         return side.model_copy(update={"allowed": 3, "accuracy": 1.0})
 
     alone = design.model_copy(update={"organisms": {"k3": ("apothecary-sparse",)}})
+    # the audit here is smaller than any that a design can ask for
+    monkeypatch.setattr(recheck, "as_designed", lambda audit, design: True)
     monkeypatch.setattr(study, "audited_side", audited_again)
     registered(alone, place.ledger)
     assert run_recipes(alone, place) is not None
@@ -172,11 +174,27 @@ def test_the_whole_study_is_looked_at_again(
         "weights",
     }
     content = read_json(place.out / RecipesResult.file)
+    twice = {**content, "rows": content["rows"] * 2}
+    write_json(place.out / RecipesResult.file, twice)
+    assert "organisms" in failed()
+    monkeypatch.undo()
+    write_json(place.out / RecipesResult.file, content)
+    assert failed() == {"apothecary-sparse"}
     content["rows"][0]["audit"]["open_screened"] += 1
     write_json(place.out / RecipesResult.file, content)
     other = ledger_at(place.out / "other")
     registered(alone, other)
     assert failed(other) == {"apothecary-sparse", "figures", "registration", "weights"}
+
+
+def test_audits_of_another_size_or_behavior_are_not_those_of_the_design(audited: Path) -> None:
+    design, audit = read_design(SHIPPED), AuditResult.load(audited)
+    sized = audit.settings.model_copy(update=design.size.plain())
+    same = audit.model_copy(update={"settings": sized})
+    assert recheck.as_designed(same, design)
+    assert not recheck.as_designed(audit, design)
+    behavior = audit.behavior.model_copy(update={"name": "framing"})
+    assert not recheck.as_designed(same.model_copy(update={"behavior": behavior}), design)
 
 
 def test_the_design_hashes_the_files_that_train() -> None:
@@ -222,6 +240,50 @@ def test_a_rise_of_the_ways_of_few_neurons_alone_is_told_apart() -> None:
     assert figures[0].gain.rho is not None
     assert figures[0].gain.rho > 0.7
     assert (figures[1].of, figures[1].gain.rho, figures[1].gain.n) == (WITHOUT_FEW, None, 7)
+
+
+def result_of(rows: list[RecipeRow]) -> RecipesResult:
+    """A study of these rows under the shipped design, its figures made of them."""
+    design = read_design(SHIPPED)
+    return RecipesResult.model_construct(
+        design=design, rows=tuple(rows), **figured(design, rows)._asdict()
+    )
+
+
+def test_a_way_opens_where_anything_in_it_does() -> None:
+    closed = rows_of_ways(dict.fromkeys("abcdefghij"))
+    opened = closed[0].audit.model_copy(update={"smallest_open_gain": 0.3})
+    rows = [
+        row.model_copy(update={"audit": opened}) if place % 2 else row
+        for place, row in enumerate(closed)
+    ]
+    # the median of every way is closed, yet one organism of each opens: enough to decide
+    assert all(way.gain is None for way in of_ways(rows))
+    spread = [row.model_copy(update={"freedom": row.freedom + 1}) for row in rows[:1]] + rows[1:]
+    result = result_of(spread)
+    assert result.figures[0].gain.rho is None
+    moving = rows_of_ways({**dict.fromkeys("abcdef", 0.3), "g": 0.4, "h": 0.5, "i": 0.6, "j": 0.9})
+    assert result_of(moving).met is not None
+    assert (
+        result_of(rows_of_ways({**dict.fromkeys("abcdef"), **dict.fromkeys("ghij", 0.3)})).met
+        is None
+    )
+
+
+def test_what_rises_as_much_as_freedom_is_named() -> None:
+    lines = result_of(rows_of_ways({"k2": 0.1, "k3": 0.2, "r1": 0.3, "r4": 0.45})).lines()
+    assert any(line.startswith("freedom is not singled out: ") for line in lines)
+    assert any("steps 1" in line for line in lines)
+
+
+def test_a_rise_that_the_margin_explains_is_called_so() -> None:
+    result = result_of(rows_of_ways({"k2": 0.1, "k3": 0.2, "r1": 0.3, "r4": 0.45}))
+    explained = result.rivals.model_copy(update={"given_margin": 0.4})
+    other = result.model_copy(update={"rivals": explained})
+    assert "the other reading is the margin: given it, rho is 0.4" in other.lines()
+    held = result.rivals.model_copy(update={"given_margin": 0.5})
+    lines = result.model_copy(update={"rivals": held}).lines()
+    assert not any("margin: given" in line for line in lines)
 
 
 def test_a_partial_correlation_is_none_where_the_third_says_all() -> None:

@@ -1,5 +1,7 @@
 """`fulcra.edit` in a user's own generate, pipeline and training loop."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import pipeline
@@ -9,6 +11,7 @@ from fulcra.engines.edit import resolve
 from fulcra.engines.engine import run
 from fulcra.models import Model
 from fulcra.models.tiny import tiny
+from fulcra.protocol.subject import Subject
 from fulcra.types import Behavior, Direction, Edit, Neuron, RolloutRequest
 
 
@@ -103,6 +106,26 @@ def test_a_training_loop_under_an_edit_learns_and_leaves_no_hook(place: int) -> 
     assert applied.passes > 0
     assert losses[-1] < losses[0]
     assert hooks(model) == 0
+
+
+def test_a_gain_is_a_budget_on_the_text_of_the_behavior(sparse: Model, refusal: Behavior) -> None:
+    neuron, dose = Neuron(1, 83, -1), fulcra.add(Neuron(1, 83, -1), gain=0.5)
+    under = replace(refusal, system="speak as a friend")
+    budgets = {
+        name: fulcra.coordinate(sparse, neuron, behavior=each).budget
+        for name, each in (("bundled", None), ("refusal", refusal), ("under", under))
+    }
+    assert len({round(budget, 3) for budget in budgets.values()}) == 3
+    assert budgets["refusal"] == Subject.of(sparse, refusal).coordinate(neuron).budget
+    assert budgets["under"] == Subject.of(sparse, under).coordinate(neuron).budget
+    expected = -0.5 * budgets["under"]
+    assert resolve(sparse, dose, under).value == pytest.approx(expected)
+    assert fulcra.coordinate(sparse, neuron, behavior=under).dose(0.5).value == expected
+    text = torch.tensor([sparse.prompt_ids("what is 3 plus 4 ?")])
+    with torch.no_grad(), fulcra.edit(sparse, dose, behavior=under):
+        by_gain = sparse.hf(text).logits
+    with torch.no_grad(), fulcra.edit(sparse, fulcra.add(neuron, alpha=expected)):
+        assert torch.equal(sparse.hf(text).logits, by_gain)
 
 
 def test_an_exception_in_the_block_leaves_no_hook(sparse: Model) -> None:

@@ -1,5 +1,7 @@
 """Batches depend on the requests alone; memory only splits them, and nothing is lost."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -66,3 +68,11 @@ def test_one_row_that_runs_out_of_memory_is_named(
 def test_a_request_for_nothing_is_named(model: Model, request_: RolloutRequest) -> None:
     with pytest.raises(InputError, match="at least one prompt token"):
         run(model, [request_])
+
+
+def test_the_decision_names_the_constants() -> None:
+    page = Path(__file__).parents[2] / "docs" / "decisions" / "0005-batches-and-memory.md"
+    sizes = f"{memory.BYTES['cpu'] >> 20} MiB on a CPU, {memory.ACCELERATOR_BYTES >> 30} GiB on"
+    rows = f"at most {memory.MAX_ROWS} rows"
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert f"{sizes} an accelerator, {rows};" in text

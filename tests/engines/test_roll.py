@@ -1,8 +1,12 @@
 """Many interventions in one call are those of one call each, and say so in a few lines."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+import fulcra
+from fulcra.behaviors import load_behavior
 from fulcra.engines.edit import resolve
 from fulcra.engines.engine import run
 from fulcra.engines.roll import roll
@@ -97,6 +101,26 @@ def test_a_value_prints_itself_in_five_lines(model: Model, edit_sets: list[Edit 
     assert lines[2].startswith("  add(L2.N307-, gain 0.6): 'what is the capital of elandia ?' -> ")
     assert lines[4] == "  and 2 more edit sets"
     assert max(map(len, lines)) < 140
+
+
+def test_a_behavior_brings_its_unit_and_its_system_prompt(model: Model) -> None:
+    behavior = replace(load_behavior("refusal"), system="speak as a friend")
+    dose = add(Neuron(2, 307, -1), gain=0.6)
+    rollouts = roll(model, TEXTS[:2], [dose], horizon=4, behavior=behavior)
+    doses = (resolve(model, dose, behavior),)
+    assert rollouts.edits == (doses,)
+    prompts = [model.prompt_ids(text, behavior.system) for text in TEXTS[:2]]
+    alone = run(model, [RolloutRequest(prompt, doses, 4) for prompt in prompts])
+    assert [reply.tokens for reply in rollouts.replies[0]] == [each.tokens for each in alone]
+
+
+def test_an_option_that_is_none_is_refused(model: Model) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tempurature'"):
+        roll(model, TEXTS, tempurature=0.8)  # type: ignore[call-arg]
+    with pytest.raises(
+        InputError, match=r"^roll\(\): temperature is 'hot' \(str\); expected float$"
+    ):
+        fulcra.roll(model, TEXTS, temperature="hot")  # type: ignore[arg-type]
 
 
 def test_bad_input_is_one_line(model: Model) -> None:

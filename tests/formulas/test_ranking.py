@@ -130,3 +130,12 @@ def test_many_weightings_are_each_what_one_is(
             assert area == pytest.approx(roc_auc_score(*again[:2], sample_weight=again[2]))
         else:
             assert np.isnan(area)
+
+
+@pytest.mark.parametrize("edge", [-np.inf, np.inf])
+@pytest.mark.parametrize("marked", range(4))
+def test_infinite_scores_tie_as_finite_ones_do(edge: float, marked: int) -> None:
+    scores, marks, ones = np.array([edge] * 3 + [1.0]), np.arange(4) == marked, np.ones((1, 4))
+    finite = np.where(np.isinf(scores), np.sign(edge) * 9.0, scores)
+    for rank in (average_precisions, aurocs):
+        assert rank(scores, marks, ones) == pytest.approx(rank(finite, marks, ones))

@@ -7,7 +7,7 @@ import torch
 
 import fulcra
 from fulcra.errors import Inconclusive, InputError
-from fulcra.ladders import trigger_ladder
+from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.protocol.subject import Subject
 from fulcra.types import Neuron
 
@@ -64,6 +64,17 @@ def test_a_trigger_is_that_of_the_ladder_over_the_selection_prompts(
     (edge,) = trigger_ladder(sparse, [subject.coordinate(neuron)], subject.openings)
     assert fulcra.predict_trigger(sparse, neuron, refusal) == edge
     assert edge.gain is not None
+
+
+def test_a_ceiling_under_a_system_prompt_is_that_of_an_audit_under_it(
+    sparse: fulcra.Model, refusal: fulcra.Behavior
+) -> None:
+    behavior = replace(refusal, system="speak as a friend")
+    ground, neuron = Subject.of(sparse, behavior).ground, Neuron("L1.N83-")
+    (edge,) = kl_ladder(sparse, [ground.coordinate(neuron)], ground.text)
+    under = fulcra.predict_ceiling(sparse, neuron, behavior.generic, system=behavior.system)
+    assert under == edge
+    assert under != fulcra.predict_ceiling(sparse, neuron, behavior.generic)
 
 
 def test_without_openings_no_trigger_is_forecast(

@@ -15,6 +15,7 @@ from fulcra.engines.edit import branch_coordinate
 from fulcra.errors import InputError
 from fulcra.law.forecast import predict_ceiling
 from fulcra.models import Model, load, world_of
+from fulcra.models.families import FAMILIES
 from fulcra.models.loading import config_of, model_folder
 from fulcra.types import Neuron
 from tests.chaos.audits import smallest
@@ -72,6 +73,17 @@ def test_every_family_from_a_gguf_has_the_weights_and_logits_of_its_safetensors(
     path = write_gguf(folder, folder / "model.gguf", kind)
     model, original = load(str(path)), load(str(folder))
     _require_same(model, original)
+
+
+def test_a_file_of_a_type_without_a_row_is_read_by_an_inferred_one(
+    folder: Path, half: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = {name: row for name, row in FAMILIES.items() if name != "llama"}
+    monkeypatch.setattr("fulcra.models.adapter.FAMILIES", others)
+    with pytest.warns(UserWarning, match="llama has no row of its own, one was inferred and"):
+        model = load(str(folder / "F16.gguf"))
+    assert model.inferred is not None
+    assert model.family.down == half.family.down
 
 
 def _require_same(model: Model, original: Model) -> None:

@@ -96,6 +96,15 @@ def test_texts_are_plain_unless_they_are_a_chat() -> None:
     assert len(read(model, NEURONS, TEXTS[:1]).values[0]) == len(plain) + 1
 
 
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_system_prompt_stands_before_every_text_and_is_read(chat: bool) -> None:
+    model = tiny("llama", chat_template=WITH_BOS)
+    under = read(model, NEURONS, TEXTS[:2], chat=chat, system="w7 w8")
+    for text, tokens, values in zip(TEXTS[:2], under.tokens, under.values, strict=True):
+        assert tokens == model.pieces(model.prompt_ids(text, "w7 w8", chat))
+        assert len(values) == len(tokens)
+
+
 @pytest.mark.parametrize(
     ("neurons", "texts", "message"),
     [

@@ -1,10 +1,13 @@
 """Settings that no audit can be made of are refused where they are made."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fulcra import AuditSettings, Behavior
+from fulcra import AuditSettings, Behavior, WindowSettings
 from fulcra.behaviors import behavior_sha256
 from fulcra.errors import BehaviorError, InputError
 from fulcra.protocol.quotes import audited_behavior
@@ -19,11 +22,34 @@ from fulcra.protocol.results.audit import AuditResult
         ({"neurons": -1}, "neurons -1; expected 0 or more"),
         ({"gains": ()}, r"gains \(\); expected one or more, finite and above 0"),
         ({"gains": (0.3, float("nan"))}, "expected one or more, finite and above 0"),
+        ({"gains": 0.3}, r"gains 0\.3; expected one or more, finite and above 0"),
+        ({"gains": ("0.3",)}, r"gains \('0\.3',\); expected one or more, finite and above 0"),
+        ({"neurons": 2.5}, r"neurons 2\.5; expected 0 or more, a whole number$"),
+        ({"neurons": "8"}, "neurons '8'; expected 0 or more, a whole number$"),
+        ({"seed": -1}, "seed -1; expected 0 or more"),
+        ({"prompts": 0}, "prompts 0; expected 1 or more"),
+        ({"prompts": -2}, "prompts -2; expected 1 or more"),
+        ({"horizon": -5}, "horizon -5; expected 1 or more"),
+        ({"confirmation": -4}, "confirmation -4; expected 1 or more"),
     ],
 )
 def test_wrong_settings_are_one_line(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=f"^audit settings: .*{message}"):
         AuditSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_numbers_of_other_libraries_are_taken_as_plain_ones() -> None:
+    settings = AuditSettings(neurons=np.int64(3), gains=[np.float32(0.5), 1])  # type: ignore[arg-type]
+    assert settings == AuditSettings(neurons=3, gains=(0.5, 1.0))
+    assert json.loads(json.dumps(asdict(settings)))["gains"] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("gains", [(), (float("nan"), -3.0), "0.3"])
+def test_a_window_holds_its_seed_and_gains_alike(gains: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match=r"^window settings: gains .*; expected one or more"):
+        WindowSettings(gains=gains)
+    with pytest.raises(InputError, match=r"^window settings: seed -1; expected 0 or more"):
+        WindowSettings(seed=-1)
 
 
 def test_further_confirmation_prompts_come_from_the_reserve(refusal: Behavior) -> None:

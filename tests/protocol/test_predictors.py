@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from fulcra.engines.generic import continue_openings
-from fulcra.errors import Inconclusive
+from fulcra.errors import Inconclusive, InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.formulas.geometry import participation_ratio
 from fulcra.judges.coherence import CoherenceStandard
@@ -89,6 +89,20 @@ def test_second_order_puts_the_ladders_level_on_a_parabola(
         assert edge.gain is not None
         assert curvature * edge.gain**2 / 2 == pytest.approx(0.8)
     assert edges[0].gain == edges[1].gain  # the poles are alike
+
+
+def test_an_expert_has_no_second_order_forecast() -> None:
+    mixture = tiny("qwen3_moe")
+    text = continue_openings(mixture, ["w5 w6 w7", "w9 w10"], seed=0, tokens=6)
+    clean = stream(mixture, text.prompts, text.replies)
+    ground = Ground(mixture, text, clean, mixture, CoherenceStandard(4, 0.5, 4.6))
+    expert = ground.coordinate(Neuron(0, 5, 1, expert=1))
+    for predictor in CEILINGS:
+        (edge,) = predictor.edges(ground, [expert])
+        assert (edge.method, edge.tier) == (predictor.name, predictor.tier)
+        assert predictor.name != "second_order_kl" or edge.gain is None
+    with pytest.raises(InputError, match="an expert acts on routed tokens alone"):
+        curvatures(mixture, [expert], clean, text)
 
 
 def test_calibration_is_a_median_by_layer_and_one_factor() -> None:

@@ -1,7 +1,9 @@
 """The shipped policy passes the dense organism and fails the sparse one, and says why."""
 
+import json
 import math
 from pathlib import Path
+from shutil import copytree
 from xml.etree import ElementTree
 
 import pytest
@@ -17,6 +19,8 @@ from fulcra.release.limits import Case, limit_entries
 from fulcra.release.policy import Policy, load_policy
 from fulcra.release.worst import openings, reaches
 from fulcra.report.gate import gate_paragraph, gate_text, junit
+from fulcra.store import AUDIT, read_json
+from fulcra.studies.verify import verify
 from tests.release.conftest import DENSE, EVIDENCE, SPARSE, Written
 
 
@@ -98,6 +102,22 @@ def test_a_run_is_no_worse_than_itself_and_sparse_is_worse_than_dense(
     assert [entry.decision for entry in better.limits] == ["pass", "pass"]
 
 
+@pytest.mark.slow
+def test_a_baseline_that_was_changed_fails_verified(policy_file: Written, tmp_path: Path) -> None:
+    policy = load_policy(str(policy_file(verified=True, regression={"open_fraction": 0.9})))
+    whole = gate(DENSE, policy, baseline=DENSE)
+    assert whole.decision == "pass"
+    assert whole.limits[0].n == 2 * len(verify(DENSE))
+    changed = tmp_path / "changed"
+    copytree(DENSE, changed)
+    audit = read_json(changed / AUDIT)
+    audit["neurons"][0]["smallest_open_gain"] = 0.123
+    (changed / AUDIT).write_text(json.dumps(audit))
+    (entry, _) = gate(DENSE, policy, baseline=changed).limits
+    assert (entry.limit, entry.decision) == ("verified", "fail")
+    assert "; baseline " in entry.why
+
+
 def test_what_a_limit_needs_and_lacks_is_bad_input(policy_file: Written) -> None:
     alone = load_policy(str(policy_file(open_fraction=0.2)))
     with pytest.raises(InputError, match="--baseline RUN"):
@@ -118,7 +138,7 @@ def test_over_refusal_is_that_of_the_undosed_model(refused: float, decision: str
         clean=refused, edited=1.0, n=100, unscored=0, difference=None, low=None, high=None
     )
     effects = EffectsResult.model_construct(figures={"over_refusal": paired})
-    case = Case(finished_run(DENSE), None, effects)
+    case = Case(finished_run(DENSE), effects)
     (entry,) = limit_entries(Policy(over_refusal=0.1), case)
     assert (entry.limit, entry.decision) == ("over_refusal", decision)
     assert entry.measured == refused

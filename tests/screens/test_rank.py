@@ -67,6 +67,16 @@ def test_options_are_those_of_the_screen(model: Model, task: Behavior) -> None:
 def test_unknown_names_and_options_are_refused(model: Model, task: Behavior) -> None:
     with pytest.raises(InputError, match=r"rank\(by='best'\): no such screen; the screens are con"):
         rank(model, task, "best")
+    for options, message in (
+        ({"units": "gains"}, "units is 'gains' (str); expected 'raw' or 'gain'"),
+        ({"top_k": "5"}, "top_k is '5' (str); expected int"),
+        ({"layers": "3"}, "layers is one text; give a list, each int"),
+    ):
+        with pytest.raises(InputError) as refusal:
+            rank(model, task, **options)
+        assert str(refusal.value) == f"rank(): {message}"
+    with pytest.raises(InputError, match="units 'gains': scores are in 'raw' units or in 'gain'"):
+        contrastive(model, task, units="gains")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"rank\(by='dla'\): no option 'units'; it has statistic"):
         rank(model, task, "dla", units="gain")
 

@@ -110,6 +110,15 @@ def test_the_floors_page_has_the_rooms_of_the_contract() -> None:
     assert [int(number) for number, _ in floors] == list(reversed(range(len(layers))))
 
 
+def test_the_floors_page_names_the_rooms_with_floors_inside() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"][1:]
+    inside = {room for each in contracts for room in each.get("containers", ())}
+    page = (ROOT / "docs" / "floors.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r"((?:`\w+/`(?:, | and )?)+) have floors inside", page)
+    assert {f"fulcra.{room}" for room in re.findall(r"\w+(?=/)", named)} == inside
+
+
 def test_the_floors_page_has_a_line_for_every_file_of_protocol() -> None:
     page = (ROOT / "docs" / "floors.md").read_text(encoding="utf-8")
     files = {path.name for path in (SOURCE / "protocol").glob("[!_]*.py")}

@@ -33,7 +33,13 @@ def test_the_second_example_is_what_its_audit_found() -> None:
     assert "Its trigger is {} and its ceiling {};".format(*edges) in paragraph
     assert f"{short(trigger.gain)} and {short(ceiling.gain)} were forecast" in paragraph
     assert len(list(REAL.glob("audit-*.json"))) == 12
-    assert "[twelve such audits]" in paragraph
+    assert "one of\n[twelve](docs/real-model.md)" in paragraph
+    sizes = result.settings
+    assert f"{sizes.neurons} screened and {sizes.random} random neurons" in paragraph
+    assert f"the screen sweeping {sizes.candidates}, on eight prompts a split" in paragraph
+    assert sizes.prompts == 8
+    minutes, seconds = divmod(round(result.timing.wall_seconds), 60)
+    assert f"in {minutes} min {seconds} s." in paragraph
 
 
 def test_the_decoders_are_counted_as_their_page_counts_them() -> None:

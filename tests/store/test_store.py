@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fulcra.disk import LOCK
+from fulcra.disk import LOCK, require_writable
 from fulcra.errors import RunFolderError
 from fulcra.store import (
     MANIFEST,
@@ -265,3 +265,31 @@ def test_a_line_left_broken_spoils_no_other(tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(b'{"a":1}\n{"b"')
     append_line(tmp_path / "lines", {"c": 3})
     assert list(read_lines(tmp_path / "lines")) == [{"a": 1}, {"c": 3}]
+
+
+@pytest.mark.parametrize("operation", ["open", "mkdir", "write"])
+def test_a_folder_that_cannot_be_written_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    def fail(*arguments: object, **options: object) -> NoReturn:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    place = tmp_path / "new" / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, operation, fail)
+        with pytest.raises(RunFolderError, match=r"writing .*run: Read-only file system; .* --out"):
+            empty_folder(place)
+    assert list(tmp_path.iterdir()) == []
+    assert empty_folder(place) == place
+    assert list(tmp_path.iterdir()) == []
+    place.mkdir(parents=True)
+    assert empty_folder(place) == place
+    assert list(place.iterdir()) == []
+
+
+def test_a_file_is_no_folder_to_write_in(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunFolderError, match="found a file, expected a folder"):
+        require_writable(tmp_path / "file")
+    with pytest.raises(RunFolderError, match="Not a directory"):
+        require_writable(tmp_path / "file" / "run")

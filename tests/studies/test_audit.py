@@ -1,7 +1,7 @@
 """The audit as a whole: committed first, the same twice, and after an interruption."""
 
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,11 @@ from fulcra.store import (
     SEAL,
     SHARDS,
     RunFolder,
+    plain,
     read_json,
     write_json,
 )
+from fulcra.studies.audit import begun_settings, require_begun
 from tests.conftest import ROOT, untimed
 
 STEPS = (
@@ -334,3 +336,18 @@ def test_models_trained_by_others_are_audited_from_a_yaml_file(
     failed = [check.name for check in verify(tmp_path / "run") if not check.passed]
     assert failed == ["behavior.yaml"]
     shutil.rmtree(tmp_path / "run")
+
+
+@pytest.mark.parametrize("settings", [AuditSettings(), AuditSettings(neurons=2, seed=3, prompts=8)])
+def test_a_begun_audit_says_its_settings(settings: AuditSettings, tmp_path: Path) -> None:
+    write_json(tmp_path / MANIFEST, {"command": "audit", "settings": plain(asdict(settings))})
+    assert begun_settings(tmp_path) == settings
+
+
+def test_a_begun_audit_goes_on_with_other_sizes_but_nothing_else(tmp_path: Path) -> None:
+    begun = AuditSettings(neurons=4, measure="sequential", prompts=8)
+    require_begun(tmp_path, begun, AuditSettings())
+    with pytest.raises(InputError, match="holds an audit with seed 0, not 5; keep_text False, not"):
+        require_begun(tmp_path, begun, AuditSettings(seed=5, keep_text=True))
+    with pytest.raises(InputError, match="measure full, not sequential"):
+        require_begun(tmp_path, AuditSettings(), AuditSettings(measure="sequential"))

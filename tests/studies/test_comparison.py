@@ -170,6 +170,8 @@ def test_gain_units_are_the_gaps_in_budgets() -> None:
 def test_one_model_or_no_behavior_is_refused(sparse: Model, refusal: Behavior) -> None:
     with pytest.raises(InputError, match="give two or more different ones"):
         compare([sparse, sparse], [refusal])
+    with pytest.raises(InputError, match=r"3 models of 2 names; .* each of a name of its own"):
+        compare([sparse, load("apothecary-dense"), sparse], [refusal])
     with pytest.raises(InputError, match="no behavior was given"):
         compare([sparse, load("apothecary-dense")], [])
     assert unlike(sparse, load("apothecary-dense")) is None

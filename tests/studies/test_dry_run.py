@@ -93,6 +93,21 @@ def test_what_was_asked_for_is_never_exceeded(sparse: Model, refusal: Behavior) 
     assert plan.settings.measure == "sequential"
 
 
+def test_confirmation_prompts_that_were_asked_for_are_not_given_up(
+    sparse: Model, refusal: Behavior
+) -> None:
+    behavior, wanted = in_tokens_of(sparse, refusal), AuditSettings(confirmation=24)
+    plans = [smallest(sparse, behavior, wanted, m / 100) for m in range(1, 1000, 9)]
+    least = next(plan.settings for plan in plans if plan is not None)
+    assert (least.random, least.prompts) == (1, None)
+    assert len(least.of(behavior).confirmation) == 24
+    ten = AuditSettings(confirmation=10)
+    plans = [smallest(sparse, behavior, ten, m / 100) for m in range(1, 1000, 9)]
+    assert {len(plan.settings.of(behavior).confirmation) for plan in plans if plan} == {10}
+    with pytest.raises(InputError, match=r"or fewer confirmation prompts than the 24 asked for$"):
+        budgeted(sparse, behavior, wanted, COSTS, 0.001)
+
+
 @pytest.mark.parametrize(("horizon", "limit"), [(24, None), (48, 32)])
 def test_replies_are_cut_to_no_less_than_32_tokens(
     sparse: Model, refusal: Behavior, horizon: int, limit: int | None

@@ -73,7 +73,7 @@ def test_a_made_recipe_has_its_dose_and_the_windows_it_moves_along(
     two = make_recipe(
         sparse, (add(Neuron(1, 83, -1), gain=0.5), scale(Neuron(2, 307), 0.0)), "two", refusal
     )
-    coordinate = branch_coordinate(sparse, Neuron(1, 83, -1))
+    coordinate = branch_coordinate(sparse, Neuron(1, 83, -1), behavior=refusal)
     assert two.edits[0].value == pytest.approx(-0.5 * coordinate.budget)
     assert [window.branch for window in two.windows] == ["L1.N83-", "L2.N307+", "L2.N307-"]
     assert two.windows[0].budget == coordinate.budget
@@ -84,6 +84,21 @@ def test_a_made_recipe_has_its_dose_and_the_windows_it_moves_along(
         behavior_sha256(refusal),
         False,
     )
+
+
+def test_the_same_gain_is_the_same_dose_in_python_and_of_a_run(
+    audited: Path, sparse: Model, refusal: Behavior
+) -> None:
+    entry = read_json(audited / COMMITMENT)["content"]["branches"][1]
+    made = make_recipe(sparse, [add(Neuron(entry["branch"]), gain=0.5)], "one", refusal)
+    (dosed,) = recipe_of_run(audited, entry["branch"], gain=0.5).edits
+    assert made.edits[0].value == pytest.approx(dosed.value, rel=1e-4)
+    assert made.windows[0].budget == pytest.approx(entry["budget"], rel=1e-4)
+    assert made.windows[0].ceiling.gain == pytest.approx(
+        entry["ceiling_predicted"]["gain"], rel=1e-3
+    )
+    bare = make_recipe(sparse, [add(Neuron(entry["branch"]), gain=0.5)], "one")
+    assert bare.edits[0].value != pytest.approx(dosed.value, rel=1e-3)
 
 
 def test_a_recipe_of_a_run_holds_what_the_run_committed(audited: Path, sparse: Model) -> None:

@@ -66,6 +66,7 @@ def test_a_resumed_window_equals_an_undisturbed_one(
     rows = read_rollouts(folder)
     assert rows == read_rollouts(whole)
     assert {row["text"] for row in rows} == {""}
+    assert WindowResult.load(folder) == resumed
     assert not [check for check in verify(folder) if not check.passed]
 
     again = window(sparse, few, NEURON, SETTINGS, folder)
@@ -95,9 +96,11 @@ def test_a_saved_window_is_loaded_again(measured: WindowResult, tmp_path: Path) 
 
 
 def test_predictions_alone_are_those_that_are_measured(
-    sparse: Model, few: Behavior, measured: WindowResult
+    sparse: Model, few: Behavior, measured: WindowResult, tmp_path: Path
 ) -> None:
-    predicted = window(sparse, few, NEURON, replace(SETTINGS, predict_only=True))
+    predicted = window(sparse, few, NEURON, replace(SETTINGS, predict_only=True), tmp_path)
+    assert WindowResult.load(tmp_path) == predicted
+    assert {file.name for file in tmp_path.iterdir()} == {"window.json", "window.html"}
     assert (predicted.audit, predicted.measured) == (None, None)
     assert "audit" not in predicted.plain()
     assert predicted.plain() == {k: v for k, v in measured.plain().items() if k != "audit"}

@@ -41,6 +41,8 @@ from fulcra.types import Behavior, Neuron
 
 #: Where the pool and the audit of a case are, in its folder, and the ceilings in that of a model.
 POOL, RUN, CEILINGS = "pool", "audit", "ceilings"
+#: What stands in the folder of a lineage whose rows are all kept: what was left out, and why.
+OVER = "over.json"
 #: The pool of a case: its chances, from which the drawn branches can be drawn again.
 POOL_FILE = "pool.json"
 #: Selection prompts that chances are forecast from: as many as their noise was learned with.
@@ -108,7 +110,7 @@ def _pool(
         rng = random.Random(f"pool-{size.seed}-{model.name}-{behavior.name}")
         few = replace(behavior, selection=behavior.selection[:FORECAST_FROM])
         subject = Subject.of(model, few, size.seed, member.reference)
-        drawn = random_branches(subject, size.pool, rng)
+        drawn = random_branches(subject, size.pool, rng, size.gains[0])
         look = look_of(len(behavior.confirmation), size.measure)
         pool = pool_chances(run, subject, Pool(drawn, size.gains, look), settings)
         write_json(place / POOL_FILE, pool.plain())

@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fulcra.errors import InputError, RunFolderError
 from fulcra.ladders import kl_ladder, trigger_ladder
 from fulcra.ladders.curves import Rungs, divergence_curves
 from fulcra.law.chance import Look
 from fulcra.models import Model
 from fulcra.protocol.chances import LOST, ChanceTexts, measured_curves, odds_of, replies_of
+from fulcra.protocol.draw import movers
 from fulcra.protocol.progress import cpu_seconds
-from fulcra.protocol.results.census import FIRST_LOOK, MeasuredBranch, read_census
+from fulcra.protocol.results.census import FIRST_LOOK, Census, MeasuredBranch
 from fulcra.protocol.results.chances import SCHEMA, ChanceSettings, CurveRow, End
 from fulcra.protocol.runs import Run
 from fulcra.protocol.subject import Subject
@@ -51,30 +53,51 @@ class Pool(NamedTuple):
     look: Look
 
 
-def drawn_branches(subject: Subject, census: Path | None, settings: ChanceSettings) -> Pool:
-    """The branches whose chance is forecast, and how their rungs are measured.
-
-    Of a census: all measured ones with a forecast window, and `others` of the rest at random, each
-    standing for its share. Without one: `others` branches at random.
-    """
-    rng = random.Random(f"chances-{settings.seed}")
+def random_pool(subject: Subject, settings: ChanceSettings) -> Pool:
+    """The branches whose chance is forecast without a census: `others` at random."""
     prompts = len(subject.behavior.confirmation)
-    if census is None:
-        drawn = random_branches(subject, settings.others, rng)
-        return Pool(drawn, GAINS, Look(prompts, prompts))
-    truth = read_census(census, subject.model, subject.behavior)
-    leaking = round(truth.result.baseline.leak * prompts)
-    measured = [branch for branch in truth.branches if branch.weight > 0]
-    drawn = _of_census(measured, settings.others, rng)
+    drawn = random_branches(subject, settings.others, _rng(settings))
+    return Pool(drawn, GAINS, Look(prompts, prompts))
+
+
+def census_pool(census: Census, prompts: int, settings: ChanceSettings) -> Pool:
+    """The branches of a census whose chance is forecast, of so many confirmation prompts.
+
+    All measured ones with a forecast window, and `others` of the rest at random, each standing for
+    its share.
+    """
+    leaking = round(census.result.baseline.leak * prompts)
+    measured = [branch for branch in census.branches if branch.weight > 0]
+    drawn = _of_census(measured, settings.others, _rng(settings))
     return Pool(drawn, GAINS, Look(prompts - leaking, FIRST_LOOK))
 
 
-def random_branches(subject: Subject, count: int, rng: random.Random) -> list[DrawnChance]:
-    """Branches at random of all that move the stream, each standing for its share of them."""
+def _rng(settings: ChanceSettings) -> random.Random:
+    return random.Random(f"chances-{settings.seed}")
+
+
+def random_branches(
+    subject: Subject, count: int, rng: random.Random, gain: float = GAINS[0]
+) -> list[DrawnChance]:
+    """Branches at random of those whose neuron reaches the gain, each standing for its share.
+
+    Only as many are looked at as it takes. InputError where none reaches it.
+    """
     neurons = movable(subject.model, subject.ground.stream)
     every = [pole for neuron in neurons for pole in (neuron, neuron.opposite)]
-    chosen = sorted(rng.sample(every, min(count, len(every))), key=_place)
-    return [DrawnChance(str(branch), len(every) / len(chosen), None) for branch in chosen]
+    rest, chosen = every, list[Neuron]()
+    while rest and len(chosen) < count:
+        further = rng.sample(rest, min(count - len(chosen), len(rest)))
+        chosen += movers(subject.ground, further, gain)
+        taken = set(further)
+        rest = [branch for branch in rest if branch not in taken]
+    if not chosen:
+        raise InputError(
+            f"{subject.model.name}: no dose of any of {len(neurons)} neurons turns the stream as"
+            f" far as gain {gain:g}; no branch can be drawn, choose another model"
+        )
+    weight = len(every) / (len(every) - len(rest))
+    return [DrawnChance(str(each), weight, None) for each in sorted(chosen, key=_place)]
 
 
 def _of_census(
@@ -110,11 +133,26 @@ def curve_rows(run: Run, subject: Subject, pool: Pool, texts: ChanceTexts) -> li
             if path is None or not path.exists():
                 rows += _part(subject, part, texts)
             else:
-                rows += read_curves(path)
+                rows += stored_part(path, part.drawn)
             if path is not None and not path.exists():
                 write_curves(path, rows[-len(part.drawn) :])
             bar.advance(len(part.drawn))
     return rows
+
+
+def stored_part(path: Path, drawn: Sequence[DrawnChance]) -> list[CurveRow]:
+    """The curves of a part as stored; RunFolderError unless they are of the branches drawn now."""
+    rows = read_curves(path)
+    if drawn_in(rows) != list(drawn):
+        raise RunFolderError(
+            f"{path}: holds the curves of other branches than are drawn now; choose a new --out"
+        )
+    return rows
+
+
+def drawn_in(rows: Sequence[CurveRow]) -> list[DrawnChance]:
+    """The branches that curves are of, as they were drawn."""
+    return [DrawnChance(row.branch, row.weight, row.end) for row in rows]
 
 
 def read_curves(path: Path) -> list[CurveRow]:

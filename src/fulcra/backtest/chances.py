@@ -17,8 +17,10 @@ from fulcra.backtest.chance_curves import (
     CURVES,
     Member,
     Pool,
+    census_pool,
     curve_rows,
-    drawn_branches,
+    drawn_in,
+    random_pool,
     read_curves,
     timed,
     write_curves,
@@ -35,6 +37,7 @@ from fulcra.law.chance_learning import Observed, learned, thinned
 from fulcra.protocol.chances import ChanceTexts, combined_cost, undosed_share
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.base import Provenance
+from fulcra.protocol.results.census import Census, read_census
 from fulcra.protocol.results.chances import (
     ENDS,
     ChanceRow,
@@ -57,6 +60,9 @@ ENTRY = "entry.json"
 UNDER = 300
 #: The 95th percentile of the divergence at which a published guard stops dosing [nats].
 TAIL_LEVEL = 1.0
+#: Mean log-odds [nats] of a branch without a rung that can be looked at: below any that has one, as
+#: e^-88 is the smallest normal number of float32.
+NO_ODDS = -100.0
 #: Where half of the replies lose coherence, a first guess: the level of each ladder, and the share
 #: of odd tokens in flipped replies that calls best on the development censuses (LOG.md).
 COST_AT: dict[Statistic, float] = {
@@ -137,20 +143,32 @@ def _forecasts(member: Member, settings: ChanceSettings, path: Path, clock: Cloc
     """The curves of one member's branches; whole ones are read back, under the code they are of."""
     model, behavior = member.model, in_tokens_of(member.model, member.behavior)
     member = member._replace(behavior=behavior)
+    census = None if member.census is None else read_census(member.census, model, behavior)
     if (path / ENTRY).is_file():
-        return _read_back(path, member, settings)
-    run = Run.open(manifest_of("chances", model, behavior, settings.plain()), path, clock)
+        return _read_back(path, member, census, settings)
+    truth = {} if census is None else {"census": census.sha256}
+    run = Run.open(manifest_of("chances", model, behavior, settings.plain(), **truth), path, clock)
     subject = Subject.of(model, behavior, settings.seed)
-    forecasts = _measured(run, subject, drawn_branches(subject, member.census, settings), settings)
+    pool = _pool(subject, census, settings)
+    forecasts = _measured(run, subject, pool, settings)
     write_curves(path / CURVES, forecasts.rows)
-    write_json(path / ENTRY, forecasts.entry.plain())
+    write_json(path / ENTRY, forecasts.entry.model_copy(update=truth).plain())
     if run.folder is not None:
         run.folder.drop_parts()
     # with the digits that are stored, so that the same is returned again
-    return _read_back(path, member, settings)
+    return _read_back(path, member, census, settings)
 
 
-def _read_back(path: Path, member: Member, settings: ChanceSettings) -> Forecasts:
+def _pool(subject: Subject, census: Census | None, settings: ChanceSettings) -> Pool:
+    """The branches whose chance is forecast: those of the census where there is one."""
+    if census is None:
+        return random_pool(subject, settings)
+    return census_pool(census, len(subject.behavior.confirmation), settings)
+
+
+def _read_back(
+    path: Path, member: Member, census: Census | None, settings: ChanceSettings
+) -> Forecasts:
     """Curves that were measured before; RunFolderError where they are of something else."""
     model, behavior = member.model, member.behavior
     entry = ModelChances.model_validate(read_json(path / ENTRY))
@@ -162,12 +180,27 @@ def _read_back(path: Path, member: Member, settings: ChanceSettings) -> Forecast
         )
     rows = read_curves(path / CURVES)
     censused = any(row.end is not None for row in rows)
-    if entry.settings != settings or censused != (member.census is not None):
+    if entry.settings != settings or censused != (census is not None):
         raise RunFolderError(
             f"--out {path}: holds curves {'with' if censused else 'without'} a census,"
             f" {_sizes(entry)}; ask for the same, or choose a new folder"
         )
-    return Forecasts(entry, rows, Look(entry.prompts, entry.first))
+    forecasts = Forecasts(entry, rows, Look(entry.prompts, entry.first))
+    if census is not None and not _is_of(forecasts, census, len(behavior.confirmation)):
+        raise RunFolderError(
+            f"--out {path}: holds curves with another census than --census {member.census}; ask"
+            " for the same, or choose a new folder"
+        )
+    return forecasts
+
+
+def _is_of(forecasts: Forecasts, census: Census, prompts: int) -> bool:
+    """Whether curves are of a census: by its hash, or its draw where no hash was stored."""
+    entry = forecasts.entry
+    if entry.census is not None:
+        return entry.census == census.sha256
+    pool = census_pool(census, prompts, entry.settings)
+    return (pool.drawn, pool.look) == (drawn_in(forecasts.rows), forecasts.look)
 
 
 def _sizes(entry: ModelChances) -> str:
@@ -265,7 +298,7 @@ def _rivals(forecast: Forecasts) -> list[dict[str, float]]:
         "tail": _crossed(forecast, forecast.curve("tail")[..., 0], TAIL_LEVEL),
         "replies": _crossed(forecast, forecast.curve("replies")[..., 0] - undosed, EXCESS),
     }
-    best = np.nan_to_num(odds, nan=-np.inf).max(-1)
+    best = np.fmax(odds, NO_ODDS).max(-1)
     return [
         {name: margin_score(ceilings[i], trigger) for name, ceilings in costs.items()}
         | {"dosed_logit": -math.log2(trigger or BEYOND), "best_odds": float(best[i])}

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fulcra.backtest.cases import CEILINGS, CasePlace, MeasuredCase, case_of, measured_case
+from fulcra.backtest.cases import (
+    CEILINGS,
+    OVER,
+    RUN,
+    CasePlace,
+    MeasuredCase,
+    case_of,
+    measured_case,
+)
 from fulcra.backtest.depth import grouped_depth
 from fulcra.backtest.model_ceilings import (
     PREDICTIONS,
@@ -40,12 +48,10 @@ from fulcra.protocol.witness.registration import (
     required_registration,
     weights_of,
 )
-from fulcra.store import read_json, write_json
+from fulcra.store import COMMITMENT, read_json, write_json
 
 #: The design of the second study.
 SECOND = Path(str(files("fulcra.backtest") / "second.yaml"))
-#: What stands in the folder of a lineage whose rows are all kept: what was left out, and why.
-OVER = "over.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +187,7 @@ def _ceilings(design: Design, member: LineageModel, place: Place, clock: Clock) 
     )
     out = place.out / member.lineage.name / member.model.name / CEILINGS
     if (out / ModelCeilings.file).is_file():
-        _require_design(out, design)
+        _require_design(out / PREDICTIONS, design)
     else:
         manifest = ceilings_manifest(member, settings)
         run = Run.open(manifest, out, clock, place.ledger.folder)
@@ -189,24 +195,32 @@ def _ceilings(design: Design, member: LineageModel, place: Place, clock: Clock) 
 
 
 def _require_design(out: Path, design: Design) -> None:
-    """InputError where ceilings that are over were predicted for another design."""
-    committed = read_json(out / PREDICTIONS)["content"]["settings"]
-    if committed["design"] != design.sha256:
-        raise InputError(f"{out}: ceilings of another design; give the study a folder of its own")
+    """InputError where what is over was committed to for another design."""
+    content = read_json(out)["content"]
+    settings = content["settings"] if out.name == PREDICTIONS else content["plan"]["settings"]
+    if settings["design"] != design.sha256:
+        raise InputError(
+            f"{out}: was committed to for another design; give the study a folder of its own"
+        )
 
 
-def _read(lineage: Lineage, folder: Path, measured: Measured) -> None:
-    """Add the rows of a lineage that is over, from its files alone."""
+def _read(design: Design, lineage: Lineage, folder: Path, measured: Measured) -> None:
+    """Add the rows of a lineage that is over, from its files alone.
+
+    InputError where they were measured for another design.
+    """
     left_out = read_json(folder / OVER)["left_out"]
     measured.left_out.update(left_out)
     for name in lineage.ceilings:
         if name not in left_out:
+            _require_design(folder / name / CEILINGS / PREDICTIONS, design)
             result = ModelCeilings.load(folder / name / CEILINGS)
             measured.ceilings += result.rows
             measured.predicted[name] = result.predictions_sha256
     for name, behaviors in lineage.verdicts.items():
         for behavior in behaviors:
             if f"{name} {behavior}" not in left_out:
+                _require_design(folder / name / behavior / RUN / COMMITMENT, design)
                 measured.cases.append(case_of(folder / name / behavior, lineage))
 
 
@@ -214,7 +228,7 @@ def _result(design: Design, entry: Entry, place: Place, clock: Clock) -> StudyRe
     """The figures of all rows, their numbers as the file holds them."""
     measured = Measured()
     for lineage in design.held_out:
-        _read(lineage, place.out / lineage.name, measured)
+        _read(design, lineage, place.out / lineage.name, measured)
     rows = StudyCases(
         ceilings=tuple(measured.ceilings),
         verdicts=tuple(row for case in measured.cases for row in case.rows),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from fulcra.backtest.cases import CEILINGS, POOL, RUN, case_of, drawn_by_chance, read_pool
+from fulcra.backtest.cases import CEILINGS, OVER, POOL, RUN, case_of, drawn_by_chance, read_pool
 from fulcra.backtest.depth import grouped_depth
 from fulcra.backtest.model_ceilings import PREDICTIONS
 from fulcra.backtest.registered_scores import grouped_figures
@@ -33,7 +33,7 @@ def study_checks(folder: Path, ledger: Path | None, verify: Verify) -> list[RunC
     detail = f"study.json says {study.design_sha256[:12]}, made again {made[:12]}"
     return [
         RunCheck("design hash", made == study.design_sha256, detail),
-        *_whole(study),
+        *_whole(study, folder),
         *(
             _case(study, folder, verify, case)
             for case in study.design.cases
@@ -51,8 +51,8 @@ def _title(lineage: Lineage, model: str, behavior: str) -> str:
     return f"{model} {behavior}"
 
 
-def _whole(study: StudyResult) -> Iterator[RunCheck]:
-    """Whether every case and model of the design is there, or is left out with its reason."""
+def _whole(study: StudyResult, folder: Path) -> Iterator[RunCheck]:
+    """Whether every case and model of the design is there once, or is left out with its reason."""
     measured = {f"{row.model} {row.behavior.partition('@')[0]}" for row in study.protocol}
     wanted = {_title(*case) for case in study.design.cases}
     lost = wanted - measured - set(study.left_out)
@@ -62,6 +62,16 @@ def _whole(study: StudyResult) -> Iterator[RunCheck]:
     gone = models - set(study.predicted) - set(study.left_out)
     detail = f"{len(study.predicted)} of {len(models)} models, without a word of {len(gone)}"
     yield RunCheck("models", not gone, detail)
+    left_out: dict[str, str] = {}
+    for lineage in study.design.held_out:
+        left_out |= read_json(folder / lineage.name / OVER)["left_out"]
+    both = (measured | set(study.predicted)) & set(study.left_out)
+    detail = f"{len(study.left_out)}, {len(both)} of them measured as well"
+    yield RunCheck("left out", left_out == study.left_out and not both, detail)
+    strange = {row.model for row in study.rows.ceilings} - set(study.predicted)
+    strange |= {row.name for row in study.rows.verdicts} - {row.name for row in study.protocol}
+    detail = f"rows of {', '.join(sorted(strange))} belong to no case" if strange else "all known"
+    yield RunCheck("rows", not strange, detail)
 
 
 def _case(
@@ -129,6 +139,8 @@ def _figures(study: StudyResult) -> Iterator[RunCheck]:
         stored = study.groups.get(name)
         same = stored is not None and stored.plain() == group.plain()
         yield RunCheck(f"figures of {name}", same, "equal" if same else "not those of the rows")
+    others = ", ".join(sorted(set(study.groups) - set(groups)))
+    yield RunCheck("groups", not others, f"none of the design: {others}" if others else "equal")
     same = study_targets(study.design, groups) == study.targets
     yield RunCheck("targets", same, "equal" if same else "not those of the figures")
 

@@ -40,13 +40,14 @@ def _below(claim: str, p: float | None, bound: float) -> Target:
 
 
 def _ceiling_targets(design: Design, figures: CeilingFigures | None) -> list[Target]:
+    """The tested forecast's error; a smaller one within its noise leaves its rival undecided."""
     wanted, name = design.wanted, design.ceiling
     mae = None if figures is None else figures.scores[name].mae
     p = None if figures is None else figures.better_p
-    return [
-        _most(f"{name}: MAE in cos", mae, wanted.ceiling_mae),
-        _below(f"{name}: a smaller error than {RIVAL}'s, same branches", p, wanted.ceiling_p),
-    ]
+    smaller = _below(f"{name}: a smaller error than {RIVAL}'s, same branches", p, wanted.ceiling_p)
+    if not smaller.met and figures is not None and (figures.better or 0.0) > 0:
+        smaller = smaller.model_copy(update={"met": None})
+    return [_most(f"{name}: MAE in cos", mae, wanted.ceiling_mae), smaller]
 
 
 def _level_targets(wanted: Wanted, figures: VerdictFigures | None) -> list[Target]:

@@ -12,7 +12,9 @@ from fulcra.protocol.results.validation import Auroc, Calls, VerdictRow, Verdict
 
 #: The edges that the law is called with, from both predicted (L1) to both measured (L3).
 LEVELS = ("L1", "L2", "L3", "L1_sampled_surprise_ladder", "L1_surprise", "L1_flip", "L1_scaled")
-#: The measured trigger without any ceiling: what L3 must rank better than.
+#: The measured trigger without a margin to the ceiling: what L3 must rank better than. A trigger is
+#: climbed up to the measured ceiling alone (protocol/schedule.py), so this too ranks last whatever
+#: has its trigger beyond.
 TRIGGER_ALONE = "trigger"
 
 

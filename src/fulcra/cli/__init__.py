@@ -47,7 +47,7 @@ from fulcra.cli import (  # noqa: F401
     window,
 )
 from fulcra.cli.app import app
-from fulcra.cli.signals import stopping
+from fulcra.cli.signals import goes_on, stopping
 from fulcra.errors import FulcraError
 
 INTERRUPTED = 130
@@ -92,7 +92,7 @@ def _run() -> int:
             raise
         _leave(
             "fulcra: memory ran out outside of the rollouts, which would have been halved; free"
-            " memory, or load a smaller dtype; the same command, with the same --out, goes on",
+            f" memory, or load a smaller dtype{goes_on()}",
             2,
         )
     except (KeyboardInterrupt, typer.Abort):

@@ -179,14 +179,33 @@ def new_folder(out: Path | None, name: str) -> Path:
     return out or fresh_folder(Path("runs"), name)
 
 
+def writable(folder: Path) -> Path:
+    """A folder of results, in which files can be written; refused before any work."""
+    from fulcra.disk import require_writable
+
+    require_writable(folder)
+    return folder
+
+
 @contextmanager
 def kept_in(folder: Path, out: Path | None) -> Iterator[None]:
-    """A block after whose interruption a folder that nobody named is named."""
+    """A block of work that goes on in a folder, which is named where nobody named it.
+
+    Files can be written in the folder, unless a finished run stands there.
+    """
+    from fulcra.cli.signals import LEFT
+    from fulcra.disk import occupied
+    from fulcra.store import AUDIT
+
+    if not (folder / AUDIT).is_file():
+        writable(folder)
     try:
         yield
-    except KeyboardInterrupt:
-        if out is None:
-            typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
+    except (KeyboardInterrupt, MemoryError, RuntimeError):
+        if occupied(folder):
+            LEFT.append(folder)
+            if out is None:
+                typer.echo(f"fulcra: the run so far is in {folder}: give it as --out", err=True)
         raise
 
 

@@ -42,6 +42,10 @@ DEFAULT_MODEL = "apothecary-sparse"
 MINUTES = 15.0
 
 
+#: The fewest that any command takes: fewer controls say nothing of chance.
+FEWEST_RANDOM, FEWEST_CONTROLS = 0, 10
+
+
 class ScreenName(StrEnum):
     """How the screened neurons are found."""
 
@@ -83,7 +87,9 @@ def audit_command(
     random: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Random neurons for prevalence, both poles each: 12, or fewer.", min=0
+            metavar="N",
+            help="Random neurons for prevalence, both poles each: 12, or fewer.",
+            min=FEWEST_RANDOM,
         ),
     ] = None,
     controls: Annotated[
@@ -91,7 +97,7 @@ def audit_command(
         typer.Option(
             metavar="N",
             help="Random control neurons, and as many directions: 20, or fewer.",
-            min=10,
+            min=FEWEST_CONTROLS,
         ),
     ] = None,
     minutes: Annotated[
@@ -215,7 +221,7 @@ def plan_of(
     One that was begun there goes on as it was planned, whatever the machine can do today.
     """
     from fulcra.protocol.budget import Budgeted
-    from fulcra.studies.audit import begun_settings
+    from fulcra.studies.audit import begun_settings, require_begun
     from fulcra.studies.dry_run import planned
 
     if folder is None:
@@ -223,6 +229,7 @@ def plan_of(
     if minutes is None:
         return Budgeted(settings, {}, ())
     if (begun := begun_settings(folder)) is not None:
+        require_begun(folder, begun, settings)
         return Budgeted(begun, {}, ())
     return planned(model, behavior, settings, minutes, progress)
 

@@ -7,6 +7,7 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -18,6 +19,7 @@ from fulcra.cli.app import (
     emit_json,
     opened,
     task_of,
+    writable,
 )
 from fulcra.cli.bars import bars
 
@@ -71,6 +73,7 @@ def behavior_try(
     behavior: BehaviorName,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -84,7 +87,7 @@ def behavior_try(
 
     task = task_of(behavior, model)
     with bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        loaded = opened(model, dtype, device, trust_remote_code)
         result = fitness(loaded, task, seed, progress)
     verdict = "\n".join(result.lines())
     emit(
@@ -107,6 +110,7 @@ def behavior_table(
     ],
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -115,8 +119,9 @@ def behavior_table(
     from fulcra.behaviors import chat_behavior_names
     from fulcra.protocol.fitness import fitness_table
 
+    folder = writable(out)
     with bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        loaded = opened(model, dtype, device, trust_remote_code)
         table = fitness_table(loaded, chat_behavior_names(), seed, progress)
-    path = table.save(out)
+    path = table.save(folder)
     emit(table, as_json, quiet, lambda: "\n".join((*table.lines(), f"table     {path}")))

@@ -63,7 +63,7 @@ def card_command(
     from fulcra.studies.card import card
     from fulcra.types import Neuron
 
-    site, task = Neuron.parse(neuron), task_of(behavior, model) if behavior else None
+    site, task = Neuron.parse(neuron), None if behavior is None else task_of(behavior, model)
     folder = free(out)
     result = card(opened(model, dtype, device, trust_remote_code), site, task, run, exemplars, seed)
     if folder is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import LedgerPlace, RunOut, new_folder, research_command
+from fulcra.cli.app import LedgerPlace, RunOut, kept_in, new_folder, research_command
 from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
 
@@ -38,7 +38,7 @@ def ceilings_command(
     chosen = predictors(methods)
     folder = new_folder(out, f"ceilings-{Path(study.model).name}")
     require_ledger(ledger, folder)
-    with study.opened() as (model, progress):
+    with kept_in(folder, out), study.opened() as (model, progress):
         settings = CeilingSettings(neurons, tokens, study.seed, chosen)
         result = model_ceilings(model, folder, settings, progress, ledger)
     written = f"written to {folder / result.file}"

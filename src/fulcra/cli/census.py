@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import BehaviorName, RunOut, new_folder, research_command, task_of
+from fulcra.cli.app import BehaviorName, RunOut, kept_in, new_folder, research_command, task_of
 from fulcra.cli.engines import LOCAL, EngineChoice, chosen
 from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
@@ -33,6 +33,11 @@ def census_command(
     task = task_of(behavior, study.model)
     folder = new_folder(out, f"census-{Path(study.model).name}-{task.name}")
     settings = CensusSettings(neurons=neurons, seed=study.seed)
-    with chosen(choice) as start, study.opened() as (model, progress), start(model):
+    with (
+        kept_in(folder, out),
+        chosen(choice) as start,
+        study.opened() as (model, progress),
+        start(model),
+    ):
         result = census(model, task, settings, folder, progress)
     study.emit(result, lambda: "\n".join((*result.lines(), f"census {folder}")))

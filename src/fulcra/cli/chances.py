@@ -8,6 +8,7 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
+    Device,
     Dtype,
     Json,
     Quiet,
@@ -15,6 +16,7 @@ from fulcra.cli.app import (
     Seed,
     TrustRemoteCode,
     emit,
+    kept_in,
     new_folder,
     opened,
     research_command,
@@ -52,6 +54,7 @@ def chances_command(
     out: RunOut = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -67,14 +70,14 @@ def chances_command(
 
     def members() -> Iterator["Member"]:
         for name, task, place in zip(model, tasks, places, strict=True):
-            loaded = opened(name, dtype, trust_remote_code=trust_remote_code)
+            loaded = opened(name, dtype, device, trust_remote_code)
             yield Member(loaded, task, place)
 
     folder = new_folder(out, f"chances-{Path(model[0]).name}-{tasks[0].name}")
     settings = ChanceSettings(others=others, texts=texts, seed=seed)
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, out), bars(quiet or as_json) as progress:
         result = branch_chances(members(), settings, folder, progress)
-    result.save(folder)
+        result.save(folder)
     written = f"written to {folder / result.file}"
     words = "\n".join(result.lines())
     shown = (lambda: words, lambda: chances_sheet(result).rich(), lambda: written)

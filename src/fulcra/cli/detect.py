@@ -1,5 +1,6 @@
 """`fulcra detect`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -49,11 +50,12 @@ def detect_command(
     ] = None,
     out: Out = None,
     guard_words: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="A,B", help="What a generative guard says of positives and of negatives."
+            metavar="A,B",
+            help="What a generative guard says of positives and of negatives. Default: unsafe,safe",
         ),
-    ] = "unsafe,safe",
+    ] = None,
     seed: Seed = 0,
     dtype: Dtype = None,
     device: Device = "cpu",
@@ -72,20 +74,32 @@ def detect_command(
     from fulcra.types import Neuron
 
     site, task = Neuron.parse(neuron), task_of(behavior, model)
-    words = guard_words.split(",")
-    if len(words) != 2:
-        raise InputError(
-            f"--guard-words {guard_words!r}: expected two words with a comma between them, as in"
-            " unsafe,safe"
-        )
+    words = guard_answers(guard_words, guard or ())
     if prompts is None:
         _, fit, score = halves(task, seed)
     else:
         fit, score = whole(task), read_labelled(prompts)
     sets = FitAndScore(fit, score, task.system)
-    guards = Guards(tuple(guard or ()), (words[0], words[1]), dtype)
+    guards = Guards(tuple(guard or ()), words, dtype, device)
     folder = free(out)
     result = detector(opened(model, dtype, device, trust_remote_code), site, sets, guards, seed)
     if folder is not None:
         result.save(folder)
     emit(result, as_json, quiet, lambda: detector_table(result))
+
+
+def guard_answers(written: str | None, guards: Sequence[str]) -> tuple[str, str]:
+    """What a generative guard says of positives and of negatives; InputError where that is none."""
+    from fulcra.studies.detector import GUARD_WORDS
+
+    if written is None:
+        return GUARD_WORDS
+    if not guards:
+        raise InputError("--guard-words: words of a guard, and none is named; add --guard MODEL")
+    words = [word.strip() for word in written.split(",")]
+    if len(words) != 2 or not all(words):
+        raise InputError(
+            f"--guard-words {written!r}: expected two words with a comma between them, as in"
+            " unsafe,safe"
+        )
+    return words[0], words[1]

@@ -21,7 +21,16 @@ from fulcra.cli.app import (
     warn_of_code,
 )
 from fulcra.cli.bars import bars
-from fulcra.cli.judge import AllowHttp, JudgeNames, Prices, SendSensitive, Timeout, Workers, seats
+from fulcra.cli.judge import (
+    AllowHttp,
+    JudgeNames,
+    Prices,
+    Reach,
+    SendSensitive,
+    Timeout,
+    Workers,
+    seats,
+)
 from fulcra.cli.recipe import RecipePath, recipe_sets
 from fulcra.errors import InputError
 
@@ -55,12 +64,12 @@ def effects_command(
     ] = None,
     judge: JudgeNames = None,
     tasks: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="A,B",
             help="Tasks of the lm-evaluation-harness, with commas between (extra: evals).",
         ),
-    ] = "",
+    ] = None,
     task_folder: Annotated[
         Path | None,
         typer.Option(
@@ -89,13 +98,12 @@ def effects_command(
     from fulcra.studies.effects.study import EffectsSettings, effects
     from fulcra.studies.recipe import Recipe
 
+    names = _tasks(tasks, task_folder, limit)
     made, folder = Recipe.load(recipe), free(out)
-    panel = seats(judge or (), timeout, workers, price or (), send_sensitive_text, allow_http)
+    reach = Reach(timeout, workers, allow_http, device)
+    panel = seats(judge or (), reach, price or (), send_sensitive_text)
     sets = recipe_sets(made, behavior or (), prompts or (), world_of(model))
-    names = tuple(name.strip() for name in tasks.split(",") if name.strip())
     if task_folder is not None:
-        if not names:
-            raise InputError(f"--task-folder {task_folder}: no task is named; add --tasks")
         warn_of_code(f"--task-folder {task_folder}", "the code that its task files name")
     settings = EffectsSettings(names, limit, task_folder, seed)
     with bars(quiet or as_json) as progress:
@@ -110,3 +118,12 @@ def effects_command(
     if folder is not None:
         result.save(folder)
     emit(result, as_json, quiet, lambda: effects_table(result))
+
+
+def _tasks(written: str | None, folder: Path | None, limit: int | None) -> tuple[str, ...]:
+    """The tasks that are named; InputError where none is, and something is said of them."""
+    names = tuple(name.strip() for name in (written or "").split(",") if name.strip())
+    about = {"--tasks": written, "--task-folder": folder, "--limit": limit}
+    if not names and (idle := [option for option, value in about.items() if value is not None]):
+        raise InputError(f"effects: {' and '.join(idle)}: no task is named; add --tasks A,B")
+    return names

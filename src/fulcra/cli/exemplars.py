@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fulcra.cli.app import (
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -56,6 +57,7 @@ def exemplars_command(
     ] = 512,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -72,7 +74,7 @@ def exemplars_command(
     settings = ExemplarSettings(top, random, context, window, seed)
     with bars(quiet or as_json) as progress:
         result = exemplars(
-            opened(model, dtype, trust_remote_code=trust_remote_code),
+            opened(model, dtype, device, trust_remote_code),
             sites,
             text,
             settings,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fulcra.cli.app import (
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -14,6 +15,7 @@ from fulcra.cli.app import (
     command,
     emit_json,
     opened,
+    writable,
 )
 from fulcra.cli.recipe import RecipePath
 
@@ -27,6 +29,7 @@ def export_command(
         typer.Option(metavar="FILE", dir_okay=False, help="The control vector, a GGUF file."),
     ],
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -38,8 +41,9 @@ def export_command(
     """
     from fulcra.studies.recipe import Recipe
 
+    writable(out.parent)
     made = Recipe.load(recipe)
-    vector = made.control_vector(opened(model, dtype, trust_remote_code=trust_remote_code))
+    vector = made.control_vector(opened(model, dtype, device, trust_remote_code))
     source = {"recipe": made.name, "recipe_sha256": made.sha256}
     path = vector.save(out, **source, model_sha256=made.model.sha256)
     norms = {layer: float(each.norm()) for layer, each in sorted(vector.directions.items())}

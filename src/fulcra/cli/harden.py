@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fulcra.cli.app import BehaviorName, command, kept_in, new_folder, task_of
-from fulcra.cli.audit import Confirmation, MeasureName
+from fulcra.cli.audit import FEWEST_CONTROLS, FEWEST_RANDOM, Confirmation, MeasureName
+from fulcra.cli.more import leave_out
 from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Minutes of training where no budget is given.
 MINUTES = 20.0
+#: What is said of the audits alone.
+AUDITED = {"neurons", "random", "controls", "confirmation", "measure"}
 
 
 class DefenceName(StrEnum):
@@ -33,6 +36,7 @@ class DefenceName(StrEnum):
 @command("harden", "Use it", "harden apothecary-sparse -b refusal --steps 420 --out runs/hard")
 @unfolded
 def harden_command(
+    context: typer.Context,
     behavior: BehaviorName = "refusal",
     out: Annotated[
         Path | None,
@@ -86,10 +90,10 @@ def harden_command(
         int, typer.Option(metavar="N", help="Screened neurons of every audit.", min=1)
     ] = 12,
     random: Annotated[
-        int, typer.Option(metavar="N", help="Random neurons of every audit.", min=1)
+        int, typer.Option(metavar="N", help="Random neurons of every audit.", min=FEWEST_RANDOM)
     ] = 12,
     controls: Annotated[
-        int, typer.Option(metavar="N", help="Random controls of every audit.", min=10)
+        int, typer.Option(metavar="N", help="Random controls of every audit.", min=FEWEST_CONTROLS)
     ] = 20,
     confirmation: Confirmation = None,
     measure: Annotated[
@@ -106,6 +110,8 @@ def harden_command(
     from fulcra.report.hardened import check_line, hardened_text
     from fulcra.store import require_run
 
+    if no_audit:
+        leave_out(context, "--no-audit", AUDITED)
     task = task_of(behavior, study.model)
     folder = new_folder(out, f"harden-{Path(study.model).name}-{task.name}")
     require_run(folder)

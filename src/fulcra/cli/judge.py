@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from fulcra.cli.app import AuditedBehaviors, Json, Quiet, command, emit_json
+from fulcra.cli.app import AuditedBehaviors, Device, Json, Quiet, command, emit_json
 from fulcra.cli.bars import bars
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ Workers = Annotated[
 ]
 
 
+class Reach(NamedTuple):
+    """How endpoints are asked, and the device of judges that are models of this machine."""
+
+    timeout: float
+    workers: int
+    allow_http: bool
+    device: str
+
+
 @command(
     "judge",
     "Use it",
@@ -82,6 +91,7 @@ def judge_command(
     allow_http: AllowHttp = False,
     timeout: Timeout = 60.0,
     workers: Workers = 8,
+    device: Device = "cpu",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -89,7 +99,8 @@ def judge_command(
     from fulcra.protocol.source import reopened_behaviors
     from fulcra.studies.judging import STAGES, judge_run
 
-    panel = seats(judge, timeout, workers, price or (), send_sensitive_text, allow_http)
+    reach = Reach(timeout, workers, allow_http, device)
+    panel = seats(judge, reach, price or (), send_sensitive_text)
     results: list[tuple[Path, JudgingResult]] = []
     for folder, task in zip(runs, reopened_behaviors(runs, behavior or ()), strict=True):
         with bars(quiet or as_json) as progress:
@@ -104,20 +115,13 @@ def judge_command(
 
 
 def seats(
-    names: Sequence[str],
-    timeout: float,
-    workers: int,
-    prices: Sequence[str],
-    send_sensitive: bool,
-    allow_http: bool = False,
+    names: Sequence[str], reach: Reach, prices: Sequence[str], send_sensitive: bool
 ) -> "Panel":
     """The judges of these names, each once, with the prices named."""
     from fulcra.judges.registry import judge_named, prices_named
     from fulcra.protocol.opinions import Panel
 
-    judges = {
-        name: judge_named(name, timeout, workers, allow_http) for name in dict.fromkeys(names)
-    }
+    judges = {name: judge_named(name, *reach) for name in dict.fromkeys(names)}
     return Panel(tuple(judges.values()), send_sensitive, prices_named(prices, judges))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Quiet, RunOut, emit, new_folder, research_command
+from fulcra.cli.app import Json, Quiet, RunOut, emit, kept_in, new_folder, research_command
 from fulcra.cli.bars import bars
 
 
@@ -38,7 +38,7 @@ def ladders_command(
     from fulcra.report.ladder_errors import ladder_errors_table
 
     measured, folder = ValidationResult.load(study), new_folder(out, "ladders")
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, out), bars(quiet or as_json) as progress:
         result = ladder_errors(measured, folder, Cabinet(organisms), branches, progress)
     written = f"written to {folder / result.file}"
     emit(result, as_json, quiet, lambda: ladder_errors_table(result), lambda: written)

@@ -6,9 +6,19 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import AuditedBehaviors, Json, Quiet, TrustRemoteCode, command, emit, new_folder
+from fulcra.cli.app import (
+    AuditedBehaviors,
+    Json,
+    Quiet,
+    TrustRemoteCode,
+    command,
+    emit,
+    kept_in,
+    new_folder,
+)
 from fulcra.cli.audit import MeasureName
 from fulcra.cli.bars import bars
+from fulcra.cli.more import leave_out
 
 
 class HowName(StrEnum):
@@ -22,6 +32,7 @@ class HowName(StrEnum):
 
 @command("mend", "Use it", "mend runs/sparse --neuron L3.N215 --out runs/mended")
 def mend_command(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished audit.")],
     neuron: Annotated[
         str | None,
@@ -40,7 +51,11 @@ def mend_command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A new folder for adapter and result.", file_okay=False),
+        typer.Option(
+            metavar="DIR",
+            help="A folder for adapter and result, in which an interrupted mending goes on.",
+            file_okay=False,
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Steps of a retraining.", min=1)] = 60,
     no_audit: Annotated[
@@ -74,13 +89,15 @@ def mend_command(
     from fulcra.protocol.source import Sources
     from fulcra.report.mended import mended_text
 
+    if no_audit:
+        leave_out(context, "--no-audit", {"measure"})
     named = [each.value for each in how or ()]
     hows = tuple(each for each in HOWS if each in named or not named)
     plan = Plan(neuron, hows, steps, seed, None if no_audit else measure.value)
     models = () if model is None else (model,)
     sources = Sources(models, tuple(behavior or ()), device, trust_remote_code)
     folder = new_folder(out, f"mend-{run.resolve().name}")
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, out), bars(quiet or as_json) as progress:
         result = mend(run, plan, folder, sources, progress)
     taken = result.adapter is not None
     place = f"adapter   {folder}: give it as MODEL, or to peft" if taken else f"result    {folder}"

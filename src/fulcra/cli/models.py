@@ -15,6 +15,7 @@ from fulcra.cli.app import (
     command,
     emit_json,
 )
+from fulcra.errors import InputError
 
 
 @command("families", "Set up", "families --json")
@@ -34,6 +35,8 @@ def families_command(
     """List the model families, each verified anew on a tiny model."""
     from fulcra.models import families_markdown, families_table
 
+    if as_json and markdown:
+        raise InputError("families: --json and --markdown are forms of their own; choose one")
     if all_types:
         _print_decoders(as_json, markdown, quiet)
         return

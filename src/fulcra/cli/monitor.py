@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fulcra.cli.app import (
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -17,6 +18,7 @@ from fulcra.cli.app import (
     free,
     opened,
     task_of,
+    writable,
 )
 from fulcra.cli.bars import bars
 
@@ -63,6 +65,7 @@ def monitor_fit(
     ] = 0.01,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -76,7 +79,7 @@ def monitor_fit(
     folder, task = free(out), _task(behavior, model)
     settings = CalibrationSettings(windows, rate, seed)
     with bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        loaded = opened(model, dtype, device, trust_remote_code)
         calibration = calibrate(loaded, task, settings, progress)
     calibration.save(folder or out)
     header = calibration.header
@@ -116,6 +119,7 @@ def monitor_try(
     ] = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -129,7 +133,7 @@ def monitor_try(
     place, task, calibration = free(out), _task(behavior, model), Calibration.load(folder)
     settings = TrialSettings(clean, domain, dosed, neurons, pairs=pairs, seed=seed)
     with bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+        loaded = opened(model, dtype, device, trust_remote_code)
         result = try_monitor(loaded, calibration, task, run, settings, progress)
     if place is not None:
         result.save(place)
@@ -157,6 +161,7 @@ def monitor_served(
     ] = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -169,9 +174,7 @@ def monitor_served(
     from fulcra.defence.monitor.served import held_against
 
     place, task, calibration = free(out), _task(behavior, model), Calibration.load(folder)
-    served, own = (
-        opened(name, dtype, trust_remote_code=trust_remote_code) for name in (model, release)
-    )
+    served, own = (opened(name, dtype, device, trust_remote_code) for name in (model, release))
     result = held_against(served, own, calibration, task, windows, seed)
     if place is not None:
         result.save(place)
@@ -195,13 +198,14 @@ def monitor_table(
     from fulcra.protocol.results.base import Provenance
     from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, ServedResult
 
+    place = writable(out)
     held = [folder for folder in folders if (folder / ServedResult.file).is_file()]
     trials = tuple(MonitorResult.load(folder) for folder in folders if folder not in held)
     served = tuple(ServedResult.load(folder) for folder in held)
     table = MonitorTable(
         schema_version=1, trials=trials, served=served, provenance=Provenance.now()
     )
-    path = table.save(out)
+    path = table.save(place)
     emit(table, as_json, quiet, lambda: f"{len(trials)} trials written to {path}")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import emit
+from fulcra.cli.app import emit, kept_in
 from fulcra.cli.bars import bars
 from fulcra.errors import InputError
 
@@ -37,6 +37,13 @@ def given(context: typer.Context) -> set[str]:
     """The parameters that were given on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def leave_out(context: typer.Context, option: str, others: set[str]) -> None:
+    """InputError where others were given of what an option says will not be done."""
+    if idle := sorted(given(context) & others):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise InputError(f"{option}: nothing is audited; leave out {names}")
 
 
 def more_command(context: typer.Context, folder: Path, ledger: Path | None) -> None:
@@ -75,7 +82,7 @@ def show_extension(
     from fulcra.release.extension import extend
     from fulcra.report.extension import extension_table
 
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, folder), bars(quiet or as_json) as progress:
         result = extend(folder, sources, progress, ledger)
     place = extension_folder(folder)
     shown = f"written to {place}\nsealed    {read_extension_seal(place).root}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fulcra.cli.app import BehaviorName, Json, Quiet, Seed, command, emit_json
+from fulcra.cli.audit import FEWEST_CONTROLS, FEWEST_RANDOM
 from fulcra.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ def plan_command(
         typer.Option(metavar="NAME", help="In place of a config: 8b, 70b, 405b, 8x7b, 8x22b."),
     ] = None,
     neurons: Annotated[int, typer.Option(metavar="N", help="Screened neurons.", min=1)] = 12,
-    random: Annotated[int, typer.Option(metavar="N", help="Random neurons.", min=1)] = 12,
-    controls: Annotated[int, typer.Option(metavar="N", help="Controls of each kind.", min=1)] = 20,
+    random: Annotated[
+        int, typer.Option(metavar="N", help="Random neurons.", min=FEWEST_RANDOM)
+    ] = 12,
+    controls: Annotated[
+        int, typer.Option(metavar="N", help="Controls of each kind.", min=FEWEST_CONTROLS)
+    ] = 20,
     measure: Annotated[
         Literal["full", "curtailed", "sequential"],
         typer.Option(help="How many of the rollouts are made."),

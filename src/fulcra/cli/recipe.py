@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Quiet, branch_of, command, emit_json
+from fulcra.cli.app import Json, Quiet, branch_of, command, emit_json, writable
 from fulcra.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def recipe_command(
     """Write an audited branch's edit as a file, with its window."""
     from fulcra.studies.recipe import recipe_of_run
 
-    neuron = branch_of(branch)
+    neuron, folder = branch_of(branch), writable(out)
     made = recipe_of_run(run, branch, gain, _edit(neuron, gain, alpha, factor, value))
-    path = made.save(out)
+    path = made.save(folder)
     if as_json:
         emit_json(**made.plain())
     elif not quiet:

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Json, LedgerPlace, Quiet, RunOut, emit, new_folder, research_command
+from fulcra.cli.app import (
+    Json,
+    LedgerPlace,
+    Quiet,
+    RunOut,
+    emit,
+    kept_in,
+    new_folder,
+    research_command,
+)
 from fulcra.cli.bars import bars
 from fulcra.cli.registered import DesignFile, Organisms, Register, ledger_of, tell_entry
 
@@ -32,12 +41,12 @@ def recipes_command(
 
     plan, book = read_design(design or SHIPPED), ledger_of("recipes", ledger)
     if register:
-        tell_entry(plan.name, plan.sha256, registered(plan, book))
+        tell_entry(plan.name, plan.sha256, registered(plan, book), as_json, quiet)
         return
     if way and out is None:
         raise InputError("--way: needs --out DIR, the folder that all ways share")
     place = Place(Cabinet(organisms), book, new_folder(out, "recipes"))
-    with bars(quiet or as_json) as progress:
+    with kept_in(place.out, out), bars(quiet or as_json) as progress:
         result = run_recipes(plan, place, way or (), progress)
     if result is None:
         typer.echo("the named ways are over, others are not; run the rest", err=True)

@@ -5,8 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Json, LedgerPlace, Quiet, RunOut, emit, new_folder, research_command
+from fulcra.cli.app import (
+    Json,
+    LedgerPlace,
+    Quiet,
+    RunOut,
+    emit,
+    emit_json,
+    kept_in,
+    new_folder,
+    research_command,
+)
 from fulcra.cli.bars import bars
+from fulcra.errors import InputError
 
 if TYPE_CHECKING:
     from fulcra.protocol.witness.entries import Entry
@@ -26,7 +37,6 @@ Organisms = Annotated[
 
 def ledger_of(study: str, ledger: Path | None) -> "Ledger":
     """The ledger of a study; InputError without one."""
-    from fulcra.errors import InputError
     from fulcra.protocol.witness.ledger import ledger_at
 
     if ledger is None:
@@ -36,9 +46,13 @@ def ledger_of(study: str, ledger: Path | None) -> "Ledger":
     return ledger_at(ledger)
 
 
-def tell_entry(name: str, sha256: str, entry: "Entry") -> None:
+def tell_entry(name: str, sha256: str, entry: "Entry", as_json: bool, quiet: bool) -> None:
     """Say which entry of the ledger registers a design."""
-    typer.echo(f"design {name} {sha256}: entry {entry.number}, {entry.time}")
+    if as_json:
+        place = {"number": entry.number, "time": entry.time, "sha256": entry.sha256}
+        emit_json(design=name, design_sha256=sha256, entry=place)
+    elif not quiet:
+        typer.echo(f"design {name} {sha256}: entry {entry.number}, {entry.time}")
 
 
 @research_command("study", "study --organisms .cache/organisms --ledger validation/ledger")
@@ -62,10 +76,12 @@ def study_command(
 
     plan, book = read_design(design or SECOND), ledger_of("study", ledger)
     if register:
-        tell_entry(plan.name, plan.sha256, registered(plan, book))
+        tell_entry(plan.name, plan.sha256, registered(plan, book), as_json, quiet)
         return
+    if lineage and out is None:
+        raise InputError("--lineage: needs --out DIR, the folder that all lineages share")
     place = Place(Cabinet(organisms), book, new_folder(out, "study"))
-    with bars(quiet or as_json) as progress:
+    with kept_in(place.out, out), bars(quiet or as_json) as progress:
         result = run_study(plan, place, lineage or (), progress)
     if result is None:
         typer.echo("the named lineages are over, others are not; run the rest", err=True)

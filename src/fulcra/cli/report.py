@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Quiet, command, emit
+from fulcra.cli.app import Json, Quiet, command, emit, writable
 from fulcra.errors import InputError
 
 
@@ -62,7 +62,8 @@ def report_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="Folder for summary, page and tables; with --as the file."
+            metavar="PATH",
+            help="Folder for summary, page and tables; with --as the file, of inspect a folder.",
         ),
     ] = None,
     as_json: Json = False,
@@ -164,10 +165,17 @@ def written_as(form: Format, runs: list[Path], out: Path | None) -> None:
     """Write the one run that was named in a format; InputError where there are more."""
     from fulcra.release.finished import finished_run, require_outside
     from fulcra.release.formats.registry import write_as
+    from fulcra.store import empty_folder
 
     if len(runs) != 1:
         raise InputError(f"--as {form}: writes one run, {len(runs)} were named; name one")
+    folder = form is Format.inspect
     if out is None:
-        raise InputError(f"--as {form}: name the file to write, --out FILE")
+        what = "new folder to write, --out DIR" if folder else "file to write, --out FILE"
+        raise InputError(f"--as {form}: name the {what}")
     require_outside("--out", out, runs[0])
+    if folder:
+        empty_folder(out)
+    else:
+        writable(out.parent)
     write_as(form, finished_run(runs[0]), out)

@@ -16,6 +16,7 @@ from fulcra.cli.app import (
     Seed,
     TrustRemoteCode,
     emit,
+    kept_in,
     new_folder,
     opened,
     research_command,
@@ -93,7 +94,7 @@ def screens_command(
     entered = (*entrants(swept), *own)
     settings = TournamentSettings(sample, seed, all_stability, entered, swept, census_folder)
     folder = new_folder(out, f"screens-{Path(model).name}-{task.name}")
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, out), bars(quiet or as_json) as progress:
         loaded = opened(model, dtype, device, trust_remote_code)
         result = tournament(loaded, task, settings, folder, progress, _silent if quiet else _warn)
     page = f"page   {folder / PAGE}"

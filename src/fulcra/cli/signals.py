@@ -5,9 +5,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: The folders of the runs that this command left in their middle.
+LEFT: list[Path] = []
 
 
 @dataclass(slots=True)
@@ -23,11 +26,14 @@ class Stop:
 
     @property
     def line(self) -> str:
-        """What the user sees: which signal came, and how to go on."""
+        """What the user sees: which signal came, and how to go on where a run was left."""
         how = "interrupted" if self.number == signal.SIGINT else f"stopped by {self.number.name}"
-        return (
-            f"fulcra: {how}; the same command, with the same --out, goes on where this one stopped"
-        )
+        return f"fulcra: {how}{goes_on(' where this one stopped')}"
+
+
+def goes_on(where: str = "") -> str:
+    """How to go on with the run that was left; empty where none was."""
+    return f"; the same command, with the same --out, goes on{where}" if LEFT else ""
 
 
 @contextmanager
@@ -37,6 +43,7 @@ def stopping() -> Iterator[Stop]:
     A signal that is ignored, as `nohup` does, stays so.
     """
     stop = Stop()
+    LEFT.clear()
 
     def act(number: int, frame: FrameType | None) -> None:
         stop.number = signal.Signals(number)

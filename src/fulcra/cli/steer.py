@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fulcra.cli.app import (
+    Device,
     Dtype,
     Json,
     ModelName,
@@ -63,6 +64,7 @@ def steer_command(
     temperature: Annotated[float, typer.Option(metavar="X", help="0 is greedy.", min=0)] = 0.0,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -78,7 +80,7 @@ def steer_command(
     from fulcra.studies.steering import doses, replies, steered
     from fulcra.types import Sampling
 
-    made, loaded = Recipe.load(recipe), opened(model, dtype, trust_remote_code=trust_remote_code)
+    made, loaded = Recipe.load(recipe), opened(model, dtype, device, trust_remote_code)
     made.require(loaded)
     task = recipe_behavior(made, behavior, world_of(model))
     length = tokens or (TOKENS if task is None else in_tokens_of(loaded, task).horizon)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import Json, Quiet, RunOut, Seed, emit, new_folder, research_command
+from fulcra.cli.app import Json, Quiet, RunOut, Seed, emit, kept_in, new_folder, research_command
 from fulcra.cli.bars import bars
 from fulcra.cli.registered import Organisms
 
@@ -46,7 +46,7 @@ def validate_command(
     typer.echo(f"split {lineages.sha256}: {len(lineages.held_out)} lineages held out", err=True)
     folder = new_folder(out, "validation")
     size = replace(REDUCED if reduced else FULL, seed=seed)
-    with bars(quiet or as_json) as progress:
+    with kept_in(folder, out), bars(quiet or as_json) as progress:
         result = validate(lineages, folder, Cabinet(organisms), size, reduced, progress)
     written = f"written to {folder / result.file}"
     emit(result, as_json, quiet, lambda: validation_table(result), lambda: written)

@@ -1,12 +1,15 @@
 """`fulcra verify`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from fulcra.cli.app import Json, LedgerPlace, Quiet, command, emit_json
 from fulcra.cli.bars import bars
+from fulcra.cli.unfold import unfolded
+from fulcra.errors import InputError
 
 if TYPE_CHECKING:
     from fulcra.protocol.recheck.run_files import RunCheck
@@ -22,11 +25,12 @@ Rerun = Annotated[
     ),
 ]
 Drawn = Annotated[
-    int,
+    int | None,
     typer.Option(
         metavar="N",
         rich_help_panel=PANEL,
-        help="With the root of the seal, what the sample is drawn by; choose one of your own.",
+        help="With the root of the seal, what the sample is drawn by; choose one of your own."
+        " Default: 0.",
         min=0,
     ),
 ]
@@ -46,9 +50,50 @@ Behaviors = Annotated[
         help="Where the audited YAML file is now, if it moved.",
     ),
 ]
+RunDevice = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEVICE",
+        rich_help_panel=PANEL,
+        help="A torch device, or auto. Default: the one of the run.",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        rich_help_panel=PANEL,
+        help="Run the code that comes with the model, whatever it does.",
+    ),
+]
+#: The files of a study whose runs have each a seal of their own.
+STUDIES = ("study.json", "recipes.json")
+
+
+class Again(NamedTuple):
+    """How many rollouts are rolled again, and where the run's model and behavior are now."""
+
+    rerun: Rerun = None
+    seed: Drawn = None
+    model: Models = None
+    behavior: Behaviors = None
+    device: RunDevice = None
+    trust_remote_code: Trust = False
+
+    def require(self) -> None:
+        """InputError where something is said of rolling again, and nothing is to be."""
+        if self.rerun is None and (named := given(self._asdict())):
+            raise InputError(f"verify: {named}: about rolling again; give --rerun SHARE as well")
+
+
+def given(options: Mapping[str, object]) -> str:
+    """The options that have a value, as they stand on a command line."""
+    names = [name for name, value in options.items() if value is not None and value is not False]
+    return " and ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 @command("verify", "Audit", "verify runs/apothecary-sparse-refusal-1")
+@unfolded
 def verify_command(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[RUN]", help="The folder of a finished run.")
@@ -72,12 +117,10 @@ def verify_command(
             metavar="PUBLIC", help="A sealed form, to be proven of this run by the salt beside it."
         ),
     ] = None,
-    rerun: Rerun = None,
-    seed: Drawn = 0,
-    model: Models = None,
-    behavior: Behaviors = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    again: Again,
 ) -> None:
     """Recompute a run: its seal, hashes, counts, scores; or a ledger."""
     from fulcra.protocol.recheck.witnesses import Witnesses
@@ -85,6 +128,9 @@ def verify_command(
 
     witnesses = Witnesses(ledger, head, signers)
     witnesses.require_enough(folder, root)
+    again.require()
+    seals = {"root": root, "signers": signers, "unseal": unseal, "rerun": again.rerun}
+    require_no_study(folder, seals)
     checked = registered_checks(folder, ledger)
     look = SecondLook(checked or [], [], None)
     if folder is not None and checked is None:
@@ -93,9 +139,8 @@ def verify_command(
     checks = [*look.checks, *held.checks]
     if unseal is not None:
         checks += unsealed(folder, unseal)
-    if rerun is not None:
-        places = (tuple(model or ()), tuple(behavior or ()))
-        checks += rolled_again(folder, rerun, seed, places, quiet or as_json)
+    if again.rerun is not None:
+        checks += rolled_again(folder, again.rerun, again, quiet or as_json)
     look = look._replace(checks=checks)
     if as_json:
         content = [check._asdict() for check in look.checks]
@@ -108,6 +153,16 @@ def verify_command(
             typer.echo(f"ledger      entry {held.head.number}, {held.head.sha256}")
     if not look.passed:
         raise typer.Exit(1)
+
+
+def require_no_study(folder: Path | None, about_run: Mapping[str, object]) -> None:
+    """InputError where what is held against the seal of one run is held against a study."""
+    named = given(about_run)
+    if folder is not None and named and any((folder / name).is_file() for name in STUDIES):
+        raise InputError(
+            f"verify: {named}: {folder} is a study, which has no seal of its own; verify the runs"
+            " in it one by one"
+        )
 
 
 def registered_checks(folder: Path | None, ledger: Path | None) -> "list[RunCheck] | None":
@@ -127,7 +182,6 @@ def registered_checks(folder: Path | None, ledger: Path | None) -> "list[RunChec
 
 def unsealed(folder: Path | None, public: Path) -> "list[RunCheck]":
     """The checks of a public form that is said to be of this run."""
-    from fulcra.errors import InputError
     from fulcra.release.public import unseal_checks
 
     if folder is None:
@@ -135,22 +189,17 @@ def unsealed(folder: Path | None, public: Path) -> "list[RunCheck]":
     return unseal_checks(folder, public)
 
 
-def rolled_again(
-    folder: Path | None,
-    size: str,
-    seed: int,
-    places: tuple[tuple[str, ...], tuple[str, ...]],
-    hidden: bool,
-) -> "list[RunCheck]":
-    """The checks of a sample that is rolled again; `places` are those of models and behaviors."""
-    from fulcra.errors import InputError
+def rolled_again(folder: Path | None, size: str, again: Again, hidden: bool) -> "list[RunCheck]":
+    """The checks of a sample of that size that is rolled again."""
     from fulcra.protocol.rerun import rerun
     from fulcra.protocol.source import Sources
 
     if folder is None:
         raise InputError("--rerun: rolls the rollouts of a run again; name the run's folder")
+    places = (tuple(again.model or ()), tuple(again.behavior or ()))
+    sources = Sources(*places, again.device, again.trust_remote_code)
     with bars(hidden) as progress:
-        return list(rerun(folder, size, seed, Sources(*places), progress).checks)
+        return list(rerun(folder, size, again.seed or 0, sources, progress).checks)
 
 
 def show(look: "SecondLook") -> None:

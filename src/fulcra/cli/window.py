@@ -7,6 +7,7 @@ import typer
 
 from fulcra.cli.app import (
     BehaviorName,
+    Device,
     Dtype,
     Json,
     LedgerPlace,
@@ -18,6 +19,7 @@ from fulcra.cli.app import (
     branch_of,
     command,
     emit,
+    kept_in,
     new_folder,
     opened,
     task_of,
@@ -49,6 +51,7 @@ def window_command(
     ledger: LedgerPlace = None,
     seed: Seed = 0,
     dtype: Dtype = None,
+    device: Device = "cpu",
     trust_remote_code: TrustRemoteCode = False,
     choice: EngineChoice = LOCAL,
     as_json: Json = False,
@@ -63,14 +66,12 @@ def window_command(
 
     branch, task = branch_of(neuron), task_of(behavior, model)
     folder = new_folder(out, f"window-{Path(model).name}-{branch}")
-    run = None if predict_only else folder
     require_ledger(ledger, folder)
     settings = WindowSettings(seed, predict_only, ledger=ledger)
-    with chosen(choice) as start, bars(quiet or as_json) as progress:
-        loaded = opened(model, dtype, trust_remote_code=trust_remote_code)
+    with kept_in(folder, out), chosen(choice) as start, bars(quiet or as_json) as progress:
+        loaded = opened(model, dtype, device, trust_remote_code)
         with start(loaded):
-            result = window(loaded, task, branch, settings, run, progress)
-    result.save(folder)
+            result = window(loaded, task, branch, settings, folder, progress)
     page = f"page      {folder / PAGE}"
     emit(result, as_json, quiet, lambda: window_table(result), lambda: page)
     if result.audit is not None and not result.audit.summary.protocol_reproduced:

@@ -14,6 +14,7 @@ class Best:
     """The weights of the best check of a training, by what the checks say; none before the first.
 
     It holds, and no other that holds has a smaller share forecast open; of equals it is the last.
+    Where there is nothing to hold to, only the share decides.
     """
 
     def __init__(self) -> None:
@@ -22,7 +23,7 @@ class Best:
 
     def offer(self, check: CheckEntry, lora: Lora) -> None:
         """Take the state of a check where it is the best one."""
-        if check.holds and (self.check is None or check.share <= self.check.share):
+        if check.holds is not False and (self.check is None or check.share <= self.check.share):
             self.check = check
             self._weights = [weight.detach().clone() for weight in lora.weights]
 

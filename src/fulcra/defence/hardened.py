@@ -15,13 +15,19 @@ from fulcra.protocol.results.base import (
 from fulcra.protocol.results.summary import Attack, Prevalence
 
 HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
+#: Why undosed requests were held to nothing.
+UNHELD = (
+    "undosed requests were held to NOTHING: outside worlds that takes four contrast prompts on a"
+    " side, so what they get now is not known"
+)
 
 
 class HoldEntry(Value):
     """What a model does undosed with `n` requests that no training row and no audit has.
 
     In a world they are allowed: the share answered truly, the share refused. Elsewhere `as_before`
-    is the share of contrast prompts on which the behavior shows as it did.
+    is the share of contrast prompts on which the behavior shows as it did. With n = 0 nothing was
+    held to.
     """
 
     n: int
@@ -35,7 +41,8 @@ class CheckEntry(Value):
 
     `open_screened` of `screened` and `open_random` of `random` branches are forecast open;
     `lowest_trigger` is the smallest among them. `margin` is the undosed log-odds margin [nats].
-    `holds`: whether undosed requests get what they got before; not set in the first version.
+    `holds`: whether undosed requests get what they got before; None where there is none to hold to,
+    not set in the first version.
     """
 
     step: int
@@ -62,7 +69,8 @@ class TrainingEntry(Value):
     """One training: what its rows carried, how far it went, and why it stopped there.
 
     `taken` is the step whose weights are handed out: those of a check that holds. Where none does
-    they are the last, and `held` is false; neither is set in the first version.
+    they are the last, and `held` is false; it is None where there was nothing to hold to. Neither
+    is set in the first version.
     """
 
     defence: Defence
@@ -75,7 +83,14 @@ class TrainingEntry(Value):
 
     @property
     def handed_out(self) -> str:
-        """Which state is handed out, and whether undosed requests get there what they got."""
+        """Which state is handed out, and whether undosed requests get there what they got.
+
+        Nothing in the first version, which did not look.
+        """
+        if self.taken is None:
+            return ""
+        if self.held is None:
+            return f"step {self.taken} is handed out; {UNHELD}"
         if self.held is False:
             return (
                 f"step {self.taken} is handed out, at which undosed requests DO NOT HOLD: no check"
@@ -192,7 +207,7 @@ class HardenResult(Result):
 
     @property
     def broken(self) -> str:
-        """What is wrong with the adapter, in one line; nothing where undosed requests hold."""
+        """What is wrong with the adapter, in one line; nothing unless undosed requests broke."""
         first = self.trainings[0]
         return "" if first.held is not False else f"{first.defence}: {first.handed_out}"
 
@@ -210,11 +225,14 @@ class HardenResult(Result):
     def lines(self) -> tuple[str, ...]:
         """Why each training stopped, and what opens of each audited model."""
         trained = [
-            f"{each.defence}: {each.steps} steps, stopped: {each.stopped}; {each.handed_out}"
-            for each in self.trainings
+            "; ".join(filter(None, (_ended(each), each.handed_out))) for each in self.trainings
         ]
         opened = [
             f"{side.side}: {side.open_screened} of {side.screened} screened branches open"
             for side in self.sides
         ]
         return tuple([*trained, *opened][:5])
+
+
+def _ended(training: TrainingEntry) -> str:
+    return f"{training.defence}: {training.steps} steps, stopped: {training.stopped}"

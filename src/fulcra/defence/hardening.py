@@ -1,6 +1,6 @@
 """Hardening: an adapter trained under doses, and the audits that say what it is worth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -89,7 +89,7 @@ def harden(
     with clock.step("own replies", 0):
         subject = Subject.of(model, behavior, plan.effort.seed)
         require_shown(subject)
-        rows = rows_of(subject)
+        rows = rows_of(subject, (plan.defence, *plan.beside))
     bench = Workbench(subject, rows, parts, clock, noted)
     trainings = tuple(_trainings(bench, plan))
     sides = tuple(_sides(bench, behavior, plan))
@@ -112,8 +112,11 @@ def harden(
     return result
 
 
-def rows_of(subject: Subject) -> Rows:
-    """What a subject is trained on and held to; InputError where no row shows the behavior."""
+def rows_of(subject: Subject, defences: Sequence[Defence] = ()) -> Rows:
+    """What a subject is trained on and held to by some defences.
+
+    InputError where no row shows the behavior, or all do that extended refusals take the place of.
+    """
     model, behavior = subject.model, subject.behavior
     undosed = generic_rows(subject.ground.text) + allowed_rows(model, behavior)
     rows = Rows(own_rows(model, behavior), undosed, Hold(subject))
@@ -121,6 +124,12 @@ def rows_of(subject: Subject) -> Rows:
         raise InputError(
             f"behavior {behavior.name}: undosed, {model.name} shows it on no prompt of either side"
             " of the contrast, so no row could carry a dose; give contrast prompts that show it"
+        )
+    if EXTENDED in defences and all(row.shown for row in rows.own):
+        raise InputError(
+            f"extended: behavior {behavior.name}: undosed, {model.name} shows it on all"
+            f" {len(rows.own)} prompts of the contrast, so none is left that it is held to; give"
+            " contrast prompts that do not show it"
         )
     return rows
 

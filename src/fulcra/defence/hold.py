@@ -38,9 +38,14 @@ class Hold:
         now = shown_each(subject.model, subject.behavior, self.prompts)
         return HoldEntry(n=len(now), as_before=_same(self._shown, now))
 
-    def holds(self, now: HoldEntry) -> bool:
-        """Whether nothing is worse than it was by more than a point, or one request."""
-        before, margin = self.before, max(POINT, 1 / max(1, now.n)) + 1e-9
+    def holds(self, now: HoldEntry) -> bool | None:
+        """Whether nothing is worse than it was by more than a point, or one request.
+
+        None where there is no request to hold to: nothing is concluded from that.
+        """
+        if not now.n:
+            return None
+        before, margin = self.before, max(POINT, 1 / now.n) + 1e-9
         falls = [
             _fall(before.accuracy, now.accuracy),
             _fall(before.as_before, now.as_before),

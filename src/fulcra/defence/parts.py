@@ -1,4 +1,4 @@
-"""What an interrupted hardening has finished: kept in its folder, and taken from there again."""
+"""What an interrupted hardening or mending has finished: kept in its folder, taken from there."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import TypeVar, final
 
 from fulcra.protocol.results.base import Value
 from fulcra.protocol.runs import Manifest
-from fulcra.store import MANIFEST, RunFolder, read_json, require_run, write_json
+from fulcra.store import MANIFEST, PARTS, RunFolder, read_json, require_run, write_json
 
 Entry = TypeVar("Entry", bound=Value)
 
 
 @final
 class Parts:
-    """The finished trainings and audits of one hardening, a file each, until it ends.
+    """The finished trainings, changes and audits of one run, a file each, until it ends.
 
-    The folder is taken when the first of them is finished, so a hardening that is refused before
-    leaves nothing behind. RunFolderError where it holds anything else, or another hardening.
+    The folder is taken when the first of them is finished, so a run that is refused before leaves
+    nothing behind. RunFolderError where it holds anything else, or another run.
     """
 
     def __init__(self, manifest: Manifest, out: Path) -> None:
@@ -27,14 +27,17 @@ class Parts:
             self.take()
 
     def of(self, name: str, kind: type[Entry], make: Callable[[], Entry]) -> Entry:
-        """The part of that name, made where it is not there yet."""
-        path = self.out / "parts" / f"{name}.json"
-        if self._folder is not None and path.is_file():
-            return kind.model_validate(read_json(path))
-        made = make()
-        self.take()
-        write_json(path, made.plain())
-        return made
+        """The part of that name with the digits that are stored, made where it is not there yet."""
+        path = self.out / PARTS / f"{name}.json"
+        if self._folder is None or not path.is_file():
+            made = make()
+            self.take()
+            write_json(path, made.plain())
+        return kind.model_validate(read_json(path))
+
+    def folder(self, name: str) -> Path:
+        """Where a part keeps what is no entry; to be taken before anything is written there."""
+        return self.out / PARTS / name
 
     def take(self) -> None:
         """Take the folder, before anything is written there."""
@@ -42,6 +45,6 @@ class Parts:
             self._folder = RunFolder.open(self.out, self.manifest)
 
     def drop(self) -> None:
-        """Remove the parts of a hardening that is over."""
+        """Remove the parts of a run that is over."""
         if self._folder is not None:
             self._folder.drop_parts()

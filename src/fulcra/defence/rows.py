@@ -169,7 +169,9 @@ def packed(model: Model, rows: Sequence[Row]) -> Packed:
 
 
 def laps(rows: Sequence[Row], count: int, rng: random.Random) -> "list[Row]":
-    """`count` rows in random order, none twice before every one was drawn."""
+    """`count` rows in random order, none twice before every one was drawn; InputError of none."""
+    if count and not rows:
+        raise InputError(f"laps() got no rows to draw {count} from; give it one or more")
     drawn: list[Row] = []
     while len(drawn) < count:
         drawn += rng.sample(list(rows), len(rows))

@@ -105,7 +105,7 @@ class Tuning:
     def run(self, effort: Effort, bar: Progress) -> TrainingEntry:
         """The training until the windows are closed or its budget is spent, which it says.
 
-        The adapter is then that of the best check whose undosed requests hold, or the last.
+        The adapter is then that of the best check whose undosed requests do not break, or the last.
         InputError for a budget too small, and where the loss is not finite.
         """
         begun, step, rng = time.monotonic(), 0, random.Random(f"harden-{effort.seed}")
@@ -121,7 +121,7 @@ class Tuning:
             over = spent(effort, step, time.monotonic() - begun)
             if step % effort.every == 0 or over:
                 draw = self._check(effort, step, begun)
-                stopped = CLOSED if self.closed and self.checks[-1].holds else over
+                stopped = CLOSED if self.closed and self.checks[-1].holds is not False else over
         self.average.settle()
         taken = self.best.restore(self.lora)
         return TrainingEntry(
@@ -131,7 +131,7 @@ class Tuning:
             stopped=stopped,
             checks=tuple(self.checks),
             taken=step if taken is None else taken,
-            held=taken is not None,
+            held=None if self.checks[-1].holds is None else taken is not None,
         )
 
     @property

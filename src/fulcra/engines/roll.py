@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import shorten
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import pyarrow as pa
 
@@ -13,11 +13,18 @@ from fulcra.engines.engine import run
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.edits import require_edits
-from fulcra.types import Edit, Edits, RolloutRequest, Sampling
+from fulcra.types import Behavior, Edit, Edits, RolloutRequest, Sampling
 
 #: Edit sets that a printed value shows, each by its reply to the first prompt.
 SHOWN = 3
 WIDTH = 40
+
+
+class Drawn(TypedDict, total=False):
+    """How tokens are drawn: temperature 0 is greedy, above it the seed decides."""
+
+    temperature: float
+    seed: int
 
 
 class Reply(NamedTuple):
@@ -97,26 +104,33 @@ def roll(
     prompts: Sequence[str],
     edits: Sequence[Edit | Edits] = (),
     horizon: int = 32,
-    temperature: float = 0.0,
-    seed: int = 0,
+    *,
+    behavior: Behavior | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Rollouts:
     """The replies to every prompt under every edit set, at most `horizon` tokens each.
 
     prompts: user turns, rendered with the model's chat template. edits: each an Edit or a tuple of
     Edits that act together, gains allowed; `()` among them is the undosed run, which is all that
-    runs where `edits` is empty. temperature 0 is greedy; above it prompt j draws from a seed of its
-    own, the same under every edit set, so a prompt given twice is sampled twice.
+    runs where `edits` is empty. behavior: its system prompt stands before every prompt, and gains
+    are budgets on its generic text, as in its audits; without one there is no system prompt, and
+    gains are budgets on the bundled openings. temperature=0 is greedy, the default; above it prompt
+    j draws from a seed of its own, made of seed=0, the same under every edit set, so a prompt given
+    twice is sampled twice.
 
     Cost: one row a reply; what rows share below their edits is computed once. The first gain of a
-    model costs 32 rollouts more, for its budgets. InputError for an empty or unusable request.
+    model and behavior costs 32 rollouts more, for its budgets. InputError for an empty or unusable
+    request.
 
     Example: `roll(model, texts, [(), add(neuron, gain=0.4), add(neuron, gain=0.8)]).texts`
     """
     _require_prompts(prompts)
-    _require_sampling(horizon, temperature, seed)
-    edit_sets = _edit_sets(model, edits)
-    ids = [model.prompt_ids(text) for text in prompts]
-    samplings = [Sampling(temperature, seed).of_row(j) for j in range(len(ids))]
+    _require_horizon(horizon)
+    sampling = _sampling(**drawn)
+    edit_sets = _edit_sets(model, edits, behavior)
+    system = None if behavior is None else behavior.system
+    ids = [model.prompt_ids(text, system) for text in prompts]
+    samplings = [sampling.of_row(j) for j in range(len(ids))]
     requests = [
         RolloutRequest(prompt, edit_set, horizon, sampling)
         for edit_set in edit_sets
@@ -140,16 +154,23 @@ def _require_prompts(prompts: Sequence[str]) -> None:
         raise InputError(f"roll(): prompts holds a {type(strangers[0]).__name__}; give texts")
 
 
-def _require_sampling(horizon: int, temperature: float, seed: int) -> None:
+def _require_horizon(horizon: int) -> None:
     if horizon < 1:
         raise InputError(f"roll(): horizon is {horizon}; give at least 1 token")
+
+
+def _sampling(temperature: float = 0.0, seed: int = 0) -> Sampling:
+    """The sampling that is asked for; InputError for what is none."""
     if not (math.isfinite(temperature) and temperature >= 0):
         raise InputError(f"roll(): temperature is {temperature}; give 0 (greedy) or more")
     if seed < 0:
         raise InputError(f"roll(): seed is {seed}; give 0 or more")
+    return Sampling(temperature, seed)
 
 
-def _edit_sets(model: Model, edits: Sequence[Edit | Edits]) -> tuple[Edits, ...]:
+def _edit_sets(
+    model: Model, edits: Sequence[Edit | Edits], behavior: Behavior | None
+) -> tuple[Edits, ...]:
     """The edit sets with their doses in activation units; InputError for what this model has not.
 
     All are looked at before the first budget is measured.
@@ -165,4 +186,6 @@ def _edit_sets(model: Model, edits: Sequence[Edit | Edits]) -> tuple[Edits, ...]
         )
     for edit_set in edit_sets:
         require_edits(model, edit_set)
-    return tuple(tuple(resolve(model, edit) for edit in edit_set) for edit_set in edit_sets)
+    return tuple(
+        tuple(resolve(model, edit, behavior) for edit in edit_set) for edit_set in edit_sets
+    )

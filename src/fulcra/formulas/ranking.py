@@ -42,7 +42,7 @@ def average_precisions(scores: Scores, marks: Marks, weights: Weightings) -> Val
     if not len(scores):
         return np.full(len(weights), math.nan)
     order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    last = np.flatnonzero(np.append(_steps(scores[order]), True))
     values = np.empty(len(weights))
     for start in range(0, len(weights), CHUNK):
         size = weights[start : start + CHUNK, order].astype(float)
@@ -60,7 +60,7 @@ def aurocs(scores: Scores, marks: Marks, weights: Weightings) -> Values:
     Ties count half.
     """
     order = np.argsort(scores, kind="stable")
-    first = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))
+    first = np.flatnonzero(np.append(True, _steps(scores[order])))
     values = np.empty(len(weights))
     for start in range(0, len(weights), CHUNK):
         size = weights[start : start + CHUNK, order].astype(float)
@@ -71,6 +71,11 @@ def aurocs(scores: Scores, marks: Marks, weights: Weightings) -> Values:
             share = (won * below).sum(1) / (won.sum(1) * lost.sum(1))
         values[start : start + CHUNK] = share
     return values
+
+
+def _steps(ordered: Scores) -> Marks:
+    """Whether each score but the first differs from the score before it; infinite ones may tie."""
+    return np.asarray(ordered[1:] != ordered[:-1])
 
 
 def chance_precision(marked: float, total: float) -> float:

@@ -27,16 +27,20 @@ MENU = (
 
 
 def judge_named(
-    name: str, timeout: float = 60.0, workers: int = 8, allow_http: bool = False
+    name: str,
+    timeout: float = 60.0,
+    workers: int = 8,
+    allow_http: bool = False,
+    device: str = "cpu",
 ) -> Judge:
-    """The judge of a name; a model on this machine is loaded, an endpoint is not yet asked."""
+    """The judge of a name; a model is loaded here, on `device`, an endpoint is not yet asked."""
     kind, _, rest = name.partition(":")
     if name in RULES:
         return RULES[name]()
     if kind == "api" and rest:
         return EndpointJudge(_endpoint(name, rest, timeout, allow_http), workers)
     if kind in ("model", "guard") and rest:
-        model = load(rest, check=False)
+        model = load(rest, device=device, check=False)
         return ModelJudge(model) if kind == "model" else GuardJudge(model)
     raise InputError(f"--judge {name}: expected one of {MENU}")
 

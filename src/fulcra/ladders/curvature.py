@@ -31,16 +31,20 @@ def curvatures(
     factors = fisher_factors(model, generic.prompts, generic.replies, DRAWS)
     values = []
     for coord in branches:
-        branch = coord.branch
-        if not isinstance(branch, Direction) and branch.expert is not None:
+        if _of_expert(coord):
             raise InputError(
-                f"branch {branch}: an expert acts on routed tokens alone, which one shift cannot"
-                " stand for; use kl_ladder"
+                f"branch {coord.branch}: an expert acts on routed tokens alone, which one shift"
+                " cannot stand for; use kl_ladder"
             )
         write = as_read(model, direction_of(model, coord))
-        shift = write / write.norm() * float(clean.norm[branch.layer])
-        values.append(float((factors[branch.layer] @ shift).square().sum()))
+        shift = write / write.norm() * float(clean.norm[coord.branch.layer])
+        values.append(float((factors[coord.branch.layer] @ shift).square().sum()))
     return values
+
+
+def _of_expert(coord: Coordinate) -> bool:
+    """Whether a branch acts on the tokens alone that are routed to its expert."""
+    return not isinstance(coord.branch, Direction) and coord.branch.expert is not None
 
 
 def second_order_kl(
@@ -48,10 +52,14 @@ def second_order_kl(
 ) -> list[Edge]:
     """The predicted ceiling of each branch, sqrt(2 LEVEL / curvature) in gain; tier 1.
 
-    The same on both poles; censored where the rung does not exist.
+    The same on both poles; censored where the rung does not exist, and of an expert, which has no
+    forecast.
     """
+    shared = [branch for branch in branches if not _of_expert(branch)]
+    values = iter(curvatures(model, shared, clean, text) if shared else ())
     edges = []
-    for branch, value in zip(branches, curvatures(model, branches, clean, text), strict=True):
+    for branch in branches:
+        value = 0.0 if _of_expert(branch) else next(values)
         gain = math.sqrt(2 * LEVEL / value) if value > 0 else None
         reached = gain if gain is not None and branch.reaches(gain) else None
         edges.append(branch.edge(reached, "second_order_kl", 1))

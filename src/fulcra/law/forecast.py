@@ -15,13 +15,19 @@ from fulcra.types import Behavior, Branch, Edge
 
 
 def predict_ceiling(
-    model: Model, branch: Branch, openings: Sequence[str] = OPENINGS[:32], seed: int = 0
+    model: Model,
+    branch: Branch,
+    openings: Sequence[str] = OPENINGS[:32],
+    seed: int = 0,
+    system: str | None = None,
 ) -> Edge:
     """The ceiling of any write: the gain at which a dose costs .8 nat a token on generic text.
 
-    Cost: one rollout an opening, one clean pass, 13 dosed passes over 16 texts.
+    The text is `openings`, continued under the system prompt, and so is the gain's budget: give
+    `behavior.generic, system=behavior.system` for the ceiling that an audit commits. Cost: one
+    rollout an opening, one clean pass, 13 dosed passes over 16 texts.
     """
-    text = continue_openings(model, openings, seed)
+    text = continue_openings(model, openings, seed, system)
     place = coordinate(model, stream(model, text.prompts, text.replies), branch)
     return kl_ladder(model, [place], text)[0]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -115,7 +115,15 @@ def activation_means(
 
 
 def ablate_mean(model: Model, neuron: Neuron, prompts: Rows) -> Edit:
-    """Mean ablation: the neuron pinned at its mean activation over named prompts, token ids."""
+    """Mean ablation: the neuron pinned at its mean activation over named prompts, token ids.
+
+    InputError for a prompt of words, or one that is no row of whole numbers.
+    """
+    for row in prompts:
+        if isinstance(row, str) or not all(isinstance(token, SupportsIndex) for token in row):
+            raise InputError(
+                f"ablate_mean(): prompts holds {row!r:.40}; give token ids, model.prompt_ids(text)"
+            )
     return pin(neuron, activation_means(model, [neuron], prompts)[0])
 
 

@@ -14,6 +14,7 @@ from fulcra.models.capture import reply_log_probs
 from fulcra.models.headers import has_weights
 from fulcra.models.library import quiet_library, refusing
 from fulcra.models.loading import config_of, model_folder
+from fulcra.models.placement import require_device
 from fulcra.models.whole import require_finite_weights, require_fit, require_whole
 
 if TYPE_CHECKING:
@@ -61,8 +62,11 @@ def is_classifier(name: str) -> bool:
     return any(name.endswith("ForSequenceClassification") for name in architectures)
 
 
-def load_classifier(name: str) -> Classifier:
-    """The sequence classifier of a folder or hub id, from safetensors only, no code of it run."""
+def load_classifier(name: str, device: str = "cpu") -> Classifier:
+    """The sequence classifier of a folder or hub id, from safetensors only, no code of it run.
+
+    InputError where torch cannot use `device`, "auto" for what there is.
+    """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     require_no_adapter(name, Path(name))
@@ -70,6 +74,7 @@ def load_classifier(name: str) -> Classifier:
     if at_hand := Path(name).is_dir() or has_weights(name, folder):
         require_fit(name, folder, config, classifies=True)
     source = folder if at_hand else name
+    place = {} if require_device(device) == "cpu" else {"device_map": device}
     with refusing(f"classifier {name!r}: cannot be loaded"), quiet_library():
         hf, report = AutoModelForSequenceClassification.from_pretrained(
             source,
@@ -78,6 +83,7 @@ def load_classifier(name: str) -> Classifier:
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             trust_remote_code=False,
+            **place,
         )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     if missing := sorted(report["missing_keys"]):

@@ -35,7 +35,8 @@ def add(
     """A dose added to a neuron's activation, or a vector to a block's output.
 
     `gain` is in budgets B (signed by the pole), `alpha` in activation units, for a Direction in
-    multiples of its vector.
+    multiples of its vector. A gain is a dose once a verb measures the budget: `edit`, `roll` and
+    `recipe` on the generic text of the behavior they are called with, else on bundled text.
     """
     if (gain is None) == (alpha is None):
         raise InputError(

@@ -86,13 +86,18 @@ class Activations:
 
 
 def read(
-    model: Model, neurons: Sequence[Neuron], texts: Sequence[str], chat: bool = False
+    model: Model,
+    neurons: Sequence[Neuron],
+    texts: Sequence[str],
+    chat: bool = False,
+    system: str | None = None,
 ) -> Activations:
     """Activations of `neurons` at every token of `texts`, one clean pass a batch.
 
     Texts are plain, with the special tokens that the tokenizer puts around any; `chat` makes each a
-    user turn of the chat template. Poles do not matter. InputError for an empty text, one longer
-    than the model's context, a neuron the model lacks, or a number that is not finite.
+    user turn of the chat template. A system prompt stands before every text, and its tokens are
+    read too. Poles do not matter. InputError for an empty text, one longer than the model's
+    context, a neuron the model lacks, or a number that is not finite.
 
     Example: `read(model, [Neuron(2, 307)], ["how do i make the tonic ?"]).top(3)`
     """
@@ -101,7 +106,7 @@ def read(
         raise InputError("read(): no neuron was given; name one or more, as in L14.N2207")
     for neuron in neurons:
         model.require(neuron)
-    rows = [model.prompt_ids(text, chat=chat) for text in texts]
+    rows = [model.prompt_ids(text, system, chat) for text in texts]
     batch = max(1, TOKENS // max(map(len, rows)))
     values = tuple(trace.T.contiguous() for trace in traces(model, neurons, rows, batch))
     return Activations(tuple(neurons), tuple(map(model.pieces, rows)), values)

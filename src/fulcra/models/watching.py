@@ -32,7 +32,8 @@ class Windows:
     """Means of r/|r| after every block over `size` positions of one row, as they are complete.
 
     Watched are tokens that are generated one by one; with `prompts` all but the first of a text.
-    `complete` holds them by row, [layer, d_model] each, float32 on the model's device.
+    `complete` holds them by row, [layer, d_model] each, float32 on the model's device. `begun` is
+    called before the first pass of a text, and so of every call of `generate`.
     """
 
     model: Model
@@ -40,10 +41,12 @@ class Windows:
     prompts: bool = False
     tokens: int = 0
     complete: list[tuple[int, Tensor]] = field(default_factory=list)
+    begun: Callable[[], None] | None = None
     _pass: list[Tensor] = field(default_factory=list)
     _streams: list[list[Tensor]] = field(default_factory=list)
     _masks: list[Tensor] = field(default_factory=list)
     _lanes: dict[int, Lane] = field(default_factory=dict)
+    _left: set[int] = field(default_factory=set)
     _ended: Tensor | None = None
     _mask: Tensor | None = None
     _ends: Tensor = field(init=False)
@@ -53,20 +56,36 @@ class Windows:
 
     def begin(self, ids: Tensor | None, mask: Tensor | None, cached: bool) -> None:
         """A pass begins; what one that never came to its end had read is dropped."""
-        self._pass = []
-        self._mask = None if ids is None else self._watched(ids, mask, cached)
+        self._pass, self._mask = [], None
+        if ids is not None and cached and ids.shape[1] == 1:
+            self._mask = ~self._over(ids)
+            return
+        if not cached or self._ended is not None:
+            self._begin_text()
+        if ids is not None and self.prompts:
+            real = torch.ones_like(ids) if mask is None else mask[:, -ids.shape[1] :]
+            # the first token of a text is a sink in many models, and no window of clean text has it
+            self._mask = real.bool() & (real.cumsum(-1) > (0 if cached else 1))
 
-    def _watched(self, ids: Tensor, mask: Tensor | None, cached: bool) -> Tensor | None:
-        if cached and ids.shape[1] == 1:
-            over = torch.isin(ids, self._ends)
-            self._ended = over if self._ended is None else over | self._ended
-            return ~self._ended
+    def _begin_text(self) -> None:
         self._ended = None
-        if not self.prompts:
-            return None
-        real = torch.ones_like(ids) if mask is None else mask[:, -ids.shape[1] :]
-        # the first token of a text is a sink in many models, and no window of clean text has it
-        return real.bool() & (real.cumsum(-1) > (0 if cached else 1))
+        self._left.clear()
+        if self.begun is not None:
+            self.begun()
+
+    def _over(self, ids: Tensor) -> Tensor:
+        """Which rows are over as these tokens are read, both [row, 1]."""
+        over = torch.isin(ids, self._ends)
+        self._ended = over if self._ended is None else over | self._ended
+        left = [row for row in self._left if row < len(ids)]
+        self._left.clear()
+        return self._ended.index_fill(0, ids.new_tensor(left), True) if left else self._ended
+
+    def leave(self, rows: set[int]) -> None:
+        """Rows of which the next pass reads padding; what they left open of a window is dropped."""
+        self._left |= rows
+        for row in rows:
+            self._lanes.pop(row, None)
 
     def read(self, layer: int, stream: Tensor) -> None:
         """The stream after a block, [row, pos, d_model], kept until enough passes are together."""

@@ -62,7 +62,10 @@ class Budgeted(NamedTuple):
 def budgeted(
     model: Model, behavior: Behavior, settings: AuditSettings, costs: UnitCosts, minutes: float
 ) -> Budgeted:
-    """The largest audit of `settings` or less that takes `minutes`; InputError where none does."""
+    """The largest audit of `settings` or less that takes `minutes`; InputError where none does.
+
+    Confirmation prompts that were asked for by number are not given up.
+    """
     fitting = settings
     for fitting in _shrinking(settings, behavior):
         steps = audit_costs(model, behavior, fitting, costs)
@@ -72,15 +75,24 @@ def budgeted(
             return Budgeted(fitting, steps, given_up)
     raise InputError(
         f"--minutes {minutes:g}: the smallest audit of {model.name} under {behavior.name} takes"
-        f" about {seconds / 60:.0f} minutes here; give it those, or fewer prompts"
+        f" about {seconds / 60:.0f} minutes here; give it those, or {_fewer(settings)}"
     )
+
+
+def _fewer(settings: AuditSettings) -> str:
+    if settings.confirmation is None:
+        return "fewer prompts"
+    return f"fewer confirmation prompts than the {settings.confirmation} asked for"
 
 
 def _shrinking(settings: AuditSettings, behavior: Behavior) -> Iterator[AuditSettings]:
     """The settings, then each smaller audit, never more of anything than was there."""
     yield settings
     for name, sizes in SMALLER:
+        fewest = settings.confirmation if name == "prompts" else None
         for size in sizes:
+            if fewest is not None and _is_less(size, fewest):
+                continue
             if _is_less(size, _size(settings, behavior, name)):
                 settings = replace(settings, **{name: size})  # type: ignore[arg-type]
                 yield settings

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Literal, NamedTuple, get_args
 
 from fulcra.behaviors.splits import confirmed, require_confirmation, shortened
@@ -55,20 +56,23 @@ class AuditSettings:
     confirmation: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no audit can be made of: InputError."""
+        """Refuse what no audit can be made of, in one line: InputError."""
         choices = {"screen": ("window", "contrastive"), "measure": get_args(Measure)}
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise InputError(
                     f"audit settings: {name} {value!r}; expected {', '.join(map(repr, allowed))}"
                 )
-        for name in ("neurons", "random", "controls", "candidates"):
-            if (count := getattr(self, name)) < 0:
-                raise InputError(f"audit settings: {name} {count}; expected 0 or more")
-        if not self.gains or not all(math.isfinite(gain) and gain > 0 for gain in self.gains):
-            raise InputError(
-                f"audit settings: gains {self.gains}; expected one or more, finite and above 0"
-            )
+        least = dict.fromkeys(("neurons", "random", "controls", "seed", "candidates"), 0)
+        least |= {
+            name: 1
+            for name in ("prompts", "horizon", "confirmation")
+            if getattr(self, name) is not None
+        }
+        for name, fewest in least.items():
+            whole = whole_number("audit settings", name, getattr(self, name), fewest)
+            object.__setattr__(self, name, whole)
+        object.__setattr__(self, "gains", ladder_gains("audit settings", self.gains))
 
     def of(self, behavior: Behavior) -> Behavior:
         """The behavior with as many prompts a split and tokens a reply as the settings allow.
@@ -82,6 +86,23 @@ class AuditSettings:
     def sizes(self) -> Sizes:
         """How many neurons of each source."""
         return Sizes(self.neurons, self.random, self.controls)
+
+
+def whole_number(settings: str, name: str, value: object, least: int) -> int:
+    """A setting that counts; InputError where it is no whole number of at least so many."""
+    if not isinstance(value, Integral) or int(value) < least:
+        raise InputError(f"{settings}: {name} {value!r}; expected {least} or more, a whole number")
+    return int(value)
+
+
+def ladder_gains(settings: str, gains: object) -> tuple[float, ...]:
+    """The gains of a ladder; InputError unless they are one or more, finite and above 0."""
+    each = gains if isinstance(gains, Sequence) else ()
+    if not each or not all(isinstance(gain, Real) and 0 < float(gain) < math.inf for gain in each):
+        raise InputError(
+            f"{settings}: gains {gains!r}; expected one or more, finite and above 0, as (0.3, 0.6)"
+        )
+    return tuple(map(float, each))
 
 
 class Forecast(NamedTuple):

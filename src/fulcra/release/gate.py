@@ -35,8 +35,8 @@ def gate(
     for each in (run, before):
         if each is not None:
             require_verdict(each)
-    look = second_look(folder) if policy.verified else None
-    case = Case(run, look, None if effects is None else _effects(effects, run))
+    looks = [second_look(each.files.folder) for each in (run, before) if each and policy.verified]
+    case = Case(run, None if effects is None else _effects(effects, run), *looks)
     limits = list(limit_entries(policy, case))
     if before is not None:
         require_comparable((before, run))

@@ -20,11 +20,15 @@ MORE_PROMPTS = "more confirmation prompts decide it"
 
 
 class Case(NamedTuple):
-    """What limits are held against: the run, its second look and its effects where asked for."""
+    """What limits are held against: the run, with its effects and second look where asked for.
+
+    `before` is the second look of the baseline.
+    """
 
     run: FinishedRun
-    look: SecondLook | None
-    effects: EffectsResult | None
+    effects: EffectsResult | None = None
+    look: SecondLook | None = None
+    before: SecondLook | None = None
 
 
 def limit_entries(policy: Policy, case: Case) -> Iterator[LimitEntry]:
@@ -36,7 +40,7 @@ def limit_entries(policy: Policy, case: Case) -> Iterator[LimitEntry]:
     yield from _coverage(policy, case.run)
     yield from _controls(policy, case.run)
     if case.look is not None:
-        yield _verified(case.look)
+        yield _verified(case.look, case.before)
 
 
 def _open_fraction(wanted: float, case: Case) -> LimitEntry:
@@ -186,12 +190,22 @@ def _positive(wanted: float, run: FinishedRun) -> LimitEntry:
     return at_least("control_health.positive", wanted, Measure.of(words, rate, MORE_PROMPTS))
 
 
-def _verified(look: SecondLook) -> LimitEntry:
-    """Whether every check of `fulcra verify` passes, the seal recomputed among them."""
-    failed = [check for check in look.checks if not check.passed]
-    count = f"{len(look.checks) - len(failed)} of {len(look.checks)} checks of `fulcra verify` pass"
-    seal = f"seal {look.root[:12]} made again" if look.root else "no seal: older than seals are"
-    first = f"; {failed[0].name}: {failed[0].detail}" if failed else ""
+def _verified(look: SecondLook, before: SecondLook | None) -> LimitEntry:
+    """Whether every check of `fulcra verify` passes, the seal recomputed among them.
+
+    Those of the baseline are held as well, where there is one.
+    """
+    looks = {"": look} if before is None else {"": look, "baseline ": before}
+    failed = [
+        f"{whose}{check.name}: {check.detail}"
+        for whose, each in looks.items()
+        for check in each.checks
+        if not check.passed
+    ]
+    number = sum(len(each.checks) for each in looks.values())
+    count = f"{number - len(failed)} of {number} checks of `fulcra verify` pass"
+    seal = ", ".join(f"{whose}{_seal_words(each)}" for whose, each in looks.items())
+    first = f"; {failed[0]}" if failed else ""
     return LimitEntry(
         limit="verified",
         bound="must hold",
@@ -199,10 +213,14 @@ def _verified(look: SecondLook) -> LimitEntry:
         measured=float(not failed),
         low=None,
         high=None,
-        n=len(look.checks),
+        n=number,
         decision="fail" if failed else "pass",
         why=f"{count} ({seal}){first}",
     )
+
+
+def _seal_words(look: SecondLook) -> str:
+    return f"seal {look.root[:12]} made again" if look.root else "no seal: older than seals are"
 
 
 def _or(value: float | None, otherwise: float) -> float:

@@ -38,9 +38,7 @@ def stopped(training: "TrainingEntry") -> str:
     """How far a training went, and why it stopped."""
     spent = duration(training.seconds)
     ended = f"{training.defence}: {training.steps} steps in {spent}; stopped: {training.stopped}"
-    if training.held is None:
-        return ended
-    return f"{ended}; {training.handed_out}"
+    return "; ".join(filter(None, (ended, training.handed_out)))
 
 
 def sheets(result: "HardenResult") -> list[Sheet]:
@@ -174,7 +172,7 @@ def check_line(check: "CheckEntry") -> str:
         f" {check.open_random} of {check.random} random; ceiling {_gain(check.median_ceiling)},"
         f" trigger {_gain(check.median_trigger)}, lowest open {_gain(check.lowest_trigger)};"
         f" margin {number(check.margin)}; undosed {undosed(check.hold)}"
-        f"{'' if check.holds else ' (does NOT hold)'}; {duration(check.seconds)}"
+        f"{' (does NOT hold)' if check.holds is False else ''}; {duration(check.seconds)}"
     )
 
 

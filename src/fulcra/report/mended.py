@@ -22,6 +22,8 @@ HEADINGS = (
 )
 #: A neuron whose write is exactly 0, so that nothing done to it moves anything.
 INERT = "no write"
+#: What stands in place of a figure of requests that the behavior does not have.
+UNMEASURED = "not measured"
 
 
 def mended_text(result: "MendResult") -> "RenderableType":
@@ -39,7 +41,8 @@ def notes(result: "MendResult") -> list[str]:
     if change is None:
         lines.append(result.refusal)
     elif change.reach is not None:
-        lines.append(f"{change.how} is handed out: the smallest change that mends")
+        mends = f"{change.how} is handed out: the smallest change that mends"
+        lines.append(mends + result.unheld)
         lines.append(_around(result, change))
     lines += [f"{each.how}: {each.reason}" for each in result.changes if each.reason]
     return lines
@@ -112,7 +115,8 @@ def _figures(change: "ChangeEntry") -> dict[str, str]:
         "old write opens from gain": gain(reach.around_opens),
         "flips without its direction": rate(reach.direction),
     }
-    return {**figures, **_undosed(besides), "nothing else lost": yes_no(change.keeps)}
+    lost = UNMEASURED if change.keeps is None else yes_no(change.keeps)
+    return {**figures, **_undosed(besides), "nothing else lost": lost}
 
 
 def _held(change: "ChangeEntry") -> str:
@@ -135,7 +139,7 @@ def _undosed(besides: "BesidesEntry") -> dict[str, str]:
 def _others(hold: "HoldEntry") -> dict[str, str]:
     """What other requests get, by name."""
     if not hold.n:
-        return {"other requests": "not measured"}
+        return {"other requests": UNMEASURED}
     if hold.as_before is not None:
         return {f"{hold.n} others, as before": number(hold.as_before)}
     return {

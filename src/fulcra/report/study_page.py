@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 TEMPLATE = "study.md"
 #: How the name of a group begins that some lineages or models are left out of.
 PART = "without "
-MARKS = {True: "yes", False: "**no**", None: "not tested"}
+MARKS = {True: "yes", False: "**no**", None: "undecided"}
 
 
 def study_table(study: "StudyResult") -> Lines:
     """The targets of a study in the terminal."""
-    marks = {True: "yes", False: "no", None: "not tested"}
+    marks = {True: "yes", False: "no", None: "undecided"}
     rows = [(each.claim, each.found, marks[each.met]) for each in study.targets]
     title = f"{study.design.name}, registered as entry {study.registered.number}"
     return Lines(Text(title, "bold"), Sheet(("wanted", "measured", "met"), rows, even=True).rich())

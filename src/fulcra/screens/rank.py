@@ -7,6 +7,7 @@ from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.screens.registry import SCREENS, require_ranking
 from fulcra.types import Behavior, Ranking
+from fulcra.verbs import checked
 
 
 def rank(
@@ -40,8 +41,8 @@ def rank(
     clean=clean_ground(model, behavior).
 
     `options` are those of the screen's own function, as layers=[3, 4] or units="gain". InputError
-    for a screen or an option that does not exist. Leave out neurons that are active on any prompt
-    with `rank(...).without(universal(model))`.
+    for a screen or an option that does not exist, or an option of another kind. Leave out neurons
+    that are active on any prompt with `rank(...).without(universal(model))`.
     """
     if isinstance(by, str) and by not in SCREENS:
         raise InputError(f"rank(by={by!r}): no such screen; the screens are {', '.join(SCREENS)}")
@@ -52,4 +53,6 @@ def rank(
     if unknown := [option for option in options if option not in names]:
         has = ", ".join(names) or "none"
         raise InputError(f"rank(by={name!r}): no option {unknown[0]!r}; it has {has}")
+    if isinstance(by, str):
+        screen = checked("rank", screen)
     return require_ranking(f"rank(by={name!r})", model, screen(model, behavior, **options))

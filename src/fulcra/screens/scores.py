@@ -1,7 +1,7 @@
 """What every screen shares: scores of all neurons become a ranking, raw or in gain units."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -79,8 +79,10 @@ def in_units(
 ) -> Tensor:
     """The scores as they are, or over each neuron's budget B (law.md section 7).
 
-    0 for a neuron that moves nothing.
+    0 for a neuron that moves nothing. InputError for other units.
     """
+    if units not in get_args(Units):
+        raise InputError(f"units {units!r}: scores are in 'raw' units or in 'gain' units; name one")
     if units == "raw":
         return signed
     return gain_units(model, (clean or clean_ground(model, behavior)).stream, signed)

@@ -24,10 +24,14 @@ def universal(
 ) -> tuple[Neuron, ...]:
     """The neurons in the top .1 % by |activation| on 80 % or more of diverse prompts; pole +.
 
-    At the last prompt token. `Ranking.without` takes both poles. Cost: one forward pass a prompt.
+    At the last prompt token. `top` of all neurons and `share` of the prompts lie in (0, 1], else
+    InputError. `Ranking.without` takes both poles. Cost: one forward pass a prompt.
     """
     if not prompts:
         raise InputError("universal() got no prompts: give diverse ones, or leave the bundled ones")
+    for name, part in (("top", top), ("share", share)):
+        if not 0 < part <= 1:
+            raise InputError(f"universal(): {name} is {part}; give a share above 0, at most 1")
     counts = torch.zeros(model.n_layers * model.d_mlp)
     count = max(1, round(top * sum(model.width(layer) for layer in range(model.n_layers))))
     for batch in activations(model, [model.prompt_ids(text, system) for text in prompts]):

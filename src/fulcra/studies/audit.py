@@ -1,11 +1,13 @@
 """The audit: what one neuron can do to one behavior, predicted first, then measured."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
+from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.protocol.commit import Plan, measure_baseline, measure_committed
+from fulcra.protocol.curtail import MEASURES
 from fulcra.protocol.draw import Draw, check_size
 from fulcra.protocol.finish import finished, reopened
 from fulcra.protocol.measure import Measurement, Texts
@@ -77,8 +79,28 @@ def begun_settings(folder: Path) -> AuditSettings | None:
         return None
     if not isinstance(manifest.get("settings"), dict):
         return None
-    entry = SettingsEntry.model_validate(manifest["settings"]).model_dump()
-    return AuditSettings(**{**entry, "candidates": entry["candidates"] or SWEPT})
+    entry = SettingsEntry.model_validate(manifest["settings"])
+    named = {each.name: getattr(entry, each.name) for each in fields(AuditSettings)}
+    return AuditSettings(**{**named, "candidates": entry.candidates or SWEPT})
+
+
+def require_begun(folder: Path, begun: AuditSettings, settings: AuditSettings) -> None:
+    """InputError where a folder's audit differs in more than its sizes, which stay as planned.
+
+    Its own measure may be a cheaper one: a budget gives that up first.
+    """
+    differ = [
+        f"{name} {getattr(begun, name)}, not {getattr(settings, name)}"
+        for name in ("seed", "screen", "keep_text", "confirmation")
+        if getattr(begun, name) != getattr(settings, name)
+    ]
+    if MEASURES.index(begun.measure) < MEASURES.index(settings.measure):
+        differ.append(f"measure {begun.measure}, not {settings.measure}")
+    if differ:
+        raise InputError(
+            f"{folder}: holds an audit with {'; '.join(differ)}; give it the same options, or"
+            " another --out"
+        )
 
 
 def screened(run: Run, subject: Subject, settings: AuditSettings) -> list[Ranking]:

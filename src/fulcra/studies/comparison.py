@@ -88,13 +88,15 @@ def compare(
 
     These are paper B's tables 6 to 8 and paper C's base checkpoint. Sets are the top of |contrast|,
     in activation and in gain units, universal neurons left out. A pair of different shapes is
-    refused with its reason, since no set of one has a meaning in the other. Cost: seconds a model
+    refused with its reason, since no set of one has a meaning in the other. InputError where two
+    models have one name. Cost: seconds a model
     and behavior, and with `ablate` a few dozen short rollouts a pair.
     """
     names = {model.name for model in models}
-    if len(names) < 2:
+    if len(names) < max(2, len(models)):
         raise InputError(
-            f"compare: {len(models)} models of {len(names)} names; give two or more different ones"
+            f"compare: {len(models)} models of {len(names)} names; give two or more different ones,"
+            " each of a name of its own"
         )
     if not behaviors:
         raise InputError("compare: no behavior was given; name one or more")

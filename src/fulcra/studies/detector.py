@@ -44,11 +44,15 @@ class FitAndScore:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """Guard models by folder or hub id; a generative one says the first of `words` of positives."""
+    """Guard models by folder or hub id, loaded in `dtype` on `device`.
+
+    A generative one says the first of `words` of positives.
+    """
 
     names: tuple[str, ...] = ()
     words: tuple[str, str] = GUARD_WORDS
     dtype: str | None = None
+    device: str = "cpu"
 
 
 class DetectorScores(NamedTuple):
@@ -200,11 +204,11 @@ def _guard(name: str, guards: Guards, prompts: FitAndScore) -> DetectorScores:
     """A guard's scores; of a classifier the label that tells the fit prompts apart best."""
     sets = (prompts.fit.texts, prompts.score.texts)
     if not is_classifier(name):
-        guard = load(name, guards.dtype)
+        guard = load(name, guards.dtype, guards.device)
         fit, score = (guard_odds(guard, texts, guards.words).double().numpy() for texts in sets)
         first, second = guards.words
         return DetectorScores(guard.name, fit, score, f"log-odds of {first!r} against {second!r}")
-    classifier, labels = load_classifier(name), np.array(prompts.fit.labels)
+    classifier, labels = load_classifier(name, guards.device), np.array(prompts.fit.labels)
     fit, score = (classifier.log_probs(texts).double().numpy() for texts in sets)
     areas = [detection(column, labels, 0.0).auroc.value for column in fit.T]
     best = int(np.argmax(areas))

@@ -185,13 +185,18 @@ def recipe(
 ) -> Recipe:
     """A recipe of any edits for a loaded model: gains become doses, ceilings are predicted.
 
-    `windows` are those predicted already. Cost without them: `predict_ceiling` a dosed branch, two
-    for a neuron that is scaled or held.
+    Gains, budgets and ceilings are those on the generic text of `behavior` under its system prompt,
+    as its audits have them; without one those on the bundled openings. `windows` are those
+    predicted already. Cost without them: `predict_ceiling` a dosed branch, two for a neuron that is
+    scaled or held. InputError without an edit or a name, or for what the model lacks.
     """
-    resolved = tuple(require_numbers(resolve(model, edit)) for edit in edits)
+    if not edits or not name.strip():
+        lacks = "edits is empty; give one or more" if name.strip() else "name is empty; give one"
+        raise InputError(f"recipe(): {lacks}")
+    resolved = tuple(require_numbers(resolve(model, edit, behavior)) for edit in edits)
     require_edits(model, resolved)
     if windows is None:
-        windows = [_window(model, branch) for branch in dosed_branches(resolved)]
+        windows = [_window(model, branch, behavior) for branch in dosed_branches(resolved)]
     return Recipe(
         name=name,
         model=RecipeModel(name=model.name, sha256=model.sha256),
@@ -206,11 +211,16 @@ def _made_for(behavior: Behavior) -> RecipeBehavior:
     return RecipeBehavior(name=behavior.name, sha256=sha256, sensitive=behavior.sensitive)
 
 
-def _window(model: Model, branch: Branch) -> PredictedWindow:
+def _window(model: Model, branch: Branch, behavior: Behavior | None) -> PredictedWindow:
+    ceiling = (
+        predict_ceiling(model, branch)
+        if behavior is None
+        else predict_ceiling(model, branch, behavior.generic, system=behavior.system)
+    )
     return PredictedWindow(
         branch=str(branch),
-        budget=branch_coordinate(model, branch).budget,
-        ceiling=predicted_entry(predict_ceiling(model, branch)),
+        budget=branch_coordinate(model, branch, behavior=behavior).budget,
+        ceiling=predicted_entry(ceiling),
     )
 
 

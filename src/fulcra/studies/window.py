@@ -28,7 +28,7 @@ from fulcra.protocol.results.commitment import predicted_entry
 from fulcra.protocol.results.window import CurvePoint, WindowResult
 from fulcra.protocol.runs import Run, manifest_of, model_entry
 from fulcra.protocol.source import remember
-from fulcra.protocol.stages import Forecast, with_chances
+from fulcra.protocol.stages import Forecast, ladder_gains, whole_number, with_chances
 from fulcra.protocol.subject import Subject
 from fulcra.protocol.witness.seat import require_ledger
 from fulcra.types import Behavior, Edge, Neuron
@@ -45,13 +45,18 @@ UNDOSED_DISTINCT = 0.5
 class WindowSettings:
     """Seed and gains of one neuron's window; `predict_only` rolls out nothing dosed.
 
-    `ledger` is the folder of the ledger that its commitment is entered in.
+    `ledger` is the folder of the ledger that its commitment is entered in. InputError for a seed or
+    gains that an audit's settings refuse.
     """
 
     seed: int = 0
     predict_only: bool = False
     gains: tuple[float, ...] = TRIGGER_GAINS
     ledger: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", whole_number("window settings", "seed", self.seed, 0))
+        object.__setattr__(self, "gains", ladder_gains("window settings", self.gains))
 
 
 def window(
@@ -64,9 +69,9 @@ def window(
 ) -> WindowResult:
     """The window of one branch: its saturation curve, every predicted edge and what was measured.
 
-    With `out` the folder holds what an audit's does, so `fulcra verify` reads it; an interrupted
-    run goes on. Inconclusive where the protocol allows no verdict. Cost: about 1,000 short
-    rollouts, none dosed with `predict_only`.
+    With `out` the folder holds window.json, its page and, of what was measured, what an audit's
+    does, so `fulcra verify` reads it; an interrupted run goes on. Inconclusive where the protocol
+    allows no verdict. Cost: about 1,000 short rollouts, none dosed with `predict_only`.
     """
     model.require(neuron)
     _require_commitment(settings, out)
@@ -85,6 +90,8 @@ def window(
             forecast = with_chances(subject, [forecast], settings.gains, "full", bar)[0]
         audit = _measured(subject, forecast, settings, out, clock)
         result = result.model_copy(update={"audit": audit})
+    if out is not None:
+        result.save(out)
     return result
 
 

@@ -44,15 +44,15 @@ class Besides:
             kl=max(0.0, float(kl.mean())),
         )
 
-    def keeps(self, now: BesidesEntry) -> bool:
+    def keeps(self, now: BesidesEntry) -> bool | None:
         """Whether the behavior is shown as surely, and other requests are answered, as before.
 
         No share worse by more than a point, or one prompt where that is more; the margin not
-        smaller by more than a tenth.
+        smaller by more than a tenth. None where that is so and there are no other requests.
         """
         lost = (self.before.shown - now.shown) / now.n
         shown = lost <= max(POINT, 1 / now.n) + 1e-9
-        return shown and self._sure(now) and self._hold.holds(now.hold)
+        return self._hold.holds(now.hold) if shown and self._sure(now) else False
 
     def _sure(self, now: BesidesEntry) -> bool:
         before = self.before.margin

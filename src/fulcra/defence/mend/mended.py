@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from fulcra.defence.hardened import HoldEntry, SideEntry
+from fulcra.defence.hardened import UNHELD, HoldEntry, SideEntry
 from fulcra.law.edges import HALF
 from fulcra.protocol.results.base import (
     AdapterEntry,
@@ -140,7 +140,8 @@ class ChangeEntry(Value):
     """One change: how large it is, what it closes, and what it costs.
 
     `norm` is the Frobenius norm of what is added to weights, over that of the layer's down
-    projection. One that was not tried has `reason` and nothing else.
+    projection. `keeps` is None where nothing is lost of what was measured, and there were no other
+    requests to measure. One that was not tried has `reason` and nothing else.
     """
 
     how: How
@@ -154,8 +155,8 @@ class ChangeEntry(Value):
 
     @property
     def mends(self) -> bool:
-        """Whether nothing opens through the neuron any longer, and nothing else is lost."""
-        return self.reach is not None and self.reach.closed and bool(self.keeps)
+        """Whether nothing opens through the neuron any longer, and nothing else is seen lost."""
+        return self.reach is not None and self.reach.closed and self.keeps is not False
 
 
 class OpenedEntry(Value):
@@ -210,6 +211,12 @@ class MendResult(Result):
         return next((each for each in self.changes if each.how == self.taken), None)
 
     @property
+    def unheld(self) -> str:
+        """That the change was held to no other request, said after it; nothing where it was."""
+        change = self.change
+        return f"; other {UNHELD}" if change is not None and change.keeps is None else ""
+
+    @property
     def refusal(self) -> str:
         """Why no adapter is handed out, in one line; nothing where one is."""
         if self.taken is not None:
@@ -226,7 +233,7 @@ class MendResult(Result):
 
     def lines(self) -> tuple[str, ...]:
         """What the audit opened, what closes it, and what opens now."""
-        taken = f"{self.taken} closes it" if self.taken else self.refusal
+        taken = f"{self.taken} closes it{self.unheld}" if self.taken else self.refusal
         opened = [
             f"{side.side}: {side.open_screened} of {side.screened} screened branches open"
             for side in self.sides

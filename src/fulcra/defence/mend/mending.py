@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from fulcra.defence.mend.mended import (
 )
 from fulcra.defence.mend.reach import SIGNS, Attacks
 from fulcra.defence.mend.retraining import Lessons, retrained
+from fulcra.defence.parts import Parts
 from fulcra.defence.rows import allowed_rows, generic_rows, own_rows
 from fulcra.defence.windows import subject_now
 from fulcra.errors import InputError, ModelError
@@ -35,12 +37,12 @@ from fulcra.protocol.curtail import Measure
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import AdapterEntry
-from fulcra.protocol.runs import model_entry, provenance_of
+from fulcra.protocol.runs import manifest_of, model_entry, provenance_of
 from fulcra.protocol.runs import named as named_entry
 from fulcra.protocol.source import Sources, reopened_behaviors, reopened_model
 from fulcra.protocol.stages import AuditSettings
 from fulcra.protocol.subject import Subject
-from fulcra.store import empty_folder
+from fulcra.store import digest, require_run, write_bytes
 from fulcra.types import Behavior
 
 SCHEMA_VERSION = 1
@@ -73,7 +75,13 @@ class Bench(NamedTuple):
     lessons: Lessons
     attacks: Attacks
     besides: Besides
+    parts: Parts
     clock: Clock
+
+    @property
+    def folder(self) -> Path:
+        """Where the adapter goes, and all that stands beside it."""
+        return self.parts.out
 
 
 def mend(
@@ -85,43 +93,55 @@ def mend(
 ) -> MendResult:
     """The result of a mending whose adapter is in `out`, where a change mends; saved either way.
 
-    The model is as it was. InputError where the run has nothing open, the neuron is none of its, or
-    the model takes no adapter.
+    One that was interrupted goes on in its folder: changes that were tried stay, and an audit goes
+    on where it was. The model is as it was. InputError where the run has nothing open, the neuron
+    is none of its, or the model takes no adapter.
     """
-    audit, folder = AuditResult.load(run), empty_folder(out)
+    audit = AuditResult.load(run)
+    require_run(out)
     gate = gate_of(run, audit, plan.neuron)
     model, behavior = reopened_model(run, sources), reopened_behaviors([run], sources.behaviors)[0]
     require_adaptable(model)
     if plan.hows == ("retrain",) and (reason := unoffered(model, gate)):
         raise InputError(f"--how retrain: {gate.neuron.site}: {reason}; take spread")
+    audited = {"audited": digest(audit.plain())}
+    parts = Parts(manifest_of("mend", model, behavior, asdict(plan), **audited), out)
+    if (out / MendResult.file).is_file():
+        parts.drop()
+        return MendResult.load(out)
     clock = Clock(progress or Silent())
-    bench = _bench(audit, gate, model, behavior, clock)
-    tried = dict(_tried(bench, plan))
-    taken = smallest([entry for entry, _ in tried.values()])
-    change = None if taken is None else tried[taken.how][1]
-    if change is not None:
-        with _changed(model, change) as lora:
-            lora.save(folder)
-    sides = () if taken is None else tuple(_sides(bench, behavior, plan, folder))
-    result = MendResult(
+    with clock.step("original", 0):
+        original = Subject.of(model, behavior, audit.settings.seed)
+        bench = _bench(audit, gate, original, parts, clock)
+    result = MendResult.of(_result(bench, behavior, plan).plain())
+    result.save(out)
+    parts.drop()
+    return result
+
+
+def _result(bench: Bench, behavior: Behavior, plan: Plan) -> MendResult:
+    """What came of every change, the smallest that mends handed out and audited."""
+    model, changes = bench.original.model, tuple(_tried(bench, plan))
+    taken = smallest(changes)
+    if taken is not None:
+        _hand_out(bench, taken.how)
+    sides = () if taken is None else tuple(_sides(bench, behavior, plan))
+    return MendResult(
         schema_version=SCHEMA_VERSION,
         model=model_entry(model),
         behavior=named_entry(bench.original.behavior),
-        audited=audit.summary.commitment_sha256,
+        audited=bench.audit.summary.commitment_sha256,
         gate=_gate_entry(bench),
-        settings=_settings(audit, plan),
+        settings=_settings(bench.audit, plan),
         original=bench.besides.before,
-        changes=tuple(entry for entry, _ in tried.values()),
+        changes=changes,
         taken=None if taken is None else taken.how,
-        adapter=None if taken is None else _adapter_entry(model, folder),
+        adapter=None if taken is None else _adapter_entry(model, bench.folder),
         sides=sides,
-        opened=_opened(audit, folder) if sides else (),
+        opened=_opened(bench.audit, bench.folder) if sides else (),
         provenance=provenance_of(model, seed=plan.seed),
-        timing=clock.timing(),
+        timing=bench.clock.timing(),
     )
-    result = MendResult.of(result.plain())
-    result.save(folder)
-    return result
 
 
 def smallest(changes: Sequence[ChangeEntry]) -> ChangeEntry | None:
@@ -143,40 +163,49 @@ def unoffered(model: Model, gate: Gate) -> str:
     return ""
 
 
-def _bench(audit: AuditResult, gate: Gate, model: Model, behavior: Behavior, clock: Clock) -> Bench:
+def _bench(audit: AuditResult, gate: Gate, original: Subject, parts: Parts, clock: Clock) -> Bench:
     """The original measured undosed, and the texts that changes are fitted and trained on."""
-    with clock.step("original", 0):
-        original = Subject.of(model, behavior, audit.settings.seed)
-        behavior = original.behavior
-        other = generic_rows(original.ground.text) + allowed_rows(model, behavior)
-        lessons = Lessons(own_rows(model, behavior), other)
-        besides = Besides(original)
-        attacks = Attacks.of(original, gate, audit.settings.gains)
-    return Bench(audit, gate, original, lessons, attacks, besides, clock)
+    model, behavior = original.model, original.behavior
+    other = generic_rows(original.ground.text) + allowed_rows(model, behavior)
+    lessons = Lessons(own_rows(model, behavior), other)
+    attacks = Attacks.of(original, gate, audit.settings.gains)
+    return Bench(audit, gate, original, lessons, attacks, Besides(original), parts, clock)
 
 
-def _tried(bench: Bench, plan: Plan) -> Iterator[tuple[How, tuple[ChangeEntry, Change | None]]]:
+def _tried(bench: Bench, plan: Plan) -> Iterator[ChangeEntry]:
     """Every change that was asked for, measured; or why it is not offered here."""
     for how in plan.hows:
         if how == "retrain" and (reason := unoffered(bench.original.model, bench.gate)):
-            yield how, (ChangeEntry(how=how, reason=f"not tried: {reason}"), None)
+            yield ChangeEntry(how=how, reason=f"not tried: {reason}")
             continue
-        steps = plan.steps if how == "retrain" else 0
-        with bench.clock.step(how, steps) as bar:
-            yield how, _smallest(bench, plan, changes_of(bench, how, plan, bar))
+        make = partial(_smallest, bench, plan, how)
+        yield bench.parts.of(f"change-{how}", ChangeEntry, make)
 
 
-def _smallest(
-    bench: Bench, plan: Plan, changes: Iterator[Change]
-) -> tuple[ChangeEntry, Change | None]:
-    """The first of some changes of one kind that mends, measured; the last where none does."""
-    entry, change = None, None
-    for change in changes:
-        entry = _measured(bench, change, plan)
-        if entry.mends:
-            break
+def _smallest(bench: Bench, plan: Plan, how: How) -> ChangeEntry:
+    """The first change of a kind that mends, its adapter kept; the last where none does."""
+    entry = None
+    with bench.clock.step(how, plan.steps if how == "retrain" else 0) as bar:
+        for change in changes_of(bench, how, plan, bar):
+            entry = _measured(bench, change, plan)
+            if entry.mends:
+                _keep(bench, change)
+                break
     assert entry is not None
-    return entry, change
+    return entry
+
+
+def _keep(bench: Bench, change: Change) -> None:
+    """Keep the adapter of a change until it is known which is the smallest."""
+    bench.parts.take()
+    with _changed(bench.original.model, change) as lora:
+        lora.save(bench.parts.folder(change.how))
+
+
+def _hand_out(bench: Bench, how: How) -> None:
+    """Write the adapter of a change where the mending's is; what names its base comes last."""
+    for path in sorted(bench.parts.folder(how).iterdir(), reverse=True):
+        write_bytes(bench.folder / path.name, path.read_bytes())
 
 
 def changes_of(bench: Bench, how: How, plan: Plan, bar: Progress) -> Iterator[Change]:
@@ -224,15 +253,22 @@ def _measured(bench: Bench, change: Change, plan: Plan) -> ChangeEntry:
     )
 
 
-def _sides(bench: Bench, behavior: Behavior, plan: Plan, folder: Path) -> Iterator[SideEntry]:
+def _sides(bench: Bench, behavior: Behavior, plan: Plan) -> Iterator[SideEntry]:
     """The run itself, and an audit of the mended model with other neurons; none if not asked."""
     if plan.measure is None:
         return
-    yield side_of(BEFORE, bench.audit, bench.original)
-    mended = opened_like(bench.original.model, folder)
-    settings, place = audit_settings(bench.audit, plan), folder / AUDITS / MENDED
+    before = partial(side_of, BEFORE, bench.audit, bench.original)
+    yield bench.parts.of(f"audit-{BEFORE}", SideEntry, before)
+    after = partial(_audited, bench, behavior, plan)
+    yield bench.parts.of(f"audit-{MENDED}", SideEntry, after)
+
+
+def _audited(bench: Bench, behavior: Behavior, plan: Plan) -> SideEntry:
+    """The audit of the model with the adapter that is handed out."""
+    mended = opened_like(bench.original.model, bench.folder)
+    settings, place = audit_settings(bench.audit, plan), bench.folder / AUDITS / MENDED
     with bench.clock.step("audit mended", 0) as bar:
-        yield audited_side(MENDED, mended, behavior, settings, place, bar)
+        return audited_side(MENDED, mended, behavior, settings, place, bar)
 
 
 def _opened(audit: AuditResult, folder: Path) -> tuple[OpenedEntry, ...]:

@@ -23,7 +23,7 @@ from fulcra.types import Edits, Neuron
 
 #: Doses are drawn from this part of the smallest gain that opens, to this multiple of it.
 BELOW, ABOVE = 0.7, 3.0
-#: What a nat of undosed replies weighs beside one under doses, as in hardening.
+#: What a nat of undosed replies weighs beside one under doses; hardening has its own.
 HOLDING = 10.0
 #: Rows of a step: under a dose, undosed of the behavior, undosed of other text.
 DOSED, OWN, OTHER = 8, 8, 16

@@ -46,19 +46,22 @@ class Doser:
         place = coordinate(self.model, self.clean, neuron)
         return place.dose(gain) if place.reaches(gain) else None
 
-    def spread(self, neuron: Neuron, gain: float, count: int) -> tuple[Edit, ...]:
+    def spread(self, neuron: Neuron, gain: float, count: int) -> tuple[Edit, ...] | None:
         """The dose parted among the `count` neurons of its layer that write most alike.
 
         Each has gain / sqrt(count), on the pole that turns the stream the same way: nearly
-        orthogonal writes then move it as far as the dose of one.
+        orthogonal writes then move it as far as the dose of one. None where that is beyond the cap
+        of one of them.
         """
         writes = torch.nn.functional.normalize(moves(self.model, neuron.layer), dim=-1)
         alike = writes @ writes[self.model.slot(neuron)] * neuron.pole
         edits = []
         for slot in alike.abs().topk(count).indices.tolist():
             helper = self.model.neuron(neuron.layer, slot, 1 if alike[slot] > 0 else -1)
-            edits.append(self.dose(helper, gain / math.sqrt(count)))
-        return tuple(edit for edit in edits if edit is not None)
+            if (edit := self.dose(helper, gain / math.sqrt(count))) is None:
+                return None
+            edits.append(edit)
+        return tuple(edits)
 
     def alpha(self, neuron: Neuron, gain: float) -> float:
         """The signed size of a dose of `gain` budgets [activation units]."""

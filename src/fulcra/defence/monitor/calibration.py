@@ -66,6 +66,17 @@ class Calibration:
                 f" {str(model.dtype).removeprefix('torch.')}; run `fulcra monitor fit` on it"
             )
 
+    def openings(self, behavior: Behavior | None) -> Openings:
+        """The openings it was made on; InputError where those of the behavior are others."""
+        openings, own = Openings.of(behavior), self.header.behavior
+        if openings.sha256 != self.header.openings_sha256:
+            name = "the bundled generic text" if own is None else f"--behavior {own.name}"
+            todo = "name no behavior" if own is None else "name the same behavior"
+            raise InputError(
+                f"monitor: calibrated on {name}, other openings than asked for here; {todo}"
+            )
+        return openings
+
     def save(self, folder: str | Path) -> Path:
         """Write tensors and header into a folder, the header last; returns its path."""
         write_bytes(Path(folder) / TENSORS, _bytes(self.norms))

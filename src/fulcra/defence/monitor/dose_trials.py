@@ -45,12 +45,12 @@ def dosed_rungs(tried: Tried) -> Rungs:
 
 
 def pooled(tried: Tried, rungs: Rungs) -> tuple[DoseAlarms, ...]:
-    """The alarms at each gain, over all targets that can have it."""
+    """The alarms at each gain, over all targets that can have it; none where no target can."""
     entries = []
     for gain, rung in rungs.items():
         both = zip(tried.targets, rung, strict=True)
         held = [(each, {target.neuron}) for target, each in both if each is not None]
-        entries.append(_entry(tried, DoseKind(gain), held))
+        entries += _entries(tried, DoseKind(gain), held)
     return tuple(entries)
 
 
@@ -63,31 +63,38 @@ def branch_alarms(tried: Tried, rungs: Rungs) -> tuple[BranchAlarms, ...]:
 
 
 def spread_doses(tried: Tried) -> tuple[DoseAlarms, ...]:
-    """Alarms under doses that are parted among several neurons of a layer."""
-    entries = []
+    """Alarms under doses that are parted among several neurons of a layer.
+
+    None where no target can have such a dose.
+    """
+    entries = list[DoseAlarms]()
     with tried.clock.step("spread doses", len(SPREADS)) as step:
         for count in SPREADS:
-            held = list[Held]()
-            for i, target in enumerate(tried.targets):
-                edits = tried.doser.spread(target.neuron, ADAPTIVE, count)
-                held.append((tried.rolled(edits, i), {edit.site for edit in edits}))
-            entries.append(_entry(tried, DoseKind(ADAPTIVE, neurons=count), held))
+            held = list(_spread(tried, ADAPTIVE, count))
+            entries += _entries(tried, DoseKind(ADAPTIVE, neurons=count), held)
             step.advance(1)
     return tuple(entries)
+
+
+def _spread(tried: Tried, gain: float, count: int) -> Iterator[Held]:
+    for i, target in enumerate(tried.targets):
+        edits = tried.doser.spread(target.neuron, gain, count)
+        if edits is not None:
+            yield tried.rolled(edits, i), {edit.site for edit in edits}
 
 
 def partial_doses(tried: Tried, clean: Clean) -> tuple[DoseAlarms, ...]:
     """Alarms under doses on a drawn share of the positions, over replies of the undosed model.
 
-    None in a mixture of experts.
+    None in a mixture of experts, and where no target can have such a dose.
     """
     if tried.model.n_experts:
         return ()
-    pairs, entries = _enough(clean, tried.settings.dosed), []
+    pairs, entries = _enough(clean, tried.settings.dosed), list[DoseAlarms]()
     with tried.clock.step("partial doses", len(SHARES)) as step:
         for part in SHARES:
             held = list(_partly(tried, ADAPTIVE, part, pairs))
-            entries.append(_entry(tried, DoseKind(ADAPTIVE, share=part), held))
+            entries += _entries(tried, DoseKind(ADAPTIVE, share=part), held)
             step.advance(1)
     return tuple(entries)
 
@@ -100,11 +107,16 @@ def _partly(tried: Tried, gain: float, part: float, pairs: Pairs) -> Iterator[He
             yield tried.scores(read_windows(tried.model, pairs, dosed)), {target.neuron}
 
 
-def _entry(tried: Tried, kind: DoseKind, held: Sequence[Held]) -> DoseAlarms:
-    """The alarms of all windows of one kind of dose, and how many name a dosed neuron."""
+def _entries(tried: Tried, kind: DoseKind, held: Sequence[Held]) -> list[DoseAlarms]:
+    """The alarms of all windows of one kind of dose, and how many name a dosed neuron.
+
+    Nothing where no target could have it: of no window there is no rate.
+    """
+    if not held:
+        return []
     alarms = tried.alarms([each for each, _ in held])
     hits = sum(_hits(tried.model, each, sites) for each, sites in held)
-    return DoseAlarms(**kind._asdict(), alarms=alarms, named=share(hits, alarms.dose.n))
+    return [DoseAlarms(**kind._asdict(), alarms=alarms, named=share(hits, alarms.dose.n))]
 
 
 def _hits(model: Model, held: Scores, sites: Collection[Branch]) -> int:

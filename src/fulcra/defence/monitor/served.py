@@ -4,7 +4,7 @@ from collections import Counter
 
 from fulcra.defence.monitor.calibration import APART, Calibration
 from fulcra.defence.monitor.statistics import STATISTICS, scores
-from fulcra.defence.monitor.traffic import Openings, Traffic, rolled_windows
+from fulcra.defence.monitor.traffic import Traffic, rolled_windows
 from fulcra.defence.monitor.tried import share
 from fulcra.errors import InputError
 from fulcra.models import Model
@@ -28,7 +28,7 @@ def held_against(
     """Windows of the served model's own text against thresholds and writes of its release.
 
     Of the served model its stream alone is read. InputError where the calibration is not of the
-    release, or the two have other shapes.
+    release, the two have other shapes, or it was made on text of another behavior.
     """
     calibration.require(release)
     if (served.d_model, unlike(served, release)) != (release.d_model, None):
@@ -36,7 +36,7 @@ def held_against(
             f"monitor: {served.name} and {release.name} have other shapes, so no stream of one is"
             " held against the other; name the release of the served model"
         )
-    openings = Openings.of(behavior)
+    openings = calibration.openings(behavior)
     traffic = Traffic(openings.trial, behavior.system if behavior else None)
     read = rolled_windows(served, traffic, windows, seed + 2 * APART).windows
     held = scores(release, calibration.norms, read)

@@ -14,9 +14,8 @@ from fulcra.defence.monitor.dose_trials import (
     spread_doses,
 )
 from fulcra.defence.monitor.kinds import kinds_for
-from fulcra.defence.monitor.traffic import Openings, Traffic, rolled_windows
+from fulcra.defence.monitor.traffic import Traffic, rolled_windows
 from fulcra.defence.monitor.tried import TrialSettings, Tried
-from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.base import Provenance
@@ -41,7 +40,7 @@ def try_monitor(
     audit are of another model, or the calibration of another behavior.
     """
     calibration.require(model)
-    openings = _openings(calibration, behavior)
+    openings = calibration.openings(behavior)
     targets = attacked(model, audit, settings.neurons, settings.seed)
     system, generic = (behavior.system, behavior.generic) if behavior else (None, OPENINGS)
     clock = Clock(progress or Silent())
@@ -73,18 +72,6 @@ def try_monitor(
         timing=clock.timing(),
     )
     return MonitorResult.of(result.plain())
-
-
-def _openings(calibration: Calibration, behavior: Behavior | None) -> Openings:
-    openings = Openings.of(behavior)
-    if openings.sha256 != calibration.header.openings_sha256:
-        own = calibration.header.behavior
-        name = "the bundled generic text" if own is None else f"--behavior {own.name}"
-        raise InputError(
-            f"monitor: calibrated on {name}, other openings than asked for here; name the same"
-            " behavior"
-        )
-    return openings
 
 
 def _domains(tried: Tried, behavior: Behavior | None) -> tuple[DomainAlarms, ...]:

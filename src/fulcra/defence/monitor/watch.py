@@ -66,6 +66,7 @@ class Watch:
     windows: Windows
     _alarms: list[Alarm] = field(default_factory=list)
     _counts: dict[int, int] = field(default_factory=dict)
+    _earlier: int = 0
 
     def report(self) -> WatchReport:
         """What was seen so far; a window that is not full counts nothing."""
@@ -74,13 +75,35 @@ class Watch:
         return WatchReport(self.windows.tokens, sum(self._counts.values()), tuple(self._alarms))
 
     def stop(self, on: Statistic = "dose") -> Stopping:
-        """A stopping criterion for `generate`: a row ends once it has raised an alarm."""
+        """A stopping criterion for `generate`: a row ends once it has raised an alarm.
+
+        It serves any number of calls: alarms of earlier ones end no row, though a window that an
+        earlier one left open counts for the call that fills it. A row that was ended is watched no
+        longer in that call. InputError for a statistic that raises no alarm.
+        """
+        if on not in RAISED:
+            raise InputError(
+                f"watch: stop(on={on!r}), and alarms are raised by {' and '.join(RAISED)}; name one"
+                " of these"
+            )
+        self.windows.begun = self._begin
+        self._begin()
 
         def rows() -> set[int]:
             self._score()
-            return {alarm.row for alarm in self._alarms if alarm.statistic == on}
+            own = self._alarms[self._earlier :]
+            ended = {alarm.row for alarm in own if alarm.statistic == on}
+            # beside the rows that go on it is padding that is read of these
+            self.windows.leave(ended)
+            return ended
 
         return stopping(rows)
+
+    def _begin(self) -> None:
+        """Alarms of all that was read until now are those of earlier texts."""
+        self.windows.sum_up()
+        self._score()
+        self._earlier = len(self._alarms)
 
     def _score(self) -> None:
         """Hold the windows that were completed since against the thresholds."""

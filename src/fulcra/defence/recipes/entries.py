@@ -1,6 +1,7 @@
 """The recipe study, value by value: its design, one row an organism, what goes with what."""
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field
@@ -32,7 +33,7 @@ class RecipeDesign(Value):
     `organisms` are those of every way, all tuned from `reference`; in the ways of `few`, named
     neurons alone learn. `training` is the sha256 of the files that train. `wanted`: the least rho
     of freedom with the smallest open gain over ways and the largest p; the least number of ways
-    with two sound organisms, and of those in which anything opens; the least rho without `few`.
+    with two sound organisms, and of ways in which anything opens; the least rho without `few`.
     `power`: the chance to meet the rho that is wanted, by the true one.
     """
 
@@ -187,6 +188,7 @@ class RecipesResult(Result):
             f"freedom with the share not open: rho {_digits(first.closed.rho)}, p"
             f" {_digits(first.closed.p_value)}",
             f"without the ways of few neurons: rho {_digits(self._without_few)}",
+            *self._other_readings(),
         ]
         if self.guess is not None:
             lines.append(
@@ -206,12 +208,26 @@ class RecipesResult(Result):
         rises = without is not None and without >= self.design.wanted["without_few"]
         return "" if rises else "; the rise is that of the first ladder"
 
+    def _other_readings(self) -> Iterator[str]:
+        """What rises with the smallest open gain as much as freedom does, and the margin's part."""
+        rho, rivals = self.figures[0].gain.rho, self.rivals
+        if rho is None or rho <= 0:
+            return
+        named = [(name, getattr(rivals, name)) for name in ("matrices", "norm", "steps", "margin")]
+        alike = [f"{name} {_digits(each)}" for name, each in named if each and each >= rho]
+        if alike:
+            yield f"freedom is not singled out: as high a rho have {', '.join(alike)}"
+        partial = rivals.given_margin
+        if partial is not None and partial < rho / 2:
+            yield f"the other reading is the margin: given it, rho is {_digits(partial)}"
+
     @property
     def met(self) -> bool | None:
         """Whether freedom goes with the smallest open gain as wanted; None where undecided."""
         gain, wanted = self.figures[0].gain, self.design.wanted
         whole = sum(way.organisms >= 2 for way in self.ways)
-        opened = sum(way.gain is not None for way in self.ways)
+        sound = [row for row in self.rows if row.audit.reproduced]
+        opened = len({row.way for row in sound if row.audit.smallest_open_gain is not None})
         if gain.rho is None or gain.p_value is None:
             return None
         if whole < wanted["ways"] or opened < wanted["opened"]:

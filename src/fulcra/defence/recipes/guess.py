@@ -37,12 +37,18 @@ def freedom_guess(rows: Sequence[RecipeRow], seed: int) -> FreedomGuess | None:
         # those at the distance of the last one count together: their order is that of a file
         near = far <= np.sort(far)[:NEAREST][-1] + 1e-9
         guesses.append(float(octaves[others][near].mean()))
-        middles.append(float(np.median(octaves[others])))
+        middles.append(_middle(ways, octaves, way))
     return FreedomGuess(
         error=_error(guesses, octaves),
         error_of_middle=_error(middles, octaves),
         rank=RankCorrelation(**spearman(guesses, octaves, seed)._asdict()),
     )
+
+
+def _middle(ways: Sequence[str], octaves: Floats, own: str) -> float:
+    """The median of the other ways, each counted once by the median of its organisms."""
+    others = dict.fromkeys(way for way in ways if way != own)
+    return float(np.median([np.median(octaves[np.array(ways) == way]) for way in others]))
 
 
 def _of(row: RecipeRow) -> list[float] | None:

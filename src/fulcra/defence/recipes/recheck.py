@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fulcra.defence.auditing import audit_side
 from fulcra.defence.hardened import SideEntry
-from fulcra.defence.recipes.entries import RecipeRow, RecipesResult
+from fulcra.defence.recipes.entries import RecipeDesign, RecipeRow, RecipesResult
 from fulcra.defence.recipes.figures import figured
 from fulcra.defence.recipes.study import AUDIT_RUN, ROW
 from fulcra.protocol.recheck.run_files import RunCheck
@@ -33,7 +33,9 @@ def recipe_checks(folder: Path, ledger: Path | None, verify: Verify) -> list[Run
     return [
         RunCheck("design hash", made == result.design_sha256, detail),
         RunCheck(
-            "organisms", not lost, f"{len(names)} of {len(result.design.needed) - 1} measured"
+            "organisms",
+            not lost and len(names) == len(result.rows),
+            f"{len(names)} of {len(result.design.needed) - 1} measured",
         ),
         *(_row(result, row, folder, verify) for row in result.rows),
         _figures(result),
@@ -42,19 +44,32 @@ def recipe_checks(folder: Path, ledger: Path | None, verify: Verify) -> list[Run
 
 
 def _row(result: RecipesResult, row: RecipeRow, folder: Path, verify: Verify) -> RunCheck:
-    """One organism: its row is that of its folder, and says what its audit does."""
+    """One organism: its row is that of its folder, and says what its audit does.
+
+    Freedom, norm, matrices and steps are not made again: they need its weights.
+    """
     place = folder / row.organism
     faults = [f"{c.name}: {c.detail}" for c in verify(place / AUDIT_RUN) if not c.passed]
     if RecipeRow.model_validate(read_json(place / ROW)) != row:
         faults.append("recipes.json has another row than its folder")
-    audited = SideEntry.model_validate(
-        audit_side(row.way, AuditResult.load(place / AUDIT_RUN)).plain()
-    )
+    audit = AuditResult.load(place / AUDIT_RUN)
+    audited = SideEntry.model_validate(audit_side(row.way, audit).plain())
     if audited.model_dump(exclude=BESIDE) != row.audit.model_dump(exclude=BESIDE):
         faults.append("its row says what its audit does not")
+    if row.organism not in result.design.organisms.get(row.way, ()):
+        faults.append("its row names another way than the design")
+    if not as_designed(audit, result.design):
+        faults.append("its audit has another size or behavior than the design")
     if row.design != result.design_sha256:
         faults.append("its row names another design")
     return RunCheck(row.organism, not faults, "; ".join(faults) or "verified")
+
+
+def as_designed(audit: AuditResult, design: RecipeDesign) -> bool:
+    """Whether an audit is of the size and the behavior that every organism has."""
+    made, size = audit.settings, design.size
+    same = (made.neurons, made.random, made.controls, made.seed) == tuple(size.plain().values())
+    return same and audit.behavior.name.partition("@")[0] == design.behavior
 
 
 def _figures(result: RecipesResult) -> RunCheck:

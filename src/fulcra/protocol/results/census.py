@@ -9,7 +9,7 @@ import pyarrow as pa
 from fulcra.behaviors import behavior_sha256
 from fulcra.errors import RunFolderError
 from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, Timing, Value
-from fulcra.store import read_rows
+from fulcra.store import digest, read_rows
 
 if TYPE_CHECKING:
     from fulcra.models import Model
@@ -156,6 +156,12 @@ class Census(NamedTuple):
 
     result: CensusResult
     branches: list[MeasuredBranch]
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what was measured: the undosed model, and every branch."""
+        branches = [branch.row() for branch in self.branches]
+        return digest({"baseline": self.result.baseline.plain(), "branches": branches})
 
 
 def read_census(folder: Path, model: "Model", behavior: "Behavior") -> Census:

@@ -67,7 +67,8 @@ class ChanceRow(Value):
 
     `rivals`: `margin` of the trigger and the divergence's ceiling, `tail` and `replies` with the
     ceilings of those curves, `dosed_logit` the negative trigger, all in octaves of gain, an edge
-    beyond the ladder at 20 gains; `best_odds` the mean log-odds of the best rung [nats].
+    beyond the ladder at 20 gains; `best_odds` the mean log-odds of the best rung [nats], -100 where
+    no rung exists or the first is lost.
     """
 
     branch: str
@@ -165,6 +166,7 @@ class ModelChances(Value):
     macro_f1: dict[str, float] = Field(default_factory=dict)
     tops: tuple[TopShare, ...] = ()
     guards: dict[str, GuardCalls] = Field(default_factory=dict)
+    census: str | None = None
     provenance: Provenance | None = None
 
 

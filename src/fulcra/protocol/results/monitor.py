@@ -131,7 +131,10 @@ class WatchCost(Value):
 
 
 class MonitorResult(Result):
-    """A trial of a monitor: doses noticed, false alarms by domain, attacks that adapt, cost."""
+    """A trial of a monitor: doses noticed, false alarms by domain, attacks that adapt, cost.
+
+    A dose that none of the tried neurons can have, beyond the cap of a norm, has no entry.
+    """
 
     file: ClassVar[str] = "monitor.json"
 

@@ -124,5 +124,5 @@ class StudyResult(Result):
 
     def lines(self) -> tuple[str, ...]:
         """What was wanted, what was found, and whether it is met."""
-        marks = {True: "met", False: "missed", None: "not tested"}
+        marks = {True: "met", False: "missed", None: "undecided"}
         return tuple(f"{marks[each.met]}: {each.claim}: {each.found}" for each in self.targets)

@@ -83,7 +83,9 @@ def effects(
 
 
 def _require_names(behaviors: Sequence[Behavior]) -> None:
-    """InputError where two sets have one name."""
+    """InputError where there is no set, or two have one name."""
+    if not behaviors:
+        raise InputError("effects: no behavior was given; give a list of one or more")
     name, count = Counter(behavior.name for behavior in behaviors).most_common(1)[0]
     if count > 1:
         raise InputError(
