@@ -14,14 +14,19 @@ HELD_OUT = "held_out"
 CEILINGS, CHANCES = "ceilings", "chances"
 
 
+def drawing(study: "StudyResult", about: str) -> str:
+    """Where a drawing stands beside the page."""
+    return f"images/{study.design.name}-{about}.svg"
+
+
 def drawings(study: "StudyResult") -> dict[str, str]:
     """SVG drawings of the held-out lineages by file name; what was not measured has none."""
     group = study.groups.get(HELD_OUT)
     drawn = {}
     if group is not None and group.ceilings is not None:
-        drawn[f"images/{study.design.name}-{CEILINGS}.svg"] = _ceilings(study, group.lineages)
+        drawn[drawing(study, CEILINGS)] = _ceilings(study, group.lineages)
     if group is not None and group.verdicts is not None:
-        drawn[f"images/{study.design.name}-{CHANCES}.svg"] = _chances(group.verdicts.chance)
+        drawn[drawing(study, CHANCES)] = _chances(group.verdicts.chance)
     return drawn
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from fulcra.report.depth_sheets import depth_sheets
 from fulcra.report.notation import UNKNOWN, fixed, margin, number
 from fulcra.report.sheet import Sheet
-from fulcra.report.study_figures import CEILINGS, CHANCES, HELD_OUT, drawings
+from fulcra.report.study_figures import CEILINGS, CHANCES, HELD_OUT, drawing
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ def study_page(study: "StudyResult") -> str:
     """The page of a study, every figure from its file; parts of the lineages stand at its end."""
     parts = [name for name in study.groups if name.startswith(PART)]
     shown = [name for name in study.groups if name not in parts]
-    names = drawings(study)
     return filled(
         TEMPLATE,
         study=study,
@@ -42,8 +41,8 @@ def study_page(study: "StudyResult") -> str:
         tables=_tables(_only(study, shown)),
         without=_tables(_only(study, parts)) if parts else {},
         protocol=protocol_sheet(study).markdown(),
-        ceilings_drawn=next((name for name in names if CEILINGS in name), ""),
-        chances_drawn=next((name for name in names if CHANCES in name), ""),
+        ceilings_drawn=drawing(study, CEILINGS),
+        chances_drawn=drawing(study, CHANCES),
     )
 
 
