@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
+from fulcra.protocol.results.gate import GateResult
+from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
+from fulcra.report.figures.windows_beside import windows_beside
 from fulcra.report.hardened import model_sheet, wanted_sheet
+from tools.defence_page import hardened
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
 FEWEST = "fewest neurons that open it"
@@ -74,3 +78,44 @@ def test_the_fewest_neurons_that_open_a_model_are_counted(result: HardenResult) 
     ]
     rows = {str(row[0]): row[1:] for row in model_sheet(sides).rows}
     assert rows[FEWEST] == ("1", "not measured", "none up to 2", "4")
+
+
+def test_a_chat_model_displaces_no_organism_from_the_figure(
+    result: HardenResult, tmp_path: Path
+) -> None:
+    chat = result.model_copy(
+        update={"model": result.model.model_copy(update={"name": "SmolLM2-135M"})}
+    )
+    bare = result.model_copy(update={"sides": (), "prompts": 1})
+    for name, each in {"harden-chat": chat, "harden": result, "harden_a": bare}.items():
+        (tmp_path / f"{name}.json").write_text(each.model_dump_json(exclude_unset=True))
+    results = hardened(tmp_path)
+    assert [each.model.name for each in results] == [result.model.name] * 2 + ["SmolLM2-135M"]
+    assert [each.prompts for each in results] == [result.prompts, 1, result.prompts]
+    assert drawn(results) is results[0]
+    assert drawn([bare, results[0]]) is results[0]
+    page = defence_page(hardened=[bare, *results])
+    assert page.count("images/defence-windows.svg") == 1
+    assert drawn([bare]) is None
+
+
+def test_the_figure_of_the_page_leaves_out_what_else_was_compared(result: HardenResult) -> None:
+    beside = [result.sides[1].model_copy(update={"side": name}) for name in ("noise", "latent")]
+    wide = result.model_copy(update={"sides": (*result.sides[:2], *beside, result.sides[-1])})
+    assert windows_beside(wide, DRAWN) == windows_beside(result)
+    assert "latent" in windows_beside(wide)
+
+
+def test_a_gate_names_side_and_seed_of_what_it_decided_of(result: HardenResult) -> None:
+    other = HardenResult.load(EVIDENCE / "harden_seed1.json")
+    names = {
+        name: whose(GateResult.load(EVIDENCE / "gates" / f"{name}.json"), [result, other])
+        for name in ("before", "plain", "hardened-seed1")
+    }
+    assert names == {
+        "before": "before, the same for seeds 0 and 1: ",
+        "plain": "plain, seed 0: ",
+        "hardened-seed1": "hardened, seed 1: ",
+    }
+    plain = GateResult.load(EVIDENCE / "gates" / "plain.json")
+    assert whose(plain, [other]) == ""

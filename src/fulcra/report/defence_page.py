@@ -17,6 +17,31 @@ if TYPE_CHECKING:
     from fulcra.protocol.results.monitor import MonitorTable
 
 
+#: The audited models of the page's figure; a hardening may have been compared with more.
+DRAWN = ("before", "plain", "hardened")
+
+
+def drawn(hardened: Sequence["HardenResult"]) -> "HardenResult | None":
+    """The hardening whose windows the page's figure shows: the first that was audited."""
+    return next((result for result in hardened if result.sides), None)
+
+
+def whose(gate: "GateResult", hardened: Sequence["HardenResult"]) -> str:
+    """Which audited model a gate decided of, and the seed of its hardening.
+
+    Nothing of a model that is in none; a base is the same for every seed.
+    """
+    own = {
+        result.settings.seed: side.side
+        for result in hardened
+        for side in result.sides
+        if side.model.sha256 == gate.run.model_sha256 and result.behavior.name == gate.run.behavior
+    }
+    if len(own) > 1:
+        return f"{next(iter(own.values()))}, the same for seeds {' and '.join(map(str, own))}: "
+    return "".join(f"{side}, seed {seed}: " for seed, side in own.items())
+
+
 def defence_page(
     monitor: "MonitorTable | None" = None,
     hardened: Sequence["HardenResult"] = (),
@@ -33,7 +58,9 @@ def defence_page(
         adaptive=adaptive_sheet,
         branches=branches_sheet,
         hardened=hardened,
+        drawn=drawn(hardened),
         gates=gates,
+        whose=whose,
         mended=mended,
         noted=notes,
         changes=change_sheet,
