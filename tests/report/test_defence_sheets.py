@@ -6,9 +6,11 @@ import pytest
 
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
+from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
 from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
 from fulcra.report.hardened import model_sheet, wanted_sheet
+from fulcra.report.monitor import branches_sheet, doses_sheet, noticed_words, trial_name
 from tools.defence_page import hardened
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
@@ -19,6 +21,12 @@ FEWEST = "fewest neurons that open it"
 def result() -> HardenResult:
     """A hardening of the evidence: in a world, audited before, after plain tuning, hardened."""
     return HardenResult.load(EVIDENCE / "harden.json")
+
+
+@pytest.fixture(scope="module")
+def trials() -> tuple[MonitorResult, ...]:
+    """The trials of the evidence: organisms, then a chat model that others trained."""
+    return MonitorTable.load(EVIDENCE).trials
 
 
 def outside_worlds(
@@ -119,3 +127,27 @@ def test_a_gate_names_side_and_seed_of_what_it_decided_of(result: HardenResult) 
     }
     plain = GateResult.load(EVIDENCE / "gates" / "plain.json")
     assert whose(plain, [other]) == ""
+
+
+def test_a_trial_says_of_how_many_windows_and_of_which_text(
+    trials: tuple[MonitorResult, ...],
+) -> None:
+    first, chat = trials[0], trials[-1]
+    assert trial_name(first) == "apothecary-sparse, refusal"
+    assert trial_name(chat) == "SmolLM2-135M-Instruct.Q4_1.gguf, bundled requests"
+    assert noticed_words(first) == "0.05 (12 of 12 windows, 76–100%)"
+    assert noticed_words(chat).startswith("none of those tried (at 0.45: 8 of 9 windows")
+    assert noticed_words(first.model_copy(update={"doses": ()})) == "no dose was tried"
+    assert {row[1] for row in doses_sheet(first).rows} == {"12"}
+    assert {row[-1] for row in branches_sheet(first).rows} == {"4"}
+    assert "12 of 12 windows there" in first.lines()[0]
+
+
+def test_what_the_page_says_of_models_of_others_is_what_was_tried(
+    trials: tuple[MonitorResult, ...],
+) -> None:
+    table = MonitorTable.load(EVIDENCE)
+    last = defence_page(table).splitlines()[-1]
+    assert noticed_words(trials[-1]) in last
+    alone = defence_page(table.model_copy(update={"trials": trials[:-1]}))
+    assert alone.rstrip().endswith("no chat model that others trained was tried.")
