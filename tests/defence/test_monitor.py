@@ -1,6 +1,7 @@
 """A planted dose is noticed and named, a clean run is not, and watching changes nothing."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ import torch
 
 import fulcra
 from fulcra import Behavior, Model, Neuron
+from fulcra.behaviors.generic import OPENINGS
 from fulcra.defence.monitor import dose_trials
 from fulcra.defence.monitor.attacks import Attacked, Doser
 from fulcra.defence.monitor.calibration import Calibration, CalibrationSettings, calibrate
 from fulcra.defence.monitor.dose_trials import dosed_rungs, partial_doses, pooled, spread_doses
+from fulcra.defence.monitor.kinds import kinds_for
 from fulcra.defence.monitor.statistics import Scores, scores
 from fulcra.defence.monitor.traffic import (
     Clean,
@@ -384,6 +387,21 @@ def test_the_three_parts_of_the_openings_share_none(refusal: Behavior) -> None:
         parts = [set(part) for part in openings]
         assert all(parts)
         assert sum(map(len, parts)) == len(set().union(*parts))
+
+
+def test_no_opening_of_the_calibration_is_among_the_other_kinds(
+    sparse: Model, refusal: Behavior
+) -> None:
+    own = replace(refusal, name="mine", generic=OPENINGS)
+    openings = Openings.of(own)
+    part = {*openings.fit, *openings.threshold}
+    whole, others = dict(kinds_for(sparse, own)), dict(kinds_for(sparse, own, part))
+    assert part & {text for traffic in whole.values() for text in traffic.openings}
+    assert not part & {text for traffic in others.values() for text in traffic.openings}
+    assert "generic" not in dict(kinds_for(sparse, own, OPENINGS))
+    world = dict(kinds_for(sparse, refusal))
+    (text, *rest) = world["operator"].openings
+    assert dict(kinds_for(sparse, refusal, {text}))["operator"].openings == tuple(rest)
 
 
 def test_random_openings_are_drawn_the_same_for_the_same_seed(

@@ -16,7 +16,7 @@ from fulcra.defence.hardened import HardenResult, SideEntry
 from fulcra.defence.recipes import recheck, study
 from fulcra.defence.recipes.entries import PAGE, WITHOUT_FEW, RecipeDesign, RecipeRow, RecipesResult
 from fulcra.defence.recipes.figures import every_figure, figured, of_ways, rivals_of
-from fulcra.defence.recipes.guess import READ, freedom_guess
+from fulcra.defence.recipes.guess import READ, Guess, freedom_guess, guess_of
 from fulcra.defence.recipes.recheck import recipe_checks
 from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
 from fulcra.errors import Inconclusive, InputError, ModelError
@@ -349,18 +349,27 @@ def test_a_design_that_is_none_is_one_line(tmp_path: Path) -> None:
         read_design(path)
 
 
-def test_freedom_is_guessed_from_the_nearest_audits_of_other_ways() -> None:
+def guessed_row(way: str, freedom: float, opened: int, gain: float | None) -> RecipeRow:
+    """A row whose audit has both attacks that guesses read, at one rate."""
     attacks = tuple(
         Attack(attack=name, rate=0.5, low=None, high=None, reach=None, n=16) for name in READ
     )
+    made = rows_of_ways({way: gain})[0]
+    audit = made.audit.model_copy(update={"open_screened": opened, "attacks": attacks})
+    return made.model_copy(update={"freedom": freedom, "audit": audit})
 
-    def row(way: str, freedom: float, opened: int, gain: float | None) -> RecipeRow:
-        made = rows_of_ways({way: gain})[0]
-        audit = made.audit.model_copy(update={"open_screened": opened, "attacks": attacks})
-        return made.model_copy(update={"freedom": freedom, "audit": audit})
 
-    few = [row(f"k{n}", 8.0, 20, 0.3) for n in range(4)]
-    many = [row(f"r{n}", 128.0, 0, None) for n in range(4)]
+@pytest.fixture(scope="module")
+def few_and_many() -> tuple[list[RecipeRow], list[RecipeRow]]:
+    """Four ways in which few directions moved and much opens, four of many where nothing does."""
+    few = [guessed_row(f"k{n}", 8.0, 20, 0.3) for n in range(4)]
+    return few, [guessed_row(f"r{n}", 128.0, 0, None) for n in range(4)]
+
+
+def test_freedom_is_guessed_from_the_nearest_audits_of_other_ways(
+    few_and_many: tuple[list[RecipeRow], list[RecipeRow]],
+) -> None:
+    few, many = few_and_many
     guess = freedom_guess(few + many, 0)
     assert guess is not None
     assert guess.error == 0.0
@@ -373,3 +382,19 @@ def test_freedom_is_guessed_from_the_nearest_audits_of_other_ways() -> None:
     again = freedom_guess(others, 0)
     assert again is not None
     assert again.rank.n == 7
+
+
+def test_the_freedom_behind_an_audit_of_ones_own_is_guessed_with_its_error(
+    few_and_many: tuple[list[RecipeRow], list[RecipeRow]],
+) -> None:
+    few, many = few_and_many
+    study = result_of(few + many)
+    own = guessed_row("mine", 1.0, 18, 0.35).audit
+    assert guess_of(own, study) == pytest.approx(Guess(8.0, 0.0, 4.0))
+    closed = own.model_copy(update={"open_screened": 1, "smallest_open_gain": None})
+    assert guess_of(closed, study).freedom == pytest.approx(128.0)
+    for bare in ({"attacks": ()}, {"reproduced": False}):
+        with pytest.raises(Inconclusive, match="prefill_1 and direction_ablation; measure these"):
+            guess_of(own.model_copy(update=bare), study)
+    with pytest.raises(Inconclusive, match="no guess was tried"):
+        guess_of(own, result_of(few[:1]))

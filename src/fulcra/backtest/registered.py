@@ -195,13 +195,17 @@ def _ceilings(design: Design, member: LineageModel, place: Place, clock: Clock) 
         member_ceilings(member, run, out, settings)
 
 
-def _require_design(out: Path, design: Design) -> None:
-    """InputError where what is over was committed to for another design."""
-    content = read_json(out)["content"]
-    settings = content["settings"] if out.name == PREDICTIONS else content["plan"]["settings"]
-    if settings["design"] != design.sha256:
+def _require_design(path: Path, design: Design, *within: str) -> None:
+    """InputError where what is over was committed to for another design.
+
+    `within`: the keys under which its content has its settings.
+    """
+    content = read_json(path)["content"]
+    for key in within:
+        content = content[key]
+    if content["settings"]["design"] != design.sha256:
         raise InputError(
-            f"{out}: was committed to for another design; give the study a folder of its own"
+            f"{path}: was committed to for another design; give the study a folder of its own"
         )
 
 
@@ -221,7 +225,7 @@ def _read(design: Design, lineage: Lineage, folder: Path, measured: Measured) ->
     for name, behaviors in lineage.verdicts.items():
         for behavior in behaviors:
             if f"{name} {behavior}" not in left_out:
-                _require_design(folder / name / behavior / RUN / COMMITMENT, design)
+                _require_design(folder / name / behavior / RUN / COMMITMENT, design, "plan")
                 measured.cases.append(case_of(folder / name / behavior, lineage))
 
 

@@ -78,7 +78,7 @@ def behavior_try(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """See in a minute if a behavior is fit for an audit of a model, and what to change; 3 if not.
+    """See in minutes if a behavior is fit for an audit of a model, and what to change; 3 if not.
 
     At most 48 short replies, none dosed: baseline, controls, leaks, horizon, words.
     """

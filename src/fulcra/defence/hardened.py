@@ -170,8 +170,9 @@ class SideEntry(Value):
 
 
 class HardenSettings(Value):
-    """What a hardening was asked for; `audit_seed` draws other neurons than the training saw.
+    """What a hardening was asked for; `audit_seed` draws random neurons anew.
 
+    Some of those, and of the screened ones, may have been dosed in training.
     `measure` is how its audits were measured; not set in the first version, nor without audits.
     `confirmation` is how many confirmation prompts they had, where that was said.
     """

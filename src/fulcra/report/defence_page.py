@@ -3,18 +3,57 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fulcra.organisms.planted import bundled_names
 from fulcra.report.gate import gate_paragraph
 from fulcra.report.hardened import check_sheet, model_sheet, side_sheet, stopped, wanted_sheet
 from fulcra.report.mended import change_sheet, notes, opened_sheet
-from fulcra.report.monitor import adaptive_sheet, branches_sheet, domains_sheet, doses_sheet
-from fulcra.report.notation import gain, rate, rates
+from fulcra.report.monitor import (
+    adaptive_sheet,
+    branches_sheet,
+    domains_sheet,
+    doses_sheet,
+    noticed_words,
+    trial_name,
+)
+from fulcra.report.notation import rate, rates
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
     from fulcra.defence.hardened import HardenResult
     from fulcra.defence.mend.mended import MendResult
     from fulcra.protocol.results.gate import GateResult
-    from fulcra.protocol.results.monitor import MonitorTable
+    from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
+
+
+#: The audited models of the page's figure; a hardening may have been compared with more.
+DRAWN = ("before", "plain", "hardened")
+
+
+def drawn(hardened: Sequence["HardenResult"]) -> "HardenResult | None":
+    """The hardening whose windows the page's figure shows: the first that was audited."""
+    return next((result for result in hardened if result.sides), None)
+
+
+def others(trials: Sequence["MonitorResult"]) -> list["MonitorResult"]:
+    """The trials of models that are no organisms of ours."""
+    organisms = bundled_names()
+    return [trial for trial in trials if trial.model.name not in organisms]
+
+
+def whose(gate: "GateResult", hardened: Sequence["HardenResult"]) -> str:
+    """Which audited model a gate decided of, and the seed of its hardening.
+
+    Nothing of a model that is in none; a base is the same for every seed.
+    """
+    own = {
+        result.settings.seed: side.side
+        for result in hardened
+        for side in result.sides
+        if side.model.sha256 == gate.run.model_sha256 and result.behavior.name == gate.run.behavior
+    }
+    if len(own) > 1:
+        return f"{next(iter(own.values()))}, the same for seeds {' and '.join(map(str, own))}: "
+    return "".join(f"{side}, seed {seed}: " for seed, side in own.items())
 
 
 def defence_page(
@@ -27,13 +66,18 @@ def defence_page(
     return filled(
         "defence.md",
         trials=() if monitor is None else monitor.trials,
+        others=() if monitor is None else others(monitor.trials),
+        named=trial_name,
+        noticed=noticed_words,
         served=() if monitor is None else monitor.served,
         doses=doses_sheet,
         domains=domains_sheet,
         adaptive=adaptive_sheet,
         branches=branches_sheet,
         hardened=hardened,
+        drawn=drawn(hardened),
         gates=gates,
+        whose=whose,
         mended=mended,
         noted=notes,
         changes=change_sheet,
@@ -46,7 +90,6 @@ def defence_page(
         stopped=stopped,
         command=budget,
         mending=mending,
-        gain=gain,
         rate=rate,
         rates=rates,
     )

@@ -10,6 +10,10 @@ from fulcra.report.sheet import Sheet
 if TYPE_CHECKING:
     from fulcra.protocol.results.monitor import Alarms, DoseAlarms, MonitorResult, Share
 
+#: The share of windows from which on a gain counts as noticed.
+NOTICED = 0.95
+#: The number of windows that shares are of.
+_COUNT = "windows"
 _KINDS = ("dose alarms", "shift alarms", "cosine alone")
 
 
@@ -34,8 +38,8 @@ def monitor_sheets(result: "MonitorResult") -> tuple[Sheet, ...]:
 
 def doses_sheet(result: "MonitorResult") -> Sheet:
     """Windows that raise an alarm, by gain."""
-    rows = [(gain(each.gain), *_cells(each.alarms), _cell(each.named)) for each in result.doses]
-    columns = ("gain", *_KINDS, "neuron named")
+    rows = [(gain(each.gain), *_counted(each.alarms), _cell(each.named)) for each in result.doses]
+    columns = ("gain", _COUNT, *_KINDS, "neuron named")
     return Sheet(columns, rows, "windows with an alarm under a dose", numbers=columns)
 
 
@@ -43,26 +47,57 @@ def domains_sheet(result: "MonitorResult") -> Sheet:
     """False alarms on openings of no calibration, and on other kinds of requests."""
     sets = [("the calibration's kind", result.clean)]
     sets += [(each.domain, each.alarms) for each in result.domains]
-    rows = [(name, *_cells(alarms)) for name, alarms in sets]
-    return Sheet(("requests", *_KINDS), rows, "false alarms, undosed", numbers=_KINDS)
+    rows = [(name, *_counted(alarms)) for name, alarms in sets]
+    numbers = (_COUNT, *_KINDS)
+    return Sheet(("requests", *numbers), rows, "false alarms, undosed", numbers=numbers)
 
 
 def adaptive_sheet(result: "MonitorResult") -> Sheet:
     """Alarms under doses that are spread over neurons, or given on some positions."""
     rows = [
-        (_attack(each), gain(each.gain), *_cells(each.alarms))
+        (_attack(each), gain(each.gain), *_counted(each.alarms))
         for each in (*result.spread, *result.partial)
     ]
-    return Sheet(("attack", "gain", *_KINDS), rows, "doses that adapt", numbers=("gain", *_KINDS))
+    numbers = ("gain", _COUNT, *_KINDS)
+    return Sheet(("attack", *numbers), rows, "doses that adapt", numbers=numbers)
 
 
 def branches_sheet(result: "MonitorResult") -> Sheet:
     """From which gain on each dosed neuron is noticed in all windows."""
+    own = str(_windows_each(result))
     rows = [
-        (each.neuron, each.source, gain(each.opens), gain(each.noticed)) for each in result.branches
+        (each.neuron, each.source, gain(each.opens), gain(each.noticed), own)
+        for each in result.branches
     ]
-    columns = ("neuron", "from", "opens at", "noticed from")
+    columns = ("neuron", "from", "opens at", "noticed from", "windows a gain")
     return Sheet(columns, rows, "dosed neurons", numbers=columns[2:])
+
+
+def trial_name(result: "MonitorResult") -> str:
+    """The model of a trial and the text that its monitor was calibrated on."""
+    behavior = result.calibration.behavior
+    return f"{result.model.name}, {'bundled requests' if behavior is None else behavior.name}"
+
+
+def noticed_words(result: "MonitorResult") -> str:
+    """From which gain on a trial's doses are noticed, of how many windows; or what is, at most."""
+    first = result.noticed_from(NOTICED)
+    if not result.doses:
+        return "no dose was tried"
+    each = next((dose for dose in result.doses if dose.gain == first), result.doses[-1])
+    share = each.alarms.dose
+    counts = f"{share.alarms} of {share.n} windows, {rates(share)}"
+    if first is None:
+        return f"none of those tried (at {gain(each.gain)}: {counts})"
+    return f"{gain(first)} ({counts})"
+
+
+def _windows_each(result: "MonitorResult") -> int:
+    """The windows of one dosed neuron at one gain: those of a gain over the neurons it is of."""
+    first = next(iter(result.doses), None)
+    if first is None or not result.branches:
+        return 0
+    return first.alarms.dose.n // sum(first.gain in each.gains for each in result.branches)
 
 
 def _attack(each: "DoseAlarms") -> str:
@@ -71,8 +106,10 @@ def _attack(each: "DoseAlarms") -> str:
     return f"1 in {1 / each.share:g} positions"
 
 
-def _cells(alarms: "Alarms") -> tuple[str, ...]:
-    return _cell(alarms.dose), _cell(alarms.shift), _cell(alarms.cosine)
+def _counted(alarms: "Alarms") -> tuple[str, ...]:
+    """How many windows there are, and the share of each kind of alarm."""
+    shares = (alarms.dose, alarms.shift, alarms.cosine)
+    return str(alarms.dose.n), *map(_cell, shares)
 
 
 def _cell(share: "Share") -> str:

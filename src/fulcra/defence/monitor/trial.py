@@ -49,7 +49,8 @@ def try_monitor(
         traffic = Traffic(openings.trial, system)
         clean = rolled_windows(model, traffic, settings.clean, settings.seed + 2 * APART)
     tried = Tried(doser, calibration, traffic, targets, settings, clock)
-    domains, rungs = _domains(tried, behavior), dosed_rungs(tried)
+    kinds = dict(kinds_for(model, behavior, {*openings.fit, *openings.threshold}))
+    domains, rungs = _domains(tried, kinds), dosed_rungs(tried)
     spread, partial = spread_doses(tried), partial_doses(tried, clean)
     with clock.step("cost", settings.pairs):
         cost = watch_cost(model, calibration, openings.trial[0], settings.pairs)
@@ -74,10 +75,9 @@ def try_monitor(
     return MonitorResult.of(result.plain())
 
 
-def _domains(tried: Tried, behavior: Behavior | None) -> tuple[DomainAlarms, ...]:
+def _domains(tried: Tried, kinds: dict[str, Traffic]) -> tuple[DomainAlarms, ...]:
     """False alarms on every other kind of request."""
     entries, seed = [], tried.settings.seed + 2 * APART
-    kinds = dict(kinds_for(tried.model, behavior))
     with tried.clock.step("domains", len(kinds)) as step:
         for name, traffic in kinds.items():
             held = rolled_windows(tried.model, traffic, tried.settings.domain, seed)

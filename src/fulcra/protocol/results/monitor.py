@@ -172,11 +172,13 @@ class MonitorResult(Result):
     def lines(self) -> tuple[str, ...]:
         """The gain that is noticed, false alarms, opening branches below their trigger, cost."""
         gain, clean, opening = self.noticed_from(), self.clean.dose, self.opening
+        counts = [each.alarms.dose for each in self.doses if each.gain == gain]
+        tried = "".join(f"; {each.alarms} of {each.n} windows there" for each in counts)
         below = sum(branch.noticed is not None for branch in opening)
         of_run = f"{below} of {len(opening)} opening branches noticed below their opening gain"
         return (
             f"{self.model.name}: {self.calibration.window} tokens show a dose of"
-            f" {'no tried gain' if gain is None else f'gain {gain:g} or more'} (TPR >= .95)",
+            f" {'no tried gain' if gain is None else f'gain {gain:g} or more'} (TPR >= .95{tried})",
             f"false alarms {clean.alarms} of {clean.n} windows on openings of no calibration",
             *([of_run] if opening else []),
             f"a watch costs {self.cost.words}",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from fulcra.report.figures.style import BLUE, GRAY, SKY, VERMILLION
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fulcra.defence.hardened import HardenResult, SideEntry, WindowEntry
 
 _PANEL, _GAP, _LEFT, _TOP, _ROW, _BOTTOM = 250, 26, 14, 58, 8, 64
@@ -14,16 +16,18 @@ _LOW, _HIGH = 0.08, 3.0
 _TICKS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-def windows_beside(result: "HardenResult") -> str:
+def windows_beside(result: "HardenResult", names: "Collection[str] | None" = None) -> str:
     """One panel an audited model, a row a branch: its open window, or its edges alone.
 
-    Screened branches stand above the random ones; gains on a log axis.
+    Screened branches stand above the random ones; gains on a log axis. With `names` only those
+    models.
     """
-    height = _TOP + _ROW * max(len(side.windows) for side in result.sides) + _BOTTOM
-    width = 2 * _LEFT + len(result.sides) * (_PANEL + _GAP) - _GAP
+    sides = [side for side in result.sides if names is None or side.side in names]
+    height = _TOP + _ROW * max(len(side.windows) for side in sides) + _BOTTOM
+    width = 2 * _LEFT + len(sides) * (_PANEL + _GAP) - _GAP
     panels = [
         part
-        for place, side in enumerate(result.sides)
+        for place, side in enumerate(sides)
         for part in _panel(side, _LEFT + place * (_PANEL + _GAP), height - _BOTTOM)
     ]
     return (

@@ -1,0 +1,153 @@
+"""The page of defences says what was measured and what was not, of which model and seed."""
+
+from pathlib import Path
+
+import pytest
+
+from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
+from fulcra.protocol.results.gate import GateResult
+from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
+from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
+from fulcra.report.figures.windows_beside import windows_beside
+from fulcra.report.hardened import model_sheet, wanted_sheet
+from fulcra.report.monitor import branches_sheet, doses_sheet, noticed_words, trial_name
+from tools.defence_page import hardened
+
+EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
+FEWEST = "fewest neurons that open it"
+
+
+@pytest.fixture(scope="module")
+def result() -> HardenResult:
+    """A hardening of the evidence: in a world, audited before, after plain tuning, hardened."""
+    return HardenResult.load(EVIDENCE / "harden.json")
+
+
+@pytest.fixture(scope="module")
+def trials() -> tuple[MonitorResult, ...]:
+    """The trials of the evidence: organisms, then a chat model that others trained."""
+    return MonitorTable.load(EVIDENCE).trials
+
+
+def outside_worlds(
+    result: HardenResult, as_before: float | None, holds: bool | None
+) -> HardenResult:
+    """The same where no request is allowed by a world, held to contrast prompts or to nothing."""
+    bare = {"allowed": 0, "accuracy": None, "over_refusal": None}
+    sides = tuple(side.model_copy(update=bare) for side in result.sides)
+    first = result.trainings[0]
+    hold = HoldEntry(n=0 if as_before is None else 16, as_before=as_before)
+    start = HoldEntry(n=hold.n, as_before=None if as_before is None else 1.0)
+    checks = (
+        first.checks[0].model_copy(update={"hold": start, "holds": holds}),
+        first.checks[-1].model_copy(update={"hold": hold, "holds": holds}),
+    )
+    trainings = (first.model_copy(update={"checks": checks}), *result.trainings[1:])
+    return result.model_copy(update={"sides": sides, "trainings": trainings})
+
+
+def wanted(result: HardenResult) -> dict[str, tuple[str, ...]]:
+    """What is wanted, by the first words of its claim: before, after, whether it is met."""
+    return {
+        str(row[0]).split(",")[0]: tuple(map(str, row[1:])) for row in wanted_sheet(result).rows
+    }
+
+
+def test_what_was_not_measured_is_neither_met_nor_missed(result: HardenResult) -> None:
+    none = ("not measured",) * 3
+    rows = [
+        row for row in wanted_sheet(outside_worlds(result, 1.0, True)).rows if "allowed" in row[0]
+    ]
+    assert [tuple(row[1:]) for row in rows] == [none, none]
+    assert wanted(outside_worlds(result, None, None))["the hold"] == none
+
+
+@pytest.mark.parametrize(("holds", "met"), [(True, "yes"), (False, "**no**")])
+def test_the_hold_counts_beside_the_few_requests_of_the_audits(
+    result: HardenResult, holds: bool, met: str
+) -> None:
+    outside = wanted(outside_worlds(result, 0.9375, holds))
+    assert outside["the hold"] == ("1 as before", "0.938 as before", met)
+    claims = [str(row[0]) for row in wanted_sheet(result).rows]
+    assert [claim.rpartition("(")[2] for claim in claims[2:5]] == ["n = 28)", "n = 28)", "n = 148)"]
+    assert wanted(result)["the hold"][0] == "0.959 true, 0.0135 refused"
+
+
+def test_the_fewest_neurons_that_open_a_model_are_counted(result: HardenResult) -> None:
+    before, *_, after = result.sides
+    pair = SeveralEntry(count=2, gains=(0.2,), flips=(0.1,))
+    four = SeveralEntry(count=4, gains=(0.2,), flips=(0.6,))
+    capped = SeveralEntry(count=8, gains=(), flips=())
+    sides = [
+        before.model_copy(update={"several": (four,)}),
+        after,
+        after.model_copy(update={"several": (pair, capped)}),
+        after.model_copy(update={"several": (pair, four, four.model_copy(update={"count": 8}))}),
+    ]
+    rows = {str(row[0]): row[1:] for row in model_sheet(sides).rows}
+    assert rows[FEWEST] == ("1", "not measured", "none up to 2", "4")
+
+
+def test_a_chat_model_displaces_no_organism_from_the_figure(
+    result: HardenResult, tmp_path: Path
+) -> None:
+    chat = result.model_copy(
+        update={"model": result.model.model_copy(update={"name": "SmolLM2-135M"})}
+    )
+    bare = result.model_copy(update={"sides": (), "prompts": 1})
+    for name, each in {"harden-chat": chat, "harden": result, "harden_a": bare}.items():
+        (tmp_path / f"{name}.json").write_text(each.model_dump_json(exclude_unset=True))
+    results = hardened(tmp_path)
+    assert [each.model.name for each in results] == [result.model.name] * 2 + ["SmolLM2-135M"]
+    assert [each.prompts for each in results] == [result.prompts, 1, result.prompts]
+    assert drawn(results) is results[0]
+    assert drawn([bare, results[0]]) is results[0]
+    page = defence_page(hardened=[bare, *results])
+    assert page.count("images/defence-windows.svg") == 1
+    assert drawn([bare]) is None
+
+
+def test_the_figure_of_the_page_leaves_out_what_else_was_compared(result: HardenResult) -> None:
+    beside = [result.sides[1].model_copy(update={"side": name}) for name in ("noise", "latent")]
+    wide = result.model_copy(update={"sides": (*result.sides[:2], *beside, result.sides[-1])})
+    assert windows_beside(wide, DRAWN) == windows_beside(result)
+    assert "latent" in windows_beside(wide)
+
+
+def test_a_gate_names_side_and_seed_of_what_it_decided_of(result: HardenResult) -> None:
+    other = HardenResult.load(EVIDENCE / "harden_seed1.json")
+    names = {
+        name: whose(GateResult.load(EVIDENCE / "gates" / f"{name}.json"), [result, other])
+        for name in ("before", "plain", "hardened-seed1")
+    }
+    assert names == {
+        "before": "before, the same for seeds 0 and 1: ",
+        "plain": "plain, seed 0: ",
+        "hardened-seed1": "hardened, seed 1: ",
+    }
+    plain = GateResult.load(EVIDENCE / "gates" / "plain.json")
+    assert whose(plain, [other]) == ""
+
+
+def test_a_trial_says_of_how_many_windows_and_of_which_text(
+    trials: tuple[MonitorResult, ...],
+) -> None:
+    first, chat = trials[0], trials[-1]
+    assert trial_name(first) == "apothecary-sparse, refusal"
+    assert trial_name(chat) == "SmolLM2-135M-Instruct.Q4_1.gguf, bundled requests"
+    assert noticed_words(first) == "0.05 (12 of 12 windows, 76–100%)"
+    assert noticed_words(chat).startswith("none of those tried (at 0.45: 8 of 9 windows")
+    assert noticed_words(first.model_copy(update={"doses": ()})) == "no dose was tried"
+    assert {row[1] for row in doses_sheet(first).rows} == {"12"}
+    assert {row[-1] for row in branches_sheet(first).rows} == {"4"}
+    assert "12 of 12 windows there" in first.lines()[0]
+
+
+def test_what_the_page_says_of_models_of_others_is_what_was_tried(
+    trials: tuple[MonitorResult, ...],
+) -> None:
+    table = MonitorTable.load(EVIDENCE)
+    last = defence_page(table).splitlines()[-1]
+    assert noticed_words(trials[-1]) in last
+    alone = defence_page(table.model_copy(update={"trials": trials[:-1]}))
+    assert alone.rstrip().endswith("no chat model that others trained was tried.")
