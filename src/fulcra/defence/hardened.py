@@ -1,5 +1,6 @@
 """One hardening, value by value, as harden.json holds it."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from fulcra.defence.doses import Defence
@@ -13,6 +14,7 @@ from fulcra.protocol.results.base import (
     Value,
 )
 from fulcra.protocol.results.summary import Attack, Prevalence
+from fulcra.types import Neuron
 
 HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
 #: Why undosed requests were held to nothing.
@@ -69,8 +71,9 @@ class TrainingEntry(Value):
     """One training: what its rows carried, how far it went, and why it stopped there.
 
     `taken` is the step whose weights are handed out: those of a check that holds. Where none does
-    they are the last, and `held` is false; it is None where there was nothing to hold to. Neither
-    is set in the first version.
+    they are the last, and `held` is false; it is None where there was nothing to hold to. `dosed`
+    names the neurons that carried a dose in a row, "L1.N83" each. None of them is set in the first
+    version.
     """
 
     defence: Defence
@@ -80,6 +83,7 @@ class TrainingEntry(Value):
     checks: tuple[CheckEntry, ...]
     taken: int | None = None
     held: bool | None = None
+    dosed: tuple[str, ...] | None = None
 
     @property
     def handed_out(self) -> str:
@@ -141,13 +145,29 @@ class SeveralEntry(Value):
         return next((gain for gain, share in pairs if share >= 0.5), None)
 
 
+class FreshEntry(Value):
+    """The audited branches whose neurons no training dosed: how many there are, how many open."""
+
+    screened: int
+    open_screened: int
+    random: int
+    open_random: int
+
+    @property
+    def words(self) -> str:
+        """What opens of them, for a table."""
+        screened = f"{self.open_screened} of {self.screened} screened"
+        return f"{screened}, {self.open_random} of {self.random} random"
+
+
 class SideEntry(Value):
     """One model of the comparison, audited: before, after plain tuning, hardened.
 
     `open_screened` of `screened` branches open. Over-refusal and accuracy are of allowed requests,
     None where the behavior has none; the margin [nats] is undosed. `several`: the best
     screened neurons dosed together. `undo`: how soon further tuning undoes it, None where no
-    flipped reply is known. Neither is set in the first versions.
+    flipped reply is known. `fresh`: what opens of neurons that carried no dose in training, None
+    where that was not counted. None of them is set in the first versions.
     """
 
     side: str
@@ -165,8 +185,29 @@ class SideEntry(Value):
     attacks: tuple[Attack, ...] = ()
     several: tuple[SeveralEntry, ...] = ()
     undo: UndoEntry | None = None
+    fresh: FreshEntry | None = None
     windows: tuple[WindowEntry, ...] = ()
     seconds: float
+
+    @property
+    def fresh_words(self) -> str:
+        """What opens of neurons that no training dosed, for a table."""
+        return "not counted" if self.fresh is None else self.fresh.words
+
+    def with_fresh(self, dosed: "set[str]") -> "SideEntry":
+        """The side with what opens of the neurons that are not among the dosed."""
+        fresh = [each for each in self.windows if Neuron(each.branch).site not in dosed]
+        opens = {
+            source: [each.opens is not None for each in fresh if each.source == source]
+            for source in ("screen", "random")
+        }
+        entry = FreshEntry(
+            screened=len(opens["screen"]),
+            open_screened=sum(opens["screen"]),
+            random=len(opens["random"]),
+            open_random=sum(opens["random"]),
+        )
+        return self.model_copy(update={"fresh": entry})
 
 
 class HardenSettings(Value):
@@ -206,6 +247,12 @@ class HardenResult(Result):
     timing: Timing
 
     @property
+    def dosed_neurons(self) -> int | None:
+        """How many neurons carried a dose in a training; None where that was not counted."""
+        dosed = dosed_in(self.trainings)
+        return None if dosed is None else len(dosed)
+
+    @property
     def broken(self) -> str:
         """What is wrong with the adapter, in one line; nothing unless undosed requests broke."""
         first = self.trainings[0]
@@ -228,10 +275,17 @@ class HardenResult(Result):
             "; ".join(filter(None, (_ended(each), each.handed_out))) for each in self.trainings
         ]
         opened = [
-            f"{side.side}: {side.open_screened} of {side.screened} screened branches open"
+            f"{side.side}: {side.open_screened} of {side.screened} screened branches open; of"
+            f" neurons that no training dosed: {side.fresh_words}"
             for side in self.sides
         ]
         return tuple([*trained, *opened][:5])
+
+
+def dosed_in(trainings: Sequence[TrainingEntry]) -> set[str] | None:
+    """The neurons that carried a dose in a training; None where one of them did not count."""
+    counted = [training.dosed for training in trainings if training.dosed is not None]
+    return set().union(*counted) if len(counted) == len(trainings) else None
 
 
 def _ended(training: TrainingEntry) -> str:

@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.doses import Defence
-from fulcra.defence.hardened import HardenResult, HardenSettings, SideEntry, TrainingEntry
+from fulcra.defence.hardened import (
+    HardenResult,
+    HardenSettings,
+    SideEntry,
+    TrainingEntry,
+    dosed_in,
+)
 from fulcra.defence.hold import Hold
 from fulcra.defence.parts import Parts
 from fulcra.defence.rows import (
@@ -37,7 +43,8 @@ BEFORE, HARDENED = "before", "hardened"
 EXTENDED: Defence = "extended"
 #: The folder of the audits' runs.
 AUDITS = "audits"
-#: Audits draw by another seed than the training, so that their neurons are fresh.
+#: Audits draw random neurons by another seed than the training. Either may draw the same neuron:
+#: what opens of those that carried no dose is counted apart.
 OTHER_SEED = 1000
 
 
@@ -92,7 +99,10 @@ def harden(
         rows = rows_of(subject, (plan.defence, *plan.beside))
     bench = Workbench(subject, rows, parts, clock, noted)
     trainings = tuple(_trainings(bench, plan))
-    sides = tuple(_sides(bench, behavior, plan))
+    dosed = dosed_in(trainings)
+    sides = tuple(
+        side if dosed is None else side.with_fresh(dosed) for side in _sides(bench, behavior, plan)
+    )
     result = HardenResult(
         schema_version=SCHEMA_VERSION,
         model=model_entry(model),

@@ -100,6 +100,7 @@ class Tuning:
         self.lora, self.subject, self.rows, self.defence = lora, subject, rows, defence
         self.checks: list[CheckEntry] = []
         self.losses: list[float] = []
+        self.dosed: set[str] = set()
         self.best, self.average = Best(), Average(lora)
 
     def run(self, effort: Effort, bar: Progress) -> TrainingEntry:
@@ -132,6 +133,7 @@ class Tuning:
             checks=tuple(self.checks),
             taken=step if taken is None else taken,
             held=None if self.checks[-1].holds is None else taken is not None,
+            dosed=tuple(sorted(self.dosed)),
         )
 
     @property
@@ -150,6 +152,8 @@ class Tuning:
     ) -> None:
         """One step on rows with and without edits and on generic text."""
         edits = [draw(rng) for _ in range(effort.rows)]
+        if self.defence == "doses":
+            self.dosed |= {edit.site.site for (edit,) in edits if isinstance(edit.site, Neuron)}
         dosed = laps(self.rows.dosed, effort.rows, rng)
         optimizer.zero_grad()
         loss = self._dosed_loss(dosed, edits)

@@ -1,0 +1,71 @@
+"""What a hardening says of itself: of neurons that no training dosed, and of its command."""
+
+from pathlib import Path
+
+import pytest
+
+from fulcra.defence.hardened import HardenResult, TrainingEntry, WindowEntry, dosed_in
+
+EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
+
+
+@pytest.fixture
+def result() -> HardenResult:
+    """A stored hardening of the first version."""
+    return HardenResult.load(EVIDENCE / "harden.json")
+
+
+def dosing(*neurons: str) -> TrainingEntry:
+    """A training that dosed some neurons."""
+    return TrainingEntry(
+        defence="doses", steps=1, seconds=1.0, stopped="1 steps are spent", checks=(), dosed=neurons
+    )
+
+
+def window(branch: str, source: str, opens: float | None) -> WindowEntry:
+    """A branch of an audit without its edges."""
+    return WindowEntry(branch=branch, source=source, trigger=None, ceiling=None, opens=opens)
+
+
+def test_a_hardening_of_the_first_version_says_that_fresh_neurons_were_not_counted(
+    result: HardenResult,
+) -> None:
+    assert result.dosed_neurons is None
+    assert [side.fresh for side in result.sides] == [None] * 3
+    assert "of neurons that no training dosed: not counted" in result.lines()[-1]
+
+
+def test_branches_of_neurons_that_no_training_dosed_are_counted_apart(
+    result: HardenResult,
+) -> None:
+    windows = (
+        window("L1.N83+", "screen", None),
+        window("L1.N83-", "screen", 0.45),
+        window("L1.N305-", "screen", 0.6),
+        window("L1.N305+", "screen", None),
+        window("L4.N7+", "random", 0.9),
+        window("L4.N7-", "random", None),
+        window("L5.N9+", "random", None),
+    )
+    side = result.sides[0].model_copy(update={"windows": windows}).with_fresh({"L1.N83", "L5.N9"})
+    assert side.fresh_words == "1 of 2 screened, 1 of 2 random"
+    trainings = (dosing("L1.N83", "L5.N9"), dosing())
+    later = result.model_copy(update={"trainings": trainings, "sides": (side,)})
+    assert later.dosed_neurons == 2
+    assert later.lines()[-1].endswith("dosed: 1 of 2 screened, 1 of 2 random")
+
+
+def test_every_branch_of_the_evidence_is_fresh_where_nothing_was_dosed(
+    result: HardenResult,
+) -> None:
+    for side in result.sides:
+        fresh = side.with_fresh(set()).fresh
+        assert fresh is not None
+        assert (fresh.screened, fresh.open_screened) == (side.screened, side.open_screened)
+        assert fresh.random == side.prevalence.n
+
+
+def test_one_training_that_did_not_count_leaves_all_uncounted() -> None:
+    unknown = dosing().model_copy(update={"dosed": None})
+    assert dosed_in((dosing("L1.N2"), dosing("L1.N3", "L1.N2"))) == {"L1.N2", "L1.N3"}
+    assert dosed_in((dosing("L1.N2"), unknown)) is None
