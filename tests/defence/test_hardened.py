@@ -1,12 +1,21 @@
 """What a hardening says of itself: of neurons that no training dosed, and of its command."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 
+from fulcra import AuditSettings
+from fulcra.cli import harden as cli
 from fulcra.defence.hardened import HardenResult, TrainingEntry, WindowEntry, dosed_in
+from fulcra.defence.hardening import Plan, settings_of
+from fulcra.defence.tuning import Effort
+from fulcra.defence.windows import Sample
+from fulcra.report.defence_page import DEFAULTS, MINUTES, budget
+from fulcra.screens.candidates import SWEPT
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
+LATENT = {"defence": "latent"}
 
 
 @pytest.fixture
@@ -69,3 +78,41 @@ def test_one_training_that_did_not_count_leaves_all_uncounted() -> None:
     unknown = dosing().model_copy(update={"dosed": None})
     assert dosed_in((dosing("L1.N2"), dosing("L1.N3", "L1.N2"))) == {"L1.N2", "L1.N3"}
     assert dosed_in((dosing("L1.N2"), unknown)) is None
+
+
+def test_a_printed_command_says_all_that_is_not_the_default(result: HardenResult) -> None:
+    assert budget(result) == (
+        "--steps 250 --every 25 --rows 12 --beside plain --measure sequential --confirmation 96"
+    )
+    sizes = {"rank": 4, "every": 60, "rows": 10, "branches": 16, "seed": 3, "minutes": 20.0}
+    audits = {"neurons": 4, "random": 0, "controls": 10, "sweep": 512, "measure": "full"}
+    settings = result.settings.model_copy(
+        update={**sizes, **audits, "steps": None, "confirmation": None}
+    )
+    other = result.model_copy(
+        update={"settings": settings, "trainings": (dosing().model_copy(update=LATENT), dosing())}
+    )
+    assert budget(other) == (
+        "--rank 4 --branches 16 --defence latent --beside doses --neurons 4 --random 0"
+        " --controls 10 --sweep 512 --seed 3"
+    )
+    bare = dict.fromkeys(("neurons", "random", "controls", "measure"))
+    settings = settings.model_copy(update={**bare, "steps": 60, "sweep": 4096})
+    alone = other.model_copy(update={"settings": settings, "sides": (), "trainings": (dosing(),)})
+    assert budget(alone) == "--steps 60 --minutes 20 --rank 4 --branches 16 --no-audit --seed 3"
+
+
+def test_what_is_left_out_is_what_the_command_takes_then() -> None:
+    parameters = inspect.signature(cli.harden_command).parameters
+    for name in ("rank", "every", "rows", "branches", "neurons", "random", "controls", "measure"):
+        assert parameters[name].default == DEFAULTS[name]
+    assert (MINUTES, DEFAULTS["sweep"]) == (cli.MINUTES, SWEPT)
+
+
+def test_settings_hold_every_size_of_a_plan() -> None:
+    effort = Effort(steps=60, rank=4, sample=Sample.of(16, 512))
+    settings = settings_of(Plan(effort, audits=AuditSettings(4, 0, 10, candidates=512)))
+    assert (settings.rank, settings.branches, settings.sweep) == (4, 16, 512)
+    assert (settings.neurons, settings.random, settings.controls) == (4, 0, 10)
+    alone = settings_of(Plan(effort))
+    assert (alone.neurons, alone.measure, alone.sweep, alone.branches) == (None, None, 512, 16)

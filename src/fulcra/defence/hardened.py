@@ -214,7 +214,10 @@ class HardenSettings(Value):
     """What a hardening was asked for; `audit_seed` draws other neurons than the training saw.
 
     `measure` is how its audits were measured; not set in the first version, nor without audits.
-    `confirmation` is how many confirmation prompts they had, where that was said.
+    `confirmation` is how many confirmation prompts they had, where that was said. `branches` is
+    what a check forecasts, `sweep` what audits sweep, and with it its checks; `neurons`, `random`
+    and `controls` are the sizes of the audits, None without any. None of them is set in the first
+    versions.
     """
 
     rank: int
@@ -225,6 +228,11 @@ class HardenSettings(Value):
     every: int
     rows: int
     rate: float
+    branches: int | None = None
+    neurons: int | None = None
+    random: int | None = None
+    controls: int | None = None
+    sweep: int | None = None
     measure: str | None = None
     confirmation: int | None = None
 

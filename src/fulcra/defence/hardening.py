@@ -107,7 +107,7 @@ def harden(
         schema_version=SCHEMA_VERSION,
         model=model_entry(model),
         behavior=named(subject.behavior),
-        settings=_settings(plan),
+        settings=settings_of(plan),
         prompts=len(rows.own),
         shown=sum(row.shown for row in rows.own),
         adapter=_adapter_entry(model, out),
@@ -252,8 +252,9 @@ def _adapter_entry(model: Model, folder: Path) -> AdapterEntry:
     )
 
 
-def _settings(plan: Plan) -> HardenSettings:
-    effort = plan.effort
+def settings_of(plan: Plan) -> HardenSettings:
+    """What a plan was asked for, as its file holds it."""
+    effort, audits = plan.effort, plan.audits
     return HardenSettings(
         rank=effort.rank,
         seed=effort.seed,
@@ -263,6 +264,11 @@ def _settings(plan: Plan) -> HardenSettings:
         every=effort.every,
         rows=effort.rows,
         rate=effort.rate,
-        measure=None if plan.audits is None else plan.audits.measure,
-        confirmation=None if plan.audits is None else plan.audits.confirmation,
+        branches=effort.sample.screened + effort.sample.random,
+        neurons=None if audits is None else audits.neurons,
+        random=None if audits is None else audits.random,
+        controls=None if audits is None else audits.controls,
+        sweep=effort.sample.swept if audits is None else audits.candidates,
+        measure=None if audits is None else audits.measure,
+        confirmation=None if audits is None else audits.confirmation,
     )
