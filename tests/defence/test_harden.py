@@ -394,7 +394,7 @@ def test_the_audits_stand_beside_each_other_on_a_page(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("defence", ["latent", "freeze", "extended"])
+@pytest.mark.parametrize("defence", ["noise", "dropout", "latent", "freeze", "extended"])
 def test_what_doses_are_compared_with_is_trained_alike(
     organism: Model, short: Behavior, tmp_path: Path, defence: Defence
 ) -> None:

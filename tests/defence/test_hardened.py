@@ -2,17 +2,22 @@
 
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fulcra import AuditSettings
 from fulcra.cli import harden as cli
+from fulcra.defence import hardening
+from fulcra.defence.doses import Defence
 from fulcra.defence.hardened import HardenResult, TrainingEntry, WindowEntry, dosed_in
 from fulcra.defence.hardening import Plan, settings_of
 from fulcra.defence.tuning import Effort
 from fulcra.defence.windows import Sample
 from fulcra.report.defence_page import DEFAULTS, MINUTES, budget
+from fulcra.report.hardened import check_sheet, stopped
 from fulcra.screens.candidates import SWEPT
+from tests.defence.checks import check
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
 LATENT = {"defence": "latent"}
@@ -116,3 +121,37 @@ def test_settings_hold_every_size_of_a_plan() -> None:
     assert (settings.neurons, settings.random, settings.controls) == (4, 0, 10)
     alone = settings_of(Plan(effort))
     assert (alone.neurons, alone.measure, alone.sweep, alone.branches) == (None, None, 512, 16)
+
+
+def test_a_freezing_of_nothing_is_noted_and_the_others_go_on(
+    result: HardenResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, plan = SimpleNamespace(folder=Path("out")), Plan(Effort(), beside=("freeze", "plain"))
+
+    def trained(bench: object, defence: Defence, effort: object, folder: Path) -> TrainingEntry:
+        first = check(0, opened)
+        return dosing().model_copy(update={"defence": defence, "checks": (first, check(60, 0))})
+
+    monkeypatch.setattr(hardening, "_trained", trained)
+    opened = 1
+    assert all(each.tried for each in hardening.trainings_of(bench, plan))  # type: ignore[arg-type]
+    opened = 0
+    trainings = list(hardening.trainings_of(bench, plan))  # type: ignore[arg-type]
+    assert [(each.defence, each.tried) for each in trainings] == [
+        ("doses", True),
+        ("freeze", False),
+        ("plain", True),
+    ]
+    assert "not tried: nothing is forecast open" in stopped(trainings[1])
+    assert check_sheet(trainings[1]).rows[0][1] == "0 of 10"
+    assert "not tried" in result.model_copy(update={"trainings": trainings}).lines()[1]
+
+
+def test_what_was_not_tried_is_not_audited(tmp_path: Path) -> None:
+    parts = SimpleNamespace(out=tmp_path, of=lambda name, kind, make: name)
+    bench = SimpleNamespace(folder=tmp_path, parts=parts)
+    plan = Plan(Effort(), beside=("freeze", "plain"), audits=AuditSettings())
+    frozen = dosing().model_copy(update={"defence": "freeze", "steps": 0})
+    plain = dosing().model_copy(update={"defence": "plain"})
+    sides = hardening.sides_of(bench, None, plan, (dosing(), frozen, plain))  # type: ignore[arg-type]
+    assert list(sides) == ["audit-before", "audit-plain", "audit-hardened"]

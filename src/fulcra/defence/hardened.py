@@ -17,6 +17,8 @@ from fulcra.protocol.results.summary import Attack, Prevalence
 from fulcra.types import Neuron
 
 HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
+#: Why nothing was frozen.
+UNFROZEN = "not tried: nothing is forecast open, so there is no neuron to freeze"
 #: Why undosed requests were held to nothing.
 UNHELD = (
     "undosed requests were held to NOTHING: outside worlds that takes four contrast prompts on a"
@@ -73,7 +75,7 @@ class TrainingEntry(Value):
     `taken` is the step whose weights are handed out: those of a check that holds. Where none does
     they are the last, and `held` is false; it is None where there was nothing to hold to. `dosed`
     names the neurons that carried a dose in a row, "L1.N83" each. None of them is set in the first
-    version.
+    version. One that was not tried has no steps, no adapter and no audit.
     """
 
     defence: Defence
@@ -84,6 +86,11 @@ class TrainingEntry(Value):
     taken: int | None = None
     held: bool | None = None
     dosed: tuple[str, ...] | None = None
+
+    @property
+    def tried(self) -> bool:
+        """Whether there was anything to train: one without steps has no adapter."""
+        return self.steps > 0
 
     @property
     def handed_out(self) -> str:

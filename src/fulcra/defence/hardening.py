@@ -9,6 +9,8 @@ from typing import NamedTuple
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.doses import Defence
 from fulcra.defence.hardened import (
+    UNFROZEN,
+    CheckEntry,
     HardenResult,
     HardenSettings,
     SideEntry,
@@ -98,10 +100,11 @@ def harden(
         require_shown(subject)
         rows = rows_of(subject, (plan.defence, *plan.beside))
     bench = Workbench(subject, rows, parts, clock, noted)
-    trainings = tuple(_trainings(bench, plan))
+    trainings = tuple(trainings_of(bench, plan))
     dosed = dosed_in(trainings)
     sides = tuple(
-        side if dosed is None else side.with_fresh(dosed) for side in _sides(bench, behavior, plan)
+        side if dosed is None else side.with_fresh(dosed)
+        for side in sides_of(bench, behavior, plan, trainings)
     )
     result = HardenResult(
         schema_version=SCHEMA_VERSION,
@@ -186,13 +189,24 @@ class Workbench(NamedTuple):
         return self.parts.out
 
 
-def _trainings(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
+def trainings_of(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
     """The defence, then as many steps of what it is compared with, each in a folder of its own."""
     first = _trained(bench, plan.defence, plan.effort, bench.folder)
     yield first
     same = replace(plan.effort, steps=first.steps, minutes=None, every=first.steps)
     for defence in plan.beside:
-        yield _trained(bench, defence, same, bench.folder / defence)
+        # the first look of every training is the same: of the model before its first step
+        if defence == "freeze" and not first.checks[0].open_screened:
+            yield _unfrozen(first.checks[0])
+        else:
+            yield _trained(bench, defence, same, bench.folder / defence)
+
+
+def _unfrozen(check: CheckEntry) -> TrainingEntry:
+    """A freezing that is not tried, with the check that says why."""
+    return TrainingEntry(
+        defence="freeze", steps=0, seconds=0.0, stopped=UNFROZEN, checks=(check,), dosed=()
+    )
 
 
 def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
@@ -213,12 +227,15 @@ def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -
     return bench.parts.of(f"training-{defence}", TrainingEntry, make)
 
 
-def _sides(bench: Workbench, behavior: Behavior, plan: Plan) -> Iterator[SideEntry]:
+def sides_of(
+    bench: Workbench, behavior: Behavior, plan: Plan, trainings: Sequence[TrainingEntry]
+) -> Iterator[SideEntry]:
     """The audits: the model before, what it is compared with, the hardened one; or none."""
     if plan.audits is None:
         return
     settings = replace(plan.audits, seed=plan.effort.seed + OTHER_SEED)
-    beside = [(name, bench.folder / name) for name in plan.beside]
+    others = [each.defence for each in trainings[1:] if each.tried]
+    beside = [(name, bench.folder / name) for name in others]
     for name, place in [(BEFORE, None), *beside, (HARDENED, bench.folder)]:
         make = partial(_side, bench, behavior, settings, name, place)
         yield bench.parts.of(f"audit-{name}", SideEntry, make)
