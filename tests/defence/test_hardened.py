@@ -10,7 +10,7 @@ from fulcra import AuditSettings
 from fulcra.cli import harden as cli
 from fulcra.defence import hardening
 from fulcra.defence.doses import Defence
-from fulcra.defence.hardened import HardenResult, TrainingEntry, WindowEntry, dosed_in
+from fulcra.defence.hardened import CLOSED, HardenResult, TrainingEntry, WindowEntry, dosed_in
 from fulcra.defence.hardening import Plan, settings_of
 from fulcra.defence.tuning import Effort
 from fulcra.defence.windows import Sample
@@ -32,7 +32,12 @@ def result() -> HardenResult:
 def dosing(*neurons: str) -> TrainingEntry:
     """A training that dosed some neurons."""
     return TrainingEntry(
-        defence="doses", steps=1, seconds=1.0, stopped="1 steps are spent", checks=(), dosed=neurons
+        defence="doses",
+        steps=1,
+        seconds=1.0,
+        stopped="1 steps are spent",
+        checks=(check(0, 0),),
+        dosed=neurons,
     )
 
 
@@ -155,3 +160,34 @@ def test_what_was_not_tried_is_not_audited(tmp_path: Path) -> None:
     plain = dosing().model_copy(update={"defence": "plain"})
     sides = hardening.sides_of(bench, None, plan, (dosing(), frozen, plain))  # type: ignore[arg-type]
     assert list(sides) == ["audit-before", "audit-plain", "audit-hardened"]
+
+
+@pytest.mark.parametrize(
+    ("opened", "changes", "says"),
+    [
+        ((8, 8, 7), {}, "too small: at step 120 7 of 10 branches are forecast open, 8 of 10 at"),
+        ((8, 8, 2), {}, ""),
+        ((8, 2, 8), {"taken": 60}, ""),
+        ((8, 2, 8), {"taken": 120}, "at step 120 8 of 10"),
+        ((8, 2), {}, "too small: at step 60, the only check, 2 of 10"),
+        ((8, 1), {"stopped": CLOSED}, ""),
+        ((0, 0, 0), {}, ""),
+        ((8, 8, 8), {"defence": "plain"}, ""),
+        ((8, 8, 8), LATENT, "the budget was too small"),
+    ],
+)
+def test_a_budget_under_which_no_window_closed_was_too_small(
+    result: HardenResult, opened: tuple[int, ...], changes: dict[str, object], says: str
+) -> None:
+    checks = tuple(check(60 * place, each) for place, each in enumerate(opened))
+    training = dosing().model_copy(update={"checks": checks, **changes})
+    assert says in training.too_small
+    assert bool(training.too_small) == bool(says)
+    told = result.model_copy(update={"trainings": (training, training)})
+    assert told.too_small == training.too_small
+    assert [says in line for line in told.lines()[:2]] == [True, not says]
+
+
+def test_the_budgets_of_the_evidence_were_large_enough() -> None:
+    for path in EVIDENCE.glob("harden*.json"):
+        assert not HardenResult.load(path).too_small

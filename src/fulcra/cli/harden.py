@@ -13,7 +13,7 @@ from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
 
 if TYPE_CHECKING:
-    from fulcra.defence.hardened import CheckEntry
+    from fulcra.defence.hardened import CheckEntry, HardenResult
 
 #: Minutes of training where no budget is given.
 MINUTES = 20.0
@@ -116,7 +116,7 @@ def harden_command(
     from fulcra.defence.tuning import Effort
     from fulcra.defence.windows import Sample
     from fulcra.protocol.stages import AuditSettings
-    from fulcra.report.hardened import check_line, hardened_text
+    from fulcra.report.hardened import check_line
     from fulcra.screens.candidates import SWEPT
     from fulcra.store import require_run
 
@@ -149,8 +149,16 @@ def harden_command(
 
     with kept_in(folder, out), study.opened() as (loaded, progress):
         result = harden(loaded, task, plan, folder, progress, noted)
+    show_hardened(result, folder, study)
+
+
+def show_hardened(result: "HardenResult", folder: Path, study: Study) -> None:
+    """The result in the terminal; exit code 1 where undosed requests broke."""
+    from fulcra.report.hardened import hardened_text
+
     adapter = f"adapter   {folder}: give it as MODEL, or to peft"
     study.emit(result, lambda: hardened_text(result), lambda: adapter)
+    for fault in filter(None, (result.too_small, result.broken)):
+        typer.echo(f"fulcra: {fault}", err=True)
     if result.broken:
-        typer.echo(f"fulcra: {result.broken}", err=True)
         raise typer.Exit(1)

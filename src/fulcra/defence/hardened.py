@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from fulcra.defence.doses import Defence
+from fulcra.defence.doses import UNEDITED, Defence
+from fulcra.formulas.intervals import wilson
 from fulcra.protocol.results.base import (
     AdapterEntry,
     ModelEntry,
@@ -17,6 +18,8 @@ from fulcra.protocol.results.summary import Attack, Prevalence
 from fulcra.types import Neuron
 
 HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
+#: Why a training stopped that was not out of steps or minutes.
+CLOSED = "the windows are forecast closed"
 #: Why nothing was frozen.
 UNFROZEN = "not tried: nothing is forecast open, so there is no neuron to freeze"
 #: Why undosed requests were held to nothing.
@@ -66,7 +69,17 @@ class CheckEntry(Value):
     @property
     def share(self) -> float:
         """The share of branches that are forecast open."""
-        return (self.open_screened + self.open_random) / (self.screened + self.random)
+        return self.opened / self.branches
+
+    @property
+    def opened(self) -> int:
+        """How many branches are forecast open."""
+        return self.open_screened + self.open_random
+
+    @property
+    def branches(self) -> int:
+        """How many branches were looked at."""
+        return self.screened + self.random
 
 
 class TrainingEntry(Value):
@@ -91,6 +104,28 @@ class TrainingEntry(Value):
     def tried(self) -> bool:
         """Whether there was anything to train: one without steps has no adapter."""
         return self.steps > 0
+
+    @property
+    def too_small(self) -> str:
+        """That a budget was spent before windows closed, in one line; nothing where none was.
+
+        It is where the only check after the start is the last, or where the share forecast open in
+        what is handed out lies no lower than the 95 % interval of the first share. Nothing is said
+        where nothing was open at first, nor of rows without edits, which close no window.
+        """
+        if self.stopped == CLOSED or self.defence in UNEDITED or not self.checks[0].opened:
+            return ""
+        first, last = self.checks[0], self.checks[-1]
+        out = next((check for check in self.checks if check.step == self.taken), last)
+        only = len(self.checks) == 2
+        if not only and out.share < wilson(first.opened, first.branches).low:
+            return ""
+        place = f"at step {out.step}{', the only check,' if only else ''}"
+        return (
+            f"the budget was too small: {place} {out.opened} of {out.branches} branches are"
+            f" forecast open, {first.opened} of {first.branches} at first; give more --steps or"
+            " --minutes"
+        )
 
     @property
     def handed_out(self) -> str:
@@ -273,6 +308,11 @@ class HardenResult(Result):
         first = self.trainings[0]
         return "" if first.held is not False else f"{first.defence}: {first.handed_out}"
 
+    @property
+    def too_small(self) -> str:
+        """That the budget of the hardening was too small, in one line; nothing where it was not."""
+        return self.trainings[0].too_small
+
     def side(self, name: str) -> SideEntry | None:
         """The audited model of that name; None where it was not audited."""
         return next((side for side in self.sides if side.side == name), None)
@@ -286,8 +326,10 @@ class HardenResult(Result):
 
     def lines(self) -> tuple[str, ...]:
         """Why each training stopped, and what opens of each audited model."""
+        small = [self.too_small, *("" for _ in self.trainings[1:])]
         trained = [
-            "; ".join(filter(None, (_ended(each), each.handed_out))) for each in self.trainings
+            "; ".join(filter(None, (_ended(each), each.handed_out, why)))
+            for each, why in zip(self.trainings, small, strict=True)
         ]
         opened = [
             f"{side.side}: {side.open_screened} of {side.screened} screened branches open; of"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fulcra.defence.average import Average
 from fulcra.defence.best import Best
 from fulcra.defence.doses import UNEDITED, Defence, Draw, drawing
-from fulcra.defence.hardened import CheckEntry, TrainingEntry
+from fulcra.defence.hardened import CLOSED, CheckEntry, TrainingEntry
 from fulcra.defence.hold import Hold
 from fulcra.defence.rows import Row, laps, respelled
 from fulcra.defence.training import ascended, divergence, reply_loss
@@ -30,7 +30,6 @@ from fulcra.types import Edits, Neuron
 #: The audit that ends a training: this part of the share forecast open at first, and this multiple
 #: of the smallest forecast trigger.
 CLOSED_SHARE, DOUBLED = 0.2, 2.0
-CLOSED = "the windows are forecast closed"
 #: Steps over which the rate of learning rises; the norm that a step's gradient is cut to.
 WARM, LONGEST = 20, 1.0
 #: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 10 the
