@@ -55,6 +55,19 @@ def whose(gate: "GateResult", hardened: Sequence["HardenResult"]) -> str:
         return f"{next(iter(own.values()))}, the same for seeds {' and '.join(map(str, own))}: "
     return "".join(f"{side}, seed {seed}: " for seed, side in own.items())
 
+#: What `fulcra harden` takes where an option is left out; minutes only without steps.
+MINUTES = 20.0
+TRAINED: dict[str, object] = {"rank": 8, "every": 60, "rows": 10, "branches": 32}
+AUDITED: dict[str, object] = {
+    "neurons": 12,
+    "random": 12,
+    "controls": 20,
+    "sweep": 4096,
+    "measure": "full",
+    "confirmation": None,
+}
+DEFAULTS = {**TRAINED, **AUDITED, "seed": 0, "dtype": "float32"}
+
 
 def defence_page(
     monitor: "MonitorTable | None" = None,
@@ -105,13 +118,26 @@ def mending(result: "MendResult") -> str:
 
 
 def budget(result: "HardenResult") -> str:
-    """The options of the command that say how long was trained, and what beside."""
-    settings = result.settings
-    steps = "" if settings.steps is None else f"--steps {settings.steps} "
-    minutes = "" if settings.minutes is None else f"--minutes {settings.minutes:g} "
-    beside = "".join(f" --beside {each.defence}" for each in result.trainings[1:])
-    measure = "" if settings.measure in (None, "full") else f" --measure {settings.measure}"
-    more = "" if settings.confirmation is None else f" --confirmation {settings.confirmation}"
-    seed = f" --seed {settings.seed}" if settings.seed else ""
-    every = f"--every {settings.every} --rows {settings.rows}"
-    return f"{steps}{minutes}{every}{beside}{measure}{more}{seed}"
+    """The options of the command that makes a hardening again, those left out that say no more.
+
+    Files of the first versions do not hold all of them.
+    """
+    settings, own = result.settings, result.trainings[0].defence
+    unsaid = settings.minutes == MINUTES and settings.steps is None
+    parts = [
+        _option("steps", settings.steps),
+        "" if unsaid or settings.minutes is None else f"--minutes {settings.minutes:g}",
+        *(_option(name, getattr(settings, name)) for name in TRAINED),
+        "" if own == "doses" else f"--defence {own}",
+        *(f"--beside {each.defence}" for each in result.trainings[1:]),
+        "" if result.sides else "--no-audit",
+        *(_option(name, getattr(settings, name)) for name in AUDITED),
+        _option("seed", settings.seed),
+        _option("dtype", result.model.dtype),
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _option(name: str, value: object) -> str:
+    """An option of `fulcra harden` as it is typed; nothing where it says what it says left out."""
+    return "" if value in (None, DEFAULTS.get(name)) else f"--{name} {value}"
