@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from fulcra.organisms.planted import bundled_names
 from fulcra.report.gate import gate_paragraph
-from fulcra.report.hardened import check_sheet, model_sheet, side_sheet, stopped, wanted_sheet
+from fulcra.report.hardened import check_sheet, model_sheet, side_sheet, wanted_sheet
+from fulcra.report.hardened import notes as trained
 from fulcra.report.mended import change_sheet, notes, opened_sheet
 from fulcra.report.monitor import (
     adaptive_sheet,
@@ -24,9 +25,20 @@ if TYPE_CHECKING:
     from fulcra.protocol.results.gate import GateResult
     from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
 
-
 #: The audited models of the page's figure; a hardening may have been compared with more.
 DRAWN = ("before", "plain", "hardened")
+#: What `fulcra harden` takes where an option is left out; minutes only without steps.
+MINUTES = 20.0
+TRAINED: dict[str, object] = {"rank": 8, "every": 60, "rows": 10, "branches": 32}
+AUDITED: dict[str, object] = {
+    "neurons": 12,
+    "random": 12,
+    "controls": 20,
+    "sweep": 4096,
+    "measure": "full",
+    "confirmation": None,
+}
+DEFAULTS = {**TRAINED, **AUDITED, "seed": 0, "dtype": "float32"}
 
 
 def drawn(hardened: Sequence["HardenResult"]) -> "HardenResult | None":
@@ -54,19 +66,6 @@ def whose(gate: "GateResult", hardened: Sequence["HardenResult"]) -> str:
     if len(own) > 1:
         return f"{next(iter(own.values()))}, the same for seeds {' and '.join(map(str, own))}: "
     return "".join(f"{side}, seed {seed}: " for seed, side in own.items())
-
-#: What `fulcra harden` takes where an option is left out; minutes only without steps.
-MINUTES = 20.0
-TRAINED: dict[str, object] = {"rank": 8, "every": 60, "rows": 10, "branches": 32}
-AUDITED: dict[str, object] = {
-    "neurons": 12,
-    "random": 12,
-    "controls": 20,
-    "sweep": 4096,
-    "measure": "full",
-    "confirmation": None,
-}
-DEFAULTS = {**TRAINED, **AUDITED, "seed": 0, "dtype": "float32"}
 
 
 def defence_page(
@@ -100,7 +99,7 @@ def defence_page(
         sides=model_sheet,
         wanted=wanted_sheet,
         checks=check_sheet,
-        stopped=stopped,
+        trained=trained,
         command=budget,
         mending=mending,
         rate=rate,
