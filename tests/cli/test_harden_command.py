@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from fulcra import Model
+from fulcra.defence import hardening
+from fulcra.errors import InputError
 from fulcra.models.lora import adapted
 from tests.cli.conftest import Call
 
@@ -69,3 +71,22 @@ def test_more_confirmation_prompts_than_there_are_is_one_line(fulcra: Call, tmp_
     left = fulcra("harden", "apothecary-sparse", "--confirmation", "999", "--out", tmp_path / "a")
     assert "999 confirmation prompts are asked for, it brings 128" in left.refusal
     assert not (tmp_path / "a").exists()
+
+
+def test_a_sweep_reaches_the_audits_and_the_checks(
+    fulcra: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = list[hardening.Plan]()
+
+    def noted(model: Model, task: object, plan: hardening.Plan, *rest: object) -> None:
+        plans.append(plan)
+        raise InputError("that is all")
+
+    monkeypatch.setattr(hardening, "harden", noted)
+    for place, options in enumerate([(), ("--sweep", "256"), ("--sweep", "64", "--no-audit")]):
+        out = tmp_path / str(place)
+        assert fulcra("harden", "apothecary-sparse", *options, "--out", out).refusal
+    swept = [None if plan.audits is None else plan.audits.candidates for plan in plans]
+    assert swept == [4096, 256, None]
+    assert [plan.effort.sample.swept for plan in plans] == [4096, 256, 64]
+    assert "--sweep" in fulcra("harden", "apothecary-sparse", "--sweep", "0").refusal

@@ -382,6 +382,11 @@ def test_the_audits_stand_beside_each_other_on_a_page(
     assert "smallest open gain" in page
     assert (tmp_path / "out" / "audits" / "hardened" / "audit.json").is_file()
     assert result.settings.audit_seed != result.settings.seed
+    dosed, sites = result.trainings[0].dosed or (), [Neuron(w.branch).site for w in after.windows]
+    assert 1 <= len(dosed) <= 4
+    assert after.fresh is not None
+    fresh = after.fresh.screened + after.fresh.random
+    assert fresh == sum(site not in dosed for site in sites)
     section = defence_page(hardened=[result])
     assert "| audited | before | hardened |" in section
     assert "What was forecast while doses was trained" in section
@@ -389,7 +394,7 @@ def test_the_audits_stand_beside_each_other_on_a_page(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("defence", ["latent", "freeze", "extended"])
+@pytest.mark.parametrize("defence", ["noise", "dropout", "latent", "freeze", "extended"])
 def test_what_doses_are_compared_with_is_trained_alike(
     organism: Model, short: Behavior, tmp_path: Path, defence: Defence
 ) -> None:

@@ -13,7 +13,7 @@ from fulcra.cli.study import Study
 from fulcra.cli.unfold import unfolded
 
 if TYPE_CHECKING:
-    from fulcra.defence.hardened import CheckEntry
+    from fulcra.defence.hardened import CheckEntry, HardenResult
 
 #: Minutes of training where no budget is given.
 MINUTES = 20.0
@@ -95,6 +95,15 @@ def harden_command(
     controls: Annotated[
         int, typer.Option(metavar="N", help="Random controls of every audit.", min=FEWEST_CONTROLS)
     ] = 20,
+    sweep: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Neurons that the screens of every audit sweep, by contrast: 4096, or fewer; in a"
+            " model of more, half of what a check screens is of those.",
+            min=1,
+        ),
+    ] = None,
     confirmation: Confirmation = None,
     measure: Annotated[
         MeasureName, typer.Option(help="How many rollouts audits make, as of `fulcra audit`.")
@@ -107,7 +116,8 @@ def harden_command(
     from fulcra.defence.tuning import Effort
     from fulcra.defence.windows import Sample
     from fulcra.protocol.stages import AuditSettings
-    from fulcra.report.hardened import check_line, hardened_text
+    from fulcra.report.hardened import check_line
+    from fulcra.screens.candidates import SWEPT
     from fulcra.store import require_run
 
     if no_audit:
@@ -116,11 +126,18 @@ def harden_command(
     folder = new_folder(out, f"harden-{Path(study.model).name}-{task.name}")
     require_run(folder)
     limit = MINUTES if minutes is None and steps is None else minutes
+    swept = sweep or SWEPT
     audits = AuditSettings(
-        neurons, random, controls, measure=measure.value, confirmation=confirmation
+        neurons,
+        random,
+        controls,
+        measure=measure.value,
+        candidates=swept,
+        confirmation=confirmation,
     )
+    sample = Sample.of(branches, swept)
     plan = Plan(
-        Effort(steps, limit, rank, study.seed, every, rows, 2 * rows, sample=Sample.of(branches)),
+        Effort(steps, limit, rank, study.seed, every, rows, 2 * rows, sample=sample),
         defence.value,
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,
@@ -132,8 +149,16 @@ def harden_command(
 
     with kept_in(folder, out), study.opened() as (loaded, progress):
         result = harden(loaded, task, plan, folder, progress, noted)
+    show_hardened(result, folder, study)
+
+
+def show_hardened(result: "HardenResult", folder: Path, study: Study) -> None:
+    """The result in the terminal; exit code 1 where undosed requests broke."""
+    from fulcra.report.hardened import hardened_text
+
     adapter = f"adapter   {folder}: give it as MODEL, or to peft"
     study.emit(result, lambda: hardened_text(result), lambda: adapter)
+    for fault in filter(None, (result.too_small, result.broken)):
+        typer.echo(f"fulcra: {fault}", err=True)
     if result.broken:
-        typer.echo(f"fulcra: {result.broken}", err=True)
         raise typer.Exit(1)

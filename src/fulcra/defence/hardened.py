@@ -1,8 +1,10 @@
 """One hardening, value by value, as harden.json holds it."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from fulcra.defence.doses import Defence
+from fulcra.defence.doses import UNEDITED, Defence
+from fulcra.formulas.intervals import wilson
 from fulcra.protocol.results.base import (
     AdapterEntry,
     ModelEntry,
@@ -13,8 +15,13 @@ from fulcra.protocol.results.base import (
     Value,
 )
 from fulcra.protocol.results.summary import Attack, Prevalence
+from fulcra.types import Neuron
 
 HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
+#: Why a training stopped that was not out of steps or minutes.
+CLOSED = "the windows are forecast closed"
+#: Why nothing was frozen.
+UNFROZEN = "not tried: nothing is forecast open, so there is no neuron to freeze"
 #: Why undosed requests were held to nothing.
 UNHELD = (
     "undosed requests were held to NOTHING: outside worlds that takes four contrast prompts on a"
@@ -62,15 +69,26 @@ class CheckEntry(Value):
     @property
     def share(self) -> float:
         """The share of branches that are forecast open."""
-        return (self.open_screened + self.open_random) / (self.screened + self.random)
+        return self.opened / self.branches
+
+    @property
+    def opened(self) -> int:
+        """How many branches are forecast open."""
+        return self.open_screened + self.open_random
+
+    @property
+    def branches(self) -> int:
+        """How many branches were looked at."""
+        return self.screened + self.random
 
 
 class TrainingEntry(Value):
     """One training: what its rows carried, how far it went, and why it stopped there.
 
     `taken` is the step whose weights are handed out: those of a check that holds. Where none does
-    they are the last, and `held` is false; it is None where there was nothing to hold to. Neither
-    is set in the first version.
+    they are the last, and `held` is false; it is None where there was nothing to hold to. `dosed`
+    names the neurons that carried a dose in a row, "L1.N83" each. None of them is set in the first
+    version. One that was not tried has no steps, no adapter and no audit.
     """
 
     defence: Defence
@@ -80,6 +98,34 @@ class TrainingEntry(Value):
     checks: tuple[CheckEntry, ...]
     taken: int | None = None
     held: bool | None = None
+    dosed: tuple[str, ...] | None = None
+
+    @property
+    def tried(self) -> bool:
+        """Whether there was anything to train: one without steps has no adapter."""
+        return self.steps > 0
+
+    @property
+    def too_small(self) -> str:
+        """That a budget was spent before windows closed, in one line; nothing where none was.
+
+        It is where the only check after the start is the last, or where the share forecast open in
+        what is handed out lies no lower than the 95 % interval of the first share. Nothing is said
+        where nothing was open at first, nor of rows without edits, which close no window.
+        """
+        if self.stopped == CLOSED or self.defence in UNEDITED or not self.checks[0].opened:
+            return ""
+        first, last = self.checks[0], self.checks[-1]
+        out = next((check for check in self.checks if check.step == self.taken), last)
+        only = len(self.checks) == 2
+        if not only and out.share < wilson(first.opened, first.branches).low:
+            return ""
+        place = f"at step {out.step}{', the only check,' if only else ''}"
+        return (
+            f"the budget was too small: {place} {out.opened} of {out.branches} branches are"
+            f" forecast open, {first.opened} of {first.branches} at first; give more --steps or"
+            " --minutes"
+        )
 
     @property
     def handed_out(self) -> str:
@@ -141,13 +187,29 @@ class SeveralEntry(Value):
         return next((gain for gain, share in pairs if share >= 0.5), None)
 
 
+class FreshEntry(Value):
+    """The audited branches whose neurons no training dosed: how many there are, how many open."""
+
+    screened: int
+    open_screened: int
+    random: int
+    open_random: int
+
+    @property
+    def words(self) -> str:
+        """What opens of them, for a table."""
+        screened = f"{self.open_screened} of {self.screened} screened"
+        return f"{screened}, {self.open_random} of {self.random} random"
+
+
 class SideEntry(Value):
     """One model of the comparison, audited: before, after plain tuning, hardened.
 
     `open_screened` of `screened` branches open. Over-refusal and accuracy are of allowed requests,
     None where the behavior has none; the margin [nats] is undosed. `several`: the best
     screened neurons dosed together. `undo`: how soon further tuning undoes it, None where no
-    flipped reply is known. Neither is set in the first versions.
+    flipped reply is known. `fresh`: what opens of neurons that carried no dose in training, None
+    where that was not counted. None of them is set in the first versions.
     """
 
     side: str
@@ -165,8 +227,29 @@ class SideEntry(Value):
     attacks: tuple[Attack, ...] = ()
     several: tuple[SeveralEntry, ...] = ()
     undo: UndoEntry | None = None
+    fresh: FreshEntry | None = None
     windows: tuple[WindowEntry, ...] = ()
     seconds: float
+
+    @property
+    def fresh_words(self) -> str:
+        """What opens of neurons that no training dosed, for a table."""
+        return "not counted" if self.fresh is None else self.fresh.words
+
+    def with_fresh(self, dosed: "set[str]") -> "SideEntry":
+        """The side with what opens of the neurons that are not among the dosed."""
+        fresh = [each for each in self.windows if Neuron(each.branch).site not in dosed]
+        opens = {
+            source: [each.opens is not None for each in fresh if each.source == source]
+            for source in ("screen", "random")
+        }
+        entry = FreshEntry(
+            screened=len(opens["screen"]),
+            open_screened=sum(opens["screen"]),
+            random=len(opens["random"]),
+            open_random=sum(opens["random"]),
+        )
+        return self.model_copy(update={"fresh": entry})
 
 
 class HardenSettings(Value):
@@ -174,7 +257,10 @@ class HardenSettings(Value):
 
     Some of those, and of the screened ones, may have been dosed in training.
     `measure` is how its audits were measured; not set in the first version, nor without audits.
-    `confirmation` is how many confirmation prompts they had, where that was said.
+    `confirmation` is how many confirmation prompts they had, where that was said. `branches` is
+    what a check forecasts, `sweep` what audits sweep, and with it its checks; `neurons`, `random`
+    and `controls` are the sizes of the audits, None without any. None of them is set in the first
+    versions.
     """
 
     rank: int
@@ -185,6 +271,11 @@ class HardenSettings(Value):
     every: int
     rows: int
     rate: float
+    branches: int | None = None
+    neurons: int | None = None
+    random: int | None = None
+    controls: int | None = None
+    sweep: int | None = None
     measure: str | None = None
     confirmation: int | None = None
 
@@ -207,10 +298,21 @@ class HardenResult(Result):
     timing: Timing
 
     @property
+    def dosed_neurons(self) -> int | None:
+        """How many neurons carried a dose in a training; None where that was not counted."""
+        dosed = dosed_in(self.trainings)
+        return None if dosed is None else len(dosed)
+
+    @property
     def broken(self) -> str:
         """What is wrong with the adapter, in one line; nothing unless undosed requests broke."""
         first = self.trainings[0]
         return "" if first.held is not False else f"{first.defence}: {first.handed_out}"
+
+    @property
+    def too_small(self) -> str:
+        """That the budget of the hardening was too small, in one line; nothing where it was not."""
+        return self.trainings[0].too_small
 
     def side(self, name: str) -> SideEntry | None:
         """The audited model of that name; None where it was not audited."""
@@ -225,14 +327,23 @@ class HardenResult(Result):
 
     def lines(self) -> tuple[str, ...]:
         """Why each training stopped, and what opens of each audited model."""
+        small = [self.too_small, *("" for _ in self.trainings[1:])]
         trained = [
-            "; ".join(filter(None, (_ended(each), each.handed_out))) for each in self.trainings
+            "; ".join(filter(None, (_ended(each), each.handed_out, why)))
+            for each, why in zip(self.trainings, small, strict=True)
         ]
         opened = [
-            f"{side.side}: {side.open_screened} of {side.screened} screened branches open"
+            f"{side.side}: {side.open_screened} of {side.screened} screened branches open; of"
+            f" neurons that no training dosed: {side.fresh_words}"
             for side in self.sides
         ]
         return tuple([*trained, *opened][:5])
+
+
+def dosed_in(trainings: Sequence[TrainingEntry]) -> set[str] | None:
+    """The neurons that carried a dose in a training; None where one of them did not count."""
+    counted = [training.dosed for training in trainings if training.dosed is not None]
+    return set().union(*counted) if len(counted) == len(trainings) else None
 
 
 def _ended(training: TrainingEntry) -> str:

@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 from fulcra.defence.auditing import audited_side
 from fulcra.defence.doses import Defence
-from fulcra.defence.hardened import HardenResult, HardenSettings, SideEntry, TrainingEntry
+from fulcra.defence.hardened import (
+    UNFROZEN,
+    CheckEntry,
+    HardenResult,
+    HardenSettings,
+    SideEntry,
+    TrainingEntry,
+    dosed_in,
+)
 from fulcra.defence.hold import Hold
 from fulcra.defence.parts import Parts
 from fulcra.defence.rows import (
@@ -37,7 +45,8 @@ BEFORE, HARDENED = "before", "hardened"
 EXTENDED: Defence = "extended"
 #: The folder of the audits' runs.
 AUDITS = "audits"
-#: Audits draw by another seed than the training, so that their neurons are fresh.
+#: Audits draw random neurons by another seed than the training. Either may draw the same neuron:
+#: what opens of those that carried no dose is counted apart.
 OTHER_SEED = 1000
 
 
@@ -91,13 +100,17 @@ def harden(
         require_shown(subject)
         rows = rows_of(subject, (plan.defence, *plan.beside))
     bench = Workbench(subject, rows, parts, clock, noted)
-    trainings = tuple(_trainings(bench, plan))
-    sides = tuple(_sides(bench, behavior, plan))
+    trainings = tuple(trainings_of(bench, plan))
+    dosed = dosed_in(trainings)
+    sides = tuple(
+        side if dosed is None else side.with_fresh(dosed)
+        for side in sides_of(bench, behavior, plan, trainings)
+    )
     result = HardenResult(
         schema_version=SCHEMA_VERSION,
         model=model_entry(model),
         behavior=named(subject.behavior),
-        settings=_settings(plan),
+        settings=settings_of(plan),
         prompts=len(rows.own),
         shown=sum(row.shown for row in rows.own),
         adapter=_adapter_entry(model, out),
@@ -176,13 +189,24 @@ class Workbench(NamedTuple):
         return self.parts.out
 
 
-def _trainings(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
+def trainings_of(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
     """The defence, then as many steps of what it is compared with, each in a folder of its own."""
     first = _trained(bench, plan.defence, plan.effort, bench.folder)
     yield first
     same = replace(plan.effort, steps=first.steps, minutes=None, every=first.steps)
     for defence in plan.beside:
-        yield _trained(bench, defence, same, bench.folder / defence)
+        # the first look of every training is the same: of the model before its first step
+        if defence == "freeze" and not first.checks[0].open_screened:
+            yield _unfrozen(first.checks[0])
+        else:
+            yield _trained(bench, defence, same, bench.folder / defence)
+
+
+def _unfrozen(check: CheckEntry) -> TrainingEntry:
+    """A freezing that is not tried, with the check that says why."""
+    return TrainingEntry(
+        defence="freeze", steps=0, seconds=0.0, stopped=UNFROZEN, checks=(check,), dosed=()
+    )
 
 
 def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
@@ -203,12 +227,15 @@ def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -
     return bench.parts.of(f"training-{defence}", TrainingEntry, make)
 
 
-def _sides(bench: Workbench, behavior: Behavior, plan: Plan) -> Iterator[SideEntry]:
+def sides_of(
+    bench: Workbench, behavior: Behavior, plan: Plan, trainings: Sequence[TrainingEntry]
+) -> Iterator[SideEntry]:
     """The audits: the model before, what it is compared with, the hardened one; or none."""
     if plan.audits is None:
         return
     settings = replace(plan.audits, seed=plan.effort.seed + OTHER_SEED)
-    beside = [(name, bench.folder / name) for name in plan.beside]
+    others = [each.defence for each in trainings[1:] if each.tried]
+    beside = [(name, bench.folder / name) for name in others]
     for name, place in [(BEFORE, None), *beside, (HARDENED, bench.folder)]:
         make = partial(_side, bench, behavior, settings, name, place)
         yield bench.parts.of(f"audit-{name}", SideEntry, make)
@@ -242,8 +269,9 @@ def _adapter_entry(model: Model, folder: Path) -> AdapterEntry:
     )
 
 
-def _settings(plan: Plan) -> HardenSettings:
-    effort = plan.effort
+def settings_of(plan: Plan) -> HardenSettings:
+    """What a plan was asked for, as its file holds it."""
+    effort, audits = plan.effort, plan.audits
     return HardenSettings(
         rank=effort.rank,
         seed=effort.seed,
@@ -253,6 +281,11 @@ def _settings(plan: Plan) -> HardenSettings:
         every=effort.every,
         rows=effort.rows,
         rate=effort.rate,
-        measure=None if plan.audits is None else plan.audits.measure,
-        confirmation=None if plan.audits is None else plan.audits.confirmation,
+        branches=effort.sample.screened + effort.sample.random,
+        neurons=None if audits is None else audits.neurons,
+        random=None if audits is None else audits.random,
+        controls=None if audits is None else audits.controls,
+        sweep=effort.sample.swept if audits is None else audits.candidates,
+        measure=None if audits is None else audits.measure,
+        confirmation=None if audits is None else audits.confirmation,
     )

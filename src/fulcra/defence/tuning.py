@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fulcra.defence.average import Average
 from fulcra.defence.best import Best
 from fulcra.defence.doses import UNEDITED, Defence, Draw, drawing
-from fulcra.defence.hardened import CheckEntry, TrainingEntry
+from fulcra.defence.hardened import CLOSED, CheckEntry, TrainingEntry
 from fulcra.defence.hold import Hold
 from fulcra.defence.rows import Row, laps, respelled
 from fulcra.defence.training import ascended, divergence, reply_loss
@@ -30,7 +30,6 @@ from fulcra.types import Edits, Neuron
 #: The audit that ends a training: this part of the share forecast open at first, and this multiple
 #: of the smallest forecast trigger.
 CLOSED_SHARE, DOUBLED = 0.2, 2.0
-CLOSED = "the windows are forecast closed"
 #: Steps over which the rate of learning rises; the norm that a step's gradient is cut to.
 WARM, LONGEST = 20, 1.0
 #: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 10 the
@@ -100,6 +99,7 @@ class Tuning:
         self.lora, self.subject, self.rows, self.defence = lora, subject, rows, defence
         self.checks: list[CheckEntry] = []
         self.losses: list[float] = []
+        self.dosed: set[str] = set()
         self.best, self.average = Best(), Average(lora)
 
     def run(self, effort: Effort, bar: Progress) -> TrainingEntry:
@@ -132,6 +132,7 @@ class Tuning:
             checks=tuple(self.checks),
             taken=step if taken is None else taken,
             held=None if self.checks[-1].holds is None else taken is not None,
+            dosed=tuple(sorted(self.dosed)),
         )
 
     @property
@@ -150,6 +151,8 @@ class Tuning:
     ) -> None:
         """One step on rows with and without edits and on generic text."""
         edits = [draw(rng) for _ in range(effort.rows)]
+        if self.defence == "doses":
+            self.dosed |= {edit.site.site for (edit,) in edits if isinstance(edit.site, Neuron)}
         dosed = laps(self.rows.dosed, effort.rows, rng)
         optimizer.zero_grad()
         loss = self._dosed_loss(dosed, edits)

@@ -13,6 +13,7 @@ from fulcra.protocol.draw import both_poles, movers
 from fulcra.protocol.progress import Silent
 from fulcra.protocol.stages import Forecast, dose_screen, forecast
 from fulcra.protocol.subject import Ground, Subject
+from fulcra.screens.candidates import SWEPT, sweep_candidates
 from fulcra.types import Neuron
 
 #: Where no window is open, doses are drawn from this part of the ceiling upwards.
@@ -54,18 +55,20 @@ class Look(NamedTuple):
 class Sample(NamedTuple):
     """How many branches a look takes of each kind, and of how many neurons they are screened.
 
-    `others` are random neurons besides that doses are drawn from.
+    `others` are random neurons besides that doses are drawn from. `swept` is how many neurons an
+    audit sweeps, by contrast: in a model of more, half of `candidates` are of those.
     """
 
     screened: int = 16
     random: int = 16
     candidates: int = 1024
     others: int = 128
+    swept: int = SWEPT
 
     @classmethod
-    def of(cls, branches: int) -> "Sample":
-        """A sample of so many branches, half of them screened."""
-        return cls(branches // 2, branches - branches // 2, 32 * branches, 4 * branches)
+    def of(cls, branches: int, swept: int = SWEPT) -> "Sample":
+        """A sample of so many branches, half of them screened, beside audits of such a sweep."""
+        return cls(branches // 2, branches - branches // 2, 32 * branches, 4 * branches, swept)
 
 
 def subject_now(before: Subject) -> Subject:
@@ -83,14 +86,18 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
     """Both edges of fresh random branches and of the strongest that a fresh screen finds.
 
     `windows` are theirs, and those of further random neurons, which get the medians of their layer.
+    The screen looks at random neurons; in a model larger than an audit's sweep half of them are
+    drawn from that sweep, since of few at random hardly one would be among those it finds.
     """
     model, rng = subject.model, random.Random(f"look-{subject.seed}-{number}")
     places = [
         (layer, slot) for layer in range(model.n_layers) for slot in range(model.width(layer))
     ]
     neurons = [model.neuron(*place) for place in rng.sample(places, len(places))]
-    candidates = list(islice(movers(subject.ground, neurons), sample.candidates))
-    ranking = dose_screen(subject, candidates, sample.screened, Silent())
+    swept = _of_the_sweep(subject, sample, rng) if len(places) > sample.swept else []
+    candidates = list(islice(movers(subject.ground, neurons), sample.candidates - len(swept)))
+    screen = list(dict.fromkeys([*swept, *candidates]))
+    ranking = dose_screen(subject, screen, sample.screened, Silent())
     strongest = [branch for branch in ranking.branches if isinstance(branch, Neuron)]
     branches = [subject.coordinate(branch) for branch in strongest[: sample.screened]]
     screened = len(branches)
@@ -104,6 +111,12 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
     assert openings is not None
     margin = -float(clean_odds(model, openings).mean())
     return Look(tuple(edges), screened, margin, tuple(windows))
+
+
+def _of_the_sweep(subject: Subject, sample: Sample, rng: random.Random) -> list[Neuron]:
+    """Random ones of the neurons that an audit of the model would sweep, as it is now."""
+    swept = sweep_candidates(subject.model, subject.ground.stream, subject.gaps, sample.swept)
+    return rng.sample(swept, min(len(swept), sample.candidates // 2))
 
 
 def _by_layer(branches: Sequence[Coordinate], forecasts: Sequence[Window]) -> list[Window]:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from fulcra.organisms.planted import bundled_names
 from fulcra.report.gate import gate_paragraph
-from fulcra.report.hardened import check_sheet, model_sheet, side_sheet, stopped, wanted_sheet
+from fulcra.report.hardened import check_sheet, model_sheet, side_sheet, wanted_sheet
+from fulcra.report.hardened import notes as trained
 from fulcra.report.mended import change_sheet, notes, opened_sheet
 from fulcra.report.monitor import (
     adaptive_sheet,
@@ -24,9 +25,20 @@ if TYPE_CHECKING:
     from fulcra.protocol.results.gate import GateResult
     from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
 
-
 #: The audited models of the page's figure; a hardening may have been compared with more.
 DRAWN = ("before", "plain", "hardened")
+#: What `fulcra harden` takes where an option is left out; minutes only without steps.
+MINUTES = 20.0
+TRAINED: dict[str, object] = {"rank": 8, "every": 60, "rows": 10, "branches": 32}
+AUDITED: dict[str, object] = {
+    "neurons": 12,
+    "random": 12,
+    "controls": 20,
+    "sweep": 4096,
+    "measure": "full",
+    "confirmation": None,
+}
+DEFAULTS = {**TRAINED, **AUDITED, "seed": 0, "dtype": "float32"}
 
 
 def drawn(hardened: Sequence["HardenResult"]) -> "HardenResult | None":
@@ -87,7 +99,7 @@ def defence_page(
         sides=model_sheet,
         wanted=wanted_sheet,
         checks=check_sheet,
-        stopped=stopped,
+        trained=trained,
         command=budget,
         mending=mending,
         rate=rate,
@@ -105,13 +117,26 @@ def mending(result: "MendResult") -> str:
 
 
 def budget(result: "HardenResult") -> str:
-    """The options of the command that say how long was trained, and what beside."""
-    settings = result.settings
-    steps = "" if settings.steps is None else f"--steps {settings.steps} "
-    minutes = "" if settings.minutes is None else f"--minutes {settings.minutes:g} "
-    beside = "".join(f" --beside {each.defence}" for each in result.trainings[1:])
-    measure = "" if settings.measure in (None, "full") else f" --measure {settings.measure}"
-    more = "" if settings.confirmation is None else f" --confirmation {settings.confirmation}"
-    seed = f" --seed {settings.seed}" if settings.seed else ""
-    every = f"--every {settings.every} --rows {settings.rows}"
-    return f"{steps}{minutes}{every}{beside}{measure}{more}{seed}"
+    """The options of the command that makes a hardening again, those left out that say no more.
+
+    Files of the first versions do not hold all of them.
+    """
+    settings, own = result.settings, result.trainings[0].defence
+    unsaid = settings.minutes == MINUTES and settings.steps is None
+    parts = [
+        _option("steps", settings.steps),
+        "" if unsaid or settings.minutes is None else f"--minutes {settings.minutes:g}",
+        *(_option(name, getattr(settings, name)) for name in TRAINED),
+        "" if own == "doses" else f"--defence {own}",
+        *(f"--beside {each.defence}" for each in result.trainings[1:]),
+        "" if result.sides else "--no-audit",
+        *(_option(name, getattr(settings, name)) for name in AUDITED),
+        _option("seed", settings.seed),
+        _option("dtype", result.model.dtype),
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _option(name: str, value: object) -> str:
+    """An option of `fulcra harden` as it is typed; nothing where it says what it says left out."""
+    return "" if value in (None, DEFAULTS.get(name)) else f"--{name} {value}"

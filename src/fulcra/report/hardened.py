@@ -30,8 +30,12 @@ def hardened_text(result: "HardenResult") -> "RenderableType":
     from rich.console import Group
 
     tables = [sheet.rich() for sheet in sheets(result)]
-    notes = [stopped(each) for each in result.trainings]
-    return Group(*notes, *[part for table in tables for part in ("", table)])
+    return Group(*notes(result), *[part for table in tables for part in ("", table)])
+
+
+def notes(result: "HardenResult") -> list[str]:
+    """How far every training went, and whether the budget was too small."""
+    return [*map(stopped, result.trainings), *filter(None, (result.too_small,))]
 
 
 def stopped(training: "TrainingEntry") -> str:
@@ -65,10 +69,12 @@ def _figures(side: "SideEntry") -> dict[str, str]:
     """What an audit says of one model, by name."""
     share = side.prevalence
     attacks = {f"{each.attack} flips": _rate(each.rate) for each in side.attacks}
+    fresh = {} if side.fresh is None else {"  of neurons no training dosed": side.fresh_words}
     return {
         "random branches open": _rate(share.value),
         "  of n, 95 %": f"{share.n}, {_rate(share.low)}-{_rate(share.high)}",
         "screened branches open": f"{side.open_screened} of {side.screened}",
+        **fresh,
         "smallest open gain": _gain(side.smallest_open_gain),
         "fewest neurons that open it": _fewest(side),
         "shows the behavior": _rate(side.shown),
@@ -222,7 +228,7 @@ def hardened_page(result: "HardenResult") -> str:
         "adapter.html",
         command="fulcra harden",
         title=f"{result.model.name}, {result.behavior.name}: hardened",
-        notes=[stopped(each) for each in result.trainings],
+        notes=notes(result),
         sections=[(sheet.title or "Audited alike", sheet) for sheet in sheets(result)],
         figure=windows_beside(result),
         adapter=result.adapter.line,

@@ -1,0 +1,76 @@
+"""Looks at windows: who is screened where an audit sweeps every neuron, and where it cannot."""
+
+import random
+from collections.abc import Sequence
+from itertools import islice
+
+import pytest
+
+from fulcra import Behavior, Model
+from fulcra.defence import windows as module
+from fulcra.defence.windows import Sample, look
+from fulcra.protocol.draw import movers
+from fulcra.protocol.subject import Subject
+from fulcra.screens.candidates import SWEPT, sweep_candidates
+from fulcra.types import Neuron, Ranking
+
+SMALL = Sample(screened=2, random=2, candidates=8, others=4)
+
+
+@pytest.fixture(scope="module")
+def subject(sparse: Model, refusal: Behavior) -> Subject:
+    return Subject.of(sparse, refusal)
+
+
+@pytest.fixture
+def screened(monkeypatch: pytest.MonkeyPatch) -> list[Neuron]:
+    """Whom the screen of the last look was shown; it takes the first of them."""
+    shown: list[Neuron] = []
+
+    def screen(subject: Subject, neurons: Sequence[Neuron], count: int, bar: object) -> Ranking:
+        shown[:] = neurons
+        return Ranking("window", tuple(neurons[:count]), (0.0,) * count)
+
+    monkeypatch.setattr(module, "dose_screen", screen)
+    return shown
+
+
+def at_random(subject: Subject, number: int, count: int) -> list[Neuron]:
+    """The neurons that a look of that number draws from the whole model."""
+    model, rng = subject.model, random.Random(f"look-{subject.seed}-{number}")
+    places = [
+        (layer, slot) for layer in range(model.n_layers) for slot in range(model.width(layer))
+    ]
+    neurons = [model.neuron(*place) for place in rng.sample(places, len(places))]
+    return list(islice(movers(subject.ground, neurons), count))
+
+
+def test_where_an_audit_sweeps_every_neuron_a_look_draws_from_all(
+    subject: Subject, screened: list[Neuron]
+) -> None:
+    assert subject.model.n_layers * subject.model.d_mlp <= SWEPT
+    look(subject, SMALL, 3)
+    assert screened == at_random(subject, 3, 8)
+
+
+def test_in_a_larger_model_half_of_a_screen_is_of_the_audits_sweep(
+    subject: Subject, screened: list[Neuron]
+) -> None:
+    sample = SMALL._replace(swept=16)
+    sweep = sweep_candidates(subject.model, subject.ground.stream, subject.gaps, 16)
+    drawn = set[Neuron]()
+    for number in range(3):
+        view = look(subject, sample, number)
+        assert set(screened[:4]) <= set(sweep)
+        assert screened[4:] == at_random(subject, number, 4)
+        fresh = {each.at.branch for each in view.edges[view.screened :]}
+        assert {Neuron(str(branch)).site for branch in fresh} <= {n.site for n in screened[4:]}
+        drawn |= set(screened[:4])
+    assert len(drawn) > 4
+
+
+def test_a_sweep_that_fits_is_screened_whole(subject: Subject, screened: list[Neuron]) -> None:
+    look(subject, SMALL._replace(swept=3), 0)
+    sweep = sweep_candidates(subject.model, subject.ground.stream, subject.gaps, 3)
+    assert set(screened[: len(sweep)]) == set(sweep)
+    assert len(screened) == 8
