@@ -11,8 +11,9 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BOOK = EXAMPLES / "figures.ipynb"
-#: Where the notebook looks for the real chat model.
-REAL = ".cache/real/"
+#: Where the notebook looks for the real chat model, and how many of its neurons it doses; the test
+#: takes three.
+REAL, DOSED = ".cache/real/", "sample(model, 12)"
 Curves = dict[str, list[dict[str, float]]]
 
 
@@ -86,8 +87,11 @@ def test_the_real_chat_model_follows_the_law_too(
     real_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(EXAMPLES)
+    assert "".join(code()).count(DOSED) == 1
     assert REAL in "".join(code())
-    curves = run([cell.replace(REAL, f"{real_gguf.parent}/") for cell in code()]).curves
+    cells = [cell.replace(DOSED, "sample(model, 3)") for cell in code()]
+    curves = run([cell.replace(REAL, f"{real_gguf.parent}/") for cell in cells]).curves
+    assert len(curves["SmolLM2-135M"]) == 3 * 7
     assert deviation(curves["SmolLM2-135M"]) < 0.05
 
 
