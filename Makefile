@@ -101,7 +101,7 @@ replicate: .venv/installed
 	$(BIN)/python -m tools.replicate_page
 
 # the second study, whose design stands in LEDGER (`fulcra research study --ledger LEDGER --register`, once); LINEAGE=NAME runs one
-# lineage, and an interrupted one goes on
+# lineage, at most some seventy minutes of a core, and an interrupted one goes on
 LEDGER ?= docs/evidence/second/ledger
 study: .venv/installed
 	$(BIN)/fulcra research study --ledger $(LEDGER) --organisms .cache/organisms --out runs/second $(addprefix --lineage ,$(LINEAGE)) $(ARGS)

@@ -146,6 +146,7 @@ def test_the_whole_study_is_looked_at_again(result: StudyResult, place: Place) -
         "figures of words",
         "groups",
         "depth",
+        "beside",
         "targets",
         "registration",
         "weights",
@@ -158,11 +159,19 @@ def test_an_altered_study_fails_the_look(result: StudyResult, place: Place, tmp_
     content = read_json(copy / StudyResult.file)
     content["rows"]["verdicts"][0]["observed_open"] ^= True
     content["depth"]["words"]["reasons"]["n"] += 1
+    content["beside"]["words"]["tops"] = []
+    content["beside"]["words"]["ends"]["under"]["value"] = 0.5
     write_json(copy / StudyResult.file, content)
     other = Ledger(tmp_path / "ledger")
     registered(result.design, other)
     failed = {c.name for c in study_checks(copy, other.folder, verify) if not c.passed}
-    altered = {"apothecary-sparse refusal", "figures of held_out", "figures of words", "depth"}
+    altered = {
+        "apothecary-sparse refusal",
+        "figures of held_out",
+        "figures of words",
+        "depth",
+        "beside",
+    }
     assert altered | {"registration", "weights"} <= failed
 
 

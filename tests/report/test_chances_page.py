@@ -58,7 +58,8 @@ def test_the_scores_are_those_of_the_rows(result: ChancesResult) -> None:
         cases = Cases.of(model)
         assert cases.prevalence == pytest.approx(model.prevalence, rel=1e-5)
         assert plain(three_ends(cases)) == plain(model.macro_f1)
-        assert plain([t.plain() for t in top_shares(model, cases)]) == [
+        tokens = len(model.gains) * model.prompts * model.horizon
+        assert plain([t.plain() for t in top_shares(cases, tokens)]) == [
             top.plain() for top in model.tops
         ]
         assert {name: plain(each.plain()) for name, each in guards(cases).items()} == {

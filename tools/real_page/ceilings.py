@@ -1,9 +1,10 @@
 """The ceilings of the page: predicted before they were measured, and under other contexts."""
 
+import math
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from fulcra.protocol.results.contexts import ContextsResult, median_range
+from fulcra.protocol.results.contexts import ContextRow, ContextsResult, median_range
 from fulcra.protocol.results.model_ceilings import ModelCeilings
 from fulcra.protocol.results.validation import CeilingRow
 
@@ -93,7 +94,22 @@ def contexts_section(study: ContextsResult) -> str:
             f"{len(ratios)} of {len(row.ceilings)}",
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+    apart = {
+        kind: max(_octaves(row) for row in study.rows if row.kind == kind)
+        for kind in dict.fromkeys(row.kind for row in study.rows)
+    }
+    words = " and ".join(f"{value:.2f} under another {kind}" for kind, value in apart.items())
+    told = (
+        f"The median hardly moves; a single branch does, by up to {words} (octaves). That is a"
+        f" forecast on {len(study.rows[0].ceilings)} branches: no ceiling was measured under"
+        " another context."
+    )
+    return "\n".join([*lines, "", told, ""])
+
+
+def _octaves(row: ContextRow) -> float:
+    """How far the forecast ceiling that moved most lies from its reference."""
+    return max(abs(math.log2(ratio)) for ratio in row.ceilings.values() if ratio)
 
 
 def _digits(value: float | None) -> str:

@@ -108,7 +108,7 @@ def _scored(model: ModelChances, cases: Cases, others: Sequence[Cases], seed: in
             "score": chance_score(cases, cases.chances[1], seed),
             "rivals": {name: chance_score(cases, each, seed) for name, each in rivals.items()},
             "macro_f1": three_ends(cases),
-            "tops": tuple(top_shares(model, cases)),
+            "tops": tuple(top_shares(cases, len(model.gains) * model.prompts * model.horizon)),
             "guards": guards(cases),
         }
     )
@@ -184,31 +184,39 @@ def _regressed(values: Floats, opened: NDArray[np.bool_], weight: Floats, scores
 
 
 def three_ends(cases: Cases) -> dict[str, float]:
-    """Macro-F1 of under, open and over: of the likeliest end, of the margin's calls, of under.
+    """Macro-F1 of under, open and over, of each way to call them."""
+    return {
+        name: end_score(cases, called, cases.weight) for name, called in end_calls(cases).items()
+    }
+
+
+def end_calls(cases: Cases) -> dict[str, NDArray[np.int64]]:
+    """The end that is called of each branch: the likeliest, by the margin, and always under.
 
     The margin calls open above 0, over where a trigger is forecast at all, else under.
     """
     reached = cases.rival("dosed_logit") > -math.log2(BEYOND)
-    by_margin = np.where(cases.rival("margin") > 0, 1, np.where(reached, 2, 0))
-    calls = {
+    return {
         "chances": cases.chances.argmax(0),
-        "margin": by_margin,
+        "margin": np.where(cases.rival("margin") > 0, 1, np.where(reached, 2, 0)),
         "under": np.zeros(len(cases.rows), np.int64),
     }
-    return {
-        name: macro_f1(called, cases.end, cases.weight, len(ENDS)) for name, called in calls.items()
-    }
 
 
-def top_shares(model: ModelChances, cases: Cases) -> list[TopShare]:
+def end_score(cases: Cases, called: NDArray[np.int64], weight: Floats) -> float:
+    """The macro-F1 of ends that are called, weighed cases."""
+    return macro_f1(called, cases.end, weight, len(ENDS))
+
+
+def top_shares(cases: Cases, tokens: float) -> list[TopShare]:
     """What measuring the k likeliest branches finds, at every k there is and where nearly all is.
 
-    Tokens are those of every gain, prompt and token of the horizon.
+    `tokens` of a branch are those of every gain, prompt and token of the horizon.
     """
     opened, weight, chances = cases.open, cases.weight, cases.chances[1]
     if not opened.any():
         return []
-    total, each = float(weight.sum()), len(model.gains) * model.prompts * model.horizon
+    total = float(weight.sum())
     order = np.argsort(-chances, kind="stable")
     reached = np.cumsum((weight * opened)[order]) / (weight * opened).sum()
     last = int(np.searchsorted(reached, NEARLY_ALL))
@@ -217,7 +225,7 @@ def top_shares(model: ModelChances, cases: Cases) -> list[TopShare]:
         TopShare(
             k=k,
             share=k / total,
-            tokens=k * each,
+            tokens=round(k * tokens),
             found=at_top(chances, opened, weight, k)[0],
         )
         for k in sorted({*(k for k in TOPS if k < total), nearly})

@@ -15,12 +15,22 @@ def reasons(rows: Sequence[DrawnBranch], seed: int) -> Reasons:
     """The weighed shares of every reason among closed branches, and the three tests."""
     closed = [row for row in rows if row.reason is not None]
     again, weights = _resamples(closed, seed), _weights(closed)
+    first = [row for row in closed if row.reason == "collapse_first"]
+    capped = [row for row in closed if row.reason == "norm_capped"]
+    deep = [row for row in closed if row.deep]
+    collapsed = np.array([row.collapsed for row in first], float)
+    unchanged = np.array([row.unchanged for row in capped], float)
     return Reasons(
         n=len(closed),
         shares={reason: again.mean(_marks(closed, reason), weights) for reason in REASONS},
-        collapsed=_replies([row for row in closed if row.reason == "collapse_first"], seed),
-        unchanged=_kept([row for row in closed if row.reason == "norm_capped"], seed),
-        deeper=deeper([row for row in closed if row.deep], seed),
+        collapsed=_resamples(first, seed).mean(collapsed, _weights(first)),
+        unchanged=_resamples(capped, seed).mean(unchanged, _weights(capped)),
+        deeper=deeper(deep, seed),
+        tested={
+            "collapse_first": int(np.isfinite(collapsed).sum()),
+            "norm_capped": len(capped),
+            "too_late": sum(row.reason == "too_late" for row in deep),
+        },
     )
 
 
@@ -34,18 +44,6 @@ def _weights(rows: Sequence[DrawnBranch]) -> Floats:
 
 def _marks(rows: Sequence[DrawnBranch], reason: Reason) -> Floats:
     return np.array([row.reason == reason for row in rows], float)
-
-
-def _replies(rows: Sequence[DrawnBranch], seed: int) -> Bounded:
-    """The weighed share of collapsed replies where the ceiling has been passed."""
-    shares = np.array([row.collapsed for row in rows], float)
-    return _resamples(rows, seed).mean(shares, _weights(rows))
-
-
-def _kept(rows: Sequence[DrawnBranch], seed: int) -> Bounded:
-    """The weighed share of unchanged replies where the ladder ends."""
-    shares = np.array([row.unchanged for row in rows], float)
-    return _resamples(rows, seed).mean(shares, _weights(rows))
 
 
 def deeper(rows: Sequence[DrawnBranch], seed: int) -> Bounded:

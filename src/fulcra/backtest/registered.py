@@ -23,6 +23,7 @@ from fulcra.backtest.model_ceilings import (
     ceilings_manifest,
     member_ceilings,
 )
+from fulcra.backtest.registered_beside import grouped_beside
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
 from fulcra.backtest.split import Cabinet, LineageModel
@@ -253,6 +254,7 @@ def _result(design: Design, entry: Entry, place: Place, clock: Clock) -> StudyRe
         left_out=measured.left_out,
         groups=groups,
         depth=depth,
+        beside=grouped_beside(design, rows, protocol, weights.unfinished),
         targets=study_targets(design, groups),
         rows=rows,
         provenance=Provenance.now(seed=design.size.seed),

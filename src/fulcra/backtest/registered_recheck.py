@@ -6,6 +6,7 @@ from pathlib import Path
 from fulcra.backtest.cases import CEILINGS, OVER, POOL, RUN, case_of, drawn_by_chance, read_pool
 from fulcra.backtest.depth import grouped_depth
 from fulcra.backtest.model_ceilings import PREDICTIONS
+from fulcra.backtest.registered_beside import grouped_beside
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
 from fulcra.protocol.recheck.run_files import RunCheck
@@ -139,6 +140,11 @@ def _figures(study: StudyResult) -> Iterator[RunCheck]:
         stored = study.groups.get(name)
         same = stored is not None and stored.plain() == group.plain()
         yield RunCheck(f"figures of {name}", same, "equal" if same else "not those of the rows")
+    beside = grouped_beside(study.design, study.rows, study.protocol, study.weights.unfinished)
+    same = {name: each.plain() for name, each in beside.items()} == {
+        name: each.plain() for name, each in study.beside.items()
+    }
+    yield RunCheck("beside", same, "equal" if same else "not those of the rows")
     others = ", ".join(sorted(set(study.groups) - set(groups)))
     yield RunCheck("groups", not others, f"none of the design: {others}" if others else "equal")
     same = study_targets(study.design, groups) == study.targets

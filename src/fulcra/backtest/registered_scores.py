@@ -46,11 +46,23 @@ def grouped_figures(
     The parts leave out one recipe each, or the `unfinished` models, whose training missed its rule.
     Cases whose protocol was not reproduced are in no figure of verdicts.
     """
-    sound = {row.name for row in protocol if row.reproduced}
+    sound, parts = sound_cases(protocol), grouped_rows(design, rows, unfinished)
+    return {name: _group(part, sound, design) for name, part in parts.items()}
+
+
+def sound_cases(protocol: Sequence[ProtocolRow]) -> set[str]:
+    """The cases whose protocol was reproduced: those that figures of verdicts are made of."""
+    return {row.name for row in protocol if row.reproduced}
+
+
+def grouped_rows(
+    design: Design, rows: StudyCases, unfinished: Sequence[str]
+) -> dict[str, StudyCases]:
+    """The rows of every group that figures are made of, by its name."""
     parts = {name: _of(rows, lineages) for name, lineages in group_members(design).items()}
     if unfinished:
         parts[UNFINISHED] = _finished(parts[HELD_OUT], unfinished)
-    return {name: _group(part, sound, design) for name, part in parts.items()}
+    return parts
 
 
 def group_members(design: Design) -> dict[str, list[Lineage]]:
@@ -140,7 +152,7 @@ def verdict_figures(
         chance=_chance(cases, drawn, seed),
         ratio=bounded(*_ratios(cases, drawn)),
         case_brier_p=_brier_p(cases, drawn, _case_prevalences(cases, drawn), seed),
-        rivals={name: _ranked(cases.rival(name), drawn) for name in cases.rows[0].rivals},
+        rivals={name: ranked(cases.rival(name), drawn) for name in cases.rows[0].rivals},
         modes=failure_modes(rows),
     )
 
@@ -166,12 +178,12 @@ def of_verdicts(rows: Sequence[VerdictRow], models: Sequence[ModelChances]) -> C
 def _chance(cases: Cases, drawn: Drawn, seed: int) -> ChanceScore:
     """The scores of the chances, their intervals and p over lineages, then neurons."""
     score = chance_score(cases, cases.chances[1], seed)
-    ranked = _ranked(cases.chances[1], drawn)
+    rank = ranked(cases.chances[1], drawn)
     plain = np.full(len(cases.open), cases.prevalence)
     update = {
         "brier_p": _brier_p(cases, drawn, plain, seed),
-        "low": ranked.low,
-        "high": ranked.high,
+        "low": rank.low,
+        "high": rank.high,
     }
     return score.model_copy(update=update)
 
@@ -200,7 +212,8 @@ def _ratios(cases: Cases, drawn: Drawn) -> tuple[float, Floats]:
         return value, (drawn.draws @ forecast) / (drawn.draws @ observed)
 
 
-def _ranked(scores: Floats, drawn: Drawn) -> Ranked:
+def ranked(scores: Floats, drawn: Drawn) -> Ranked:
+    """How well scores rank what opens among drawn branches, weighed to their pools."""
     value = average_precision(scores, drawn.opened, drawn.weights)
     again = average_precisions(scores, drawn.opened, drawn.draws * drawn.weights)
     interval = bounded(value, again)

@@ -32,6 +32,13 @@ STATISTICS: "dict[Statistic, str]" = {
 #: Fewer open branches than this decide little.
 FEW = 20
 _LIKELIEST = ("model", "branch", "chance to open", "under", "over", "observed")
+#: The rules that are not a gain, in words.
+_RULES = {
+    "chance": "the chance is .5 or more",
+    "margin": "the margin of both ladders is above 0 (L1)",
+    "tail": "the trigger lies below 1 nat at the 95th percentile",
+    "replies": "the trigger lies below the ceiling on flipped replies",
+}
 #: Branches in the terminal.
 _SHOWN = 10
 
@@ -96,15 +103,9 @@ def _scores(name: str, score: "ChanceScore") -> list[str]:
 def guard_lines(model: "ModelChances") -> str:
     """The calls of every fixed rule, a table in Markdown."""
     columns = ("called open where", "branches called", "of them open", "of all open")
-    words = {
-        "chance": "the chance is .5 or more",
-        "margin": "the margin of both ladders is above 0 (L1)",
-        "tail": "the trigger lies below 1 nat at the 95th percentile",
-        "replies": "the trigger lies below the ceiling on flipped replies",
-    }
     rows = [
         [
-            words.get(name, f"the trigger lies below {name}"),
+            called_where(name),
             f"{calls.called:.0f}",
             rate(calls.precision),
             rate(calls.recall),
@@ -112,6 +113,11 @@ def guard_lines(model: "ModelChances") -> str:
         for name, calls in model.guards.items()
     ]
     return "\n".join(Sheet(columns, rows).markdown())
+
+
+def called_where(rule: str) -> str:
+    """Where a fixed rule calls a branch open, in words."""
+    return _RULES.get(rule, f"the trigger lies below {rule}")
 
 
 def top_lines(model: "ModelChances") -> str:

@@ -71,9 +71,9 @@ def tests_sheet(study: "StudyResult") -> Sheet:
     rows = [
         (
             name,
-            _share(depth.reasons.collapsed),
-            _share(depth.reasons.unchanged),
-            between(depth.reasons.deeper),
+            f"{_share(depth.reasons.collapsed)}, n = {depth.reasons.tested['collapse_first']}",
+            f"{_share(depth.reasons.unchanged)}, n = {depth.reasons.tested['norm_capped']}",
+            f"{between(depth.reasons.deeper)}, n = {depth.reasons.tested['too_late']}",
         )
         for name, depth in study.depth.items()
         if depth.reasons.n

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group as Lines
 from rich.text import Text
 
+from fulcra.report.beside_sheets import beside_sheets
+from fulcra.report.depth_answers import answers_sheet
 from fulcra.report.depth_sheets import depth_sheets
 from fulcra.report.notation import UNKNOWN, fixed, margin, number
 from fulcra.report.sheet import Sheet
@@ -38,6 +40,7 @@ def study_page(study: "StudyResult") -> str:
         study=study,
         held_out=study.groups.get(HELD_OUT),
         targets=targets_sheet(study).markdown(),
+        answers=_answers(study),
         tables=_tables(_only(study, shown)),
         without=_tables(_only(study, parts)) if parts else {},
         protocol=protocol_sheet(study).markdown(),
@@ -50,7 +53,14 @@ def _only(study: "StudyResult", names: list[str]) -> "StudyResult":
     """The study with the figures of some groups."""
     groups = {name: study.groups[name] for name in names}
     depth = {name: study.depth[name] for name in names if name in study.depth}
-    return study.model_copy(update={"groups": groups, "depth": depth})
+    beside = {name: study.beside[name] for name in names if name in study.beside}
+    return study.model_copy(update={"groups": groups, "depth": depth, "beside": beside})
+
+
+def _answers(study: "StudyResult") -> list[str]:
+    """The questions beneath the law, answered on the held-out lineages."""
+    depth = study.depth.get(HELD_OUT)
+    return [] if depth is None else answers_sheet(depth).markdown()
 
 
 def _tables(study: "StudyResult") -> dict[str, list[str]]:
@@ -63,7 +73,8 @@ def _tables(study: "StudyResult") -> dict[str, list[str]]:
         "calibration": calibration_sheet(study),
         "modes": modes_sheet(study),
     }
-    return {name: sheet.markdown() for name, sheet in sheets.items()} | depth_sheets(study)
+    tables = {name: sheet.markdown() for name, sheet in sheets.items()}
+    return tables | depth_sheets(study) | beside_sheets(study)
 
 
 def targets_sheet(study: "StudyResult") -> Sheet:
@@ -177,6 +188,7 @@ def calibration_sheet(study: "StudyResult") -> Sheet:
             _between(group.verdicts.ratio),
             number(group.verdicts.chance.calibration_error),
             number(group.verdicts.chance.likely_error),
+            number(group.verdicts.chance.log_loss),
             number(group.verdicts.chance.brier),
             number(group.verdicts.chance.brier_p),
             number(group.verdicts.case_brier_p),
@@ -186,8 +198,8 @@ def calibration_sheet(study: "StudyResult") -> Sheet:
         if group.verdicts is not None
     ]
     columns = (
-        *("lineages", "forecast / observed", "95 %", "calibration error", "from .1 on", "Brier"),
-        *("p", "p by case", "precision at 32"),
+        *("lineages", "forecast / observed", "95 %", "calibration error", "from .1 on"),
+        *("log loss", "Brier", "p", "p by case", "precision at 32"),
     )
     return Sheet(columns, rows, numbers=columns[1:])
 

@@ -32,7 +32,8 @@ class Reasons(Value):
 
     `collapsed`: of the replies of collapse_first branches at the first rung from the ceiling on.
     `unchanged`: of those of norm_capped ones at the last rung that exists. `deeper`: AUROC of depth
-    for too_late among the closed branches of a case above a quarter of the layers.
+    for too_late among the closed branches of a case above a quarter of the layers. `tested`: how
+    many branches of its reason each test stands on.
     """
 
     n: int
@@ -40,6 +41,7 @@ class Reasons(Value):
     collapsed: Bounded
     unchanged: Bounded
     deeper: Bounded
+    tested: dict[Reason, int]
 
 
 class Triggers(Value):

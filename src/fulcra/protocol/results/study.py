@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
 from fulcra.protocol.results.bounded import Bounded
-from fulcra.protocol.results.chances import ChanceScore, ModelChances
+from fulcra.protocol.results.chances import ChanceScore, GuardCalls, ModelChances, TopShare
 from fulcra.protocol.results.depth import Depth
 from fulcra.protocol.results.design import Design
 from fulcra.protocol.results.seal import Link
@@ -72,6 +72,27 @@ class VerdictFigures(Value):
     modes: dict[str, float]
 
 
+class LearnedChance(Ranked):
+    """How good the chance is that one score gives, learned on the other lineages of the study."""
+
+    brier: float
+    log_loss: float
+
+
+class Beside(Value):
+    """What the design does not name, of the drawn branches of one group, weighed to their pools.
+
+    `ends`: the macro-F1 of under, open and over, by way of calling them. `learned`: the chances,
+    and their rivals turned into chances. `guards`: fixed rules for open. `tops`: what the likeliest
+    branches hold.
+    """
+
+    ends: dict[str, Bounded]
+    learned: dict[str, LearnedChance]
+    guards: dict[str, GuardCalls]
+    tops: tuple[TopShare, ...]
+
+
 class Group(Value):
     """The figures of a group of lineages; None where nothing of it was measured."""
 
@@ -95,7 +116,7 @@ class StudyResult(Result):
     models. `predicted`: the hash of the predicted ceilings of each model. `groups`: `held_out` all
     that nobody had looked at, the same without each recipe and without what was not finished, then
     each lineage, those apart too. `depth`: what stands beneath the law in the same groups, from the
-    files of the cases.
+    files of the cases. `beside`: of the same groups, what the design does not name.
     """
 
     file: ClassVar[str] = "study.json"
@@ -110,6 +131,7 @@ class StudyResult(Result):
     left_out: dict[str, str]
     groups: dict[str, Group]
     depth: dict[str, Depth]
+    beside: dict[str, Beside]
     targets: tuple[Target, ...]
     rows: StudyCases
     provenance: Provenance | None = None
