@@ -99,12 +99,12 @@ def contexts_section(study: ContextsResult) -> str:
         for kind in dict.fromkeys(row.kind for row in study.rows)
     }
     words = " and ".join(f"{value:.2f} under another {kind}" for kind, value in apart.items())
-    told = (
+    moved = (
         f"The median hardly moves; a single branch does, by up to {words} (octaves). That is a"
         f" forecast on {len(study.rows[0].ceilings)} branches: no ceiling was measured under"
         " another context."
     )
-    return "\n".join([*lines, "", told, ""])
+    return "\n".join([*lines, "", moved, ""])
 
 
 def _octaves(row: ContextRow) -> float:

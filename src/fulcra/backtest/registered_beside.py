@@ -64,9 +64,9 @@ def _learned(
     chances: dict[tuple[str, str], dict[str, float]] = {}
     for name, part in parts.items():
         others = [other for key, other in cases.items() if key != name]
-        found = rival_chances(cases[name], others) if others else {}
+        rates = rival_chances(cases[name], others) if others else {}
         for i, row in enumerate(part):
-            chances[row.name, row.branch] = {key: float(found[key][i]) for key in found}
+            chances[row.name, row.branch] = {key: float(rates[key][i]) for key in rates}
     return chances
 
 

@@ -80,7 +80,7 @@ def tops_sheet(study: "StudyResult") -> Sheet:
 
 
 def _found(beside: "Beside") -> Iterator[str]:
-    found = {top.k: top.found for top in beside.tops}
-    yield from (rate(found.get(k)) for k in TOPS)
+    shares = {top.k: top.found for top in beside.tops}
+    yield from (rate(shares.get(k)) for k in TOPS)
     nearly = next((top for top in beside.tops if top.found >= NEARLY), beside.tops[-1])
     yield from (f"{nearly.k:,}", f"{100 * nearly.share:.2g}%", f"{nearly.tokens:,}")

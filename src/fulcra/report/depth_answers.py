@@ -31,8 +31,8 @@ def answers(depth: "Depth") -> Iterator[tuple[str, bool | None]]:
     yield "alignment carries a ceiling over best, within a case", best(depth.coordinates, "within")
     yield "the same between lineages", best(depth.coordinates, "across")
     yield from _triggers("behavior", behaviors.forecast.rho, behaviors.forecast.lift)
-    one = above(behaviors.apart, 0.0) if behaviors.decided else None
-    yield "under two behaviors ceilings lie closer than triggers", one
+    closer = above(behaviors.apart, 0.0) if behaviors.decided else None
+    yield "under two behaviors ceilings lie closer than triggers", closer
 
 
 def _triggers(of: str, rho: "Bounded", lift: "Bounded") -> Iterator[tuple[str, bool | None]]:
@@ -50,5 +50,5 @@ def best(figures: "Coordinates", level: str) -> bool | None:
     """Whether every other unit's level is clearly worse than alignment's."""
     carried = figures.within if level == "within" else figures.across
     others = [each.over_alignment for each in carried.values() if each.over_alignment is not None]
-    known = [above(other, 0.0) for other in others]
-    return None if not known or None in known else all(known)
+    worse = [above(other, 0.0) for other in others]
+    return None if not worse or None in worse else all(worse)
