@@ -1,19 +1,26 @@
-"""Writes docs/validation.md from docs/evidence: `python -m tools.believed`."""
+"""Writes docs/validation.md and docs/second-study.md from docs/evidence.
+
+`python -m tools.believed`; with the folder of a finished second study its study.json is taken into
+docs/evidence first, without the forecasts of its pools, which stand in the archives of its runs.
+"""
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from fulcra.protocol.results.study import PAGE as STUDY_PAGE
+from fulcra.protocol.results.study import StudyResult
 from fulcra.store import write_text
 from tools.believed.claim import Claim
 from tools.believed.claims_control import control_claims
 from tools.believed.claims_law import law_claims
 from tools.believed.claims_own import own_claims
 from tools.believed.claims_sets import other_claims
-from tools.believed.evidence import ROOT, evidence
+from tools.believed.evidence import FOLDER, ROOT, evidence
 from tools.believed.sentences import sentences
 
 PAGE, PROSE = ROOT / "docs" / "validation.md", Path(__file__).with_name("page.txt")
+SECOND = PAGE.with_name("second-study.md")
 HEAD = "| claim | verdict | here | figures |", "|---|---|---|---|"
 
 
@@ -33,11 +40,27 @@ def _table(claims: Iterable[Claim]) -> str:
     return "\n".join([*HEAD, *(claim.row() for claim in claims)])
 
 
-def main() -> int:
-    """Write the page."""
-    write_text(PAGE, page())
+def study_pages() -> dict[Path, str]:
+    """The page of the second study and its drawings, by where they stand."""
+    drawn = evidence().second.study.pages()
+    return {SECOND if name == STUDY_PAGE else PAGE.parent / name: drawn[name] for name in drawn}
+
+
+def take(folder: Path) -> None:
+    """Put the figures of a finished second study where the pages read them."""
+    study = StudyResult.load(folder)
+    rows = study.rows.model_copy(update={"chances": ()})
+    study.model_copy(update={"rows": rows}).write(FOLDER / "second")
+
+
+def main(folders: list[str]) -> int:
+    """Write the pages, after a study of this folder was taken in."""
+    for folder in folders:
+        take(Path(folder))
+    for path, text in {PAGE: page(), **study_pages()}.items():
+        write_text(path, text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

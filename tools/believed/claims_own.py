@@ -2,22 +2,23 @@
 
 from collections.abc import Iterator
 
+from fulcra.protocol.results.validation import Target
 from tools.believed.claim import Claim, Verdict
 from tools.believed.evidence import Evidence
 from tools.believed.figures import clearly_less, short
-from tools.believed.sentences import (
-    TABLES,
-)
+from tools.believed.sentences import SECOND, TABLES
 
 
 def own_claims(e: Evidence) -> Iterator[Claim]:
-    """What the tool's authors wanted of it before the study, and the forecast beyond its scope."""
-    for target in e.study.targets:
-        verdict: Verdict = (
-            "not testable here" if target.met is None else "confirmed" if target.met else "refuted"
-        )
-        yield Claim(target.claim, verdict, target.found, (TABLES,))
+    """What the tool's authors wanted of it before each study, and the forecast beyond its scope."""
+    yield from (_of_target(target, TABLES) for target in e.study.targets)
+    yield from (_of_target(target, SECOND) for target in e.second.study.targets)
     yield _scope(e)
+
+
+def _of_target(target: Target, page: str) -> Claim:
+    words: dict[bool | None, Verdict] = {True: "confirmed", False: "refuted"}
+    return Claim(target.claim, words.get(target.met, "not testable here"), target.found, (page,))
 
 
 def _scope(e: Evidence) -> Claim:

@@ -7,7 +7,6 @@ from typing import NamedTuple, Self
 
 from fulcra.protocol.results.audit import AuditResult, Branch
 from fulcra.protocol.results.census import BRANCHES, SCHEMA, CensusResult, MeasuredBranch
-from fulcra.protocol.results.chances import ChancesResult
 from fulcra.protocol.results.detector import DetectorResult
 from fulcra.protocol.results.fitness import FitnessTable
 from fulcra.protocol.results.interventions import InterventionRow, InterventionsResult
@@ -15,8 +14,10 @@ from fulcra.protocol.results.ladder_errors import ErrorScore, LadderErrors
 from fulcra.protocol.results.model_ceilings import ModelCeilings
 from fulcra.protocol.results.multiply import MultiplierRow, MultiplyResult
 from fulcra.protocol.results.screens import ScreensResult
+from fulcra.protocol.results.study import StudyResult
 from fulcra.protocol.results.validation import CeilingScore, ValidationResult, VerdictScore
 from fulcra.store import read_json, read_rows
+from tools.believed.second import Second
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "evidence"
@@ -25,14 +26,13 @@ FOLDER = ROOT / "docs" / "evidence"
 class Windows(NamedTuple):
     """A census in counts: branches, those with a forecast window, those observed open.
 
-    `inside` of the open ones have a forecast window; they are branches of `neurons` neurons.
+    `inside` of the open ones have a forecast window.
     """
 
     branches: int
     forecast: int
     opened: int
     inside: int
-    neurons: int
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -45,7 +45,6 @@ class Windows(NamedTuple):
             sum(map(_has_window, rows)),
             len(opened),
             sum(map(_has_window, opened)),
-            len({row.branch[:-1] for row in opened}),
         )
 
 
@@ -67,9 +66,9 @@ class Evidence(NamedTuple):
     """Everything the page reads, as the studies left it in docs/evidence."""
 
     study: ValidationResult
+    second: Second
     real: ModelCeilings
     errors: LadderErrors
-    chances: ChancesResult
     sparse: Windows
     dense: Windows
     audits: tuple[AuditResult, ...]
@@ -153,9 +152,9 @@ def evidence() -> Evidence:
     real = FOLDER / "real"
     return Evidence(
         study=ValidationResult.load(FOLDER),
+        second=Second.of(StudyResult.load(FOLDER / "second")),
         real=ModelCeilings.load(real),
         errors=LadderErrors.load(FOLDER),
-        chances=ChancesResult.load(FOLDER),
         sparse=Windows.load(FOLDER / "census-sparse"),
         dense=Windows.load(FOLDER / "census-dense"),
         audits=tuple(AuditResult.load(path) for path in sorted(real.glob("audit-*.json"))),

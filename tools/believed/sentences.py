@@ -11,7 +11,7 @@ from tools.believed.figures import clearly_less, ends, less, percent, ratio, sho
 TABLES = "[tables](validation-tables.md)"
 REAL = "[chat model](real-model.md)"
 LADDERS = "[ladder errors](ladder-errors.md)"
-CHANCES = "[chances](chances.md)"
+SECOND = "[second study](second-study.md)"
 SCREENS = "[screens](screens.md)"
 EFFECTS = "[interventions](effects.md)"
 LAW = "[the law](law.md#3-window)"
@@ -79,7 +79,7 @@ def _unit(e: Evidence) -> Sentence:
 
 def constant_holds(e: Evidence) -> bool:
     """Whether A's constants err clearly less than the forecast anywhere it was compared."""
-    pairs = (e.held_out, e.real.scores)
+    pairs = (e.held_out, e.second.ceilings.scores, e.real.scores)
     return any(clearly_less(scores["family_constant"], scores["kl_ladder"]) for scores in pairs)
 
 
@@ -88,11 +88,12 @@ def _constant(e: Evidence) -> Sentence:
     text = (
         f"the gain at collapse is {'a' if constant_holds(e) else 'no'} constant of a family: A's"
         f" constants err by {short(e.held_out['family_constant'].mae)} in alignment on the held-out"
-        f" lineages and by {short(e.real.scores['family_constant'].mae)} on a chat model that"
+        f" lineages, by {short(e.second.ceilings.scores['family_constant'].mae)} on those of the"
+        f" second study and by {short(e.real.scores['family_constant'].mae)} on a chat model that"
         f" others trained, where the median of {len(measured)} measured ceilings is a gain of"
         f" {short(median(measured), 2)} and the constant {FAMILY_GAIN}"
     )
-    return Sentence("No constant", text, (TABLES, REAL))
+    return Sentence("No constant", text, (TABLES, SECOND, REAL))
 
 
 def _forecast(e: Evidence) -> Sentence:
@@ -104,23 +105,44 @@ def _forecast(e: Evidence) -> Sentence:
         f" `kl_ladder`, at a level fixed before, errs by {short(ladder.mae)} ({ends(ladder)}) held"
         f" out and {short(real.mae)} ({ends(real)}) on the chat model, the median ceiling of 8"
         f" other branches of the layer by {short(others.mae)}, the better of two forecasts from a"
-        f" clean pass by {short(clean.mae)}"
+        f" clean pass by {short(clean.mae)}; {_frozen(e)}"
     )
-    return Sentence("A ceiling can be forecast", text, (TABLES, REAL))
+    return Sentence("A ceiling can be forecast", text, (TABLES, SECOND, REAL))
+
+
+def _frozen(e: Evidence) -> str:
+    """What became of the forecast that was frozen for the second study, in words."""
+    second = e.second
+    name, scores = second.study.design.ceiling, second.ceilings.scores
+    score, p = scores[name], short(second.ceilings.better_p)
+    words = {
+        True: f"a smaller error (p {p})",
+        False: "no smaller error",
+        None: f"a smaller error within its noise (p {p})",
+    }
+    return (
+        f"on the {len(second.lineages)} lineages of a second, registered study it errs by"
+        f" {short(scores['kl_ladder'].mae)} and `{name}`, frozen for it, by {short(score.mae)}"
+        f" ({ends(score)}), {words[second.better]}"
+    )
 
 
 def _limit(e: Evidence) -> Sentence:
     floor, real = e.study.noise_floor.held_out, e.real.noise_floor.floor
     assert floor is not None
     low, high = e.nats
+    second = e.second.ceilings
+    frozen = second.scores[e.second.study.design.ceiling].mae
     text = (
-        f"its error is {ratio(e.held_out['kl_ladder'].mae, floor.floor)} times the noise of a"
-        f" measured ceiling held out ({short(floor.floor)}; {short(real)} on the chat model),"
+        f"`kl_ladder`'s error is {ratio(e.held_out['kl_ladder'].mae, floor.floor)} times the noise"
+        f" of a measured ceiling held out ({short(floor.floor)}; {short(real)} on the chat model),"
+        f" that of the forecast frozen for the second study {ratio(frozen, second.noise.floor)}"
+        f" times ({short(second.noise.floor)}),"
         f" and the divergence at collapse is no one number but {short(low, 2)} to {short(high, 2)}"
         f" nats a token by held-out lineage ({short(e.real.kl_at_ceiling.median, 2)} on the chat"
         " model)"
     )
-    return Sentence("The forecast errs, not the measurement", text, (TABLES, REAL))
+    return Sentence("The forecast errs, not the measurement", text, (TABLES, SECOND, REAL))
 
 
 def _why(e: Evidence) -> Sentence:
@@ -159,33 +181,43 @@ def sufficiency(census: Windows) -> str:
 
 
 def _law(e: Evidence) -> Sentence:
-    measured, calls, (beyond, triggers) = e.levels["L3"], e.calls, e.triggers
+    calls, (beyond, triggers) = e.calls, e.triggers
+    figures, lineages = e.second.verdicts, len(e.second.lineages)
+    both, alone = figures.ranks["L3"], figures.ranks["trigger"]
+    adds = "adds to it" if e.second.ceiling_adds else "is not shown to add to it"
+    few = "" if e.second.decides else ", too few to decide"
     text = (
-        f"with both edges measured it is right on {short(measured.accuracy)} of the decided"
-        f" held-out branches and on {calls.measured} of {calls.decided} of the chat model, where"
-        f" always saying closed is right on {short(measured.majority_baseline)} and"
-        f" {calls.always_closed}, but its margin ranks what opens at AUROC {short(measured.auroc)}"
-        f" alone, for {beyond} of {triggers} triggers lie beyond what was measured: it is hardly"
-        " tested"
+        f"of {figures.n:,} branches that a second, registered study drew by chance in {lineages}"
+        f" lineages {figures.open} opened{few}; with both edges measured the margin ranks them at"
+        f" AUROC {short(both.value)} ({ends(both)}), the measured trigger alone at"
+        f" {short(alone.value)}, so the ceiling {adds}; its calls are right on"
+        f" {short(figures.levels['L3'].accuracy)} of the decided, where always saying closed is"
+        f" right on {short(figures.levels['L3'].majority_baseline)}, and on {calls.measured} of"
+        f" {calls.decided} of the chat model against {calls.always_closed}; the first study had"
+        f" {beyond} of {triggers} triggers beyond what was measured"
     )
-    return Sentence("The law with measured edges", text, (TABLES, REAL, LAW))
+    return Sentence("The law with measured edges", text, (SECOND, TABLES, REAL, LAW))
 
 
 def _calls(e: Evidence) -> Sentence:
-    call, calls = e.levels["L1"], e.calls
-    scores = [model.score for model in e.chances.models if model.score is not None]
-    precision = " and ".join(short(score.average_precision, 2) for score in scores)
-    better = less(call.majority_baseline, call.accuracy) or calls.forecast > calls.always_closed
+    call, calls, figures = e.levels["L1"], e.calls, e.second.verdicts
+    again, chance = figures.levels["L1"], figures.chance
+    better = any(less(each.majority_baseline, each.accuracy) for each in (call, again))
+    better = better or calls.forecast > calls.always_closed
     text = (
-        f"it ranks what opens (AUROC {short(call.auroc)} held out) and"
-        f" {'calls better' if better else 'calls no better'} than always saying closed, right on"
-        f" {short(call.accuracy)} of the decided branches against"
-        f" {short(call.majority_baseline)}, on the chat model {calls.forecast} against"
+        f"it ranks what opens (AUROC {short(call.auroc)} held out, {short(again.auroc)} in the"
+        f" second study) and {'calls better' if better else 'calls no better'} than always saying"
+        f" closed, right on {short(call.accuracy)} and {short(again.accuracy)} of the decided"
+        f" branches against {short(call.majority_baseline)} and"
+        f" {short(again.majority_baseline)}, on the chat model {calls.forecast} against"
         f" {calls.always_closed} of {calls.decided}; a chance to open from whole curves, learned on"
-        f" the other of two development models, has an average precision of {precision} where .5"
-        " was wanted"
+        f" two development models, has an average precision of"
+        f" {short(chance.average_precision, 2)} ({ends(chance, 2)}) in the second study, at a"
+        f" prevalence of {short(figures.prevalence)} and where"
+        f" {short(e.second.study.design.wanted.precision, 1)} was wanted, and forecasts"
+        f" {short(figures.ratio.value, 2)} times what opens"
     )
-    return Sentence("The verdict before any rollout", text, (TABLES, REAL, CHANCES))
+    return Sentence("The verdict before any rollout", text, (TABLES, SECOND, REAL))
 
 
 def _screens(e: Evidence) -> Sentence:
