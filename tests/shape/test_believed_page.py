@@ -6,7 +6,7 @@ import pytest
 
 from fulcra.protocol.results.bounded import Bounded
 from fulcra.protocol.results.validation import CeilingScore
-from tools.believed.__main__ import PAGE, page, study_pages
+from tools.believed.__main__ import PAGE, README, page, readme, study_pages
 from tools.believed.claim import Claim, Verdict
 from tools.believed.claims_control import control_claims
 from tools.believed.claims_law import in_order, law_claims
@@ -36,6 +36,12 @@ def swapped(scores: dict[str, CeilingScore]) -> dict[str, CeilingScore]:
 
 def test_the_page_is_the_one_that_the_evidence_gives() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tools.believed"
+
+
+def test_the_table_of_the_readme_has_the_verdicts_of_the_page() -> None:
+    assert README.read_text(encoding="utf-8") == readme(), (
+        "write it again: python -m tools.believed"
+    )
 
 
 def test_the_page_of_the_second_study_is_the_one_its_figures_give() -> None:

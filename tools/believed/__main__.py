@@ -1,4 +1,4 @@
-"""Writes docs/validation.md and docs/second-study.md from docs/evidence.
+"""Writes docs/validation.md, docs/second-study.md and README's table from docs/evidence.
 
 `python -m tools.believed`; with the folder of a finished second study its study.json is taken into
 docs/evidence first, without the forecasts of its pools, which stand in the archives of its runs.
@@ -21,6 +21,9 @@ from tools.believed.sentences import sentences
 
 PAGE, PROSE = ROOT / "docs" / "validation.md", Path(__file__).with_name("page.txt")
 SECOND = PAGE.with_name("second-study.md")
+README = ROOT / "README.md"
+#: Between these two lines stands the table of README.md.
+OPENS, CLOSES = "<!-- believed: written by python -m tools.believed -->", "<!-- end -->"
 HEAD = "| claim | verdict | here | figures |", "|---|---|---|---|"
 
 
@@ -40,6 +43,14 @@ def _table(claims: Iterable[Claim]) -> str:
     return "\n".join([*HEAD, *(claim.row() for claim in claims)])
 
 
+def readme() -> str:
+    """README.md with its table of the law, verdicts alone."""
+    before, rest = README.read_text(encoding="utf-8").split(OPENS)
+    rows = [f"| {claim.claim} | {claim.verdict} |" for claim in law_claims(evidence())]
+    table = "\n".join(["| paper A claims | here |", "|---|---|", *rows])
+    return f"{before}{OPENS}\n{table}\n{CLOSES}{rest.split(CLOSES)[1]}"
+
+
 def study_pages() -> dict[Path, str]:
     """The page of the second study and its drawings, by where they stand."""
     drawn = evidence().second.study.pages()
@@ -57,7 +68,7 @@ def main(folders: list[str]) -> int:
     """Write the pages, after a study of this folder was taken in."""
     for folder in folders:
         take(Path(folder))
-    for path, text in {PAGE: page(), **study_pages()}.items():
+    for path, text in {PAGE: page(), README: readme(), **study_pages()}.items():
         write_text(path, text)
     return 0
 
