@@ -12,12 +12,13 @@ from tests.backtest.test_registered_beside import figures
 
 
 @pytest.mark.parametrize(
-    ("low", "bound", "answer"), [(0.6, 0.5, True), (0.5, 0.5, False), (None, 0.5, None)]
+    ("low", "bound", "answer"),
+    [(0.6, 0.5, "yes"), (0.5, 0.5, "no"), (0.6, 1.0, "the opposite"), (None, 0.5, "undecided")],
 )
-def test_an_interval_decides_only_above_its_bound(
-    low: float | None, bound: float, answer: bool | None
+def test_an_interval_decides_only_beside_its_bound(
+    low: float | None, bound: float, answer: str
 ) -> None:
-    assert above(Bounded(value=0.7, low=low, high=low and 0.9), bound) is answer
+    assert above(Bounded(value=0.7, low=low, high=low and 0.9), bound) == answer
 
 
 def test_every_question_has_its_answer() -> None:
@@ -28,8 +29,9 @@ def test_every_question_has_its_answer() -> None:
     ]
     found = dict(answers(depth_of([case(rows)], [], 0)))
     assert len(found) == 12
-    assert found["collapse_first: past the ceiling over half of their replies have collapsed"]
-    assert found["too_late: deeper than other closed branches of the case"] is None
+    past = "collapse_first: past the ceiling over half of their replies have collapsed"
+    assert found[past] == "yes"
+    assert found["too_late: deeper than other closed branches of the case"] == "undecided"
     sheet = answers_sheet(depth_of([], [], 0))
     assert {row[1] for row in sheet.rows} == {"undecided"}
 

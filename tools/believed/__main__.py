@@ -1,7 +1,7 @@
 """Writes docs/validation.md, docs/second-study.md and README's table from docs/evidence.
 
 `python -m tools.believed`; with the folder of a finished second study its study.json is taken into
-docs/evidence first, without the forecasts of its pools, which stand in the archives of its runs.
+docs/evidence first.
 """
 
 import sys
@@ -59,9 +59,7 @@ def study_pages() -> dict[Path, str]:
 
 def take(folder: Path) -> None:
     """Put the figures of a finished second study where the pages read them."""
-    study = StudyResult.load(folder)
-    rows = study.rows.model_copy(update={"chances": ()})
-    study.model_copy(update={"rows": rows}).write(FOLDER / "second")
+    StudyResult.load(folder).write(FOLDER / "second")
 
 
 def main(folders: list[str]) -> int:

@@ -90,7 +90,7 @@ def ceilings_sheet(study: "StudyResult") -> Sheet:
             name,
             method,
             fixed(score.mae, 3),
-            f"{fixed(score.low, 3)}-{fixed(score.high, 3)}",
+            UNKNOWN if score.low is None else f"{fixed(score.low, 3)}-{fixed(score.high, 3)}",
             fixed(score.mae_log2),
             margin(score.bias_log2),
             str(score.n),
