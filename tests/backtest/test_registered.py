@@ -9,7 +9,7 @@ import pytest
 from fulcra import verify
 from fulcra.backtest.cases import POOL, RUN, drawn_by_chance, read_pool
 from fulcra.backtest.registered import SECOND, Place, read_design, registered, run_study
-from fulcra.backtest.registered_recheck import study_checks
+from fulcra.backtest.registered_recheck import is_the_draw, study_checks
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
 from fulcra.backtest.split import Cabinet
@@ -19,6 +19,7 @@ from fulcra.models import load
 from fulcra.protocol.recheck.witnesses import ledger_look
 from fulcra.protocol.rerun import rerun
 from fulcra.protocol.results.chances import ChanceRow
+from fulcra.protocol.results.commitment import BranchEntry
 from fulcra.protocol.results.design import Design
 from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.study import StudyResult
@@ -324,6 +325,14 @@ def test_branches_are_drawn_by_chance_and_weigh_what_they_stand_for(
     assert sum(each.weight for each in drawn) == pytest.approx(104)
     again = pool.model_copy(update={"behavior": pool.behavior.model_copy(update={"name": "other"})})
     assert drawn_by_chance(again, size) != drawn
+
+
+def test_weights_are_compared_to_the_digits_that_files_hold() -> None:
+    drawn = row("L3.N78-", 0.25).model_copy(update={"weight": 8.710745054396492})
+    entry = BranchEntry.model_construct(branch="L3.N78-", weight=8.71075)
+    assert is_the_draw([drawn], [entry])
+    assert not is_the_draw([drawn], [entry.model_copy(update={"weight": 8.71085})])
+    assert not is_the_draw([drawn], [])
 
 
 def test_another_noise_than_the_frozen_one_is_refused(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ TRIGGERS = {"language-fr": 0.3, "refusal": 0.45, "framing": 0.6}
 
 
 def _levels(e: Evidence) -> Claim:
-    opened = {behavior: e.second.opened(behavior) for behavior in TRIGGERS}
+    opened = {behavior: e.second.study.opened(behavior) for behavior in TRIGGERS}
     levels = [median(gains) if gains else None for gains in opened.values()]
     words = [
         f"{name} {_level(level)} (n = {len(opened[name])})"

@@ -48,11 +48,3 @@ class Second(NamedTuple):
         """Whether both edges rank what opens better than the trigger alone, as it was wanted."""
         p = self.verdicts.over_trigger_p
         return self.decides and p is not None and p < self.study.design.wanted.l3_over_trigger_p
-
-    def opened(self, behavior: str) -> list[float]:
-        """The measured triggers [gain] of branches observed open, in order; inf is beyond."""
-        return sorted(
-            float("inf") if row.trigger_measured is None else row.trigger_measured
-            for row in self.study.rows.verdicts
-            if row.observed_open and row.behavior == behavior and row.lineage in self.lineages
-        )

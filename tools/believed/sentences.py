@@ -136,8 +136,8 @@ def _limit(e: Evidence) -> Sentence:
     text = (
         f"`kl_ladder`'s error is {ratio(e.held_out['kl_ladder'].mae, floor.floor)} times the noise"
         f" of a measured ceiling held out ({short(floor.floor)}; {short(real)} on the chat model),"
-        f" that of the forecast frozen for the second study {ratio(frozen, second.noise.floor)}"
-        f" times ({short(second.noise.floor)}),"
+        f" that of the forecast frozen for the second study {short(frozen)} at a noise of"
+        f" {short(second.noise.floor)},"
         f" and the divergence at collapse is no one number but {short(low, 2)} to {short(high, 2)}"
         f" nats a token by held-out lineage ({short(e.real.kl_at_ceiling.median, 2)} on the chat"
         " model)"

@@ -10,7 +10,8 @@ from fulcra.backtest.registered_beside import grouped_beside
 from fulcra.backtest.registered_scores import grouped_figures
 from fulcra.backtest.registered_targets import study_targets
 from fulcra.protocol.recheck.run_files import RunCheck
-from fulcra.protocol.results.commitment import Commitment
+from fulcra.protocol.results.chances import ChanceRow
+from fulcra.protocol.results.commitment import BranchEntry, Commitment
 from fulcra.protocol.results.model_ceilings import ModelCeilings
 from fulcra.protocol.results.split import Lineage
 from fulcra.protocol.results.study import StudyResult
@@ -90,9 +91,7 @@ def _case(
     if settings["pool"] != digest(pool.plain()):
         faults.append("its pool is not the one it committed to")
     drawn = drawn_by_chance(pool, study.design.size_of(lineage.name))
-    if [_digits(row.branch, row.weight) for row in drawn] != [
-        _digits(entry.branch, entry.weight) for entry in committed.branches
-    ]:
+    if not is_the_draw(drawn, committed.branches):
         faults.append("its branches are not those that its pool draws")
     made = case_of(place, lineage)
     name = made.protocol.name
@@ -107,9 +106,10 @@ def _case(
     return RunCheck(name, not faults, "; ".join(faults) or "verified, made again")
 
 
-def _digits(branch: str, weight: float | None) -> tuple[str, str]:
-    """A drawn branch with its weight, as exactly as files hold it."""
-    return branch, f"{weight or 0:.5g}"
+def is_the_draw(drawn: Sequence[ChanceRow], committed: Sequence[BranchEntry]) -> bool:
+    """Whether committed branches are those drawn, their weights to the digits that files hold."""
+    own = [(row.branch, row.plain()["weight"]) for row in drawn]
+    return own == [(entry.branch, entry.weight) for entry in committed]
 
 
 def _ceilings(study: StudyResult, folder: Path) -> Iterator[RunCheck]:

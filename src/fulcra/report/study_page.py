@@ -1,5 +1,6 @@
 """A registered study as a page and a table: what was wanted, what was found, group by group."""
 
+from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from rich.console import Group as Lines
@@ -8,7 +9,7 @@ from rich.text import Text
 from fulcra.report.beside_sheets import beside_sheets
 from fulcra.report.depth_answers import answers_sheet
 from fulcra.report.depth_sheets import depth_sheets
-from fulcra.report.notation import UNKNOWN, fixed, margin, number
+from fulcra.report.notation import UNKNOWN, fixed, gain, margin, number
 from fulcra.report.sheet import Sheet
 from fulcra.report.study_figures import CEILINGS, CHANCES, HELD_OUT, drawing
 from fulcra.report.template import filled
@@ -41,6 +42,7 @@ def study_page(study: "StudyResult") -> str:
         held_out=study.groups.get(HELD_OUT),
         targets=targets_sheet(study).markdown(),
         answers=_answers(study),
+        triggers=triggers_sheet(study).markdown() if HELD_OUT in study.groups else [],
         tables=_tables(_only(study, shown)),
         without=_tables(_only(study, parts)) if parts else {},
         protocol=protocol_sheet(study).markdown(),
@@ -220,6 +222,19 @@ def modes_sheet(study: "StudyResult") -> Sheet:
     ]
     words = (mode.replace("_", " ") for mode in modes)
     columns = ("lineages", "measured", "open", "prevalence", *words)
+    return Sheet(columns, rows, numbers=columns[1:])
+
+
+def triggers_sheet(study: "StudyResult") -> Sheet:
+    """Where what opened is triggered, behavior by behavior in every world, held-out lineages."""
+    own = dict.fromkeys(row.behavior.partition("@")[0] for row in study.rows.verdicts)
+    opened = {behavior: study.opened(behavior) for behavior in own}
+    rows = [
+        (behavior, str(len(gains)), *(gain(value) for value in quantiles(gains, n=4)))
+        for behavior, gains in opened.items()
+        if len(gains) > 1
+    ]
+    columns = ("behavior", "open", "lower quarter", "median trigger [gain]", "upper quarter")
     return Sheet(columns, rows, numbers=columns[1:])
 
 

@@ -1,5 +1,6 @@
 """A registered study as study.json holds it: its design, every figure, the rows beneath them."""
 
+import math
 from typing import ClassVar
 
 from fulcra.protocol.results.base import Provenance, Result, Timing, Value
@@ -136,6 +137,20 @@ class StudyResult(Result):
     rows: StudyCases
     provenance: Provenance | None = None
     timing: Timing
+
+    def opened(self, behavior: str) -> list[float]:
+        """The measured triggers [gain] of held-out branches observed open, in order.
+
+        Under a behavior in every world that has it; inf is beyond what was measured.
+        """
+        lineages = self.groups["held_out"].lineages
+        return sorted(
+            math.inf if row.trigger_measured is None else row.trigger_measured
+            for row in self.rows.verdicts
+            if row.observed_open
+            and row.lineage in lineages
+            and row.behavior.partition("@")[0] == behavior
+        )
 
     def pages(self) -> dict[str, str]:
         """The page of the study, and the drawings that it shows in images/."""
