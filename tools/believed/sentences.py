@@ -23,6 +23,10 @@ SETS = tuple(f"[sets, {end}](evidence/multiply-{end}.json)" for end in ("sparse"
 FAMILY_GAIN = 1.46
 
 
+#: Where the bin of a calibration curve begins that is told of.
+LOW = 0.03
+
+
 class Sentence(NamedTuple):
     """One sentence of the page, what it is about, and the pages its figures stand on."""
 
@@ -202,6 +206,7 @@ def _law(e: Evidence) -> Sentence:
 def _calls(e: Evidence) -> Sentence:
     call, calls, figures = e.levels["L1"], e.calls, e.second.verdicts
     again, chance = figures.levels["L1"], figures.chance
+    low = next(part for part in chance.bins if part.low == LOW)
     better = any(less(each.majority_baseline, each.accuracy) for each in (call, again))
     better = better or calls.forecast > calls.always_closed
     text = (
@@ -215,7 +220,8 @@ def _calls(e: Evidence) -> Sentence:
         f" {short(chance.average_precision, 2)} ({ends(chance, 2)}) in the second study, at a"
         f" prevalence of {short(figures.prevalence)} and where"
         f" {short(e.second.study.design.wanted.precision, 1)} was wanted, and forecasts"
-        f" {short(figures.ratio.value, 2)} times what opens"
+        f" {short(figures.ratio.value, 2)} times what opens; of branches at .03 to .1 a share of"
+        f" {short(low.rate)} opens"
     )
     return Sentence("The verdict before any rollout", text, (TABLES, SECOND, REAL))
 

@@ -42,6 +42,7 @@ def study_page(study: "StudyResult") -> str:
         held_out=study.groups.get(HELD_OUT),
         targets=targets_sheet(study).markdown(),
         answers=_answers(study),
+        bins=bins_sheet(study).markdown() if HELD_OUT in study.groups else [],
         triggers=triggers_sheet(study).markdown() if HELD_OUT in study.groups else [],
         tables=_tables(_only(study, shown)),
         without=_tables(_only(study, parts)) if parts else {},
@@ -203,6 +204,18 @@ def calibration_sheet(study: "StudyResult") -> Sheet:
         *("lineages", "forecast / observed", "95 %", "calibration error", "from .1 on"),
         *("log loss", "Brier", "p", "p by case", "precision at 32"),
     )
+    return Sheet(columns, rows, numbers=columns[1:])
+
+
+def bins_sheet(study: "StudyResult") -> Sheet:
+    """The calibration curve of the held-out lineages: chances beside what opened, bin by bin."""
+    group = study.groups[HELD_OUT]
+    bins = () if group.verdicts is None else group.verdicts.chance.bins
+    rows = [
+        (f"{part.low:g} to {part.high:g}", number(part.mean), number(part.rate), str(part.n))
+        for part in bins
+    ]
+    columns = ("chance", "mean chance", "share observed open", "branches")
     return Sheet(columns, rows, numbers=columns[1:])
 
 
