@@ -1,16 +1,23 @@
 """A dosed model behind an OpenAI-compatible address of this machine: transformers' own server."""
 
 import re
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from fulcra.engines.dosed import Proof, dosed
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.library import quiet_library
 from fulcra.types import Edits
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 #: Nothing outside this machine reaches the server.
 HOST = "127.0.0.1"
@@ -71,21 +78,49 @@ def serve(
     The port listens once the edits are proved to act (ModelCheckError where they do not); `ready`
     is then told the address and the proof.
     """
-    import uvicorn
-
     from fulcra.engines.serving_app import app
 
     with quiet_library(), dosed(model, edits) as (dosed_model, proof):
-        config = uvicorn.Config(
-            app(dosed_model, name, HOST),
-            log_level="error",
-            access_log=False,
-            timeout_graceful_shutdown=PATIENCE,
-        )
-        port: int = entry.getsockname()[1]
-        with taking(port):
-            entry.listen()
-        ready(f"http://{HOST}:{port}/v1", proof)
-        uvicorn.Server(config).run(sockets=[entry])
+        answer(app(dosed_model, name, HOST), entry, lambda url: ready(f"{url}/v1", proof))
+
+
+def answer(
+    app: "ASGIApp",
+    entry: socket.socket,
+    ready: Callable[[str], None],
+    host: str = HOST,
+    command: str = "serve",
+) -> None:
+    """Listen at a bound port and answer there until a signal ends it, as KeyboardInterrupt does.
+
+    `ready` is told the address once the port listens and the server heeds signals.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, log_level="error", access_log=False, timeout_graceful_shutdown=PATIENCE
+    )
+    server = uvicorn.Server(config)
+    port: int = entry.getsockname()[1]
+    with taking(port, host, command):
+        entry.listen()
+    # an exception that a signal raised while the loop begins would be lost or leave a warning
+    with server.capture_signals(), _hangup(server.handle_exit):
+        ready(f"http://{host}:{port}")
+        server.run(sockets=[entry])
     # a signal ended it; uvicorn heeds also those that this process was started to ignore
     raise KeyboardInterrupt
+
+
+@contextmanager
+def _hangup(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """A block in which `handler` takes SIGHUP too, which uvicorn leaves to others."""
+    before = signal.getsignal(signal.SIGHUP)
+    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)

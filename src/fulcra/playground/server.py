@@ -6,15 +6,13 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from fulcra.engines.serving import taking
+from fulcra.engines.serving import answer
 from fulcra.errors import InputError
 from fulcra.playground.access import Access
 from fulcra.playground.desk import Desk
 from fulcra.playground.workbench import Choice
 
 COMMAND = "playground"
-#: Seconds that a page may still take when the server is told to stop.
-PATIENCE = 2
 #: Switches of the libraries by which nothing is told to others, and no second server begins.
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -45,27 +43,7 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="fulcra-playground-") as folder:
         # read when the library is imported
         os.environ.update(QUIET | {"GRADIO_TEMP_DIR": folder})
-        _serve(desk, first, access, entry, ready)
-    # a signal ended it; uvicorn heeds also those that this process was started to ignore
-    raise KeyboardInterrupt
+        from fulcra.playground.app import page_app
+        from fulcra.playground.guard import guarded
 
-
-def _serve(
-    desk: Desk, first: Choice, access: Access, entry: socket.socket, ready: Callable[[str], None]
-) -> None:
-    import uvicorn
-
-    from fulcra.playground.app import page_app
-    from fulcra.playground.guard import guarded
-
-    config = uvicorn.Config(
-        guarded(page_app(desk, first), access),
-        log_level="error",
-        access_log=False,
-        timeout_graceful_shutdown=PATIENCE,
-    )
-    port: int = entry.getsockname()[1]
-    with taking(port, access.host, COMMAND):
-        entry.listen()
-    ready(f"http://{access.host}:{port}")
-    uvicorn.Server(config).run(sockets=[entry])
+        answer(guarded(page_app(desk, first), access), entry, ready, access.host, COMMAND)
