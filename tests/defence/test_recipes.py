@@ -14,7 +14,14 @@ from fulcra.backtest.split import Cabinet
 from fulcra.defence.auditing import audit_side
 from fulcra.defence.hardened import HardenResult, SideEntry
 from fulcra.defence.recipes import recheck, study
-from fulcra.defence.recipes.entries import PAGE, WITHOUT_FEW, RecipeDesign, RecipeRow, RecipesResult
+from fulcra.defence.recipes.entries import (
+    FIGURE,
+    PAGE,
+    WITHOUT_FEW,
+    RecipeDesign,
+    RecipeRow,
+    RecipesResult,
+)
 from fulcra.defence.recipes.figures import every_figure, figured, of_ways, rivals_of
 from fulcra.defence.recipes.guess import READ, Guess, freedom_guess, guess_of
 from fulcra.defence.recipes.recheck import recipe_checks
@@ -110,6 +117,10 @@ def test_a_study_goes_on_way_by_way_and_ranks_the_sound(
     page = (place.out / PAGE).read_text()
     for part in (lines[1], "none opens", "| apothecary-sparse | k3 |", "8 together"):
         assert part in page
+    figure = (place.out / FIGURE).read_text()
+    assert figure.count('r="5"') == 2 + 2
+    assert figure.count('r="2.5"') == 2
+    assert figure.index(">dense</text>") < figure.index(">k3</text>")
     assert "| freedom, given the margin | \N{EN DASH} |" in page
 
 

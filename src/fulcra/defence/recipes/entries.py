@@ -13,7 +13,7 @@ from fulcra.protocol.results.seal import Link
 from fulcra.protocol.results.weights import Weights
 from fulcra.store import digest
 
-PAGE = "recipes.md"
+PAGE, FIGURE = "recipes.md", "images/recipes.svg"
 #: The figures without the ways in which named neurons alone learn.
 WITHOUT_FEW = "ways of more than few neurons"
 
@@ -173,10 +173,11 @@ class RecipesResult(Result):
     timing: Timing
 
     def pages(self) -> dict[str, str]:
-        """The page of the study."""
+        """The page of the study and its figure."""
+        from fulcra.report.figures.ways_chart import ways_chart
         from fulcra.report.recipes import recipes_page
 
-        return {PAGE: recipes_page(self)}
+        return {PAGE: recipes_page(self), FIGURE: ways_chart(self)}
 
     def lines(self) -> tuple[str, ...]:
         """What was wanted and found, and what the rise is worth."""

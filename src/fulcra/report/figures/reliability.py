@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.formulas.intervals import wilson
+from fulcra.report.figures.drawing import beside_axis, drawing
 from fulcra.report.figures.style import BLUE, GRAY, GREEN, ORANGE, SKY, VERMILLION
 
 if TYPE_CHECKING:
@@ -55,11 +56,7 @@ def reliability(points: Sequence[ReliabilityPoint], x: str, y: str) -> str:
         for i, group in enumerate(groups)
     ]
     width, height = _LEFT + _SIZE + 170, _TOP + _SIZE + _BOTTOM
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
-        f' height="{height}" font-family="sans-serif" font-size="12">\n<rect width="100%"'
-        ' height="100%" fill="white"/>\n' + "\n".join([*_axes(x, y), *dots, *keys]) + "\n</svg>\n"
-    )
+    return drawing(width, height, [*_axes(x, y), *dots, *keys])
 
 
 def _dot(point: ReliabilityPoint, color: str) -> tuple[str, str]:
@@ -97,6 +94,5 @@ def _axes(x: str, y: str) -> list[str]:
     return [
         *marks,
         f'<text x="{_LEFT + _SIZE / 2}" y="{bottom + 38}" text-anchor="middle">{escape(x)}</text>',
-        f'<text x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14'
-        f' {middle})">{escape(y)}</text>',
+        beside_axis(y, middle),
     ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from fulcra.report.figures.drawing import beside_axis, drawing
 from fulcra.report.figures.style import BLUE, GRAY, GREEN, ORANGE, SKY, VERMILLION
 
 _COLORS = (BLUE, VERMILLION, GREEN, ORANGE, SKY, "#CC79A7", "#000000", GRAY)
@@ -44,11 +45,7 @@ def scatter(points: Sequence[ScatterPoint], x: str, y: str) -> str:
     ]
     legend = max(_LEGEND, 34 + _LETTER * max(map(len, groups), default=0))
     width, height = _LEFT + _SIZE + legend, _SIZE + _BOTTOM
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
-        f' height="{height}" font-family="sans-serif" font-size="12">\n<rect width="100%"'
-        ' height="100%" fill="white"/>\n' + "\n".join([*_axes(x, y), *dots, *keys]) + "\n</svg>\n"
-    )
+    return drawing(width, height, [*_axes(x, y), *dots, *keys])
 
 
 def _axes(x: str, y: str) -> list[str]:
@@ -71,8 +68,4 @@ def _axes(x: str, y: str) -> list[str]:
     ]
     middle = _SIZE / 2
     below = f'<text x="{_LEFT + middle}" y="{_SIZE + 36}" text-anchor="middle">{escape(x)}</text>'
-    beside = (
-        f'<text x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14'
-        f' {middle})">{escape(y)}</text>'
-    )
-    return [frame, diagonal, *ticks, below, beside]
+    return [frame, diagonal, *ticks, below, beside_axis(y, middle)]

@@ -4,6 +4,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from fulcra.report.figures.drawing import drawing
 from fulcra.report.figures.style import BLUE, GRAY, SKY, VERMILLION
 
 if TYPE_CHECKING:
@@ -30,11 +31,7 @@ def windows_beside(result: "HardenResult", names: "Collection[str] | None" = Non
         for place, side in enumerate(sides)
         for part in _panel(side, _LEFT + place * (_PANEL + _GAP), height - _BOTTOM)
     ]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
-        f' height="{height}" font-family="sans-serif" font-size="12">\n<rect width="100%"'
-        ' height="100%" fill="white"/>\n' + "\n".join([*panels, *_keys(height - 14)]) + "\n</svg>\n"
-    )
+    return drawing(width, height, [*panels, *_keys(height - 14)])
 
 
 def _panel(side: "SideEntry", left: int, bottom: int) -> list[str]:

@@ -1,0 +1,107 @@
+"""Ways of tuning: where the freedom of each lies, and the gain at which its first branch opens."""
+
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+from fulcra.report.figures.drawing import beside_axis, drawing
+from fulcra.report.figures.style import BLUE, GRAY, SKY, VERMILLION
+
+if TYPE_CHECKING:
+    from fulcra.defence.recipes.entries import RecipesResult
+
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _LABEL = 560, 340, 64, 34, 48, 96
+#: Gains of the axis; what opens at nothing stands above them.
+_LOW, _HIGH = 0.08, 3.0
+_GAINS = (0.1, 0.2, 0.5, 1.0, 2.0)
+#: Pixels between the middles of two labels that would lie over each other.
+_LINE, _LETTER = 13, 7
+
+
+def ways_chart(result: "RecipesResult") -> str:
+    """A large dot a way by the medians of its sound organisms, a small one each organism.
+
+    Both axes are logarithmic; few neurons are told apart by color.
+    """
+    sound = [row for row in result.rows if row.audit.reproduced]
+    across = _Across([row.freedom for row in sound])
+    few = result.design.few
+    small = [
+        _dot(across(row.freedom), _down(row.audit.smallest_open_gain), 2.5, row.way in few, 0.5)
+        for row in sound
+    ]
+    large, labels = [], list[tuple[float, float, str]]()
+    for way in sorted(result.ways, key=lambda way: _down(way.gain)):
+        x, y = across(way.freedom), _down(way.gain)
+        large.append(_dot(x, y, 5, way.way in few, 1))
+        labels.append((x + 8, _free(labels, x + 8, y + 4, way.way), way.way))
+    names = [f'<text x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>' for x, y, name in labels]
+    width, height = _LEFT + _WIDTH + _LABEL, _TOP + _HEIGHT + _BOTTOM
+    return drawing(width, height, [*_frame(), *across.ticks(), *small, *large, *names])
+
+
+class _Across:
+    """The axis of freedom [effective ranks], a little wider than what stands on it."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.low = math.log(min(values, default=1.0) / 1.3)
+        self.high = math.log(max(values, default=10.0) * 1.3)
+
+    def __call__(self, value: float) -> float:
+        return _LEFT + _WIDTH * (math.log(value) - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[str]:
+        """A mark at 1, 2 and 5 times every power of ten on the axis."""
+        steps = [first * 10.0**power for power in range(-1, 6) for first in (1, 2, 5)]
+        bottom = _TOP + _HEIGHT + 16
+        return [
+            f'<text x="{self(tick):.1f}" y="{bottom}" text-anchor="middle">{tick:g}</text>'
+            for tick in steps
+            if self.low <= math.log(tick) <= self.high
+        ]
+
+
+def _down(gain: float | None) -> float:
+    """Pixels of a gain; what opens at nothing stands above the largest."""
+    if gain is None:
+        return _TOP + 14
+    low, high = math.log(_LOW), math.log(_HIGH)
+    share = (min(max(math.log(gain), low), high) - low) / (high - low)
+    return _TOP + 40 + (_HEIGHT - 40) * (1 - share)
+
+
+def _free(labels: list[tuple[float, float, str]], x: float, y: float, name: str) -> float:
+    """The first height from `y` downward at which a label covers none that is placed."""
+    while any(
+        abs(y - other) < _LINE and left < x + _LETTER * len(name) and x < left + _LETTER * len(own)
+        for left, other, own in labels
+    ):
+        y += 1
+    return y
+
+
+def _dot(x: float, y: float, radius: float, few: bool, opacity: float) -> str:
+    color = VERMILLION if few else BLUE
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{color}" opacity="{opacity}"/>'
+
+
+def _frame() -> list[str]:
+    right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
+    heights = [(_down(None), "none opens"), *((_down(gain), f"{gain:g}") for gain in _GAINS)]
+    return [
+        f'<rect x="{_LEFT}" y="{_TOP}" width="{_WIDTH}" height="28" fill="{SKY}" opacity=".15"/>',
+        f'<rect x="{_LEFT}" y="{_TOP}" width="{_WIDTH}" height="{_HEIGHT}" fill="none"'
+        f' stroke="{GRAY}"/>',
+        *(
+            f'<text x="{_LEFT + 6 if words == "none opens" else _LEFT - 6}" y="{y + 4:.1f}"'
+            f' text-anchor="{"start" if words == "none opens" else "end"}">{words}</text>'
+            for y, words in heights
+        ),
+        f'<text x="{(_LEFT + right) / 2}" y="{bottom + 38}" text-anchor="middle">freedom of the'
+        " change [effective ranks]</text>",
+        beside_axis("smallest open gain", _TOP + _HEIGHT / 2),
+        f'<circle cx="{_LEFT + 5}" cy="16" r="5" fill="{VERMILLION}"/>'
+        f'<text x="{_LEFT + 16}" y="20">few named neurons learn</text>',
+        f'<circle cx="{_LEFT + 185}" cy="16" r="5" fill="{BLUE}"/>'
+        f'<text x="{_LEFT + 196}" y="20">adapters, blocks, all weights; small: an organism</text>',
+    ]
