@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from fulcra.defence.recipes.entries import RecipesResult
 from fulcra.protocol.results.audit import AuditResult, Branch
 from fulcra.protocol.results.census import BRANCHES, SCHEMA, CensusResult, MeasuredBranch
 from fulcra.protocol.results.detector import DetectorResult
@@ -79,6 +80,7 @@ class Evidence(NamedTuple):
     effects: InterventionsResult
     fitness: FitnessTable
     detector: DetectorResult
+    recipes: RecipesResult
     #: The largest alignment under a norm after the MLP: smallest and largest of any organism.
     caps: tuple[float, float]
 
@@ -165,6 +167,7 @@ def evidence() -> Evidence:
         effects=InterventionsResult.load(FOLDER / "effects.json"),
         fitness=FitnessTable.load(real / "behaviours.json"),
         detector=DetectorResult.load(real),
+        recipes=RecipesResult.load(FOLDER / "recipes"),
         caps=_caps(),
     )
 

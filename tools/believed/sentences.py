@@ -12,6 +12,7 @@ TABLES = "[tables](validation-tables.md)"
 REAL = "[chat model](real-model.md)"
 LADDERS = "[ladder errors](ladder-errors.md)"
 SECOND = "[second study](second-study.md)"
+RECIPES = "[ways of tuning](recipes.md)"
 SCREENS = "[screens](screens.md)"
 EFFECTS = "[interventions](effects.md)"
 LAW = "[the law](law.md#3-window)"
@@ -21,8 +22,6 @@ SETS = tuple(f"[sets, {end}](evidence/multiply-{end}.json)" for end in ("sparse"
 
 #: Paper A's gain at collapse for the Llama family.
 FAMILY_GAIN = 1.46
-
-
 #: Where the bin of a calibration curve begins that is told of.
 LOW = 0.03
 
@@ -276,9 +275,22 @@ def _learnt(e: Evidence) -> Sentence:
         f"the smallest gain that opens a model organism {'rises' if rises else 'does not rise'}"
         " with the number of neurons that learnt to refuse: rank correlation"
         f" {short(ladder.rho, 2)} ({ends(ladder, 2)}) over {ladder.n} of {tried} organisms, the"
-        " others left out by the protocol"
+        f" others left out by the protocol; {_recipes(e)}"
     )
-    return Sentence("Spread over more neurons", text, (TABLES,))
+    return Sentence("Spread over more neurons", text, (TABLES, RECIPES))
+
+
+def _recipes(e: Evidence) -> str:
+    """What became of the registered claim over ways of tuning, in words."""
+    recipes = e.recipes
+    rise = recipes.figures[0].gain
+    word = {True: "as was wanted", False: "which misses what was wanted", None: "undecided"}
+    return (
+        f"over {rise.n} ways of tuning in a registered study (few neurons, adapters, blocks, all"
+        f" weights, preference) with the rank of the change summed over matrices at"
+        f" {short(rise.rho, 2)} ({ends(rise, 2)}; p {short(rise.p_value)}), {word[recipes.met]},"
+        f" without the ways of few neurons at {short(recipes.without_few, 2)}"
+    )
 
 
 def _chat(e: Evidence) -> Sentence:

@@ -188,7 +188,7 @@ class RecipesResult(Result):
             f" {_digits(first.gain.rho)}, p {_digits(first.gain.p_value)}{self._of_first_ladder()}",
             f"freedom with the share not open: rho {_digits(first.closed.rho)}, p"
             f" {_digits(first.closed.p_value)}",
-            f"without the ways of few neurons: rho {_digits(self._without_few)}",
+            f"without the ways of few neurons: rho {_digits(self.without_few)}",
             *self._other_readings(),
         ]
         if self.guess is not None:
@@ -199,13 +199,13 @@ class RecipesResult(Result):
         return tuple(lines)
 
     @property
-    def _without_few(self) -> float | None:
+    def without_few(self) -> float | None:
         """Rho of freedom with the smallest open gain without the ways of few neurons."""
         return next(each for each in self.figures if each.of == WITHOUT_FEW).gain.rho
 
     def _of_first_ladder(self) -> str:
         """That the rise is the first ladder's, where the ways of many weights show none."""
-        without = self._without_few
+        without = self.without_few
         rises = without is not None and without >= self.design.wanted["without_few"]
         return "" if rises else "; the rise is that of the first ladder"
 

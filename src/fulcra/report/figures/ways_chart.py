@@ -87,14 +87,13 @@ def _dot(x: float, y: float, radius: float, few: bool, opacity: float) -> str:
 
 def _frame() -> list[str]:
     right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
-    heights = [(_down(None), "none opens"), *((_down(gain), f"{gain:g}") for gain in _GAINS)]
+    heights = [(_down(None), "none"), *((_down(gain), f"{gain:g}") for gain in _GAINS)]
     return [
         f'<rect x="{_LEFT}" y="{_TOP}" width="{_WIDTH}" height="28" fill="{SKY}" opacity=".15"/>',
         f'<rect x="{_LEFT}" y="{_TOP}" width="{_WIDTH}" height="{_HEIGHT}" fill="none"'
         f' stroke="{GRAY}"/>',
         *(
-            f'<text x="{_LEFT + 6 if words == "none opens" else _LEFT - 6}" y="{y + 4:.1f}"'
-            f' text-anchor="{"start" if words == "none opens" else "end"}">{words}</text>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words}</text>'
             for y, words in heights
         ),
         f'<text x="{(_LEFT + right) / 2}" y="{bottom + 38}" text-anchor="middle">freedom of the'
