@@ -115,7 +115,7 @@ def test_a_study_goes_on_way_by_way_and_ranks_the_sound(
     assert lines[1].startswith("undecided: over ways, freedom with the smallest open gain: rho 1,")
     assert "the rise is that of the first ladder" in lines[1]
     page = (place.out / PAGE).read_text()
-    for part in (lines[1], "none opens", "| apothecary-sparse | k3 |", "8 together"):
+    for part in (lines[1], "| none |", "| apothecary-sparse | k3 |", "8 together"):
         assert part in page
     figure = (place.out / FIGURE).read_text()
     assert figure.count('r="5"') == 2 + 2
@@ -285,6 +285,13 @@ def test_what_rises_as_much_as_freedom_is_named() -> None:
     lines = result_of(rows_of_ways({"k2": 0.1, "k3": 0.2, "r1": 0.3, "r4": 0.45})).lines()
     assert any(line.startswith("freedom is not singled out: ") for line in lines)
     assert any("steps 1" in line for line in lines)
+
+
+def test_what_falls_as_much_as_freedom_rises_is_named() -> None:
+    result = result_of(rows_of_ways({"k2": 0.1, "k3": 0.3, "r1": 0.2, "r4": 0.45}))
+    other = {"matrices": 0.1, "norm": None, "steps": -0.9, "margin": -0.7}
+    lines = result.model_copy(update={"rivals": result.rivals.model_copy(update=other)}).lines()
+    assert "freedom is not singled out: as high a rho, either way, have steps -0.9" in lines
 
 
 def test_a_rise_that_the_margin_explains_is_called_so() -> None:

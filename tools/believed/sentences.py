@@ -287,9 +287,9 @@ def _recipes(e: Evidence) -> str:
     word = {True: "as was wanted", False: "which misses what was wanted", None: "undecided"}
     return (
         f"over {rise.n} ways of tuning in a registered study (few neurons, adapters, blocks, all"
-        f" weights, preference) with the rank of the change summed over matrices at"
-        f" {short(rise.rho, 2)} ({ends(rise, 2)}; p {short(rise.p_value)}), {word[recipes.met]},"
-        f" without the ways of few neurons at {short(recipes.without_few, 2)}"
+        f" weights) with the rank of the change summed over matrices at {short(rise.rho, 2)}"
+        f" ({ends(rise, 2)}; p {short(rise.p_value)}), {word[recipes.met]}, without the ways of few"
+        f" neurons at {short(recipes.without_few, 2)}"
     )
 
 

@@ -18,10 +18,10 @@ COUNTS = (2, 4, 8)
 
 
 def recipes_table(result: "RecipesResult") -> "RenderableType":
-    """The tables of a recipe study in the terminal."""
+    """What goes with what, and the ways, in the terminal; organisms stand on the page."""
     from rich.console import Group
 
-    parts = [sheet.rich() for sheet in recipe_sheets(result).values()]
+    parts = [sheet(result).rich() for sheet in (figures_sheet, rivals_sheet, ways_sheet)]
     return Group(*(part for sheet in parts for part in (sheet, "")))
 
 
@@ -43,19 +43,27 @@ def recipe_sheets(result: "RecipesResult") -> dict[str, Sheet]:
 
 
 def ways_sheet(result: "RecipesResult") -> Sheet:
-    """One row a way, by the medians of its sound organisms, in the order of freedom."""
-    numbers = ("sound", "freedom", "smallest open gain", "share open", "matrices", "norm", "steps")
+    """One row a way, by the medians of its sound organisms, in the order of freedom.
+
+    *opens at*: the smallest open gain.
+    """
+    numbers = ("sound", "freedom", "opens at", "share open", "matrices", "norm", "steps")
     rows = [
         (
             way.way,
             str(way.organisms),
             number(way.freedom),
-            "none opens" if way.gain is None else number(way.gain),
+            "none" if way.gain is None else number(way.gain),
             *map(number, (way.share, way.matrices, way.norm, way.steps, way.margin)),
         )
         for way in sorted(result.ways, key=lambda way: way.freedom)
     ]
-    return Sheet(("way", *numbers, "margin [nats]"), rows, numbers=(*numbers, "margin [nats]"))
+    return Sheet(
+        ("way", *numbers, "margin [nats]"),
+        rows,
+        numbers=(*numbers, "margin [nats]"),
+        whole=("way",),
+    )
 
 
 def rows_sheet(result: "RecipesResult") -> Sheet:

@@ -215,9 +215,9 @@ class RecipesResult(Result):
         if rho is None or rho <= 0:
             return
         named = [(name, getattr(rivals, name)) for name in ("matrices", "norm", "steps", "margin")]
-        alike = [f"{name} {_digits(each)}" for name, each in named if each and each >= rho]
+        alike = [f"{name} {_digits(each)}" for name, each in named if each and abs(each) >= rho]
         if alike:
-            yield f"freedom is not singled out: as high a rho have {', '.join(alike)}"
+            yield f"freedom is not singled out: as high a rho, either way, have {', '.join(alike)}"
         partial = rivals.given_margin
         if partial is not None and partial < rho / 2:
             yield f"the other reading is the margin: given it, rho is {_digits(partial)}"

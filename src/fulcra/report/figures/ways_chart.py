@@ -35,7 +35,11 @@ def ways_chart(result: "RecipesResult") -> str:
         x, y = across(way.freedom), _down(way.gain)
         large.append(_dot(x, y, 5, way.way in few, 1))
         labels.append((x + 8, _free(labels, x + 8, y + 4, way.way), way.way))
-    names = [f'<text x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>' for x, y, name in labels]
+    names = [
+        f'<text x="{x:.1f}" y="{y:.1f}" paint-order="stroke" stroke="white" stroke-width="3">'
+        f"{escape(name)}</text>"
+        for x, y, name in labels
+    ]
     width, height = _LEFT + _WIDTH + _LABEL, _TOP + _HEIGHT + _BOTTOM
     return drawing(width, height, [*_frame(), *across.ticks(), *small, *large, *names])
 
