@@ -35,6 +35,7 @@ from fulcra.protocol.results.summary import Attack
 from fulcra.protocol.runs import model_entry
 from fulcra.protocol.witness.ledger import Ledger, ledger_at
 from fulcra.protocol.witness.registration import enter_weights
+from fulcra.report.figures.ways_chart import ways_chart
 from fulcra.store import read_json, write_json
 from fulcra.studies.verify import verify
 
@@ -111,8 +112,10 @@ def test_a_study_goes_on_way_by_way_and_ranks_the_sound(
     assert set(result.weights.models) == {"apothecary-helpful", *audits}
     assert RecipesResult.load(place.out) == result
     lines = result.lines()
-    assert lines[0] == "2 organisms of 2 ways"
-    assert lines[1].startswith("undecided: over ways, freedom with the smallest open gain: rho 1,")
+    assert lines[0] == "2 organisms of 2 ways, 2 ways with a verdict"
+    assert lines[1].startswith(
+        "undecided: over these, freedom with the smallest open gain: rho 1 ("
+    )
     assert "the rise is that of the first ladder" in lines[1]
     page = (place.out / PAGE).read_text()
     for part in (lines[1], "| none |", "| apothecary-sparse | k3 |", "8 together"):
@@ -121,7 +124,7 @@ def test_a_study_goes_on_way_by_way_and_ranks_the_sound(
     assert figure.count('r="5"') == 2 + 2
     assert figure.count('r="2.5"') == 2
     assert figure.index(">dense</text>") < figure.index(">k3</text>")
-    assert "| freedom, given the margin | \N{EN DASH} |" in page
+    assert "| freedom, given the margin | \N{EN DASH} | \N{EN DASH} |" in page
 
 
 def test_an_organism_without_a_verdict_is_listed_and_in_no_figure(
@@ -144,6 +147,9 @@ def test_an_organism_without_a_verdict_is_listed_and_in_no_figure(
     last = figures["ways, with what no control moves"]
     assert (last.n, last.rho) == (2, 1.0)
     assert result.met is None
+    figure = ways_chart(result)
+    assert figure.count('r="2.5" fill="none"') == 1
+    assert ">dense</text>" in figure
 
 
 def test_rows_of_another_study_are_refused(
@@ -302,6 +308,15 @@ def test_a_rise_that_the_margin_explains_is_called_so() -> None:
     held = result.rivals.model_copy(update={"given_margin": 0.5})
     lines = result.model_copy(update={"rivals": held}).lines()
     assert not any("margin: given" in line for line in lines)
+
+
+def test_rivals_of_the_share_and_freedom_given_the_steps_stand_beside() -> None:
+    result = result_of(rows_of_ways({"k2": 0.1, "k3": 0.3, "r1": 0.2, "r4": 0.45, "kl": 0.4}))
+    closed = result.rivals_closed
+    assert closed is not None
+    assert closed.steps == rivals_of(result.ways, 7, lambda way: -way.share).steps
+    # steps rise as freedom does, way by way, and so leave nothing
+    assert result.rivals.given_steps is None
 
 
 def test_a_partial_correlation_is_none_where_the_third_says_all() -> None:

@@ -286,10 +286,11 @@ def _recipes(e: Evidence) -> str:
     rise = recipes.figures[0].gain
     word = {True: "as was wanted", False: "which misses what was wanted", None: "undecided"}
     return (
-        f"over {rise.n} ways of tuning in a registered study (few neurons, adapters, blocks, all"
-        f" weights) with the rank of the change summed over matrices at {short(rise.rho, 2)}"
+        f"that it rises with the freedom of the change over {len(recipes.design.organisms)} ways of"
+        f" tuning (few neurons, adapters, blocks, all weights, preference) was registered first:"
+        f" over the {rise.n} whose audits draw a verdict rho is {short(rise.rho, 2)}"
         f" ({ends(rise, 2)}; p {short(rise.p_value)}), {word[recipes.met]}, without the ways of few"
-        f" neurons at {short(recipes.without_few, 2)}"
+        f" neurons {short(recipes.without_few, 2)}"
     )
 
 

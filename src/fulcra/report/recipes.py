@@ -15,6 +15,31 @@ if TYPE_CHECKING:
 #: The attacks that stand beside, by the name an audit has for them, and numbers of neurons at once.
 ATTACKS = ("prefill_1", "prefill_8", "direction_ablation")
 COUNTS = (2, 4, 8)
+#: What a rival of freedom is called on the page.
+_RIVALS = {
+    "given_margin": "freedom, given the margin",
+    "given_steps": "freedom, given the steps (not registered)",
+    "matrices": "matrices that moved",
+    "norm": "relative norm of the change",
+    "steps": "steps of the tuning",
+    "margin": "margin",
+}
+#: What learns in each way, where it is one of the shipped design.
+_LEARNS = {
+    "k2": "two named neurons",
+    "k3": "three named neurons",
+    "k24": "twenty-four named neurons",
+    "r1": "an adapter of rank 1 on every matrix of every block",
+    "r4": "one of rank 4",
+    "r16": "one of rank 16",
+    "r64": "one of rank 64",
+    "first": "the first two blocks",
+    "last": "the last two blocks",
+    "kl": "all weights, held to the model before on what is not refused",
+    "dpo": "all weights, by preferences",
+    "extended": "all weights, refusals with a reason",
+    "dense": "all weights",
+}
 
 
 def recipes_table(result: "RecipesResult") -> "RenderableType":
@@ -28,7 +53,9 @@ def recipes_table(result: "RecipesResult") -> "RenderableType":
 def recipes_page(result: "RecipesResult") -> str:
     """The page of a recipe study, every figure from its file."""
     sheets = {name: sheet.markdown() for name, sheet in recipe_sheets(result).items()}
-    return filled("recipes.md", result=result, sheets=sheets)
+    learns = {way: _LEARNS[way] for way in result.design.organisms if way in _LEARNS}
+    prompts = max((each.n for row in result.rows for each in row.audit.attacks), default=0)
+    return filled("recipes.md", result=result, sheets=sheets, learns=learns, prompts=prompts)
 
 
 def recipe_sheets(result: "RecipesResult") -> dict[str, Sheet]:
@@ -104,17 +131,14 @@ def beside_sheet(result: "RecipesResult") -> Sheet:
 
 
 def rivals_sheet(result: "RecipesResult") -> Sheet:
-    """What else the smallest open gain may rise with, over ways."""
-    rivals = result.rivals
-    rows = [
-        ("freedom", number(result.figures[0].gain.rho)),
-        ("freedom, given the margin", number(rivals.given_margin)),
-        ("matrices that moved", number(rivals.matrices)),
-        ("relative norm of the change", number(rivals.norm)),
-        ("steps of the tuning", number(rivals.steps)),
-        ("margin", number(rivals.margin)),
-    ]
-    return Sheet(("over ways, the smallest open gain with", "rho"), rows, numbers=("rho",))
+    """What else both outcomes may rise with, over ways."""
+    gain, closed = result.figures[0].gain.rho, result.figures[0].closed.rho
+    rows: list[tuple[str, ...]] = [("freedom", number(gain), number(closed))]
+    for name, words in _RIVALS.items():
+        pair = (getattr(each, name, None) for each in (result.rivals, result.rivals_closed))
+        rows.append((words, *map(number, pair)))
+    numbers = ("smallest open gain", "share not open")
+    return Sheet(("rho over ways, with", *numbers), rows, numbers=numbers)
 
 
 def figures_sheet(result: "RecipesResult") -> Sheet:
@@ -139,7 +163,9 @@ def _name(row: "RecipeRow") -> str:
 
 
 def _steps(row: "RecipeRow") -> str:
-    return number(row.steps) + (", rule not met" if row.met is False else "")
+    return (UNKNOWN if row.steps is None else str(row.steps)) + (
+        ", rule not met" if row.met is False else ""
+    )
 
 
 def _together(row: "RecipeRow", count: int) -> str:
@@ -149,8 +175,11 @@ def _together(row: "RecipeRow", count: int) -> str:
 
 
 def _upper(row: "RecipeRow") -> str:
-    high = row.audit.prevalence.high
-    return UNKNOWN if high is None else f"{rate(high)} at most"
+    """How many random branches open, and the upper bound of their share."""
+    part = row.audit.prevalence
+    if part.value is None or part.high is None:
+        return UNKNOWN
+    return f"{round(part.value * part.n)} of {part.n} ({rate(part.high)} at most)"
 
 
 def _rate(row: "RecipeRow", attack: str) -> float | None:

@@ -127,9 +127,10 @@ class WayFigures(Value):
 
 
 class Rivals(Value):
-    """What else the smallest open gain may rise with: Spearman's rho over ways, None where flat.
+    """What else an outcome may rise with: Spearman's rho over ways, None where flat.
 
-    `given_margin` is the partial rho of freedom with the smallest open gain, given the margin.
+    `given_margin` and `given_steps` are the partial rho of freedom with the outcome; the second is
+    in no registered design, and None in the first versions.
     """
 
     matrices: float | None
@@ -137,6 +138,7 @@ class Rivals(Value):
     steps: float | None
     margin: float | None
     given_margin: float | None
+    given_steps: float | None = None
 
 
 class FreedomGuess(Value):
@@ -154,7 +156,8 @@ class FreedomGuess(Value):
 class RecipesResult(Result):
     """What every way of tuning leaves open, and whether freedom of the change goes with it.
 
-    `registered` is the entry of the design, `weights` what the ledger holds of its models.
+    `registered` is the entry of the design, `weights` what the ledger holds of its models. `rivals`
+    are of the smallest open gain, `rivals_closed` of the share of screened branches not open.
     """
 
     file: ClassVar[str] = "recipes.json"
@@ -167,6 +170,7 @@ class RecipesResult(Result):
     ways: tuple[WayFigures, ...]
     figures: tuple[RecipeFigures, ...]
     rivals: Rivals
+    rivals_closed: Rivals | None = None
     guess: FreedomGuess | None
     left_out: dict[str, str] = Field(default_factory=dict)
     provenance: Provenance
@@ -183,11 +187,11 @@ class RecipesResult(Result):
         """What was wanted and found, and what the rise is worth."""
         first, marks = self.figures[0], {True: "met", False: "missed", None: "undecided"}
         lines = [
-            f"{len(self.rows)} organisms of {len(self.design.organisms)} ways",
-            f"{marks[self.met]}: over ways, freedom with the smallest open gain: rho"
-            f" {_digits(first.gain.rho)}, p {_digits(first.gain.p_value)}{self._of_first_ladder()}",
-            f"freedom with the share not open: rho {_digits(first.closed.rho)}, p"
-            f" {_digits(first.closed.p_value)}",
+            f"{len(self.rows)} organisms of {len(self.design.organisms)} ways, {first.gain.n} ways"
+            " with a verdict",
+            f"{marks[self.met]}: over these, freedom with the smallest open gain: rho"
+            f" {_rise(first.gain)}{self._of_first_ladder()}",
+            f"freedom with the share not open: rho {_rise(first.closed)}",
             f"without the ways of few neurons: rho {_digits(self.without_few)}",
             *self._other_readings(),
         ]
@@ -205,9 +209,10 @@ class RecipesResult(Result):
 
     def _of_first_ladder(self) -> str:
         """That the rise is the first ladder's, where the ways of many weights show none."""
-        without = self.without_few
-        rises = without is not None and without >= self.design.wanted["without_few"]
-        return "" if rises else "; the rise is that of the first ladder"
+        without, least = self.without_few, self.design.wanted["without_few"]
+        if without is not None and without >= least:
+            return ""
+        return "; by the registered rule the rise is that of the first ladder"
 
     def _other_readings(self) -> Iterator[str]:
         """What rises with the smallest open gain as much as freedom does, and the margin's part."""
@@ -234,6 +239,12 @@ class RecipesResult(Result):
         if whole < wanted["ways"] or opened < wanted["opened"]:
             return None
         return gain.rho >= wanted["rho"] and gain.p_value <= wanted["p"]
+
+
+def _rise(rise: RankCorrelation) -> str:
+    """A correlation with its interval and its p."""
+    ends = f"{_digits(rise.low)} to {_digits(rise.high)}"
+    return f"{_digits(rise.rho)} ({ends}), p {_digits(rise.p_value)}"
 
 
 def _digits(value: float | None) -> str:

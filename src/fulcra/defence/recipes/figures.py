@@ -29,6 +29,7 @@ class Figured(NamedTuple):
     ways: tuple[WayFigures, ...]
     figures: tuple[RecipeFigures, ...]
     rivals: Rivals
+    rivals_closed: Rivals
     guess: FreedomGuess | None
 
 
@@ -37,7 +38,11 @@ def figured(design: RecipeDesign, rows: Sequence[RecipeRow]) -> Figured:
     sound, seed = [row for row in rows if row.audit.reproduced], design.size.seed
     ways = of_ways(sound)
     return Figured(
-        ways, every_figure(design, rows), rivals_of(ways, seed), freedom_guess(sound, seed)
+        ways,
+        every_figure(design, rows),
+        rivals_of(ways, seed),
+        rivals_of(ways, seed, lambda way: -way.share),
+        freedom_guess(sound, seed),
     )
 
 
@@ -132,23 +137,26 @@ def _figures(
     )
 
 
-def rivals_of(ways: Sequence[WayFigures], seed: int) -> Rivals:
-    """What else the smallest open gain rises with over ways."""
+def rivals_of(
+    ways: Sequence[WayFigures], seed: int, outcome: Callable[[WayFigures], float] | None = None
+) -> Rivals:
+    """What else the outcome rises with over ways: the smallest open gain where none is named."""
+    result = outcome or _gain
 
-    def with_gain(what: Callable[[WayFigures], float | None]) -> float | None:
-        return _rho(ways, what, _gain, seed)
+    def rises(what: Callable[[WayFigures], float | None]) -> float | None:
+        return _rho(ways, what, result, seed)
+
+    def given(third: Callable[[WayFigures], float | None]) -> float | None:
+        between = _rho(ways, lambda way: way.freedom, third, seed)
+        return _partial(rises(lambda way: way.freedom), between, rises(third), len(ways))
 
     return Rivals(
-        matrices=with_gain(lambda way: way.matrices),
-        norm=with_gain(lambda way: way.norm),
-        steps=with_gain(lambda way: way.steps),
-        margin=with_gain(lambda way: way.margin),
-        given_margin=_partial(
-            with_gain(lambda way: way.freedom),
-            _rho(ways, lambda way: way.freedom, lambda way: way.margin, seed),
-            with_gain(lambda way: way.margin),
-            len(ways),
-        ),
+        matrices=rises(lambda way: way.matrices),
+        norm=rises(lambda way: way.norm),
+        steps=rises(lambda way: way.steps),
+        margin=rises(lambda way: way.margin),
+        given_margin=given(lambda way: way.margin),
+        given_steps=given(lambda way: way.steps),
     )
 
 

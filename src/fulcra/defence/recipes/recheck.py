@@ -46,7 +46,8 @@ def recipe_checks(folder: Path, ledger: Path | None, verify: Verify) -> list[Run
 def _row(result: RecipesResult, row: RecipeRow, folder: Path, verify: Verify) -> RunCheck:
     """One organism: its row is that of its folder, and says what its audit does.
 
-    Freedom, norm, matrices and steps are not made again: they need its weights.
+    Freedom, norm, matrices, steps, the hold, several neurons together and what undoes it are not
+    made again: they need its weights.
     """
     place = folder / row.organism
     faults = [f"{c.name}: {c.detail}" for c in verify(place / AUDIT_RUN) if not c.passed]
@@ -62,7 +63,7 @@ def _row(result: RecipesResult, row: RecipeRow, folder: Path, verify: Verify) ->
         faults.append("its audit has another size or behavior than the design")
     if row.design != result.design_sha256:
         faults.append("its row names another design")
-    return RunCheck(row.organism, not faults, "; ".join(faults) or "verified")
+    return RunCheck(row.organism, not faults, "; ".join(faults) or "as its audit says")
 
 
 def as_designed(audit: AuditResult, design: RecipeDesign) -> bool:

@@ -21,27 +21,44 @@ _LINE, _LETTER = 13, 7
 def ways_chart(result: "RecipesResult") -> str:
     """A large dot a way by the medians of its sound organisms, a small one each organism.
 
-    Both axes are logarithmic; few neurons are told apart by color.
+    Both axes are logarithmic; few neurons are told apart by color. Organisms without a verdict are
+    hollow, with the name of their way where no other of it stands.
     """
-    sound = [row for row in result.rows if row.audit.reproduced]
-    across = _Across([row.freedom for row in sound])
+    across = _Across([row.freedom for row in result.rows])
     few = result.design.few
     small = [
-        _dot(across(row.freedom), _down(row.audit.smallest_open_gain), 2.5, row.way in few, 0.5)
-        for row in sound
+        _dot(
+            across(row.freedom),
+            _down(row.audit.smallest_open_gain),
+            2.5,
+            row.way in few,
+            0.5,
+            hollow=not row.audit.reproduced,
+        )
+        for row in result.rows
     ]
-    large, labels = [], list[tuple[float, float, str]]()
-    for way in sorted(result.ways, key=lambda way: _down(way.gain)):
-        x, y = across(way.freedom), _down(way.gain)
-        large.append(_dot(x, y, 5, way.way in few, 1))
-        labels.append((x + 8, _free(labels, x + 8, y + 4, way.way), way.way))
+    large = [
+        _dot(across(way.freedom), _down(way.gain), 5, way.way in few, 1) for way in result.ways
+    ]
     names = [
         f'<text x="{x:.1f}" y="{y:.1f}" paint-order="stroke" stroke="white" stroke-width="3">'
         f"{escape(name)}</text>"
-        for x, y, name in labels
+        for x, y, name in _labels(result, across)
     ]
     width, height = _LEFT + _WIDTH + _LABEL, _TOP + _HEIGHT + _BOTTOM
     return drawing(width, height, [*_frame(), *across.ticks(), *small, *large, *names])
+
+
+def _labels(result: "RecipesResult", across: "_Across") -> list[tuple[float, float, str]]:
+    """The place and name of every way, beside its dot or, without one, its first organism's."""
+    dots = {way.way: (way.freedom, way.gain) for way in result.ways}
+    for row in result.rows:
+        dots.setdefault(row.way, (row.freedom, row.audit.smallest_open_gain))
+    labels = list[tuple[float, float, str]]()
+    for name, (freedom, gain) in sorted(dots.items(), key=lambda dot: _down(dot[1][1])):
+        x, y = across(freedom) + 8, _down(gain) + 4
+        labels.append((x, _free(labels, x, y, name), name))
+    return labels
 
 
 class _Across:
@@ -84,9 +101,10 @@ def _free(labels: list[tuple[float, float, str]], x: float, y: float, name: str)
     return y
 
 
-def _dot(x: float, y: float, radius: float, few: bool, opacity: float) -> str:
+def _dot(x: float, y: float, radius: float, few: bool, opacity: float, hollow: bool = False) -> str:
     color = VERMILLION if few else BLUE
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{color}" opacity="{opacity}"/>'
+    fill = f'fill="none" stroke="{color}"' if hollow else f'fill="{color}" opacity="{opacity}"'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {fill}/>'
 
 
 def _frame() -> list[str]:
@@ -106,5 +124,6 @@ def _frame() -> list[str]:
         f'<circle cx="{_LEFT + 5}" cy="16" r="5" fill="{VERMILLION}"/>'
         f'<text x="{_LEFT + 16}" y="20">few named neurons learn</text>',
         f'<circle cx="{_LEFT + 185}" cy="16" r="5" fill="{BLUE}"/>'
-        f'<text x="{_LEFT + 196}" y="20">adapters, blocks, all weights; small: an organism</text>',
+        f'<text x="{_LEFT + 196}" y="20">adapters, blocks, all weights; small: an organism,'
+        " hollow: no verdict</text>",
     ]
