@@ -143,6 +143,19 @@ def test_a_trial_says_of_how_many_windows_and_of_which_text(
     assert "12 of 12 windows there" in first.lines()[0]
 
 
+def test_a_served_model_is_told_apart_by_the_law_over_calibrations() -> None:
+    helpful, _, own = MonitorTable.load(EVIDENCE).served
+    assert (helpful.differs, own.differs, own.chance) == (True, False, 1.0)
+    few = helpful.alarms.dose.model_copy(update={"alarms": 3, "n": 60})
+    alarms = helpful.alarms.model_copy(update={"dose": few, "shift": few})
+    # three of 60 above the largest of 150; a binomial of that bound would have .016, doubled
+    each = {"bound": 1 / 151, "alarms": alarms}
+    old = helpful.model_copy(update=each)
+    assert old.chance == pytest.approx(2 * (60 * 59 * 58) / (210 * 209 * 208))
+    assert helpful.model_copy(update={**each, "calibrated": 150}).chance == old.chance
+    assert "60 windows; of the release at most 0.0066 a window on average" in old.lines()[1]
+
+
 def test_what_the_page_says_of_models_of_others_is_what_was_tried(
     trials: tuple[MonitorResult, ...],
 ) -> None:

@@ -188,8 +188,8 @@ class MonitorResult(Result):
 class ServedResult(Result):
     """A served model's own windows against the thresholds of its release.
 
-    `bound` is that on false alarms of the release itself, a window and statistic; `nearest` the
-    neuron of the release that dose alarms name most often.
+    `bound` is that on false alarms of the release itself, a window and statistic, from `calibrated`
+    clean windows; `nearest` the neuron of the release that dose alarms name most often.
     """
 
     file: ClassVar[str] = "served.json"
@@ -201,6 +201,7 @@ class ServedResult(Result):
     behavior: Named | None
     seed: int
     bound: float
+    calibrated: int | None = None
     alarms: Alarms
     nearest: str | None
     provenance: Provenance
@@ -209,24 +210,28 @@ class ServedResult(Result):
     def chance(self) -> float:
         """The chance of so many alarms in the release's own windows, of dose or shift alarms.
 
-        The smaller one, doubled for the two.
+        Over calibrations too; the smaller one, doubled for the two. Windows are taken to be drawn
+        like those of the calibration, though their openings are others.
         """
+        # a file without `calibrated`: the fewest windows this bound can come from, the widest law
+        n = self.calibrated or round(1 / self.bound - 1)
         both = (self.alarms.dose, self.alarms.shift)
-        return min(1.0, 2 * min(chance_of(each.alarms, each.n, self.bound) for each in both))
+        return min(1.0, 2 * min(chance_of(each.alarms, each.n, self.bound, n) for each in both))
 
     @property
     def differs(self) -> bool:
-        """Whether the release itself would raise so many alarms less than once in a hundred."""
+        """Whether `chance` is below one in a hundred, the calibration drawn anew each time."""
         return self.chance < DIFFERS
 
     def lines(self) -> tuple[str, ...]:
         """The verdict, and the shares of windows above each threshold."""
         dose, shift = self.alarms.dose, self.alarms.shift
         verdict = "is not that of" if self.differs else "cannot be told from"
+        alarms = f"{dose.alarms} dose and {shift.alarms} shift alarms in {dose.n} windows"
         return (
             f"the stream of {self.model.name} {verdict} {self.release.name}",
-            f"{dose.alarms} dose and {shift.alarms} shift alarms in {dose.n} windows; at most"
-            f" {self.bound:.2g} a window of the release",
+            f"{alarms}; of the release at most {self.bound:.2g} a window on average, so many with a"
+            f" chance of {self.chance:.2g}",
         )
 
 
