@@ -49,7 +49,7 @@ def try_monitor(
         traffic = Traffic(openings.trial, system)
         clean = rolled_windows(model, traffic, settings.clean, settings.seed + 2 * APART)
     tried = Tried(doser, calibration, traffic, targets, settings, clock)
-    kinds = dict(kinds_for(model, behavior, {*openings.fit, *openings.threshold}))
+    kinds = dict(kinds_for(behavior, {*openings.fit, *openings.threshold}))
     domains, rungs = _domains(tried, kinds), dosed_rungs(tried)
     spread, partial = spread_doses(tried), partial_doses(tried, clean)
     with clock.step("cost", settings.pairs):
