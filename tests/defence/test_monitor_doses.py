@@ -34,7 +34,10 @@ DOSED = Neuron("L3.N158+")
 @pytest.fixture(scope="module")
 def capped() -> Doser:
     """The doser of a model whose norms after the MLPs cap every dose below gain 1."""
-    model = tiny("gemma2")
+    return doser_of(tiny("gemma2"))
+
+
+def doser_of(model: Model) -> Doser:
     tokens = [tuple(range(i, i + 12)) for i in range(3, 11)]
     return Doser(model, stream(model, [text[:4] for text in tokens], [t[4:] for t in tokens]))
 
@@ -60,6 +63,11 @@ def test_a_dose_spread_over_neurons_or_given_on_half_of_the_positions_is_noticed
         assert float(column.min()) > threshold(statistic).value
 
 
+def _cosines(writes: torch.Tensor) -> torch.Tensor:
+    units = torch.nn.functional.normalize(writes, dim=-1)
+    return units @ units.T
+
+
 def test_a_dose_that_no_target_can_have_has_no_entry(
     capped: Doser, calibration: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,9 +80,38 @@ def test_a_dose_that_no_target_can_have_has_no_entry(
     assert spread_doses(tried) == ()
 
 
+def test_a_spread_dose_is_of_neurons_that_write_unlike_each_other(doser: Doser) -> None:
+    model = doser.model
+    for layers in ([DOSED.layer], range(model.n_layers)):
+        chosen = doser.unlike(DOSED, 8, layers)
+        assert (chosen[0], len(set(chosen)), {each.layer for each in chosen} <= set(layers)) == (
+            (DOSED, 8, True)
+        )
+        assert chosen == doser.unlike(DOSED, 8, layers)
+        assert chosen[:4] == doser.unlike(DOSED, 4, layers)
+        writes = torch.stack([model.write(each) * each.pole for each in chosen])
+        cosines = _cosines(writes)
+        assert float((cosines - torch.eye(8)).abs().max()) < 0.1
+        assert bool((cosines[0] >= 0).all())
+        # what moves is as long as the dose of one: neither longer nor shorter
+        units = torch.nn.functional.normalize(writes, dim=-1)
+        assert float(units.sum(0).norm() / 8**0.5) == pytest.approx(1, abs=0.1)
+
+
+def test_no_neuron_that_moves_nothing_shares_a_dose() -> None:
+    doser = doser_of(tiny("llama"))
+    model = doser.model
+    with torch.no_grad():
+        model.down(1).weight[:, 3:] = 0
+    first = model.neuron(1, 0, 1)
+    assert {each.index for each in doser.unlike(first, 8, [1])} == {0, 1, 2}
+    assert doser.spread(first, 0.2, 8) is None
+    assert len(doser.spread(first, 0.2, 8, range(model.n_layers)) or ()) == 8
+
+
 def test_a_spread_dose_is_whole_or_there_is_none(capped: Doser) -> None:
-    # of the first some of the neurons that write alike reach their part, of the second all
-    capped_part, whole = (capped.model.neuron(0, slot, 1) for slot in (2, 1))
+    # of the first some of the neurons that write unlike it reach their part, of the second all
+    capped_part, whole = (capped.model.neuron(0, slot, 1) for slot in (4, 1))
     assert capped.spread(capped_part, 1.2, 8) is None
     assert len(capped.spread(whole, 1.2, 8) or ()) == 8
     assert capped.spread(whole, 4.0, 8) is None

@@ -10,7 +10,13 @@ from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
 from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
 from fulcra.report.hardened import model_sheet, wanted_sheet
-from fulcra.report.monitor import branches_sheet, doses_sheet, noticed_words, trial_name
+from fulcra.report.monitor import (
+    adaptive_sheet,
+    branches_sheet,
+    doses_sheet,
+    noticed_words,
+    trial_name,
+)
 from tools.defence_page import hardened
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
@@ -154,6 +160,25 @@ def test_a_served_model_is_told_apart_by_the_law_over_calibrations() -> None:
     assert old.chance == pytest.approx(2 * (60 * 59 * 58) / (210 * 209 * 208))
     assert helpful.model_copy(update={**each, "calibrated": 150}).chance == old.chance
     assert "60 windows; of the release at most 0.0066 a window on average" in old.lines()[1]
+
+
+def test_the_page_says_of_which_neurons_a_spread_dose_was(
+    trials: tuple[MonitorResult, ...],
+) -> None:
+    first = trials[0]
+    assert first.spread_words.startswith("the neurons of a layer that write most alike")
+    assert adaptive_sheet(first).rows[0][0] == "2 neurons"
+    spread = tuple(
+        dose.model_copy(update={"pick": pick})
+        for dose, pick in zip(first.spread, ("unlike", "unlike", "unlike over layers"), strict=True)
+    )
+    now = first.model_copy(update={"spread": spread})
+    assert now.spread_words == "neurons that write least alike, of the layer and of all layers"
+    assert [row[0] for row in adaptive_sheet(now).rows][1:4] == [
+        "4 neurons of the layer",
+        "8 neurons of all layers",
+        "1 in 2 positions",
+    ]
 
 
 def test_what_the_page_says_of_models_of_others_is_what_was_tried(

@@ -124,7 +124,10 @@ def monitor_try(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Dose a model under its monitor: what is noticed, what is a false alarm, what it costs."""
+    """Dose a model under its monitor: what is noticed, what is a false alarm, what it costs.
+
+    No reply is checked for a flip, and doses on fewer positions are not raised.
+    """
     from fulcra.defence.monitor.calibration import Calibration
     from fulcra.defence.monitor.trial import try_monitor
     from fulcra.defence.monitor.tried import TrialSettings

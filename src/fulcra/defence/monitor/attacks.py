@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from fulcra.engines.generic import continue_openings
 from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.capture import Stream, stream
-from fulcra.models.coordinate import coordinate, moves
+from fulcra.models.coordinate import budgets, coordinate, moves
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.types import Edit, Neuron
 
@@ -46,22 +47,51 @@ class Doser:
         place = coordinate(self.model, self.clean, neuron)
         return place.dose(gain) if place.reaches(gain) else None
 
-    def spread(self, neuron: Neuron, gain: float, count: int) -> tuple[Edit, ...] | None:
-        """The dose parted among the `count` neurons of its layer that write most alike.
+    def spread(
+        self, neuron: Neuron, gain: float, count: int, layers: Iterable[int] | None = None
+    ) -> tuple[Edit, ...] | None:
+        """The dose parted among `count` neurons of unlike writes, gain / sqrt(count) each.
 
-        Each has gain / sqrt(count), on the pole that turns the stream the same way: nearly
-        orthogonal writes then move it as far as the dose of one. None where that is beyond the cap
-        of one of them.
+        Of `layers`, by default the neuron's own: there nearly orthogonal writes move the stream as
+        far as the dose of one, and no single one as far as they do together. None where that is
+        beyond the cap of one of them, or where fewer neurons move the stream.
         """
-        writes = torch.nn.functional.normalize(moves(self.model, neuron.layer), dim=-1)
-        alike = writes @ writes[self.model.slot(neuron)] * neuron.pole
+        chosen = self.unlike(neuron, count, [neuron.layer] if layers is None else layers)
         edits = []
-        for slot in alike.abs().topk(count).indices.tolist():
-            helper = self.model.neuron(neuron.layer, slot, 1 if alike[slot] > 0 else -1)
-            if (edit := self.dose(helper, gain / math.sqrt(count))) is None:
+        for each in chosen:
+            if (edit := self.dose(each, gain / math.sqrt(count))) is None:
                 return None
             edits.append(edit)
-        return tuple(edits)
+        return tuple(edits) if len(edits) == count else None
+
+    def unlike(self, neuron: Neuron, count: int, layers: Iterable[int]) -> tuple[Neuron, ...]:
+        """The neuron and others of `layers`, each the one least alike to all that come before it.
+
+        By the largest |cosine| of writes with those; on the pole that turns the stream no other way
+        than the neuron. At most `count`, only those whose dose moves the stream. Cost: `count` - 1
+        products with every write of the layers.
+        """
+        finite = budgets(self.model, self.clean).isfinite()
+        widths = {layer: self.model.width(layer) for layer in layers}
+        nearest = {i: torch.where(finite[i, :n], 0.0, torch.inf) for i, n in widths.items()}
+        place, chosen = (neuron.layer, self.model.slot(neuron)), [neuron]
+        first = latest = self._unit_writes(neuron.layer)[place[1]] * neuron.pole
+        while len(chosen) < count:
+            if place[0] in nearest:
+                nearest[place[0]][place[1]] = torch.inf
+            for layer, near in nearest.items():
+                torch.maximum(near, (self._unit_writes(layer) @ latest).abs(), out=near)
+            layer = min(nearest, key=lambda each: float(nearest[each].min()))
+            place = layer, int(nearest[layer].argmin())
+            if not math.isfinite(float(nearest[layer][place[1]])):
+                break
+            latest = self._unit_writes(layer)[place[1]]
+            chosen.append(self.model.neuron(*place, 1 if float(latest @ first) >= 0 else -1))
+        return tuple(chosen)
+
+    def _unit_writes(self, layer: int) -> torch.Tensor:
+        """The writes of a layer's neurons as later blocks read them, of length 1, on the CPU."""
+        return torch.nn.functional.normalize(moves(self.model, layer).cpu(), dim=-1)
 
     def alpha(self, neuron: Neuron, gain: float) -> float:
         """The signed size of a dose of `gain` budgets [activation units]."""

@@ -1,12 +1,16 @@
 """A calibrated monitor and what a trial of it showed, as their files hold them."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fulcra.formulas.conformal import chance_of
 from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, Timing, Value
 
 #: The chance below which a served model is said to be another than its release.
 DIFFERS = 0.01
+
+#: How neurons that share a dose were picked: of its layer those that write most alike, or least
+#: alike, or least alike of all layers.
+Pick = Literal["alike", "unlike", "unlike over layers"]
 
 
 class ThresholdEntry(Value):
@@ -84,12 +88,13 @@ class DomainAlarms(Value):
 class DoseAlarms(Value):
     """Alarms under doses of one gain; `named` counts windows whose nearest write was dosed.
 
-    `neurons` share the dose, `share` of the positions have it.
+    `neurons` share the dose, picked by `pick`; `share` of the positions have it.
     """
 
     gain: float
     neurons: int = 1
     share: float = 1.0
+    pick: Pick = "alike"
     alarms: Alarms
     named: Share
 
@@ -159,6 +164,16 @@ class MonitorResult(Result):
     def opening(self) -> tuple[BranchAlarms, ...]:
         """The branches that an audit saw open."""
         return tuple(branch for branch in self.branches if branch.opens is not None)
+
+    @property
+    def spread_words(self) -> str:
+        """The neurons that a spread dose was of, in words."""
+        if all(dose.pick == "alike" for dose in self.spread):
+            return (
+                "the neurons of a layer that write most alike (together they move the stream"
+                " further than the one, and are easier to notice than unlike ones)"
+            )
+        return "neurons that write least alike, of the layer and of all layers"
 
     def noticed_from(self, target: float = 0.95) -> float | None:
         """The smallest gain from which on at least `target` of windows raise a dose alarm."""
