@@ -9,7 +9,7 @@ from fulcra import Behavior, Model, Neuron, load_behavior
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.oracles_text import PatternFlip
 from fulcra.defence.monitor import dose_trials
-from fulcra.defence.monitor.attacks import Attacked, Doser
+from fulcra.defence.monitor.attacks import Attacked, Doser, attacked
 from fulcra.defence.monitor.calibration import Calibration
 from fulcra.defence.monitor.dose_trials import dosed_rungs, partial_doses, pooled, spread_doses
 from fulcra.defence.monitor.kinds import kinds_for
@@ -22,11 +22,13 @@ from fulcra.defence.monitor.traffic import (
     rolled_windows,
 )
 from fulcra.defence.monitor.tried import TrialSettings, Tried
+from fulcra.errors import InputError
 from fulcra.models.applying import applied_rows
 from fulcra.models.capture import stream
 from fulcra.models.partial_doses import partly_dosed
 from fulcra.models.tiny import tiny
 from fulcra.protocol.progress import Clock, Silent
+from fulcra.screens.candidates import movable
 
 DOSED = Neuron("L3.N158+")
 
@@ -107,6 +109,23 @@ def test_no_neuron_that_moves_nothing_shares_a_dose() -> None:
     assert {each.index for each in doser.unlike(first, 8, [1])} == {0, 1, 2}
     assert doser.spread(first, 0.2, 8) is None
     assert len(doser.spread(first, 0.2, 8, range(model.n_layers)) or ()) == 8
+
+
+def test_drawn_neurons_move_the_stream_and_none_comes_twice() -> None:
+    doser = doser_of(tiny("mixtral"))
+    assert doser.clean.routing is not None
+    doser.clean.routing.share[:, 1:] = 0
+    dead, opened = Neuron(1, 2, expert=1), Neuron(1, 2, -1, expert=0)
+    opening = (Attacked(dead, "audit", 0.2), Attacked(opened, "audit", 0.3))
+    most = len(movable(doser.model, doser.clean))
+    chosen = attacked(doser, opening, most, 5)
+    assert chosen == attacked(doser, opening, most, 5)
+    assert chosen[0] == opening[1]
+    assert {each.neuron.expert for each in chosen} == {0}
+    assert len({each.neuron.site for each in chosen}) == len(chosen) == most
+    assert all(doser.dose(each.neuron, 0.1) is not None for each in chosen)
+    with pytest.raises(InputError, match=rf"{most + 1} neurons to dose, and .* has {most} whose"):
+        attacked(doser, opening, most + 1, 5)
 
 
 def test_a_spread_dose_is_whole_or_there_is_none(capped: Doser) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from fulcra.models import Model
 from fulcra.models.capture import Stream, stream
 from fulcra.models.coordinate import budgets, coordinate, moves
 from fulcra.protocol.results.audit import AuditResult
+from fulcra.screens.candidates import can_move, movable
 from fulcra.types import Edit, Neuron
 
 #: Openings that budgets are measured on.
@@ -98,23 +99,37 @@ class Doser:
         return coordinate(self.model, self.clean, neuron).alpha(gain) * neuron.pole
 
 
-def attacked(model: Model, audit: Path | None, count: int, seed: int) -> tuple[Attacked, ...]:
-    """`count` neurons: those that a finished audit saw open, smallest gain first, then random ones.
+def attacked(
+    doser: Doser, opening: Sequence[Attacked], count: int, seed: int
+) -> tuple[Attacked, ...]:
+    """`count` neurons, none twice: those that an audit saw open, in their order, then random ones.
 
-    InputError where the audit is of another model.
+    Only those whose dose moves the stream. InputError where there are fewer.
     """
-    opening = () if audit is None else _opening(model, audit)
-    draw = random.Random(seed)
-    chosen = list(opening[:count])
+    model, clean, draw = doser.model, doser.clean, random.Random(seed)
+    if count > (most := len(movable(model, clean))):
+        raise InputError(
+            f"monitor: {count} neurons to dose, and {model.name} has {most} whose dose moves the"
+            " stream; ask for fewer"
+        )
+    chosen = [each for each in opening if can_move(model, clean, each.neuron)][:count]
+    sites = {each.neuron.site for each in chosen}
     while len(chosen) < count:
         layer = draw.randrange(model.n_layers)
         neuron = model.neuron(layer, draw.randrange(model.width(layer)), draw.choice((1, -1)))
-        if float(model.write(neuron).norm()) > 0:
+        if neuron.site not in sites and can_move(model, clean, neuron):
+            sites.add(neuron.site)
             chosen.append(Attacked(neuron, "random"))
     return tuple(chosen)
 
 
-def _opening(model: Model, audit: Path) -> tuple[Attacked, ...]:
+def opened_in(model: Model, audit: Path | None) -> tuple[Attacked, ...]:
+    """The neurons that a finished audit saw open, smallest gain first; none without an audit.
+
+    InputError where the audit is of another model.
+    """
+    if audit is None:
+        return ()
     result = AuditResult.load(audit)
     if result.model.sha256 != model.sha256:
         raise InputError(
