@@ -201,7 +201,7 @@ def monitor_table(
     from fulcra.protocol.results.base import Provenance
     from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, ServedResult
 
-    place = writable(out)
+    place = _table_place(out)
     held = [folder for folder in folders if (folder / ServedResult.file).is_file()]
     trials = tuple(MonitorResult.load(folder) for folder in folders if folder not in held)
     served = tuple(ServedResult.load(folder) for folder in held)
@@ -209,7 +209,24 @@ def monitor_table(
         schema_version=1, trials=trials, served=served, provenance=Provenance.now()
     )
     path = table.save(place)
-    emit(table, as_json, quiet, lambda: f"{len(trials)} trials written to {path}")
+    counts = f"{len(trials)} trials and {len(served)} served models"
+    emit(table, as_json, quiet, lambda: f"{counts} written to {path}")
+
+
+def _table_place(out: Path) -> Path:
+    """The folder of a table, where a trial, whose file has the same name, is not overwritten."""
+    from fulcra.errors import InputError, RunFolderError
+    from fulcra.protocol.results.monitor import MonitorTable
+
+    if (out / MonitorTable.file).is_file():
+        try:
+            MonitorTable.load(out)
+        except RunFolderError:
+            raise InputError(
+                f"--out {out}: its {MonitorTable.file} is no table but a trial or another file,"
+                " which would be lost; name another folder"
+            ) from None
+    return writable(out)
 
 
 def _task(behavior: str | None, model: str) -> "Behavior | None":
