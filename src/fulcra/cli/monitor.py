@@ -61,7 +61,10 @@ def monitor_fit(
         ),
     ] = 200,
     rate: Annotated[
-        float, typer.Option(metavar="P", help="False alarms a window of each statistic, at most.")
+        float,
+        typer.Option(
+            metavar="P", help="False alarms a window of each statistic, at most, on average."
+        ),
     ] = 0.01,
     seed: Seed = 0,
     dtype: Dtype = None,
@@ -72,7 +75,8 @@ def monitor_fit(
 ) -> None:
     """Calibrate a monitor of a model on clean text of its own.
 
-    The bound on false alarms holds for text of the same kind, for any number of windows.
+    The bound on false alarms is the mean over calibrations, for a window drawn as theirs are, the
+    first 64 tokens of replies to such requests; on others `fulcra monitor try` measures them.
     """
     from fulcra.defence.monitor.calibration import CalibrationSettings, calibrate
 

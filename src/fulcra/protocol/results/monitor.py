@@ -14,7 +14,10 @@ Pick = Literal["alike", "unlike", "unlike over layers"]
 
 
 class ThresholdEntry(Value):
-    """A statistic's threshold, and the bound on its false alarms a window of clean text."""
+    """A statistic's threshold, and the bound on its false alarms a window drawn as the `n` were.
+
+    The bound is the mean over calibrations.
+    """
 
     statistic: str
     value: float
@@ -56,7 +59,8 @@ class CalibrationResult(Result):
         return (
             f"{self.model.name}: {self.fit_windows} + {first.n} clean windows of {self.window}"
             " tokens",
-            f"thresholds {values}; false alarms <= {first.bound:.3g} a window of such text",
+            f"thresholds {values}; false alarms <= {first.bound:.3g} a window drawn alike, on"
+            " average",
         )
 
 
