@@ -6,7 +6,7 @@ import pytest
 
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
-from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
+from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, WatchCost
 from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
 from fulcra.report.hardened import model_sheet, wanted_sheet
@@ -160,6 +160,26 @@ def test_a_served_model_is_told_apart_by_the_law_over_calibrations() -> None:
     assert old.chance == pytest.approx(2 * (60 * 59 * 58) / (210 * 209 * 208))
     assert helpful.model_copy(update={**each, "calibrated": 150}).chance == old.chance
     assert "60 windows; of the release at most 0.0066 a window on average" in old.lines()[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "time", "high", "verdict"),
+    [
+        (-0.08, 0.18, 0.46, "undecided"),
+        (-0.17, -0.06, 0.07, "undecided"),
+        (0.001, 0.004, 0.02, "met"),
+        (0.03, 0.05, 0.06, "missed"),
+    ],
+)
+def test_a_cost_is_its_median_and_the_target_is_undecided_where_noise_is_larger(
+    low: float, time: float, high: float, verdict: str
+) -> None:
+    cost = WatchCost(products=0.0087, time=time, low=low, high=high, pairs=4)
+    assert cost.words == (
+        "0.87 % of a forward pass in multiplications; measured,"
+        f" {100 * time:.2g} % of decoding time, the median of 4 pairs"
+        f" (quartiles {100 * low:.2g} to {100 * high:.2g} %): the target of 2 % is {verdict}"
+    )
 
 
 def test_the_page_says_of_which_neurons_a_spread_dose_was(

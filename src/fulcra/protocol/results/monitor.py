@@ -8,6 +8,9 @@ from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, 
 #: The chance below which a served model is said to be another than its release.
 DIFFERS = 0.01
 
+#: The share of decoding time that a watch should cost at most.
+COST = 0.02
+
 #: How neurons that share a dose were picked: of its layer those that write most alike, or least
 #: alike, or least alike of all layers.
 Pick = Literal["alike", "unlike", "unlike over layers"]
@@ -131,12 +134,15 @@ class WatchCost(Value):
 
     @property
     def words(self) -> str:
-        """Both costs in words; a time whose quartiles hold 0 is not told from noise."""
-        products = f"{100 * self.products:.2g} % of a forward pass in multiplications"
+        """Both costs in words; undecided is the target of a time whose quartiles lie around it."""
         spread = f"quartiles {100 * self.low:.2g} to {100 * self.high:.2g} %"
-        if self.low <= 0 <= self.high or self.time < 0:
-            return f"{products}; its time is not told from noise ({spread} of {self.pairs} pairs)"
-        return f"{products}, {100 * self.time:.2g} % of decoding time ({spread})"
+        target = f"the target of {100 * COST:g} % is"
+        verdict = "met" if self.high <= COST else "missed" if self.low > COST else "undecided"
+        return (
+            f"{100 * self.products:.2g} % of a forward pass in multiplications; measured,"
+            f" {100 * self.time:.2g} % of decoding time, the median of {self.pairs} pairs"
+            f" ({spread}): {target} {verdict}"
+        )
 
 
 class MonitorResult(Result):
