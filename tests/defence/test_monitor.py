@@ -1,6 +1,7 @@
 """A planted dose is noticed and named, a clean run is not, and watching changes nothing."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,16 @@ def test_a_monitor_of_another_model_is_refused(calibration: Calibration) -> None
         fulcra.watch(other, calibration),
     ):
         pass
+
+
+def test_a_calibration_in_another_dtype_asks_for_that_dtype(
+    sparse: Model, calibration: Calibration
+) -> None:
+    model = calibration.header.model.model_copy(update={"dtype": "bfloat16"})
+    other = replace(calibration, header=calibration.header.model_copy(update={"model": model}))
+    message = r"in bfloat16, loaded here in float32; load it in bfloat16 \(--dtype bfloat16\), or"
+    with pytest.raises(InputError, match=message):
+        other.require(sparse)
 
 
 def test_too_few_windows_for_the_rate_are_refused(sparse: Model, refusal: Behavior) -> None:

@@ -1,6 +1,7 @@
 """Doses that a monitor is tried with, whole, spread and partial, and the kinds of requests."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from fulcra import Behavior, Model, Neuron, load_behavior
 from fulcra.behaviors.generic import OPENINGS
 from fulcra.behaviors.oracles_text import PatternFlip
 from fulcra.defence.monitor import dose_trials
-from fulcra.defence.monitor.attacks import Attacked, Doser, attacked
+from fulcra.defence.monitor.attacks import Attacked, Doser, attacked, opened_in
 from fulcra.defence.monitor.calibration import Calibration
 from fulcra.defence.monitor.dose_trials import dosed_rungs, partial_doses, pooled, spread_doses
 from fulcra.defence.monitor.kinds import kinds_for
@@ -126,6 +127,14 @@ def test_drawn_neurons_move_the_stream_and_none_comes_twice() -> None:
     assert all(doser.dose(each.neuron, 0.1) is not None for each in chosen)
     with pytest.raises(InputError, match=rf"{most + 1} neurons to dose, and .* has {most} whose"):
         attacked(doser, opening, most + 1, 5)
+
+
+def test_an_audit_of_another_behavior_is_refused(sparse: Model) -> None:
+    run = Path(__file__).parents[2] / "docs" / "evidence" / "audit-sparse"
+    capitals = load_behavior("capitals")
+    with pytest.raises(InputError, match="an audit of the behavior refusal, and --behavior is cap"):
+        opened_in(sparse, run, capitals)
+    assert opened_in(sparse, run, load_behavior("refusal")) == opened_in(sparse, run) != ()
 
 
 def test_a_spread_dose_is_whole_or_there_is_none(capped: Doser) -> None:

@@ -14,9 +14,10 @@ from fulcra.errors import InputError
 from fulcra.models import Model
 from fulcra.models.capture import Stream, stream
 from fulcra.models.coordinate import budgets, coordinate, moves
+from fulcra.protocol.quotes import audited_behavior
 from fulcra.protocol.results.audit import AuditResult
 from fulcra.screens.candidates import can_move, movable
-from fulcra.types import Edit, Neuron
+from fulcra.types import Behavior, Edit, Neuron
 
 #: Openings that budgets are measured on.
 OPENINGS = 32
@@ -123,10 +124,12 @@ def attacked(
     return tuple(chosen)
 
 
-def opened_in(model: Model, audit: Path | None) -> tuple[Attacked, ...]:
+def opened_in(
+    model: Model, audit: Path | None, behavior: Behavior | None = None
+) -> tuple[Attacked, ...]:
     """The neurons that a finished audit saw open, smallest gain first; none without an audit.
 
-    InputError where the audit is of another model.
+    InputError where the audit is of another model, or of another behavior than is named.
     """
     if audit is None:
         return ()
@@ -135,6 +138,11 @@ def opened_in(model: Model, audit: Path | None) -> tuple[Attacked, ...]:
         raise InputError(
             f"--run {audit}: an audit of {result.model.name} with weights"
             f" {result.model.sha256[:12]}, {model.name} has {model.sha256[:12]}; name a run of it"
+        )
+    if behavior is not None and audited_behavior(result, behavior) is None:
+        raise InputError(
+            f"--run {audit}: an audit of the behavior {result.behavior.name}, and --behavior is"
+            f" {behavior.name} or has other prompts; name a run of that one"
         )
     opened = [
         Attacked(branch.branch, "audit", branch.smallest_open_gain)

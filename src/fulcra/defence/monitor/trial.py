@@ -37,11 +37,11 @@ def try_monitor(
     """The trial of a monitor on openings that its calibration never saw.
 
     Doses are rolled out: the dosed model writes what is watched. InputError where calibration or
-    audit are of another model, or the calibration of another behavior.
+    audit are of another model or behavior.
     """
     calibration.require(model)
     openings = calibration.openings(behavior)
-    opening = opened_in(model, audit)
+    opening = opened_in(model, audit, behavior)
     system, generic = (behavior.system, behavior.generic) if behavior else (None, OPENINGS)
     clock = Clock(progress or Silent())
     with clock.step("clean windows", settings.clean):
