@@ -58,6 +58,18 @@ def test_an_audit_of_another_model_is_refused(fulcra: Call, fitted: Path) -> Non
     assert "an audit of apothecary-dense" in left.refusal
 
 
+def test_a_table_overwrites_a_table_and_no_trial(fulcra: Call, tmp_path: Path) -> None:
+    table = MonitorTable.load(Path(__file__).parents[2] / "docs" / "evidence")
+    path, served = table.trials[0].save(tmp_path / "a"), table.served[0].save(tmp_path / "b")
+    before, both = path.read_bytes(), (path.parent, served.parent)
+    left = fulcra("monitor", "table", *both, "--out", path.parent)
+    assert "its monitor.json is no table but a trial or another file, which" in left.refusal
+    assert path.read_bytes() == before
+    for _ in range(2):
+        left = fulcra("monitor", "table", *both, "--out", tmp_path / "table")
+        assert left.out.startswith("1 trials and 1 served models written to")
+
+
 @pytest.mark.slow
 def test_a_trial_is_tables_and_a_file_and_a_page(
     fulcra: Call, fitted: Path, tmp_path: Path

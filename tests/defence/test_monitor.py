@@ -9,59 +9,19 @@ import torch
 
 import fulcra
 from fulcra import Behavior, Model, Neuron
-from fulcra.behaviors.generic import OPENINGS
-from fulcra.defence.monitor import dose_trials
-from fulcra.defence.monitor.attacks import Attacked, Doser
+from fulcra.defence.monitor.attacks import Doser
 from fulcra.defence.monitor.calibration import Calibration, CalibrationSettings, calibrate
-from fulcra.defence.monitor.dose_trials import dosed_rungs, partial_doses, pooled, spread_doses
-from fulcra.defence.monitor.kinds import kinds_for
-from fulcra.defence.monitor.statistics import Scores, scores
 from fulcra.defence.monitor.traffic import (
-    Clean,
     Openings,
     Traffic,
     read_windows,
-    rolled_windows,
 )
-from fulcra.defence.monitor.tried import TrialSettings, Tried
 from fulcra.errors import InputError, RunFolderError
 from fulcra.models.applying import applied_rows
-from fulcra.models.capture import stream
-from fulcra.models.partial_doses import partly_dosed
 from fulcra.models.tiny import tiny
 from fulcra.models.watching import Windows, watched_stream
-from fulcra.protocol.progress import Clock, Silent
 
 DOSED = Neuron("L3.N158+")
-
-
-@pytest.fixture(scope="module")
-def calibration(sparse: Model, refusal: Behavior) -> Calibration:
-    return calibrate(sparse, refusal, CalibrationSettings(windows=24, rate=0.05, seed=1))
-
-
-@pytest.fixture(scope="module")
-def traffic(refusal: Behavior) -> Traffic:
-    return Traffic(Openings.of(refusal).trial, refusal.system)
-
-
-@pytest.fixture(scope="module")
-def doser(sparse: Model, refusal: Behavior) -> Doser:
-    return Doser.of(sparse, refusal.generic, refusal.system, 0)
-
-
-@pytest.fixture(scope="module")
-def capped() -> Doser:
-    """The doser of a model whose norms after the MLPs cap every dose below gain 1."""
-    model = tiny("gemma2")
-    tokens = [tuple(range(i, i + 12)) for i in range(3, 11)]
-    return Doser(model, stream(model, [text[:4] for text in tokens], [t[4:] for t in tokens]))
-
-
-def trial_of(doser: Doser, calibration: Calibration, gains: tuple[float, ...]) -> Tried:
-    targets = tuple(Attacked(doser.model.neuron(1, slot, 1), "random") for slot in (0, 1))
-    settings = TrialSettings(gains=gains)
-    return Tried(doser, calibration, Traffic(()), targets, settings, Clock(Silent()))
 
 
 def generate(model: Model, prompts: tuple[str, ...]) -> list[torch.Tensor]:
@@ -284,69 +244,6 @@ def test_a_watch_stops_by_no_statistic_that_raises_no_alarm(
         watch.stop(on="cosine")
 
 
-def test_a_dose_spread_over_neurons_or_given_on_half_of_the_positions_is_noticed(
-    sparse: Model, calibration: Calibration, traffic: Traffic, doser: Doser
-) -> None:
-    clean = rolled_windows(sparse, traffic, 3, 5)
-    half = partly_dosed(sparse, DOSED, doser.alpha(DOSED, 0.3), 0.5)
-    edits = doser.spread(DOSED, 0.3, 4)
-    assert edits is not None
-    spread = applied_rows(sparse, edits, every_row=True)
-    threshold = calibration.header.threshold
-    for dosed, statistic in ((half, "dose"), (spread, "shift")):
-        held = scores(sparse, calibration.norms, read_windows(sparse, clean.pairs, dosed))
-        column = held.column(statistic)  # type: ignore[arg-type]
-        assert float(column.min()) > threshold(statistic).value
-
-
-def test_a_dose_that_no_target_can_have_has_no_entry(
-    capped: Doser, calibration: Calibration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried = trial_of(capped, calibration, gains=(1.0, 4.0))
-    rungs = dosed_rungs(tried)
-    assert rungs == {1.0: [None, None], 4.0: [None, None]}
-    assert pooled(tried, rungs) == ()
-    monkeypatch.setattr(dose_trials, "ADAPTIVE", 4.0)
-    assert partial_doses(tried, Clean(torch.zeros(0), [])) == ()
-    assert spread_doses(tried) == ()
-
-
-def test_a_spread_dose_is_whole_or_there_is_none(capped: Doser) -> None:
-    # of the first some of the neurons that write alike reach their part, of the second all
-    capped_part, whole = (capped.model.neuron(0, slot, 1) for slot in (2, 1))
-    assert capped.spread(capped_part, 1.2, 8) is None
-    assert len(capped.spread(whole, 1.2, 8) or ()) == 8
-    assert capped.spread(whole, 4.0, 8) is None
-
-
-def test_a_gain_is_of_the_targets_that_reach_it(capped: Doser, calibration: Calibration) -> None:
-    tried = trial_of(capped, calibration, gains=(0.2, 4.0))
-    ones = torch.ones(3, dtype=torch.int)
-    held = Scores(torch.full((3, 3), torch.inf), ones, 0 * ones, ones)
-    (entry,) = pooled(tried, {0.2: [held, None], 4.0: [None, None]})
-    assert (entry.gain, entry.alarms.dose.n, entry.alarms.dose.rate, entry.named.rate) == (
-        (0.2, 3, 1.0, 1.0)
-    )
-
-
-def test_a_dose_on_a_share_of_positions_is_given_on_that_share() -> None:
-    model = tiny("llama")
-    ids, seen = torch.randint(3, 90, (4, 100), generator=torch.Generator().manual_seed(0)), []
-
-    def read(module: object, args: tuple[torch.Tensor, ...]) -> None:
-        seen.append(args[0][..., 5].clone())
-
-    with torch.no_grad():
-        for share in (0.0, 0.25, 1.0):
-            with partly_dosed(model, Neuron(1, 5), 2.0, share):
-                handle = model.down(1).register_forward_pre_hook(read)
-                model.hf(ids)
-                handle.remove()
-    whole = (seen[2] - seen[0]).round()
-    assert bool((whole == 2).all())
-    assert (seen[1] - seen[0]).round().mean() / 2 == pytest.approx(0.25, abs=0.06)
-
-
 def test_a_saved_calibration_is_the_same_and_a_changed_one_is_refused(
     calibration: Calibration, tmp_path: Path
 ) -> None:
@@ -369,6 +266,16 @@ def test_a_monitor_of_another_model_is_refused(calibration: Calibration) -> None
         pass
 
 
+def test_a_calibration_in_another_dtype_asks_for_that_dtype(
+    sparse: Model, calibration: Calibration
+) -> None:
+    model = calibration.header.model.model_copy(update={"dtype": "bfloat16"})
+    other = replace(calibration, header=calibration.header.model_copy(update={"model": model}))
+    message = r"in bfloat16, loaded here in float32; load it in bfloat16 \(--dtype bfloat16\), or"
+    with pytest.raises(InputError, match=message):
+        other.require(sparse)
+
+
 def test_too_few_windows_for_the_rate_are_refused(sparse: Model, refusal: Behavior) -> None:
     with pytest.raises(
         InputError, match=r"50 clean windows, and a false-alarm rate of 0\.01 takes 99"
@@ -387,21 +294,6 @@ def test_the_three_parts_of_the_openings_share_none(refusal: Behavior) -> None:
         parts = [set(part) for part in openings]
         assert all(parts)
         assert sum(map(len, parts)) == len(set().union(*parts))
-
-
-def test_no_opening_of_the_calibration_is_among_the_other_kinds(
-    sparse: Model, refusal: Behavior
-) -> None:
-    own = replace(refusal, name="mine", generic=OPENINGS)
-    openings = Openings.of(own)
-    part = {*openings.fit, *openings.threshold}
-    whole, others = dict(kinds_for(sparse, own)), dict(kinds_for(sparse, own, part))
-    assert part & {text for traffic in whole.values() for text in traffic.openings}
-    assert not part & {text for traffic in others.values() for text in traffic.openings}
-    assert "generic" not in dict(kinds_for(sparse, own, OPENINGS))
-    world = dict(kinds_for(sparse, refusal))
-    (text, *rest) = world["operator"].openings
-    assert dict(kinds_for(sparse, refusal, {text}))["operator"].openings == tuple(rest)
 
 
 def test_random_openings_are_drawn_the_same_for_the_same_seed(

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from scipy.stats import betabinom
 
 from fulcra.errors import InputError
 from fulcra.formulas.conformal import chance_of, conformal_threshold, scores_needed
@@ -43,7 +44,26 @@ def test_scores_that_are_not_finite_are_refused() -> None:
         conformal_threshold([0.0] * 19 + [float("nan")], 0.05)
 
 
-def test_the_chance_of_alarms_is_the_binomial_tail() -> None:
-    assert chance_of(0, 40, 0.01) == pytest.approx(1)
-    assert chance_of(1, 40, 0.01) == pytest.approx(1 - 0.99**40)
-    assert chance_of(40, 40, 0.5) == pytest.approx(0.5**40)
+def test_the_chance_of_an_alarm_is_that_of_a_largest_score_among_the_new_ones() -> None:
+    # above the largest of 99: the largest of all 99 + m is one of the m
+    for windows in (1, 40, 1030, 20_000):
+        assert chance_of(0, windows, 0.01, 99) == pytest.approx(1)
+        assert chance_of(1, windows, 0.01, 99) == pytest.approx(windows / (99 + windows))
+
+
+@pytest.mark.parametrize(("n", "above"), [(99, 1), (199, 2), (399, 4), (19, 5)])
+def test_the_chance_of_alarms_is_the_beta_binomial_tail(n: int, above: int) -> None:
+    law = betabinom(60, above, n + 1 - above)
+    for alarms in (1, 2, 5, 20):
+        chance = chance_of(alarms, 60, above / (n + 1), n)
+        assert chance == pytest.approx(law.pmf(range(alarms, 61)).sum())
+
+
+def test_over_calibrations_so_many_alarms_come_as_often_as_their_chance() -> None:
+    draw, hits, trials = random.Random(7), 0, 4000
+    for _ in range(trials):
+        threshold = conformal_threshold([draw.random() for _ in range(19)], 0.05)
+        hits += sum(draw.random() > threshold.value for _ in range(30)) >= 4
+    # a binomial of that bound would have .06
+    assert hits / trials == pytest.approx(chance_of(4, 30, 0.05, 19), abs=0.02)
+    assert chance_of(4, 30, 0.05, 19) > 0.1

@@ -6,11 +6,17 @@ import pytest
 
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
-from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
+from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, WatchCost
 from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
 from fulcra.report.hardened import model_sheet, wanted_sheet
-from fulcra.report.monitor import branches_sheet, doses_sheet, noticed_words, trial_name
+from fulcra.report.monitor import (
+    adaptive_sheet,
+    branches_sheet,
+    doses_sheet,
+    noticed_words,
+    trial_name,
+)
 from tools.defence_page import hardened
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
@@ -141,6 +147,58 @@ def test_a_trial_says_of_how_many_windows_and_of_which_text(
     assert {row[1] for row in doses_sheet(first).rows} == {"12"}
     assert {row[-1] for row in branches_sheet(first).rows} == {"4"}
     assert "12 of 12 windows there" in first.lines()[0]
+
+
+def test_a_served_model_is_told_apart_by_the_law_over_calibrations() -> None:
+    helpful, _, own = MonitorTable.load(EVIDENCE).served
+    assert (helpful.differs, own.differs, own.chance) == (True, False, 1.0)
+    few = helpful.alarms.dose.model_copy(update={"alarms": 3, "n": 60})
+    alarms = helpful.alarms.model_copy(update={"dose": few, "shift": few})
+    # three of 60 above the largest of 150; a binomial of that bound would have .016, doubled
+    each = {"bound": 1 / 151, "alarms": alarms}
+    old = helpful.model_copy(update=each)
+    assert old.chance == pytest.approx(2 * (60 * 59 * 58) / (210 * 209 * 208))
+    assert helpful.model_copy(update={**each, "calibrated": 150}).chance == old.chance
+    assert "60 windows; of the release at most 0.0066 a window on average" in old.lines()[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "time", "high", "verdict"),
+    [
+        (-0.08, 0.18, 0.46, "undecided"),
+        (-0.17, -0.06, 0.07, "undecided"),
+        (0.001, 0.004, 0.02, "met"),
+        (0.03, 0.05, 0.06, "missed"),
+    ],
+)
+def test_a_cost_is_its_median_and_the_target_is_undecided_where_noise_is_larger(
+    low: float, time: float, high: float, verdict: str
+) -> None:
+    cost = WatchCost(products=0.0087, time=time, low=low, high=high, pairs=4)
+    assert cost.words == (
+        "0.87 % of a forward pass in multiplications; measured,"
+        f" {100 * time:.2g} % of decoding time, the median of 4 pairs"
+        f" (quartiles {100 * low:.2g} to {100 * high:.2g} %): the target of 2 % is {verdict}"
+    )
+
+
+def test_the_page_says_of_which_neurons_a_spread_dose_was(
+    trials: tuple[MonitorResult, ...],
+) -> None:
+    first = trials[0]
+    assert first.spread_words.startswith("the neurons of a layer that write most alike")
+    assert adaptive_sheet(first).rows[0][0] == "2 neurons"
+    spread = tuple(
+        dose.model_copy(update={"pick": pick})
+        for dose, pick in zip(first.spread, ("unlike", "unlike", "unlike over layers"), strict=True)
+    )
+    now = first.model_copy(update={"spread": spread})
+    assert now.spread_words == "neurons that write least alike, of the layer and of all layers"
+    assert [row[0] for row in adaptive_sheet(now).rows][1:4] == [
+        "4 neurons of the layer",
+        "8 neurons of all layers",
+        "1 in 2 positions",
+    ]
 
 
 def test_what_the_page_says_of_models_of_others_is_what_was_tried(

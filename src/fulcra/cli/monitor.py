@@ -61,7 +61,10 @@ def monitor_fit(
         ),
     ] = 200,
     rate: Annotated[
-        float, typer.Option(metavar="P", help="False alarms a window of each statistic, at most.")
+        float,
+        typer.Option(
+            metavar="P", help="False alarms a window of each statistic, at most, on average."
+        ),
     ] = 0.01,
     seed: Seed = 0,
     dtype: Dtype = None,
@@ -72,7 +75,8 @@ def monitor_fit(
 ) -> None:
     """Calibrate a monitor of a model on clean text of its own.
 
-    The bound on false alarms holds for text of the same kind, for any number of windows.
+    The bound on false alarms is the mean over calibrations, for a window drawn as theirs are, the
+    first 64 tokens of replies to such requests; on others `fulcra monitor try` measures them.
     """
     from fulcra.defence.monitor.calibration import CalibrationSettings, calibrate
 
@@ -124,7 +128,10 @@ def monitor_try(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Dose a model under its monitor: what is noticed, what is a false alarm, what it costs."""
+    """Dose a model under its monitor: what is noticed, what is a false alarm, what it costs.
+
+    No reply is checked for a flip, and doses on fewer positions are not raised.
+    """
     from fulcra.defence.monitor.calibration import Calibration
     from fulcra.defence.monitor.trial import try_monitor
     from fulcra.defence.monitor.tried import TrialSettings
@@ -198,7 +205,7 @@ def monitor_table(
     from fulcra.protocol.results.base import Provenance
     from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, ServedResult
 
-    place = writable(out)
+    place = _table_place(out)
     held = [folder for folder in folders if (folder / ServedResult.file).is_file()]
     trials = tuple(MonitorResult.load(folder) for folder in folders if folder not in held)
     served = tuple(ServedResult.load(folder) for folder in held)
@@ -206,7 +213,24 @@ def monitor_table(
         schema_version=1, trials=trials, served=served, provenance=Provenance.now()
     )
     path = table.save(place)
-    emit(table, as_json, quiet, lambda: f"{len(trials)} trials written to {path}")
+    counts = f"{len(trials)} trials and {len(served)} served models"
+    emit(table, as_json, quiet, lambda: f"{counts} written to {path}")
+
+
+def _table_place(out: Path) -> Path:
+    """The folder of a table, where a trial, whose file has the same name, is not overwritten."""
+    from fulcra.errors import InputError, RunFolderError
+    from fulcra.protocol.results.monitor import MonitorTable
+
+    if (out / MonitorTable.file).is_file():
+        try:
+            MonitorTable.load(out)
+        except RunFolderError:
+            raise InputError(
+                f"--out {out}: its {MonitorTable.file} is no table but a trial or another file,"
+                " which would be lost; name another folder"
+            ) from None
+    return writable(out)
 
 
 def _task(behavior: str | None, model: str) -> "Behavior | None":

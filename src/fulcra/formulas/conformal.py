@@ -52,6 +52,27 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     return Threshold(sorted(scores)[rank - 1], (n + 1 - rank) / (n + 1), n)
 
 
-def chance_of(alarms: int, n: int, bound: float) -> float:
-    """The chance of `alarms` or more in n independent windows, each an alarm with `bound`."""
-    return sum(math.comb(n, k) * bound**k * (1 - bound) ** (n - k) for k in range(alarms, n + 1))
+def chance_of(alarms: int, windows: int, bound: float, n: int) -> float:
+    """The chance of `alarms` or more in new windows above one conformal threshold.
+
+    `bound` and `n` are those of the threshold. How often one calibration alarms is itself drawn,
+    Beta(n + 1 - k, k) with `bound` as its mean (Vovk 2012, Conditional validity of inductive
+    conformal predictors), so the count is beta-binomial. All scores are taken to be drawn
+    independently from one law; ties make alarms rarer.
+    """
+    above = round(bound * (n + 1))
+    below = n + 1 - above
+    start = _log_beta(above, below)
+    logs = (
+        _log_choose(windows, i) + _log_beta(above + i, below + windows - i) - start
+        for i in range(alarms, windows + 1)
+    )
+    return min(1.0, math.fsum(map(math.exp, logs)))
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _log_beta(a: int, b: int) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -15,6 +15,8 @@ NOTICED = 0.95
 #: The number of windows that shares are of.
 _COUNT = "windows"
 _KINDS = ("dose alarms", "shift alarms", "cosine alone")
+#: Whether the neurons of a spread dose are of one layer, where a trial has both.
+_PICKED = {"alike": "", "unlike": " of the layer", "unlike over layers": " of all layers"}
 
 
 def monitor_tables(result: "MonitorResult") -> Group:
@@ -102,7 +104,7 @@ def _windows_each(result: "MonitorResult") -> int:
 
 def _attack(each: "DoseAlarms") -> str:
     if each.neurons > 1:
-        return f"{each.neurons} neurons"
+        return f"{each.neurons} neurons{_PICKED[each.pick]}"
     return f"1 in {1 / each.share:g} positions"
 
 

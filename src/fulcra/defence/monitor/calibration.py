@@ -57,13 +57,18 @@ class Calibration:
         return torch.tensor([self.header.threshold(name).value for name in STATISTICS])
 
     def require(self, model: Model) -> None:
-        """InputError unless it was made on this very model."""
-        own = self.header.model
-        if (own.sha256, own.dtype) != (model.sha256, str(model.dtype).removeprefix("torch.")):
+        """InputError unless it was made on this very model, in its dtype."""
+        own, dtype = self.header.model, str(model.dtype).removeprefix("torch.")
+        if own.sha256 != model.sha256:
             raise InputError(
                 f"monitor: calibrated on {own.name} ({own.dtype}, weights {own.sha256[:12]}),"
-                f" {model.name} has weights {model.sha256[:12]} in"
-                f" {str(model.dtype).removeprefix('torch.')}; run `fulcra monitor fit` on it"
+                f" {model.name} has weights {model.sha256[:12]} in {dtype}; run `fulcra monitor"
+                " fit` on it"
+            )
+        if own.dtype != dtype:
+            raise InputError(
+                f"monitor: calibrated on {own.name} in {own.dtype}, loaded here in {dtype}; load it"
+                f" in {own.dtype} (--dtype {own.dtype}), or run `fulcra monitor fit` in {dtype}"
             )
 
     def openings(self, behavior: Behavior | None) -> Openings:

@@ -9,13 +9,15 @@ from fulcra.defence.monitor.traffic import WINDOW, Clean, Pairs, read_windows
 from fulcra.defence.monitor.tried import Tried, share
 from fulcra.models import Model
 from fulcra.models.partial_doses import partly_dosed
-from fulcra.protocol.results.monitor import BranchAlarms, DoseAlarms
+from fulcra.protocol.results.monitor import BranchAlarms, DoseAlarms, Pick
 from fulcra.types import Branch
 
 #: The gain of doses that adapt, below most triggers; how many neurons these are spread over; the
 #: shares of positions that have them.
 ADAPTIVE = 0.2
 SPREADS, SHARES = (2, 4, 8), (0.5, 0.25, 0.125)
+#: How the neurons that share a dose are picked: as an attacker would who knows the monitor.
+PICKS: tuple[Pick, ...] = ("unlike", "unlike over layers")
 
 #: Windows under a dose, and the neurons that have it.
 Held = tuple[Scores, Collection[Branch]]
@@ -24,11 +26,15 @@ Rungs = dict[float, list[Scores | None]]
 
 
 class DoseKind(NamedTuple):
-    """What is done: the gain, how many neurons share it, the share of positions that have it."""
+    """What is done: the gain, how many neurons share it, the share of positions that have it.
+
+    `pick` is how neurons that share it were picked.
+    """
 
     gain: float
     neurons: int = 1
     share: float = 1.0
+    pick: Pick = "alike"
 
 
 def dosed_rungs(tried: Tried) -> Rungs:
@@ -63,22 +69,23 @@ def branch_alarms(tried: Tried, rungs: Rungs) -> tuple[BranchAlarms, ...]:
 
 
 def spread_doses(tried: Tried) -> tuple[DoseAlarms, ...]:
-    """Alarms under doses that are parted among several neurons of a layer.
+    """Alarms under doses that are parted among several neurons, of a layer and of all layers.
 
     None where no target can have such a dose.
     """
     entries = list[DoseAlarms]()
-    with tried.clock.step("spread doses", len(SPREADS)) as step:
-        for count in SPREADS:
-            held = list(_spread(tried, ADAPTIVE, count))
-            entries += _entries(tried, DoseKind(ADAPTIVE, neurons=count), held)
+    kinds = [DoseKind(ADAPTIVE, count, pick=pick) for pick in PICKS for count in SPREADS]
+    with tried.clock.step("spread doses", len(kinds)) as step:
+        for kind in kinds:
+            entries += _entries(tried, kind, list(_spread(tried, kind)))
             step.advance(1)
     return tuple(entries)
 
 
-def _spread(tried: Tried, gain: float, count: int) -> Iterator[Held]:
+def _spread(tried: Tried, kind: DoseKind) -> Iterator[Held]:
+    layers = range(tried.model.n_layers) if kind.pick == "unlike over layers" else None
     for i, target in enumerate(tried.targets):
-        edits = tried.doser.spread(target.neuron, gain, count)
+        edits = tried.doser.spread(target.neuron, kind.gain, kind.neurons, layers)
         if edits is not None:
             yield tried.rolled(edits, i), {edit.site for edit in edits}
 

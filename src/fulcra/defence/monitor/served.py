@@ -43,6 +43,7 @@ def held_against(
     over = held.values > calibration.thresholds
     shares = [share(int(column.sum()), len(over)) for column in over.T]
     names = Counter(str(held.named(release, i)) for i in over[:, 0].nonzero()[:, 0].tolist())
+    threshold = calibration.header.thresholds[0]
     result = ServedResult(
         schema_version=SCHEMA_VERSION,
         command="monitor served",
@@ -50,7 +51,8 @@ def held_against(
         release=calibration.header.model,
         behavior=None if behavior is None else named(behavior),
         seed=seed,
-        bound=calibration.header.thresholds[0].bound,
+        bound=threshold.bound,
+        calibrated=threshold.n,
         alarms=Alarms(**dict(zip(STATISTICS, shares, strict=True))),
         nearest=names.most_common(1)[0][0] if names else None,
         provenance=Provenance.now(),

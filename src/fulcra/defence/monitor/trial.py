@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fulcra.behaviors.generic import OPENINGS
-from fulcra.defence.monitor.attacks import Doser, attacked
+from fulcra.defence.monitor.attacks import Doser, attacked, opened_in
 from fulcra.defence.monitor.calibration import APART, Calibration
 from fulcra.defence.monitor.cost import watch_cost
 from fulcra.defence.monitor.dose_trials import (
@@ -37,19 +37,20 @@ def try_monitor(
     """The trial of a monitor on openings that its calibration never saw.
 
     Doses are rolled out: the dosed model writes what is watched. InputError where calibration or
-    audit are of another model, or the calibration of another behavior.
+    audit are of another model or behavior.
     """
     calibration.require(model)
     openings = calibration.openings(behavior)
-    targets = attacked(model, audit, settings.neurons, settings.seed)
+    opening = opened_in(model, audit, behavior)
     system, generic = (behavior.system, behavior.generic) if behavior else (None, OPENINGS)
     clock = Clock(progress or Silent())
     with clock.step("clean windows", settings.clean):
         doser = Doser.of(model, generic, system, settings.seed)
+        targets = attacked(doser, opening, settings.neurons, settings.seed)
         traffic = Traffic(openings.trial, system)
         clean = rolled_windows(model, traffic, settings.clean, settings.seed + 2 * APART)
     tried = Tried(doser, calibration, traffic, targets, settings, clock)
-    kinds = dict(kinds_for(model, behavior, {*openings.fit, *openings.threshold}))
+    kinds = dict(kinds_for(behavior, {*openings.fit, *openings.threshold}))
     domains, rungs = _domains(tried, kinds), dosed_rungs(tried)
     spread, partial = spread_doses(tried), partial_doses(tried, clean)
     with clock.step("cost", settings.pairs):

@@ -22,7 +22,8 @@ RAISED: tuple[Statistic, ...] = ("dose", "shift")
 class Alarm(NamedTuple):
     """A window above a threshold: its row in the batch, its number there, and its score.
 
-    `neuron` is the one whose write the shift is nearest to; it is dosed where `statistic` is dose.
+    `neuron` is the one whose write the shift is nearest to: what the change looks like a dose of,
+    which clean text of another kind may too.
     """
 
     statistic: Statistic
@@ -42,7 +43,10 @@ class WatchReport(NamedTuple):
 
     @property
     def dosed(self) -> tuple[Neuron, ...]:
-        """The neurons that dose alarms name, each once, the most often named first."""
+        """The neurons that dose alarms name, each once, the most often named first.
+
+        What the changes look like doses of; whether any was dosed is not measured.
+        """
         names = [alarm.neuron for alarm in self.alarms if alarm.statistic == "dose"]
         return tuple(sorted(dict.fromkeys(names), key=lambda neuron: -names.count(neuron)))
 

@@ -1,6 +1,6 @@
 """A calibrated monitor and what a trial of it showed, as their files hold them."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fulcra.formulas.conformal import chance_of
 from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, Timing, Value
@@ -8,9 +8,19 @@ from fulcra.protocol.results.base import ModelEntry, Named, Provenance, Result, 
 #: The chance below which a served model is said to be another than its release.
 DIFFERS = 0.01
 
+#: The share of decoding time that a watch should cost at most.
+COST = 0.02
+
+#: How neurons that share a dose were picked: of its layer those that write most alike, or least
+#: alike, or least alike of all layers.
+Pick = Literal["alike", "unlike", "unlike over layers"]
+
 
 class ThresholdEntry(Value):
-    """A statistic's threshold, and the bound on its false alarms a window of clean text."""
+    """A statistic's threshold, and the bound on its false alarms a window drawn as the `n` were.
+
+    The bound is the mean over calibrations.
+    """
 
     statistic: str
     value: float
@@ -52,7 +62,8 @@ class CalibrationResult(Result):
         return (
             f"{self.model.name}: {self.fit_windows} + {first.n} clean windows of {self.window}"
             " tokens",
-            f"thresholds {values}; false alarms <= {first.bound:.3g} a window of such text",
+            f"thresholds {values}; false alarms <= {first.bound:.3g} a window drawn alike, on"
+            " average",
         )
 
 
@@ -84,12 +95,13 @@ class DomainAlarms(Value):
 class DoseAlarms(Value):
     """Alarms under doses of one gain; `named` counts windows whose nearest write was dosed.
 
-    `neurons` share the dose, `share` of the positions have it.
+    `neurons` share the dose, picked by `pick`; `share` of the positions have it.
     """
 
     gain: float
     neurons: int = 1
     share: float = 1.0
+    pick: Pick = "alike"
     alarms: Alarms
     named: Share
 
@@ -122,12 +134,15 @@ class WatchCost(Value):
 
     @property
     def words(self) -> str:
-        """Both costs in words; a time whose quartiles hold 0 is not told from noise."""
-        products = f"{100 * self.products:.2g} % of a forward pass in multiplications"
+        """Both costs in words; undecided is the target of a time whose quartiles lie around it."""
         spread = f"quartiles {100 * self.low:.2g} to {100 * self.high:.2g} %"
-        if self.low <= 0 <= self.high or self.time < 0:
-            return f"{products}; its time is not told from noise ({spread} of {self.pairs} pairs)"
-        return f"{products}, {100 * self.time:.2g} % of decoding time ({spread})"
+        target = f"the target of {100 * COST:g} % is"
+        verdict = "met" if self.high <= COST else "missed" if self.low > COST else "undecided"
+        return (
+            f"{100 * self.products:.2g} % of a forward pass in multiplications; measured,"
+            f" {100 * self.time:.2g} % of decoding time, the median of {self.pairs} pairs"
+            f" ({spread}): {target} {verdict}"
+        )
 
 
 class MonitorResult(Result):
@@ -160,6 +175,16 @@ class MonitorResult(Result):
         """The branches that an audit saw open."""
         return tuple(branch for branch in self.branches if branch.opens is not None)
 
+    @property
+    def spread_words(self) -> str:
+        """The neurons that a spread dose was of, in words."""
+        if all(dose.pick == "alike" for dose in self.spread):
+            return (
+                "the neurons of a layer that write most alike (together they move the stream"
+                " further than the one, and are easier to notice than unlike ones)"
+            )
+        return "neurons that write least alike, of the layer and of all layers"
+
     def noticed_from(self, target: float = 0.95) -> float | None:
         """The smallest gain from which on at least `target` of windows raise a dose alarm."""
         smallest = None
@@ -188,8 +213,8 @@ class MonitorResult(Result):
 class ServedResult(Result):
     """A served model's own windows against the thresholds of its release.
 
-    `bound` is that on false alarms of the release itself, a window and statistic; `nearest` the
-    neuron of the release that dose alarms name most often.
+    `bound` is that on false alarms of the release itself, a window and statistic, from `calibrated`
+    clean windows; `nearest` the neuron of the release that dose alarms name most often.
     """
 
     file: ClassVar[str] = "served.json"
@@ -201,6 +226,7 @@ class ServedResult(Result):
     behavior: Named | None
     seed: int
     bound: float
+    calibrated: int | None = None
     alarms: Alarms
     nearest: str | None
     provenance: Provenance
@@ -209,24 +235,28 @@ class ServedResult(Result):
     def chance(self) -> float:
         """The chance of so many alarms in the release's own windows, of dose or shift alarms.
 
-        The smaller one, doubled for the two.
+        Over calibrations too; the smaller one, doubled for the two. Windows are taken to be drawn
+        like those of the calibration, though their openings are others.
         """
+        # a file without `calibrated`: the fewest windows this bound can come from, the widest law
+        n = self.calibrated or round(1 / self.bound - 1)
         both = (self.alarms.dose, self.alarms.shift)
-        return min(1.0, 2 * min(chance_of(each.alarms, each.n, self.bound) for each in both))
+        return min(1.0, 2 * min(chance_of(each.alarms, each.n, self.bound, n) for each in both))
 
     @property
     def differs(self) -> bool:
-        """Whether the release itself would raise so many alarms less than once in a hundred."""
+        """Whether `chance` is below one in a hundred, the calibration drawn anew each time."""
         return self.chance < DIFFERS
 
     def lines(self) -> tuple[str, ...]:
         """The verdict, and the shares of windows above each threshold."""
         dose, shift = self.alarms.dose, self.alarms.shift
         verdict = "is not that of" if self.differs else "cannot be told from"
+        alarms = f"{dose.alarms} dose and {shift.alarms} shift alarms in {dose.n} windows"
         return (
             f"the stream of {self.model.name} {verdict} {self.release.name}",
-            f"{dose.alarms} dose and {shift.alarms} shift alarms in {dose.n} windows; at most"
-            f" {self.bound:.2g} a window of the release",
+            f"{alarms}; of the release at most {self.bound:.2g} a window on average, so many with a"
+            f" chance of {self.chance:.2g}",
         )
 
 
