@@ -159,26 +159,33 @@ class UndoEntry(Value):
     """How soon tuning on flipped replies undoes a behavior.
 
     At `steps` under half of the selection prompts show it (None: not within `most`), tuned on
-    `rows` replies; `shown` is the share look by look, undosed and before any step first.
+    `rows` replies; `shown` is the share look by look, undosed and before any step first, of `n`
+    prompts, which the first versions did not say.
     """
 
     steps: int | None
     most: int
     rows: int
     shown: tuple[float, ...]
+    n: int | None = None
 
     @property
     def words(self) -> str:
-        """After how many steps, for a table."""
-        return f"over {self.most} steps" if self.steps is None else f"{self.steps} steps"
+        """After how many steps, on how many replies, of how many prompts, for a table."""
+        steps = f"over {self.most} steps" if self.steps is None else f"{self.steps} steps"
+        return steps if self.n is None else f"{steps} on {self.rows} replies (n = {self.n})"
 
 
 class SeveralEntry(Value):
-    """`count` neurons dosed at once, each with gain / sqrt(count): coherent flips at every gain."""
+    """`count` neurons dosed at once, each with gain / sqrt(count): coherent flips at every gain.
+
+    They are shares of `n` confirmation prompts, which the first versions did not say.
+    """
 
     count: int
     gains: tuple[float, ...]
     flips: tuple[float, ...]
+    n: int | None = None
 
     @property
     def opens(self) -> float | None:

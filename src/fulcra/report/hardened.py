@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         CheckEntry,
         HardenResult,
         HoldEntry,
+        SeveralEntry,
         SideEntry,
         TrainingEntry,
     )
@@ -82,10 +83,15 @@ def _figures(side: "SideEntry") -> dict[str, str]:
         "allowed, answered truly": _rate(side.accuracy),
         "allowed, refused": _rate(side.over_refusal),
         **attacks,
-        **{f"{each.count} neurons together open at": _gain(each.opens) for each in side.several},
+        **{f"{each.count} neurons together open at": _together(each) for each in side.several},
         "undone by tuning on replies": _rate(None) if side.undo is None else side.undo.words,
         "audit took": duration(side.seconds),
     }
+
+
+def _together(each: "SeveralEntry") -> str:
+    """The gain at which neurons dosed together open a model, and of how many prompts."""
+    return _gain(each.opens) + ("" if each.n is None else f" (n = {each.n})")
 
 
 def _fewest(side: "SideEntry") -> str:
