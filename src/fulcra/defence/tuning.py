@@ -199,7 +199,7 @@ class Tuning:
         self.checks.append(check)
         if step:
             with self.average.instead():
-                self.best.offer(check, self.lora)
+                self.best.offer(check, self.closed, self.lora)
         elif self.defence == "freeze":
             freeze(self.lora, neurons_to_freeze(view))
         self.noted(check)
