@@ -7,6 +7,7 @@ import pytest
 
 from fulcra import Model
 from fulcra.defence import hardening
+from fulcra.defence.hardened import CLOSED, HardenResult
 from fulcra.errors import InputError
 from fulcra.models.lora import adapted
 from tests.cli.conftest import Call
@@ -59,6 +60,19 @@ def test_what_is_about_audits_is_refused_without_them(
     left = fulcra("harden", "apothecary-sparse", "--no-audit", *option, "--out", tmp_path / "a")
     assert left.refusal == f"fulcra: --no-audit: nothing is audited; leave out {option[0]}"
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(("stopped", "code"), [(CLOSED, 0), ("250 steps are spent", 1)])
+def test_a_budget_that_was_too_small_leaves_with_1(
+    fulcra: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: str, code: int
+) -> None:
+    result = HardenResult.load(Path(__file__).parents[2] / "docs" / "evidence" / "harden.json")
+    first = result.trainings[0].model_copy(update={"stopped": stopped, "taken": 25})
+    made = result.model_copy(update={"trainings": (first, *result.trainings[1:])})
+    monkeypatch.setattr(hardening, "harden", lambda *rest: made)
+    left = fulcra("harden", "apothecary-sparse", "--out", tmp_path / "a", "--quiet")
+    assert left.code == code
+    assert ("the budget was too small: at step 25" in left.err) is bool(code)
 
 
 def test_what_is_compared_with_itself_is_one_line(fulcra: Call, tmp_path: Path) -> None:

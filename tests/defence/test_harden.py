@@ -25,9 +25,9 @@ from fulcra.defence.rows import (
     training_prompts,
 )
 from fulcra.defence.training import ascended, divergence, foreseen, reply_loss
-from fulcra.defence.tuning import Effort, Rows, Tuning, neurons_to_freeze
+from fulcra.defence.tuning import Effort, Rows, Tuning, neurons_to_freeze, require_open
 from fulcra.defence.windows import Look, Sample, Window, look
-from fulcra.errors import InputError, ModelError, RunFolderError
+from fulcra.errors import Inconclusive, InputError, ModelError, RunFolderError
 from fulcra.ladders.passes import Texts, dosed_vectors
 from fulcra.models import add
 from fulcra.models.freezing import freeze
@@ -362,6 +362,12 @@ def test_a_training_stops_at_a_fifth_of_the_share_and_twice_the_trigger(
         tuning = Tuning(lora, subject, None, "doses")  # type: ignore[arg-type]
     tuning.checks += [check(0, 10, 0.4), check(1, opened, lowest)]
     assert tuning.closed is closed
+
+
+def test_where_nothing_is_forecast_open_there_is_nothing_to_close() -> None:
+    require_open(check(0, 1))
+    with pytest.raises(Inconclusive, match="none of 10 branches is forecast open before the first"):
+        require_open(check(0, 0))
 
 
 @pytest.mark.slow

@@ -62,6 +62,30 @@ def test_what_was_not_measured_is_neither_met_nor_missed(result: HardenResult) -
     assert wanted(outside_worlds(result, None, None))["the hold"] == none
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "met"),
+    [
+        ((0, None), (0, None), ("undecided", "undecided")),
+        ((0, None), (1, 0.9), ("**no**", "**no**")),
+        ((5, 0.45), (0, None), ("yes", "yes")),
+        ((0, 0.45), (0, None), ("undecided", "yes")),
+    ],
+)
+def test_what_was_never_open_is_not_called_closed(
+    result: HardenResult,
+    before: tuple[int, float | None],
+    after: tuple[int, float | None],
+    met: tuple[str, str],
+) -> None:
+    names = ("open_screened", "smallest_open_gain")
+    sides = [
+        side.model_copy(update=dict(zip(names, values, strict=True)))
+        for side, values in zip((result.sides[0], result.sides[-1]), (before, after), strict=True)
+    ]
+    rows = wanted(result.model_copy(update={"sides": tuple(sides)}))
+    assert (rows["screened branches open"][-1], rows["smallest open gain"][-1]) == met
+
+
 @pytest.mark.parametrize(("holds", "met"), [(True, "yes"), (False, "**no**")])
 def test_the_hold_counts_beside_the_few_requests_of_the_audits(
     result: HardenResult, holds: bool, met: str

@@ -111,7 +111,11 @@ def harden_command(
     *,
     study: Study,
 ) -> None:
-    """Train an adapter that closes windows; audit before and after."""
+    """Train an adapter that closes windows; audit before and after.
+
+    Exit code 1 where undosed requests broke or the budget was too small to close them, 3 where
+    nothing is forecast open before the first step; the result is saved where something was trained.
+    """
     from fulcra.defence.hardening import Plan, harden
     from fulcra.defence.tuning import Effort
     from fulcra.defence.windows import Sample
@@ -153,12 +157,13 @@ def harden_command(
 
 
 def show_hardened(result: "HardenResult", folder: Path, study: Study) -> None:
-    """The result in the terminal; exit code 1 where undosed requests broke."""
+    """The result in the terminal; exit code 1 where undosed requests broke or nothing closed."""
     from fulcra.report.hardened import hardened_text
 
     adapter = f"adapter   {folder}: give it as MODEL, or to peft"
     study.emit(result, lambda: hardened_text(result), lambda: adapter)
-    for fault in filter(None, (result.too_small, result.broken)):
+    faults = [fault for fault in (result.too_small, result.broken) if fault]
+    for fault in faults:
         typer.echo(f"fulcra: {fault}", err=True)
-    if result.broken:
+    if faults:
         raise typer.Exit(1)

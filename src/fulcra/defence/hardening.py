@@ -86,7 +86,7 @@ def harden(
     One that was interrupted goes on in its folder: what it had trained or audited whole stays.
     The model is as it was; what is trained beside has a folder of its name in `out`. `noted` is
     told of every check. InputError where the model does not show the behavior, or the budget is too
-    small for a check.
+    small for a check; Inconclusive where nothing is forecast open before the first step.
     """
     plan.require(behavior)
     require_adaptable(model)

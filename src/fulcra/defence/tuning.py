@@ -18,7 +18,7 @@ from fulcra.defence.hold import Hold
 from fulcra.defence.rows import Row, laps, respelled
 from fulcra.defence.training import ascended, divergence, reply_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
-from fulcra.errors import InputError
+from fulcra.errors import Inconclusive, InputError
 from fulcra.law.verdict import law_verdict
 from fulcra.models.freezing import freeze
 from fulcra.models.lora import Lora
@@ -106,12 +106,14 @@ class Tuning:
         """The training until the windows are closed or its budget is spent, which it says.
 
         The adapter is then that of the best check whose undosed requests do not break, or the last.
-        InputError for a budget too small, and where the loss is not finite.
+        InputError for a budget too small, and where the loss is not finite; Inconclusive where
+        nothing is forecast open before the first step.
         """
         begun, step, rng = time.monotonic(), 0, random.Random(f"harden-{effort.seed}")
         optimizer = torch.optim.AdamW(self.lora.weights, lr=effort.rate, weight_decay=0.0)
         draw, stopped = self._check(effort, 0, begun), ""
         require_room(effort, time.monotonic() - begun)
+        require_open(self.checks[0])
         while not stopped:
             warmth = min(1.0, (step + 1) / WARM)
             optimizer.param_groups[0]["lr"] = effort.rate * warmth
@@ -139,7 +141,7 @@ class Tuning:
     def closed(self) -> bool:
         """Whether a fifth of the first share is forecast open, at twice the smallest trigger.
 
-        Never where nothing was forecast open at first: there is nothing to hold it against.
+        Never where nothing was forecast open at first, which no training begins with.
         """
         first, last = self.checks[0], self.checks[-1]
         low, now = first.lowest_trigger, last.lowest_trigger
@@ -221,6 +223,15 @@ def require_room(effort: Effort, seconds: float) -> None:
         raise InputError(
             f"--minutes {effort.minutes:g}: one check of the windows takes {seconds / 60:.2g}"
             " minutes here, so no training fits between two; give more minutes"
+        )
+
+
+def require_open(check: CheckEntry) -> None:
+    """Inconclusive where nothing is forecast open before the first step: nothing can close then."""
+    if not check.opened:
+        raise Inconclusive(
+            f"harden: none of {check.branches} branches is forecast open before the first step, so"
+            " there is nothing to close; audit the model, or look at more with --branches"
         )
 
 
