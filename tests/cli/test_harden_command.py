@@ -87,6 +87,22 @@ def test_more_confirmation_prompts_than_there_are_is_one_line(fulcra: Call, tmp_
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "number", "says"),
+    [
+        ("--neurons", "5000", "neurons; ask for fewer"),
+        ("--branches", "16000", "neurons of two branches each; ask for fewer"),
+    ],
+)
+def test_more_neurons_than_there_are_is_one_line_before_anything_is_trained(
+    fulcra: Call, tmp_path: Path, option: str, number: str, says: str
+) -> None:
+    left = fulcra("harden", "apothecary-sparse", option, number, "--out", tmp_path / "a")
+    assert left.refusal.startswith(f"fulcra: {option} {number}")
+    assert says in left.refusal
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_sweep_reaches_the_audits_and_the_checks(
     fulcra: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ from fulcra.errors import InputError
 from fulcra.models import Model, load
 from fulcra.models.adapters import adapter_at
 from fulcra.models.lora import adapted, require_adaptable
+from fulcra.protocol.draw import check_size
 from fulcra.protocol.progress import Clock, Progress, Silent
 from fulcra.protocol.results.base import AdapterEntry
 from fulcra.protocol.runs import manifest_of, model_entry, named, provenance_of
@@ -90,6 +91,7 @@ def harden(
     """
     plan.require(behavior)
     require_adaptable(model)
+    require_sizes(model, plan)
     parts = Parts(manifest_of("harden", model, behavior, asdict(plan)), out)
     if (out / HardenResult.file).is_file():
         parts.drop()
@@ -155,6 +157,18 @@ def require_budget(effort: Effort) -> None:
         raise InputError(
             f"--steps {effort.steps}: the windows are checked every {effort.every} steps, so none"
             f" would be closed; give {effort.every} or more"
+        )
+
+
+def require_sizes(model: Model, plan: Plan) -> None:
+    """InputError where audits or checks take more neurons than the model has."""
+    if plan.audits is not None:
+        check_size(model, plan.audits.sizes)
+    sample, neurons = plan.effort.sample, model.n_layers * model.d_mlp
+    if (wanted := sample.screened + sample.random) > 2 * neurons:
+        raise InputError(
+            f"--branches {wanted}: {model.name} has {neurons} neurons of two branches each; ask"
+            " for fewer"
         )
 
 
