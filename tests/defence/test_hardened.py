@@ -133,7 +133,8 @@ def test_a_freezing_of_nothing_is_noted_and_the_others_go_on(
 ) -> None:
     bench, plan = SimpleNamespace(folder=Path("out")), Plan(Effort(), beside=("freeze", "plain"))
 
-    def trained(bench: object, defence: Defence, effort: object, folder: Path) -> TrainingEntry:
+    def trained(bench: object, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
+        assert effort.every == 60
         first = check(0, opened)
         return dosing().model_copy(update={"defence": defence, "checks": (first, check(60, 0))})
 

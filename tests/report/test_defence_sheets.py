@@ -7,7 +7,7 @@ import pytest
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
 from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
-from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
+from fulcra.report.defence_page import DRAWN, checked_once, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
 from fulcra.report.hardened import model_sheet, wanted_sheet
 from fulcra.report.monitor import branches_sheet, doses_sheet, noticed_words, trial_name
@@ -129,6 +129,17 @@ def test_a_chat_model_displaces_no_organism_from_the_figure(
     page = defence_page(hardened=[bare, *results])
     assert page.count("images/defence-windows.svg") == 1
     assert drawn([bare]) is None
+
+
+def test_what_was_checked_once_beside_many_checks_is_named(result: HardenResult) -> None:
+    assert checked_once([result]) == "`plain` of seed 0"
+    assert "*Not so here*: `plain` of seed 0 was made before" in defence_page(hardened=[result])
+    own, beside = result.trainings
+    often = result.model_copy(
+        update={"trainings": (own, beside.model_copy(update={"checks": own.checks}))}
+    )
+    assert checked_once([often]) == ""
+    assert "Not so here" not in defence_page(hardened=[often])
 
 
 def test_the_figure_of_the_page_leaves_out_what_else_was_compared(result: HardenResult) -> None:

@@ -81,7 +81,9 @@ def harden_command(
     ] = DefenceName.doses,
     beside: Annotated[
         list[DefenceName] | None,
-        typer.Option(metavar="D", help="Train this for as many steps, to compare; repeatable."),
+        typer.Option(
+            metavar="D", help="Train this for at most as many steps, to compare; repeatable."
+        ),
     ] = None,
     no_audit: Annotated[
         bool, typer.Option("--no-audit", metavar="", help="Train, and audit nothing.")

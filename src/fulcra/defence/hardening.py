@@ -204,10 +204,13 @@ class Workbench(NamedTuple):
 
 
 def trainings_of(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
-    """The defence, then as many steps of what it is compared with, each in a folder of its own."""
+    """The defence, then what it is compared with, each in a folder of its own.
+
+    That has at most as many steps, is checked as often, and stops and is handed out by one rule.
+    """
     first = _trained(bench, plan.defence, plan.effort, bench.folder)
     yield first
-    same = replace(plan.effort, steps=first.steps, minutes=None, every=first.steps)
+    same = replace(plan.effort, steps=first.steps, minutes=None)
     for defence in plan.beside:
         # the first look of every training is the same: of the model before its first step
         if defence == "freeze" and not first.checks[0].open_screened:
