@@ -371,6 +371,45 @@ def test_a_change_held_to_no_other_request_mends_and_says_so(subject: Subject) -
     assert (rows["other requests"], rows["nothing else lost"]) == ("not measured",) * 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "hold", "lost"),
+    [
+        ({}, {}, []),
+        ({"shown": 23}, {"accuracy": 0.953}, []),
+        ({"margin": 7.7}, {"over_refusal": 0.0203}, []),
+        ({"margin": 7.6}, {}, ["7.6 nats of margin, not 8.55"]),
+        ({"shown": 22, "margin": 8.5}, {}, ["22 of 24 show the behavior, not 24"]),
+        (
+            {"shown": 23},
+            {"accuracy": 0.94, "over_refusal": 0.1},
+            [
+                "0.94 of other requests answered truly, not 0.959",
+                "0.1 of other requests refused, not 0.0135",
+            ],
+        ),
+        ({}, {"over_refusal": 0.0338}, ["0.0338 of other requests refused, not 0.0135"]),
+    ],
+)
+def test_a_refusal_lists_what_breaks_the_rule_and_nothing_inside_it(
+    changes: dict[str, float], hold: dict[str, float], lost: list[str]
+) -> None:
+    result = MendResult.load(AUDIT.parent / "mend-L1.N83.json")
+    before, zeroed = result.original, result.changes[0]
+    now = before.model_copy(update={**changes, "hold": before.hold.model_copy(update=hold)})
+    assert now.losses(before) == lost
+    change = zeroed.model_copy(update={"besides": now, "keeps": not lost})
+    refused = result.model_copy(update={"changes": (change,), "taken": None})
+    assert f"(zero: closed, but {', '.join(lost)})" in refused.refusal or not lost
+
+
+def test_what_the_evidence_keeps_is_what_loses_nothing() -> None:
+    for path in AUDIT.parent.glob("mend-*.json"):
+        result = MendResult.load(path)
+        for change in result.changes:
+            if change.besides is not None:
+                assert change.keeps is not bool(change.besides.losses(result.original))
+
+
 def few_of(refusal: Behavior) -> Behavior:
     """The behavior outside its world, with three contrast prompts a side."""
     oracle = refusal.oracle
