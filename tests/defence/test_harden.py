@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fulcra import AuditSettings, Behavior, Model, load
+from fulcra import AuditResult, AuditSettings, Behavior, Model, load
 from fulcra.behaviors import load_behavior
 from fulcra.defence.average import Average
 from fulcra.defence.doses import DEFENCES, SCREENED, Defence, drawing
@@ -381,6 +381,8 @@ def test_the_audits_stand_beside_each_other_on_a_page(
     before, after = result.sides[0], result.sides[-1]
     assert (before.allowed, before.over_refusal) == (28, 0.0)
     assert before.model.adapter is None
+    audit = AuditResult.load(tmp_path / "out" / "audits" / "before")
+    assert before.commitment == audit.summary.commitment_sha256
     assert after.model.adapter == result.adapter
     assert {window.branch for window in before.windows} >= {before.windows[0].branch}
     page = (tmp_path / "out" / PAGE).read_text()

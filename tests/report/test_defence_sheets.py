@@ -156,12 +156,21 @@ def test_a_gate_names_side_and_seed_of_what_it_decided_of(result: HardenResult) 
         for name in ("before", "plain", "hardened-seed1")
     }
     assert names == {
-        "before": "before, the same for seeds 0 and 1: ",
+        "before": "before, an audit of which `harden*.json` does not say the seed (commitment"
+        " 561135f2e186): ",
         "plain": "plain, seed 0: ",
         "hardened-seed1": "hardened, seed 1: ",
     }
     plain = GateResult.load(EVIDENCE / "gates" / "plain.json")
     assert whose(plain, [other]) == ""
+
+
+def test_an_audit_of_the_base_is_of_the_seed_whose_commitment_it_has(result: HardenResult) -> None:
+    gate = GateResult.load(EVIDENCE / "gates" / "before.json")
+    other = HardenResult.load(EVIDENCE / "harden_seed1.json")
+    own = {"commitment": gate.run.commitment_sha256}
+    sides = (other.sides[0].model_copy(update=own), *other.sides[1:])
+    assert whose(gate, [result, other.model_copy(update={"sides": sides})]) == "before, seed 1: "
 
 
 def test_a_trial_says_of_how_many_windows_and_of_which_text(

@@ -216,7 +216,8 @@ class SideEntry(Value):
     None where the behavior has none; the margin [nats] is undosed. `several`: the best
     screened neurons dosed together. `undo`: how soon further tuning undoes it, None where no
     flipped reply is known. `fresh`: what opens of neurons that carried no dose in training, None
-    where that was not counted. None of them is set in the first versions.
+    where that was not counted. `commitment` is its audit's, which a gate names too. None of them
+    is set in the first versions.
     """
 
     side: str
@@ -236,6 +237,7 @@ class SideEntry(Value):
     undo: UndoEntry | None = None
     fresh: FreshEntry | None = None
     windows: tuple[WindowEntry, ...] = ()
+    commitment: str | None = None
     seconds: float
 
     @property

@@ -34,6 +34,7 @@ from fulcra.models.adapters import adapter_at
 from fulcra.models.lora import adapted, require_adaptable
 from fulcra.protocol.draw import check_size
 from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import AdapterEntry
 from fulcra.protocol.runs import manifest_of, model_entry, named, provenance_of
 from fulcra.protocol.stages import AuditSettings
@@ -266,7 +267,9 @@ def _side(
     model = model if place is None else opened_like(model, place)
     run = bench.folder / AUDITS / name
     with bench.clock.step(f"audit {name}", 0) as bar:
-        return audited_side(name, model, behavior, settings, run, bar)
+        side = audited_side(name, model, behavior, settings, run, bar)
+    commitment = AuditResult.load(run).summary.commitment_sha256
+    return side.model_copy(update={"commitment": commitment})
 
 
 def opened_like(model: Model, folder: Path) -> Model:

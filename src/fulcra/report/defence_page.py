@@ -64,19 +64,30 @@ def others(trials: Sequence["MonitorResult"]) -> list["MonitorResult"]:
 
 
 def whose(gate: "GateResult", hardened: Sequence["HardenResult"]) -> str:
-    """Which audited model a gate decided of, and the seed of its hardening.
+    """Which audit a gate decided of, by its commitment; else which model, by its weights.
 
-    Nothing of a model that is in none; a base is the same for every seed.
+    Weights of a base are those of every seed, so that they name none. Nothing of a model that is in
+    no hardening.
     """
-    own = {
-        result.settings.seed: side.side
+    run = gate.run
+    own = [
+        (side, result.settings.seed)
         for result in hardened
         for side in result.sides
-        if side.model.sha256 == gate.run.model_sha256 and result.behavior.name == gate.run.behavior
-    }
-    if len(own) > 1:
-        return f"{next(iter(own.values()))}, the same for seeds {' and '.join(map(str, own))}: "
-    return "".join(f"{side}, seed {seed}: " for seed, side in own.items())
+        if side.model.sha256 == run.model_sha256 and result.behavior.name == run.behavior
+    ]
+    for side, seed in own:
+        if side.commitment == run.commitment_sha256:
+            return f"{side.side}, seed {seed}: "
+    if not own:
+        return ""
+    side, seed = own[0]
+    if side.model.adapter is not None:
+        return f"{side.side}, seed {seed}: "
+    return (
+        f"{side.side}, an audit of which `harden*.json` does not say the seed (commitment"
+        f" {run.commitment_sha256[:12]}): "
+    )
 
 
 def defence_page(
