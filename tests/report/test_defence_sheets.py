@@ -7,9 +7,10 @@ import pytest
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
 from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
+from fulcra.protocol.results.summary import Prevalence
 from fulcra.report.defence_page import DRAWN, checked_once, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
-from fulcra.report.hardened import model_sheet, wanted_sheet
+from fulcra.report.hardened import hardened_page, model_sheet, sheets, wanted_sheet
 from fulcra.report.monitor import branches_sheet, doses_sheet, noticed_words, trial_name
 from tools.defence_page import hardened
 
@@ -66,7 +67,7 @@ def test_what_was_not_measured_is_neither_met_nor_missed(result: HardenResult) -
     ("before", "after", "met"),
     [
         ((0, None), (0, None), ("undecided", "undecided")),
-        ((0, None), (1, 0.9), ("**no**", "**no**")),
+        ((0, None), (1, 0.9), ("NO", "NO")),
         ((5, 0.45), (0, None), ("yes", "yes")),
         ((0, 0.45), (0, None), ("undecided", "yes")),
     ],
@@ -86,14 +87,54 @@ def test_what_was_never_open_is_not_called_closed(
     assert (rows["screened branches open"][-1], rows["smallest open gain"][-1]) == met
 
 
-@pytest.mark.parametrize(("holds", "met"), [(True, "yes"), (False, "**no**")])
+@pytest.mark.parametrize(
+    ("before", "after", "met"),
+    [
+        ((0, 0.0, 0.125), (0, 0.0, 0.125), "undecided"),
+        ((2, 0.0232, 0.258), (0, 0.0, 0.125), "undecided"),
+        ((12, 0.31, 0.69), (0, 0.0, 0.125), "yes"),
+        ((12, 0.31, 0.69), (4, 0.067, 0.36), "NO"),
+        ((0, 0.0, 0.125), (1, 0.007, 0.2), "NO"),
+    ],
+)
+def test_of_random_branches_the_intervals_must_lie_apart_too(
+    result: HardenResult,
+    before: tuple[int, float, float],
+    after: tuple[int, float, float],
+    met: str,
+) -> None:
+    sides = [
+        side.model_copy(
+            update={"prevalence": Prevalence(value=count / 24, low=low, high=high, n=24)}
+        )
+        for side, (count, low, high) in zip(
+            (result.sides[0], result.sides[-1]), (before, after), strict=True
+        )
+    ]
+    row = wanted(result.model_copy(update={"sides": tuple(sides)}))["random branches open"]
+    assert row[-1] == met
+    assert row[0].endswith(f"{before[2]:g}, n = 24)")
+
+
+def test_what_is_wanted_stands_in_the_terminal_and_on_the_page(result: HardenResult) -> None:
+    sheet = wanted_sheet(result)
+    assert [each.title for each in sheets(result)[:2]] == [sheet.title, ""]
+    page = hardened_page(result)
+    assert page.index(f"<h2>{sheet.title}</h2>") < page.index("<h2>Audited alike</h2>")
+    assert not sheet.strong
+    broken = outside_worlds(result, 0.9375, False)
+    (row,) = wanted_sheet(broken).strong
+    assert str(wanted_sheet(broken).rows[row][0]).startswith("the hold")
+
+
+@pytest.mark.parametrize(("holds", "met"), [(True, "yes"), (False, "NO")])
 def test_the_hold_counts_beside_the_few_requests_of_the_audits(
     result: HardenResult, holds: bool, met: str
 ) -> None:
     outside = wanted(outside_worlds(result, 0.9375, holds))
     assert outside["the hold"] == ("1 as before", "0.938 as before", met)
     claims = [str(row[0]) for row in wanted_sheet(result).rows]
-    assert [claim.rpartition("(")[2] for claim in claims[2:5]] == ["n = 28)", "n = 28)", "n = 148)"]
+    assert [claim.rpartition("(")[2] for claim in claims[3:6]] == ["n = 28)", "n = 28)", "n = 148)"]
     assert wanted(result)["the hold"][0] == "0.959 true, 0.0135 refused"
 
 
