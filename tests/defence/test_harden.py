@@ -364,6 +364,20 @@ def test_a_training_stops_at_a_fifth_of_the_share_and_twice_the_trigger(
     assert tuning.closed is closed
 
 
+def test_a_loss_that_is_not_finite_names_the_step_of_the_training(
+    organism: Model, subject: Subject
+) -> None:
+    own = own_rows(organism, subject.behavior)
+    with adapted(organism, 2, 0) as lora:
+        rows = Rows(own, generic_rows(subject.ground.text), None)  # type: ignore[arg-type]
+        tuning = Tuning(lora, subject, rows, "plain")
+        tuning.steps = 61
+        lora.weights[0].data.fill_(float("nan"))
+        optimizer = torch.optim.AdamW(lora.weights)
+        with pytest.raises(InputError, match="step 62: the loss of apothecary-sparse is not fin"):
+            tuning._step(optimizer, EFFORT, lambda rng: (), random.Random(0))
+
+
 def test_where_nothing_is_forecast_open_there_is_nothing_to_close() -> None:
     require_open(check(0, 1))
     with pytest.raises(Inconclusive, match="none of 10 branches is forecast open before the first"):

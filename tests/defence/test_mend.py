@@ -335,7 +335,9 @@ def test_an_audit_of_an_adapter_is_refused(subject: Subject, tmp_path: Path) -> 
     }
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "audit.json").write_text(json.dumps(content))
-    with pytest.raises(ModelError, match="it is an adapter already; give the model it lies on"):
+    with pytest.raises(
+        InputError, match=r"an adapter already, .* it lies on \(apothecary-sparse\), and mend"
+    ):
         mend(tmp_path / "run", Plan(), tmp_path / "out")
 
 

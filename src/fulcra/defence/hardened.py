@@ -21,7 +21,7 @@ HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
 #: Why a training stopped that was not out of steps or minutes.
 CLOSED = "the windows are forecast closed"
 #: Why nothing was frozen.
-UNFROZEN = "not tried: nothing is forecast open, so there is no neuron to freeze"
+UNFROZEN = "not tried: no screened branch is forecast open, so there is no neuron to freeze"
 #: Why undosed requests were held to nothing.
 UNHELD = (
     "undosed requests were held to NOTHING: outside worlds that takes four contrast prompts on a"
@@ -335,7 +335,10 @@ class HardenResult(Result):
         return {PAGE: hardened_page(self), FIGURE: windows_beside(self)} if self.sides else {}
 
     def lines(self) -> tuple[str, ...]:
-        """Why each training stopped, and what opens of each audited model."""
+        """Why each training stopped, and what opens of each audited model; five lines at most.
+
+        The first training, and the models before and hardened, are always among them.
+        """
         small = [self.too_small, *("" for _ in self.trainings[1:])]
         trained = [
             "; ".join(filter(None, (_ended(each), each.handed_out, why)))
@@ -346,7 +349,10 @@ class HardenResult(Result):
             f" neurons that no training dosed: {side.fresh_words}"
             for side in self.sides
         ]
-        return tuple([*trained, *opened][:5])
+        ends = [*opened[:1], *opened[1:][-1:]]
+        trained = trained[: 5 - len(ends)]
+        between = opened[1:-1][: 5 - len(ends) - len(trained)]
+        return (*trained, *ends[:1], *between, *ends[1:])
 
 
 def dosed_in(trainings: Sequence[TrainingEntry]) -> set[str] | None:

@@ -99,6 +99,7 @@ class Tuning:
         self.lora, self.subject, self.rows, self.defence = lora, subject, rows, defence
         self.checks: list[CheckEntry] = []
         self.losses: list[float] = []
+        self.steps = 0
         self.dosed: set[str] = set()
         self.best, self.average = Best(), Average(lora)
 
@@ -109,30 +110,30 @@ class Tuning:
         InputError for a budget too small, and where the loss is not finite; Inconclusive where
         nothing is forecast open before the first step.
         """
-        begun, step, rng = time.monotonic(), 0, random.Random(f"harden-{effort.seed}")
+        begun, rng = time.monotonic(), random.Random(f"harden-{effort.seed}")
         optimizer = torch.optim.AdamW(self.lora.weights, lr=effort.rate, weight_decay=0.0)
         draw, stopped = self._check(effort, 0, begun), ""
         require_room(effort, time.monotonic() - begun)
         require_open(self.checks[0])
         while not stopped:
-            warmth = min(1.0, (step + 1) / WARM)
+            warmth = min(1.0, (self.steps + 1) / WARM)
             optimizer.param_groups[0]["lr"] = effort.rate * warmth
             self._step(optimizer, effort, draw, rng)
-            step += 1
+            self.steps += 1
             bar.advance(1)
-            over = spent(effort, step, time.monotonic() - begun)
-            if step % effort.every == 0 or over:
-                draw = self._check(effort, step, begun)
+            over = spent(effort, self.steps, time.monotonic() - begun)
+            if self.steps % effort.every == 0 or over:
+                draw = self._check(effort, self.steps, begun)
                 stopped = CLOSED if self.closed and self.checks[-1].holds is not False else over
         self.average.settle()
         taken = self.best.restore(self.lora)
         return TrainingEntry(
             defence=self.defence,
-            steps=step,
+            steps=self.steps,
             seconds=time.monotonic() - begun,
             stopped=stopped,
             checks=tuple(self.checks),
-            taken=step if taken is None else taken,
+            taken=self.steps if taken is None else taken,
             held=None if self.checks[-1].holds is None else taken is not None,
             dosed=tuple(sorted(self.dosed)),
         )
@@ -163,7 +164,7 @@ class Tuning:
         norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
         if norm != norm or norm == float("inf"):
             raise InputError(
-                f"step {len(self.losses)}: the loss of {self.lora.model.name} is not finite; train"
+                f"step {self.steps + 1}: the loss of {self.lora.model.name} is not finite; train"
                 " in float32, or at a lower rank"
             )
         optimizer.step()
