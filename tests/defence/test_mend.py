@@ -404,6 +404,20 @@ def test_a_refusal_lists_what_breaks_the_rule_and_nothing_inside_it(
     assert f"(zero: closed, but {', '.join(lost)})" in refused.refusal or not lost
 
 
+def test_what_is_worse_in_the_audit_afterwards_stands_beside_the_verdict() -> None:
+    lines = {
+        name: notes(MendResult.load(AUDIT.parent / f"mend-{name}.json"))
+        for name in ("L1.N83", "L2.N307", "L3.N215")
+    }
+    (none,) = (line for line in lines["L1.N83"] if "afterwards" in line)
+    assert none.endswith("none of its figures")
+    assert not any("afterwards" in line for line in lines["L2.N307"])
+    (worse,) = (line for line in lines["L3.N215"] if "afterwards" in line)
+    assert "median margin [nats] 8.88 to 7.14" in worse
+    assert "prefill_8 flips 0.812 to 1" in worse
+    assert "best_neuron" not in worse
+
+
 def test_what_the_evidence_keeps_is_what_loses_nothing() -> None:
     for path in AUDIT.parent.glob("mend-*.json"):
         result = MendResult.load(path)
