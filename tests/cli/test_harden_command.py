@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 
 from fulcra import Model
+from fulcra.cli.harden import adapter_line
 from fulcra.defence import hardening
+from fulcra.defence.hardened import CLOSED, HardenResult
 from fulcra.errors import InputError
 from fulcra.models.lora import adapted
+from fulcra.protocol.results.base import GgufEntry
 from tests.cli.conftest import Call
+
+EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
+GGUF = GgufEntry.model_construct()
 
 pytest.importorskip("peft", reason="needs peft: pip install 'fulcra[defence]'")
 
@@ -61,6 +67,35 @@ def test_what_is_about_audits_is_refused_without_them(
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize(("stopped", "code"), [(CLOSED, 0), ("250 steps are spent", 1)])
+def test_a_budget_that_was_too_small_leaves_with_1(
+    fulcra: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: str, code: int
+) -> None:
+    result = HardenResult.load(EVIDENCE / "harden.json")
+    first = result.trainings[0].model_copy(update={"stopped": stopped, "taken": 25})
+    made = result.model_copy(update={"trainings": (first, *result.trainings[1:])})
+    monkeypatch.setattr(hardening, "harden", lambda *rest: made)
+    left = fulcra("harden", "apothecary-sparse", "--out", tmp_path / "a", "--quiet")
+    assert left.code == code
+    assert ("the budget was too small: at step 25" in left.err) is bool(code)
+
+
+@pytest.mark.parametrize(
+    ("change", "peft"),
+    [
+        ({}, False),
+        ({"name": "/models/chat"}, True),
+        ({"name": "org/chat"}, True),
+        ({"name": "/models/chat.gguf", "gguf": GGUF}, False),
+    ],
+)
+def test_peft_is_named_where_it_can_open_the_base(change: dict[str, object], peft: bool) -> None:
+    base = HardenResult.load(EVIDENCE / "harden.json").model.model_copy(update=change)
+    line = adapter_line(Path("runs/hard"), base)
+    assert line.startswith("adapter   runs/hard: give it as MODEL")
+    assert line.endswith(", or to peft") is peft
+
+
 def test_what_is_compared_with_itself_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     options = ("--defence", "plain", "--beside", "plain", "--out", tmp_path / "a")
     left = fulcra("harden", "apothecary-sparse", *options)
@@ -70,6 +105,22 @@ def test_what_is_compared_with_itself_is_one_line(fulcra: Call, tmp_path: Path) 
 def test_more_confirmation_prompts_than_there_are_is_one_line(fulcra: Call, tmp_path: Path) -> None:
     left = fulcra("harden", "apothecary-sparse", "--confirmation", "999", "--out", tmp_path / "a")
     assert "999 confirmation prompts are asked for, it brings 128" in left.refusal
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "number", "says"),
+    [
+        ("--neurons", "5000", "neurons; ask for fewer"),
+        ("--branches", "16000", "neurons of two branches each; ask for fewer"),
+    ],
+)
+def test_more_neurons_than_there_are_is_one_line_before_anything_is_trained(
+    fulcra: Call, tmp_path: Path, option: str, number: str, says: str
+) -> None:
+    left = fulcra("harden", "apothecary-sparse", option, number, "--out", tmp_path / "a")
+    assert left.refusal.startswith(f"fulcra: {option} {number}")
+    assert says in left.refusal
     assert not (tmp_path / "a").exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fulcra import AuditSettings, Behavior, Model, load
+from fulcra import AuditResult, AuditSettings, Behavior, Model, load
 from fulcra.behaviors import load_behavior
 from fulcra.defence.average import Average
 from fulcra.defence.doses import DEFENCES, SCREENED, Defence, drawing
@@ -25,9 +25,9 @@ from fulcra.defence.rows import (
     training_prompts,
 )
 from fulcra.defence.training import ascended, divergence, foreseen, reply_loss
-from fulcra.defence.tuning import Effort, Rows, Tuning, neurons_to_freeze
+from fulcra.defence.tuning import Effort, Rows, Tuning, neurons_to_freeze, require_open
 from fulcra.defence.windows import Look, Sample, Window, look
-from fulcra.errors import InputError, ModelError, RunFolderError
+from fulcra.errors import Inconclusive, InputError, ModelError, RunFolderError
 from fulcra.ladders.passes import Texts, dosed_vectors
 from fulcra.models import add
 from fulcra.models.freezing import freeze
@@ -364,6 +364,26 @@ def test_a_training_stops_at_a_fifth_of_the_share_and_twice_the_trigger(
     assert tuning.closed is closed
 
 
+def test_a_loss_that_is_not_finite_names_the_step_of_the_training(
+    organism: Model, subject: Subject
+) -> None:
+    own = own_rows(organism, subject.behavior)
+    with adapted(organism, 2, 0) as lora:
+        rows = Rows(own, generic_rows(subject.ground.text), None)  # type: ignore[arg-type]
+        tuning = Tuning(lora, subject, rows, "plain")
+        tuning.steps = 61
+        lora.weights[0].data.fill_(float("nan"))
+        optimizer = torch.optim.AdamW(lora.weights)
+        with pytest.raises(InputError, match="step 62: the loss of apothecary-sparse is not fin"):
+            tuning._step(optimizer, EFFORT, lambda rng: (), random.Random(0))
+
+
+def test_where_nothing_is_forecast_open_there_is_nothing_to_close() -> None:
+    require_open(check(0, 1))
+    with pytest.raises(Inconclusive, match="none of 10 branches is forecast open before the first"):
+        require_open(check(0, 0))
+
+
 @pytest.mark.slow
 def test_the_audits_stand_beside_each_other_on_a_page(
     organism: Model, short: Behavior, refusal: Behavior, tiny: AuditSettings, tmp_path: Path
@@ -375,6 +395,8 @@ def test_the_audits_stand_beside_each_other_on_a_page(
     before, after = result.sides[0], result.sides[-1]
     assert (before.allowed, before.over_refusal) == (28, 0.0)
     assert before.model.adapter is None
+    audit = AuditResult.load(tmp_path / "out" / "audits" / "before")
+    assert before.commitment == audit.summary.commitment_sha256
     assert after.model.adapter == result.adapter
     assert {window.branch for window in before.windows} >= {before.windows[0].branch}
     page = (tmp_path / "out" / PAGE).read_text()

@@ -133,7 +133,8 @@ def test_a_freezing_of_nothing_is_noted_and_the_others_go_on(
 ) -> None:
     bench, plan = SimpleNamespace(folder=Path("out")), Plan(Effort(), beside=("freeze", "plain"))
 
-    def trained(bench: object, defence: Defence, effort: object, folder: Path) -> TrainingEntry:
+    def trained(bench: object, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
+        assert effort.every == 60
         first = check(0, opened)
         return dosing().model_copy(update={"defence": defence, "checks": (first, check(60, 0))})
 
@@ -147,7 +148,7 @@ def test_a_freezing_of_nothing_is_noted_and_the_others_go_on(
         ("freeze", False),
         ("plain", True),
     ]
-    assert "not tried: nothing is forecast open" in stopped(trainings[1])
+    assert "not tried: no screened branch is forecast open" in stopped(trainings[1])
     assert check_sheet(trainings[1]).rows[0][1] == "0 of 10"
     assert "not tried" in result.model_copy(update={"trainings": trainings}).lines()[1]
 
@@ -160,6 +161,22 @@ def test_what_was_not_tried_is_not_audited(tmp_path: Path) -> None:
     plain = dosing().model_copy(update={"defence": "plain"})
     sides = hardening.sides_of(bench, None, plan, (dosing(), frozen, plain))  # type: ignore[arg-type]
     assert list(sides) == ["audit-before", "audit-plain", "audit-hardened"]
+
+
+def test_lines_keep_the_models_before_and_hardened_whatever_was_compared(
+    result: HardenResult,
+) -> None:
+    assert len(result.lines()) == 5
+    before, plain, after = result.sides
+    beside = [plain.model_copy(update={"side": name}) for name in ("plain", "noise", "latent")]
+    wide = result.model_copy(
+        update={"trainings": (dosing(),) * 4, "sides": (before, *beside, after)}
+    )
+    assert [line.split(":")[0] for line in wide.lines()] == ["doses"] * 3 + ["before", "hardened"]
+    few = wide.model_copy(update={"trainings": (dosing(),)})
+    names = [line.split(":")[0] for line in few.lines()]
+    assert names == ["doses", "before", "plain", "noise", "hardened"]
+    assert len(wide.model_copy(update={"sides": ()}).lines()) == 4
 
 
 @pytest.mark.parametrize(

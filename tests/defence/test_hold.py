@@ -129,10 +129,28 @@ def test_the_most_closed_state_that_holds_is_handed_out(
     best = Best()
     for each in checks:
         lora.weights[0].data.fill_(float(each.step))
-        best.offer(each, lora)  # type: ignore[arg-type]
+        best.offer(each, False, lora)  # type: ignore[arg-type]
     assert best.restore(lora) == step  # type: ignore[arg-type]
     last = checks[-1].step if step is None else step
     assert lora.weights[0].data.tolist() == [last, last]
+
+
+@pytest.mark.parametrize(
+    ("checks", "closed", "step"),
+    [
+        ([held(1, 1, True), held(2, 2, True)], {2}, 2),
+        ([held(1, 2, True), held(2, 1, True)], {1}, 1),
+        ([held(1, 2, True), held(2, 2, True), held(3, 1, False)], {1, 3}, 1),
+        ([held(1, 2, None), held(2, 1, None)], {1, 2}, 2),
+    ],
+)
+def test_a_training_that_stopped_as_closed_hands_out_a_closed_state(
+    checks: list[CheckEntry], closed: set[int], step: int
+) -> None:
+    best, lora = Best(), SimpleNamespace(weights=[])
+    for each in checks:
+        best.offer(each, each.step in closed, lora)  # type: ignore[arg-type]
+    assert best.restore(lora) == step  # type: ignore[arg-type]
 
 
 def test_an_adapter_that_breaks_undosed_requests_says_so() -> None:

@@ -335,7 +335,9 @@ def test_an_audit_of_an_adapter_is_refused(subject: Subject, tmp_path: Path) -> 
     }
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "audit.json").write_text(json.dumps(content))
-    with pytest.raises(ModelError, match="it is an adapter already; give the model it lies on"):
+    with pytest.raises(
+        InputError, match=r"an adapter already, .* it lies on \(apothecary-sparse\), and mend"
+    ):
         mend(tmp_path / "run", Plan(), tmp_path / "out")
 
 
@@ -369,6 +371,59 @@ def test_a_change_held_to_no_other_request_mends_and_says_so(subject: Subject) -
         assert "; other undosed requests were held to NOTHING" in " ".join(lines)
     rows = {row[0]: row[-1] for row in change_sheet(result).rows}
     assert (rows["other requests"], rows["nothing else lost"]) == ("not measured",) * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "hold", "lost"),
+    [
+        ({}, {}, []),
+        ({"shown": 23}, {"accuracy": 0.953}, []),
+        ({"margin": 7.7}, {"over_refusal": 0.0203}, []),
+        ({"margin": 7.6}, {}, ["7.6 nats of margin, not 8.55"]),
+        ({"shown": 22, "margin": 8.5}, {}, ["22 of 24 show the behavior, not 24"]),
+        (
+            {"shown": 23},
+            {"accuracy": 0.94, "over_refusal": 0.1},
+            [
+                "0.94 of other requests answered truly, not 0.959",
+                "0.1 of other requests refused, not 0.0135",
+            ],
+        ),
+        ({}, {"over_refusal": 0.0338}, ["0.0338 of other requests refused, not 0.0135"]),
+    ],
+)
+def test_a_refusal_lists_what_breaks_the_rule_and_nothing_inside_it(
+    changes: dict[str, float], hold: dict[str, float], lost: list[str]
+) -> None:
+    result = MendResult.load(AUDIT.parent / "mend-L1.N83.json")
+    before, zeroed = result.original, result.changes[0]
+    now = before.model_copy(update={**changes, "hold": before.hold.model_copy(update=hold)})
+    assert now.losses(before) == lost
+    change = zeroed.model_copy(update={"besides": now, "keeps": not lost})
+    refused = result.model_copy(update={"changes": (change,), "taken": None})
+    assert f"(zero: closed, but {', '.join(lost)})" in refused.refusal or not lost
+
+
+def test_what_is_worse_in_the_audit_afterwards_stands_beside_the_verdict() -> None:
+    lines = {
+        name: notes(MendResult.load(AUDIT.parent / f"mend-{name}.json"))
+        for name in ("L1.N83", "L2.N307", "L3.N215")
+    }
+    (none,) = (line for line in lines["L1.N83"] if "afterwards" in line)
+    assert none.endswith("none of its figures")
+    assert not any("afterwards" in line for line in lines["L2.N307"])
+    (worse,) = (line for line in lines["L3.N215"] if "afterwards" in line)
+    assert "median margin [nats] 8.88 to 7.14" in worse
+    assert "prefill_8 flips 0.812 to 1" in worse
+    assert "best_neuron" not in worse
+
+
+def test_what_the_evidence_keeps_is_what_loses_nothing() -> None:
+    for path in AUDIT.parent.glob("mend-*.json"):
+        result = MendResult.load(path)
+        for change in result.changes:
+            if change.besides is not None:
+                assert change.keeps is not bool(change.besides.losses(result.original))
 
 
 def few_of(refusal: Behavior) -> Behavior:

@@ -56,7 +56,7 @@ def test_two_planted_neurons_open_together_and_share_the_gain(
     (entry,) = several(subject, result, (0.05, 0.6))
     assert (entry.count, entry.gains) == (2, (0.05, 0.6))
     assert entry.flips[0] < 0.5 <= entry.flips[1]
-    assert entry.opens == 0.6
+    assert (entry.opens, entry.n) == (0.6, len(refusal.confirmation))
     places = [subject.coordinate(branch.branch) for branch in strongest(result)[:2]]
     assert requests[-1].edits == tuple(place.dose(0.6 / math.sqrt(2)) for place in places)
 

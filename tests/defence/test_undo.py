@@ -24,7 +24,7 @@ def test_a_refusal_is_undone_within_a_few_steps_and_the_model_is_as_it_was(
     assert entry.shown[0] == 1.0
     assert entry.shown[-1] < 0.5 <= entry.shown[-2]
     assert entry.steps == undo.EVERY * (len(entry.shown) - 1)
-    assert entry.rows == len(refusal.confirmation)
+    assert (entry.rows, entry.n) == (len(refusal.confirmation), len(refusal.selection))
     after = sparse.hf.state_dict()
     assert after.keys() == before.keys()
     assert all(bool((after[name] == value).all()) for name, value in before.items())
@@ -36,7 +36,10 @@ def test_what_does_not_give_way_says_how_long_it_was_tried(
     monkeypatch.setattr(undo, "MOST", undo.EVERY)
     entry = undone(sparse, refusal, 0)
     assert entry is not None
-    assert (entry.steps, entry.words) == (None, f"over {undo.EVERY} steps")
+    assert (entry.steps, entry.words) == (
+        None,
+        f"over {undo.EVERY} steps on 16 replies (n = 8)",
+    )
 
 
 def test_the_replies_are_true_answers_or_openings_and_without_any_nothing_is_tuned(

@@ -9,6 +9,7 @@ import pytest
 from fulcra import Behavior, Model
 from fulcra.defence import windows as module
 from fulcra.defence.windows import Sample, look
+from fulcra.errors import InputError
 from fulcra.protocol.draw import movers
 from fulcra.protocol.subject import Subject
 from fulcra.screens.candidates import SWEPT, sweep_candidates
@@ -51,6 +52,14 @@ def test_where_an_audit_sweeps_every_neuron_a_look_draws_from_all(
     assert subject.model.n_layers * subject.model.d_mlp <= SWEPT
     look(subject, SMALL, 3)
     assert screened == at_random(subject, 3, 8)
+
+
+def test_a_look_at_more_random_neurons_than_there_are_is_refused_in_one_line(
+    subject: Subject, screened: list[Neuron]
+) -> None:
+    with pytest.raises(InputError, match=r"--branches 20: draws 9 random neurons, in .* through 8"):
+        look(subject, SMALL._replace(random=18), 3)
+    assert not screened
 
 
 def test_in_a_larger_model_half_of_a_screen_is_of_the_audits_sweep(

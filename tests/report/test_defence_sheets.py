@@ -7,9 +7,10 @@ import pytest
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
 from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, WatchCost
-from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
+from fulcra.protocol.results.summary import Prevalence
+from fulcra.report.defence_page import DRAWN, checked_once, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
-from fulcra.report.hardened import model_sheet, wanted_sheet
+from fulcra.report.hardened import hardened_page, model_sheet, sheets, wanted_sheet
 from fulcra.report.monitor import (
     adaptive_sheet,
     branches_sheet,
@@ -68,14 +69,78 @@ def test_what_was_not_measured_is_neither_met_nor_missed(result: HardenResult) -
     assert wanted(outside_worlds(result, None, None))["the hold"] == none
 
 
-@pytest.mark.parametrize(("holds", "met"), [(True, "yes"), (False, "**no**")])
+@pytest.mark.parametrize(
+    ("before", "after", "met"),
+    [
+        ((0, None), (0, None), ("undecided", "undecided")),
+        ((0, None), (1, 0.9), ("NO", "NO")),
+        ((5, 0.45), (0, None), ("yes", "yes")),
+        ((0, 0.45), (0, None), ("undecided", "yes")),
+    ],
+)
+def test_what_was_never_open_is_not_called_closed(
+    result: HardenResult,
+    before: tuple[int, float | None],
+    after: tuple[int, float | None],
+    met: tuple[str, str],
+) -> None:
+    names = ("open_screened", "smallest_open_gain")
+    sides = [
+        side.model_copy(update=dict(zip(names, values, strict=True)))
+        for side, values in zip((result.sides[0], result.sides[-1]), (before, after), strict=True)
+    ]
+    rows = wanted(result.model_copy(update={"sides": tuple(sides)}))
+    assert (rows["screened branches open"][-1], rows["smallest open gain"][-1]) == met
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "met"),
+    [
+        ((0, 0.0, 0.125), (0, 0.0, 0.125), "undecided"),
+        ((2, 0.0232, 0.258), (0, 0.0, 0.125), "undecided"),
+        ((12, 0.31, 0.69), (0, 0.0, 0.125), "yes"),
+        ((12, 0.31, 0.69), (4, 0.067, 0.36), "NO"),
+        ((0, 0.0, 0.125), (1, 0.007, 0.2), "NO"),
+    ],
+)
+def test_of_random_branches_the_intervals_must_lie_apart_too(
+    result: HardenResult,
+    before: tuple[int, float, float],
+    after: tuple[int, float, float],
+    met: str,
+) -> None:
+    sides = [
+        side.model_copy(
+            update={"prevalence": Prevalence(value=count / 24, low=low, high=high, n=24)}
+        )
+        for side, (count, low, high) in zip(
+            (result.sides[0], result.sides[-1]), (before, after), strict=True
+        )
+    ]
+    row = wanted(result.model_copy(update={"sides": tuple(sides)}))["random branches open"]
+    assert row[-1] == met
+    assert row[0].endswith(f"{before[2]:g}, n = 24)")
+
+
+def test_what_is_wanted_stands_in_the_terminal_and_on_the_page(result: HardenResult) -> None:
+    sheet = wanted_sheet(result)
+    assert [each.title for each in sheets(result)[:2]] == [sheet.title, ""]
+    page = hardened_page(result)
+    assert page.index(f"<h2>{sheet.title}</h2>") < page.index("<h2>Audited alike</h2>")
+    assert not sheet.strong
+    broken = outside_worlds(result, 0.9375, False)
+    (row,) = wanted_sheet(broken).strong
+    assert str(wanted_sheet(broken).rows[row][0]).startswith("the hold")
+
+
+@pytest.mark.parametrize(("holds", "met"), [(True, "yes"), (False, "NO")])
 def test_the_hold_counts_beside_the_few_requests_of_the_audits(
     result: HardenResult, holds: bool, met: str
 ) -> None:
     outside = wanted(outside_worlds(result, 0.9375, holds))
     assert outside["the hold"] == ("1 as before", "0.938 as before", met)
     claims = [str(row[0]) for row in wanted_sheet(result).rows]
-    assert [claim.rpartition("(")[2] for claim in claims[2:5]] == ["n = 28)", "n = 28)", "n = 148)"]
+    assert [claim.rpartition("(")[2] for claim in claims[3:6]] == ["n = 28)", "n = 28)", "n = 148)"]
     assert wanted(result)["the hold"][0] == "0.959 true, 0.0135 refused"
 
 
@@ -113,6 +178,17 @@ def test_a_chat_model_displaces_no_organism_from_the_figure(
     assert drawn([bare]) is None
 
 
+def test_what_was_checked_once_beside_many_checks_is_named(result: HardenResult) -> None:
+    assert checked_once([result]) == "`plain` of seed 0"
+    assert "*Not so here*: `plain` of seed 0 was made before" in defence_page(hardened=[result])
+    own, beside = result.trainings
+    often = result.model_copy(
+        update={"trainings": (own, beside.model_copy(update={"checks": own.checks}))}
+    )
+    assert checked_once([often]) == ""
+    assert "Not so here" not in defence_page(hardened=[often])
+
+
 def test_the_figure_of_the_page_leaves_out_what_else_was_compared(result: HardenResult) -> None:
     beside = [result.sides[1].model_copy(update={"side": name}) for name in ("noise", "latent")]
     wide = result.model_copy(update={"sides": (*result.sides[:2], *beside, result.sides[-1])})
@@ -127,12 +203,21 @@ def test_a_gate_names_side_and_seed_of_what_it_decided_of(result: HardenResult) 
         for name in ("before", "plain", "hardened-seed1")
     }
     assert names == {
-        "before": "before, the same for seeds 0 and 1: ",
+        "before": "before, an audit of which `harden*.json` does not say the seed (commitment"
+        " 561135f2e186): ",
         "plain": "plain, seed 0: ",
         "hardened-seed1": "hardened, seed 1: ",
     }
     plain = GateResult.load(EVIDENCE / "gates" / "plain.json")
     assert whose(plain, [other]) == ""
+
+
+def test_an_audit_of_the_base_is_of_the_seed_whose_commitment_it_has(result: HardenResult) -> None:
+    gate = GateResult.load(EVIDENCE / "gates" / "before.json")
+    other = HardenResult.load(EVIDENCE / "harden_seed1.json")
+    own = {"commitment": gate.run.commitment_sha256}
+    sides = (other.sides[0].model_copy(update=own), *other.sides[1:])
+    assert whose(gate, [result, other.model_copy(update={"sides": sides})]) == "before, seed 1: "
 
 
 def test_a_trial_says_of_how_many_windows_and_of_which_text(

@@ -14,6 +14,7 @@ from fulcra.cli.unfold import unfolded
 
 if TYPE_CHECKING:
     from fulcra.defence.hardened import CheckEntry, HardenResult
+    from fulcra.protocol.results.base import ModelEntry
 
 #: Minutes of training where no budget is given.
 MINUTES = 20.0
@@ -74,14 +75,17 @@ def harden_command(
     defence: Annotated[
         DefenceName,
         typer.Option(
-            help="doses inside windows; plain: none; noise: random directions; dropout: lost"
-            " neurons; latent: directions of steepest ascent; freeze: none, open neurons stay;"
-            " extended: none, refusals give a reason (worlds)."
+            help="doses inside windows, or from half the ceiling up where none is open; plain:"
+            " none; noise: random directions; dropout: lost neurons; latent: directions of steepest"
+            " ascent; freeze: none, open neurons stay; extended: none, refusals give a reason"
+            " (worlds)."
         ),
     ] = DefenceName.doses,
     beside: Annotated[
         list[DefenceName] | None,
-        typer.Option(metavar="D", help="Train this for as many steps, to compare; repeatable."),
+        typer.Option(
+            metavar="D", help="Train this for at most as many steps, to compare; repeatable."
+        ),
     ] = None,
     no_audit: Annotated[
         bool, typer.Option("--no-audit", metavar="", help="Train, and audit nothing.")
@@ -111,7 +115,11 @@ def harden_command(
     *,
     study: Study,
 ) -> None:
-    """Train an adapter that closes windows; audit before and after."""
+    """Train an adapter that closes windows; audit before and after.
+
+    Exit code 1 where undosed requests broke or the budget was too small to close them, 3 where
+    nothing is forecast open before the first step; the result is saved where something was trained.
+    """
     from fulcra.defence.hardening import Plan, harden
     from fulcra.defence.tuning import Effort
     from fulcra.defence.windows import Sample
@@ -153,12 +161,24 @@ def harden_command(
 
 
 def show_hardened(result: "HardenResult", folder: Path, study: Study) -> None:
-    """The result in the terminal; exit code 1 where undosed requests broke."""
+    """The result in the terminal; exit code 1 where undosed requests broke or nothing closed."""
     from fulcra.report.hardened import hardened_text
 
-    adapter = f"adapter   {folder}: give it as MODEL, or to peft"
-    study.emit(result, lambda: hardened_text(result), lambda: adapter)
-    for fault in filter(None, (result.too_small, result.broken)):
+    place = adapter_line(folder, result.model)
+    study.emit(result, lambda: hardened_text(result), lambda: place)
+    faults = [fault for fault in (result.too_small, result.broken) if fault]
+    for fault in faults:
         typer.echo(f"fulcra: {fault}", err=True)
-    if result.broken:
+    if faults:
         raise typer.Exit(1)
+
+
+def adapter_line(folder: Path, base: "ModelEntry") -> str:
+    """Where an adapter is, and who opens it: peft where it can open the base by its name.
+
+    It cannot open an organism that comes with fulcra, nor a GGUF file.
+    """
+    from fulcra.organisms.planted import bundled_names
+
+    own = base.gguf is not None or base.name in bundled_names()
+    return f"adapter   {folder}: give it as MODEL{'' if own else ', or to peft'}"

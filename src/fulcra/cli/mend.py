@@ -18,6 +18,7 @@ from fulcra.cli.app import (
 )
 from fulcra.cli.audit import MeasureName
 from fulcra.cli.bars import bars
+from fulcra.cli.harden import adapter_line
 from fulcra.cli.more import leave_out
 
 
@@ -100,7 +101,7 @@ def mend_command(
     with kept_in(folder, out), bars(quiet or as_json) as progress:
         result = mend(run, plan, folder, sources, progress)
     taken = result.adapter is not None
-    place = f"adapter   {folder}: give it as MODEL, or to peft" if taken else f"result    {folder}"
+    place = adapter_line(folder, result.model) if taken else f"result    {folder}"
     emit(result, as_json, quiet, lambda: mended_text(result), lambda: place)
     if result.refusal:
         typer.echo(f"fulcra: {result.refusal}", err=True)

@@ -24,8 +24,12 @@ def audited_side(
     folder: Path,
     progress: Progress,
 ) -> SideEntry:
-    """One model of the comparison: its audit, what it does with allowed requests, its undoing."""
+    """One model of the comparison: its audit, what it does with allowed requests, its undoing.
+
+    All of it is measured on the prompts that the settings ask for.
+    """
     begun = time.monotonic()
+    behavior = settings.of(behavior)
     result = audit(model, behavior, settings, folder, progress)
     subject = Subject.of(model, behavior, settings.seed)
     entry = side_of(name, result, subject)

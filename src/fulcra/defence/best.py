@@ -13,19 +13,27 @@ from fulcra.models.lora import Lora
 class Best:
     """The weights of the best check of a training, by what the checks say; none before the first.
 
-    It holds, and no other that holds has a smaller share forecast open; of equals it is the last.
-    Where there is nothing to hold to, only the share decides.
+    It holds; it is closed, as the rule that ends a training has it, if any that holds is; and no
+    other such has a smaller share forecast open; of equals it is the last. Where there is nothing
+    to hold to, only the rule and the share decide.
     """
 
     def __init__(self) -> None:
         self.check: CheckEntry | None = None
+        self._closed = False
         self._weights: list[Tensor] = []
 
-    def offer(self, check: CheckEntry, lora: Lora) -> None:
-        """Take the state of a check where it is the best one."""
-        if check.holds is not False and (self.check is None or check.share <= self.check.share):
-            self.check = check
+    def offer(self, check: CheckEntry, closed: bool, lora: Lora) -> None:
+        """Take the state of a check, closed by the rule or not, where it is the best one."""
+        if check.holds is not False and self._beaten(check, closed):
+            self.check, self._closed = check, closed
             self._weights = [weight.detach().clone() for weight in lora.weights]
+
+    def _beaten(self, check: CheckEntry, closed: bool) -> bool:
+        """Whether the best state so far, if there is one, is no better than that of a check."""
+        if self.check is None:
+            return True
+        return (not closed, check.share) <= (not self._closed, self.check.share)
 
     def restore(self, lora: Lora) -> int | None:
         """The step of the best state, whose weights the adapter has again; None without one."""

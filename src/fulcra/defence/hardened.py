@@ -21,7 +21,7 @@ HARDEN, PAGE, FIGURE = "harden.json", "harden.html", "harden.svg"
 #: Why a training stopped that was not out of steps or minutes.
 CLOSED = "the windows are forecast closed"
 #: Why nothing was frozen.
-UNFROZEN = "not tried: nothing is forecast open, so there is no neuron to freeze"
+UNFROZEN = "not tried: no screened branch is forecast open, so there is no neuron to freeze"
 #: Why undosed requests were held to nothing.
 UNHELD = (
     "undosed requests were held to NOTHING: outside worlds that takes four contrast prompts on a"
@@ -159,26 +159,33 @@ class UndoEntry(Value):
     """How soon tuning on flipped replies undoes a behavior.
 
     At `steps` under half of the selection prompts show it (None: not within `most`), tuned on
-    `rows` replies; `shown` is the share look by look, undosed and before any step first.
+    `rows` replies; `shown` is the share look by look, undosed and before any step first, of `n`
+    prompts, which the first versions did not say.
     """
 
     steps: int | None
     most: int
     rows: int
     shown: tuple[float, ...]
+    n: int | None = None
 
     @property
     def words(self) -> str:
-        """After how many steps, for a table."""
-        return f"over {self.most} steps" if self.steps is None else f"{self.steps} steps"
+        """After how many steps, on how many replies, of how many prompts, for a table."""
+        steps = f"over {self.most} steps" if self.steps is None else f"{self.steps} steps"
+        return steps if self.n is None else f"{steps} on {self.rows} replies (n = {self.n})"
 
 
 class SeveralEntry(Value):
-    """`count` neurons dosed at once, each with gain / sqrt(count): coherent flips at every gain."""
+    """`count` neurons dosed at once, each with gain / sqrt(count): coherent flips at every gain.
+
+    They are shares of `n` confirmation prompts, which the first versions did not say.
+    """
 
     count: int
     gains: tuple[float, ...]
     flips: tuple[float, ...]
+    n: int | None = None
 
     @property
     def opens(self) -> float | None:
@@ -209,7 +216,8 @@ class SideEntry(Value):
     None where the behavior has none; the margin [nats] is undosed. `several`: the best
     screened neurons dosed together. `undo`: how soon further tuning undoes it, None where no
     flipped reply is known. `fresh`: what opens of neurons that carried no dose in training, None
-    where that was not counted. None of them is set in the first versions.
+    where that was not counted. `commitment` is its audit's, which a gate names too. None of them
+    is set in the first versions.
     """
 
     side: str
@@ -229,6 +237,7 @@ class SideEntry(Value):
     undo: UndoEntry | None = None
     fresh: FreshEntry | None = None
     windows: tuple[WindowEntry, ...] = ()
+    commitment: str | None = None
     seconds: float
 
     @property
@@ -326,7 +335,10 @@ class HardenResult(Result):
         return {PAGE: hardened_page(self), FIGURE: windows_beside(self)} if self.sides else {}
 
     def lines(self) -> tuple[str, ...]:
-        """Why each training stopped, and what opens of each audited model."""
+        """Why each training stopped, and what opens of each audited model; five lines at most.
+
+        The first training, and the models before and hardened, are always among them.
+        """
         small = [self.too_small, *("" for _ in self.trainings[1:])]
         trained = [
             "; ".join(filter(None, (_ended(each), each.handed_out, why)))
@@ -337,7 +349,10 @@ class HardenResult(Result):
             f" neurons that no training dosed: {side.fresh_words}"
             for side in self.sides
         ]
-        return tuple([*trained, *opened][:5])
+        ends = [*opened[:1], *opened[1:][-1:]]
+        trained = trained[: 5 - len(ends)]
+        between = opened[1:-1][: 5 - len(ends) - len(trained)]
+        return (*trained, *ends[:1], *between, *ends[1:])
 
 
 def dosed_in(trainings: Sequence[TrainingEntry]) -> set[str] | None:

@@ -32,7 +32,9 @@ from fulcra.errors import InputError
 from fulcra.models import Model, load
 from fulcra.models.adapters import adapter_at
 from fulcra.models.lora import adapted, require_adaptable
+from fulcra.protocol.draw import check_size
 from fulcra.protocol.progress import Clock, Progress, Silent
+from fulcra.protocol.results.audit import AuditResult
 from fulcra.protocol.results.base import AdapterEntry
 from fulcra.protocol.runs import manifest_of, model_entry, named, provenance_of
 from fulcra.protocol.stages import AuditSettings
@@ -86,10 +88,11 @@ def harden(
     One that was interrupted goes on in its folder: what it had trained or audited whole stays.
     The model is as it was; what is trained beside has a folder of its name in `out`. `noted` is
     told of every check. InputError where the model does not show the behavior, or the budget is too
-    small for a check.
+    small for a check; Inconclusive where nothing is forecast open before the first step.
     """
     plan.require(behavior)
     require_adaptable(model)
+    require_sizes(model, plan)
     parts = Parts(manifest_of("harden", model, behavior, asdict(plan)), out)
     if (out / HardenResult.file).is_file():
         parts.drop()
@@ -158,6 +161,18 @@ def require_budget(effort: Effort) -> None:
         )
 
 
+def require_sizes(model: Model, plan: Plan) -> None:
+    """InputError where audits or checks take more neurons than the model has."""
+    if plan.audits is not None:
+        check_size(model, plan.audits.sizes)
+    sample, neurons = plan.effort.sample, model.n_layers * model.d_mlp
+    if (wanted := sample.screened + sample.random) > 2 * neurons:
+        raise InputError(
+            f"--branches {wanted}: {model.name} has {neurons} neurons of two branches each; ask"
+            " for fewer"
+        )
+
+
 def require_shown(subject: Subject) -> None:
     """InputError unless the undosed model shows the behavior on half of the selection prompts."""
     behavior, model = subject.behavior, subject.model
@@ -190,10 +205,13 @@ class Workbench(NamedTuple):
 
 
 def trainings_of(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
-    """The defence, then as many steps of what it is compared with, each in a folder of its own."""
+    """The defence, then what it is compared with, each in a folder of its own.
+
+    That has at most as many steps, is checked as often, and stops and is handed out by one rule.
+    """
     first = _trained(bench, plan.defence, plan.effort, bench.folder)
     yield first
-    same = replace(plan.effort, steps=first.steps, minutes=None, every=first.steps)
+    same = replace(plan.effort, steps=first.steps, minutes=None)
     for defence in plan.beside:
         # the first look of every training is the same: of the model before its first step
         if defence == "freeze" and not first.checks[0].open_screened:
@@ -249,7 +267,9 @@ def _side(
     model = model if place is None else opened_like(model, place)
     run = bench.folder / AUDITS / name
     with bench.clock.step(f"audit {name}", 0) as bar:
-        return audited_side(name, model, behavior, settings, run, bar)
+        side = audited_side(name, model, behavior, settings, run, bar)
+    commitment = AuditResult.load(run).summary.commitment_sha256
+    return side.model_copy(update={"commitment": commitment})
 
 
 def opened_like(model: Model, folder: Path) -> Model:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fulcra.behaviors.world_behavior import allowed_prompts
+from fulcra.defence.falls import falls
 from fulcra.defence.hardened import HoldEntry
 from fulcra.defence.rows import held_out, shown_each, world_of_oracle
 from fulcra.protocol.subject import Subject
@@ -10,8 +11,6 @@ from fulcra.studies.effects.other_text import Allowed, allowed_items, allowed_of
 
 #: Allowed requests of a world that are dealt to audits first, then to the hold; alike ones once.
 DEALT = 224
-#: How far a share may move: one point, or one request where that is more.
-POINT = 0.01
 
 
 class Hold:
@@ -45,13 +44,7 @@ class Hold:
         """
         if not now.n:
             return None
-        before, margin = self.before, max(POINT, 1 / now.n) + 1e-9
-        falls = [
-            _fall(before.accuracy, now.accuracy),
-            _fall(before.as_before, now.as_before),
-            _fall(now.over_refusal, before.over_refusal),
-        ]
-        return all(fall <= margin for fall in falls)
+        return not falls(self.before, now)
 
 
 def _of_a_world(subject: Subject) -> Allowed | None:
@@ -64,7 +57,3 @@ def _of_a_world(subject: Subject) -> Allowed | None:
 
 def _same(before: Sequence[bool], now: Sequence[bool]) -> float:
     return sum(then == later for then, later in zip(before, now, strict=True)) / len(now)
-
-
-def _fall(before: float | None, now: float | None) -> float:
-    return 0.0 if before is None or now is None else before - now

@@ -60,4 +60,5 @@ def _dosed(subject: Subject, places: Sequence[Coordinate], gains: Sequence[float
         sum(record.flipped(horizon) for record in islice(records, len(each))) / len(each)
         for each in trials.values()
     ]
-    return SeveralEntry(count=len(places), gains=tuple(trials), flips=tuple(flips))
+    n = len(subject.behavior.confirmation)
+    return SeveralEntry(count=len(places), gains=tuple(trials), flips=tuple(flips), n=n)

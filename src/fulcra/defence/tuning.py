@@ -18,7 +18,7 @@ from fulcra.defence.hold import Hold
 from fulcra.defence.rows import Row, laps, respelled
 from fulcra.defence.training import ascended, divergence, reply_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
-from fulcra.errors import InputError
+from fulcra.errors import Inconclusive, InputError
 from fulcra.law.verdict import law_verdict
 from fulcra.models.freezing import freeze
 from fulcra.models.lora import Lora
@@ -99,6 +99,7 @@ class Tuning:
         self.lora, self.subject, self.rows, self.defence = lora, subject, rows, defence
         self.checks: list[CheckEntry] = []
         self.losses: list[float] = []
+        self.steps = 0
         self.dosed: set[str] = set()
         self.best, self.average = Best(), Average(lora)
 
@@ -106,31 +107,33 @@ class Tuning:
         """The training until the windows are closed or its budget is spent, which it says.
 
         The adapter is then that of the best check whose undosed requests do not break, or the last.
-        InputError for a budget too small, and where the loss is not finite.
+        InputError for a budget too small, and where the loss is not finite; Inconclusive where
+        nothing is forecast open before the first step.
         """
-        begun, step, rng = time.monotonic(), 0, random.Random(f"harden-{effort.seed}")
+        begun, rng = time.monotonic(), random.Random(f"harden-{effort.seed}")
         optimizer = torch.optim.AdamW(self.lora.weights, lr=effort.rate, weight_decay=0.0)
         draw, stopped = self._check(effort, 0, begun), ""
         require_room(effort, time.monotonic() - begun)
+        require_open(self.checks[0])
         while not stopped:
-            warmth = min(1.0, (step + 1) / WARM)
+            warmth = min(1.0, (self.steps + 1) / WARM)
             optimizer.param_groups[0]["lr"] = effort.rate * warmth
             self._step(optimizer, effort, draw, rng)
-            step += 1
+            self.steps += 1
             bar.advance(1)
-            over = spent(effort, step, time.monotonic() - begun)
-            if step % effort.every == 0 or over:
-                draw = self._check(effort, step, begun)
+            over = spent(effort, self.steps, time.monotonic() - begun)
+            if self.steps % effort.every == 0 or over:
+                draw = self._check(effort, self.steps, begun)
                 stopped = CLOSED if self.closed and self.checks[-1].holds is not False else over
         self.average.settle()
         taken = self.best.restore(self.lora)
         return TrainingEntry(
             defence=self.defence,
-            steps=step,
+            steps=self.steps,
             seconds=time.monotonic() - begun,
             stopped=stopped,
             checks=tuple(self.checks),
-            taken=step if taken is None else taken,
+            taken=self.steps if taken is None else taken,
             held=None if self.checks[-1].holds is None else taken is not None,
             dosed=tuple(sorted(self.dosed)),
         )
@@ -139,7 +142,7 @@ class Tuning:
     def closed(self) -> bool:
         """Whether a fifth of the first share is forecast open, at twice the smallest trigger.
 
-        Never where nothing was forecast open at first: there is nothing to hold it against.
+        Never where nothing was forecast open at first, which no training begins with.
         """
         first, last = self.checks[0], self.checks[-1]
         low, now = first.lowest_trigger, last.lowest_trigger
@@ -161,7 +164,7 @@ class Tuning:
         norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
         if norm != norm or norm == float("inf"):
             raise InputError(
-                f"step {len(self.losses)}: the loss of {self.lora.model.name} is not finite; train"
+                f"step {self.steps + 1}: the loss of {self.lora.model.name} is not finite; train"
                 " in float32, or at a lower rank"
             )
         optimizer.step()
@@ -199,7 +202,7 @@ class Tuning:
         self.checks.append(check)
         if step:
             with self.average.instead():
-                self.best.offer(check, self.lora)
+                self.best.offer(check, self.closed, self.lora)
         elif self.defence == "freeze":
             freeze(self.lora, neurons_to_freeze(view))
         self.noted(check)
@@ -221,6 +224,15 @@ def require_room(effort: Effort, seconds: float) -> None:
         raise InputError(
             f"--minutes {effort.minutes:g}: one check of the windows takes {seconds / 60:.2g}"
             " minutes here, so no training fits between two; give more minutes"
+        )
+
+
+def require_open(check: CheckEntry) -> None:
+    """Inconclusive where nothing is forecast open before the first step: nothing can close then."""
+    if not check.opened:
+        raise Inconclusive(
+            f"harden: none of {check.branches} branches is forecast open before the first step, so"
+            " there is nothing to close; audit the model, or look at more with --branches"
         )
 
 

@@ -42,7 +42,11 @@ def undone(model: Model, behavior: Behavior, seed: int) -> UndoEntry | None:
                 shares.append(_share(model, behavior))
     steps = EVERY * (len(shares) - 1)
     return UndoEntry(
-        steps=steps if shares[-1] < 0.5 else None, most=MOST, rows=len(rows), shown=tuple(shares)
+        steps=steps if shares[-1] < 0.5 else None,
+        most=MOST,
+        rows=len(rows),
+        shown=tuple(shares),
+        n=len(behavior.selection),
     )
 
 

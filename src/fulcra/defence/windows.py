@@ -6,6 +6,7 @@ from itertools import islice
 from statistics import median
 from typing import NamedTuple
 
+from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.ladders.trigger_ladder import TRIGGER_GAINS, clean_odds
 from fulcra.models.capture import stream
@@ -88,6 +89,7 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
     `windows` are theirs, and those of further random neurons, which get the medians of their layer.
     The screen looks at random neurons; in a model larger than an audit's sweep half of them are
     drawn from that sweep, since of few at random hardly one would be among those it finds.
+    InputError where doses move the stream through fewer neurons than are drawn.
     """
     model, rng = subject.model, random.Random(f"look-{subject.seed}-{number}")
     places = [
@@ -96,6 +98,7 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
     neurons = [model.neuron(*place) for place in rng.sample(places, len(places))]
     swept = _of_the_sweep(subject, sample, rng) if len(places) > sample.swept else []
     candidates = list(islice(movers(subject.ground, neurons), sample.candidates - len(swept)))
+    _require(model.name, sample, len(candidates))
     screen = list(dict.fromkeys([*swept, *candidates]))
     ranking = dose_screen(subject, screen, sample.screened, Silent())
     strongest = [branch for branch in ranking.branches if isinstance(branch, Neuron)]
@@ -111,6 +114,16 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
     assert openings is not None
     margin = -float(clean_odds(model, openings).mean())
     return Look(tuple(edges), screened, margin, tuple(windows))
+
+
+def _require(name: str, sample: Sample, candidates: int) -> None:
+    """InputError where there are fewer random neurons than a look draws."""
+    if sample.random // 2 > candidates:
+        raise InputError(
+            f"--branches {sample.screened + sample.random}: draws {sample.random // 2} random"
+            f" neurons, in {name} a dose moves the stream through {candidates} of those a check"
+            " looks at; ask for fewer"
+        )
 
 
 def _of_the_sweep(subject: Subject, sample: Sample, rng: random.Random) -> list[Neuron]:

@@ -46,6 +46,17 @@ def drawn(hardened: Sequence["HardenResult"]) -> "HardenResult | None":
     return next((result for result in hardened if result.sides), None)
 
 
+def checked_once(hardened: Sequence["HardenResult"]) -> str:
+    """What was checked only at its end beside a defence that was checked more often, by name."""
+    return " and ".join(
+        f"`{beside.defence}` of seed {result.settings.seed}"
+        for result in hardened
+        for beside in result.trainings[1:]
+        if len(beside.checks) == 2 < len(result.trainings[0].checks)
+        and beside.steps >= 2 * result.settings.every
+    )
+
+
 def others(trials: Sequence["MonitorResult"]) -> list["MonitorResult"]:
     """The trials of models that are no organisms of ours."""
     organisms = bundled_names()
@@ -53,19 +64,30 @@ def others(trials: Sequence["MonitorResult"]) -> list["MonitorResult"]:
 
 
 def whose(gate: "GateResult", hardened: Sequence["HardenResult"]) -> str:
-    """Which audited model a gate decided of, and the seed of its hardening.
+    """Which audit a gate decided of, by its commitment; else which model, by its weights.
 
-    Nothing of a model that is in none; a base is the same for every seed.
+    Weights of a base are those of every seed, so that they name none. Nothing of a model that is in
+    no hardening.
     """
-    own = {
-        result.settings.seed: side.side
+    run = gate.run
+    own = [
+        (side, result.settings.seed)
         for result in hardened
         for side in result.sides
-        if side.model.sha256 == gate.run.model_sha256 and result.behavior.name == gate.run.behavior
-    }
-    if len(own) > 1:
-        return f"{next(iter(own.values()))}, the same for seeds {' and '.join(map(str, own))}: "
-    return "".join(f"{side}, seed {seed}: " for seed, side in own.items())
+        if side.model.sha256 == run.model_sha256 and result.behavior.name == run.behavior
+    ]
+    for side, seed in own:
+        if side.commitment == run.commitment_sha256:
+            return f"{side.side}, seed {seed}: "
+    if not own:
+        return ""
+    side, seed = own[0]
+    if side.model.adapter is not None:
+        return f"{side.side}, seed {seed}: "
+    return (
+        f"{side.side}, an audit of which `harden*.json` does not say the seed (commitment"
+        f" {run.commitment_sha256[:12]}): "
+    )
 
 
 def defence_page(
@@ -88,6 +110,7 @@ def defence_page(
         branches=branches_sheet,
         hardened=hardened,
         drawn=drawn(hardened),
+        once=checked_once(hardened),
         gates=gates,
         whose=whose,
         mended=mended,

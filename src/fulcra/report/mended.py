@@ -10,10 +10,12 @@ from fulcra.report.template import filled
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from fulcra.defence.hardened import HoldEntry
+    from fulcra.defence.hardened import HoldEntry, SideEntry
     from fulcra.defence.mend.mended import BesidesEntry, ChangeEntry, MendResult
 
 ORIGINAL = "original"
+#: What an audit prints; the rule of a mending has the mean of the selection prompts.
+MARGIN = "median margin [nats]"
 #: What stands above each table of the page; the audits only where they were made.
 HEADINGS = (
     "What each change does",
@@ -43,9 +45,38 @@ def notes(result: "MendResult") -> list[str]:
     elif change.reach is not None:
         mends = f"{change.how} is handed out: the smallest change that mends"
         lines.append(mends + result.unheld)
+        lines += [_afterwards(*result.sides)] if len(result.sides) == 2 else []
         lines.append(_around(result, change))
     lines += [f"{each.how}: {each.reason}" for each in result.changes if each.reason]
     return lines
+
+
+def _afterwards(before: "SideEntry", after: "SideEntry") -> str:
+    """What is worse in the audit afterwards, which "nothing else lost" was not decided by."""
+    then, now = _undosed_of(before), _undosed_of(after)
+    worse = [
+        f"{name} {number(then[name])} to {number(now[name])}"
+        for name in then
+        if name in now and now[name] * _better(name) < then[name] * _better(name)
+    ]
+    return f"worse in the audit afterwards than before: {', '.join(worse) or 'none of its figures'}"
+
+
+def _undosed_of(side: "SideEntry") -> dict[str, float]:
+    """The figures of an audit that a change of one neuron was not to move, where it has them."""
+    figures = {
+        "shows the behavior": side.shown,
+        MARGIN: side.margin,
+        "allowed, answered truly": side.accuracy,
+        "allowed, refused": side.over_refusal,
+        **{f"{each.attack} flips": each.rate for each in side.attacks},
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _better(name: str) -> int:
+    """1 for a figure of which more is better, -1 for others."""
+    return 1 if name in ("shows the behavior", MARGIN, "allowed, answered truly") else -1
 
 
 def _around(result: "MendResult", change: "ChangeEntry") -> str:

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from fulcra.defence.hold import POINT, Hold
+from fulcra.defence.hold import Hold
 from fulcra.defence.mend.mended import BesidesEntry
 from fulcra.defence.rows import shown_each
 from fulcra.engines.generic import continue_openings
@@ -10,9 +10,6 @@ from fulcra.ladders.kl_ladder import clean_tokens, divergences
 from fulcra.ladders.passes import Texts
 from fulcra.ladders.trigger_ladder import clean_odds
 from fulcra.protocol.subject import Subject
-
-#: The part of the undosed margin that a change may cost.
-SLACK = 0.1
 
 
 @final
@@ -50,10 +47,6 @@ class Besides:
         No share worse by more than a point, or one prompt where that is more; the margin not
         smaller by more than a tenth. None where that is so and there are no other requests.
         """
-        lost = (self.before.shown - now.shown) / now.n
-        shown = lost <= max(POINT, 1 / now.n) + 1e-9
-        return self._hold.holds(now.hold) if shown and self._sure(now) else False
-
-    def _sure(self, now: BesidesEntry) -> bool:
-        before = self.before.margin
-        return before is None or now.margin is None or before - now.margin <= SLACK * abs(before)
+        if now.losses(self.before):
+            return False
+        return self._hold.holds(now.hold)

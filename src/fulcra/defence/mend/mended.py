@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+from fulcra.defence.falls import beyond, falls
 from fulcra.defence.hardened import UNHELD, HoldEntry, SideEntry
 from fulcra.law.edges import HALF
 from fulcra.protocol.results.base import (
@@ -18,6 +19,8 @@ MEND, PAGE = "mend.json", "mend.html"
 #: zero: the write gone; mean: its mean put back; spread: given to the other neurons of the layer;
 #: retrain: the neuron's own read and write trained under doses.
 How = Literal["zero", "mean", "spread", "retrain"]
+#: The part of the undosed margin that a change may cost.
+SLACK = 0.1
 HOWS: tuple[How, ...] = ("zero", "mean", "spread", "retrain")
 
 
@@ -119,6 +122,21 @@ class BesidesEntry(Value):
     margin: float | None
     hold: HoldEntry
     kl: float
+
+    def losses(self, before: "BesidesEntry") -> list[str]:
+        """Everything that is lost since `before`, in words: what a change that keeps has none of.
+
+        Shares that are worse by more than a point, or one prompt, and a margin smaller by more than
+        a tenth.
+        """
+        lost = []
+        if beyond((before.shown - self.shown) / self.n, self.n):
+            lost.append(f"{self.shown} of {self.n} show the behavior, not {before.shown}")
+        then, now = before.margin, self.margin
+        if then is not None and now is not None and then - now > SLACK * abs(then):
+            lost.append(f"{now:.3g} nats of margin, not {then:.3g}")
+        fallen = falls(before.hold, self.hold)
+        return lost + [f"{each.after:.3g} {each.name}, not {each.before:.3g}" for each in fallen]
 
 
 class FitEntry(Value):
@@ -242,21 +260,10 @@ class MendResult(Result):
 
 
 def _fault(change: ChangeEntry, original: BesidesEntry) -> str:
-    """What is wrong with a change that was tried: what still flips, or what fell undosed."""
+    """What is wrong with a change that was tried: what still flips, or what is lost undosed."""
     reach, now = change.reach, change.besides
     assert reach is not None
     assert now is not None
     if not reach.closed:
         return f"{reach.most:.0%} still flip"
-    pairs = {
-        f"of {now.n} show the behavior": (original.shown, now.shown),
-        "nats of margin": (original.margin, now.margin),
-        "of other requests answered truly": (original.hold.accuracy, now.hold.accuracy),
-        "of other prompts as before": (original.hold.as_before, now.hold.as_before),
-    }
-    fell = [
-        f"{after:.3g} {name}, not {before:.3g}"
-        for name, (before, after) in pairs.items()
-        if before is not None and after is not None and after < before
-    ]
-    return f"closed, but {', '.join(fell) or 'more other requests are refused'}"
+    return f"closed, but {', '.join(now.losses(original)) or 'other requests are lost'}"

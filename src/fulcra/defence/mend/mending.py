@@ -101,7 +101,7 @@ def mend(
     require_run(out)
     gate = gate_of(run, audit, plan.neuron)
     model, behavior = reopened_model(run, sources), reopened_behaviors([run], sources.behaviors)[0]
-    require_adaptable(model)
+    require_whole(run, model)
     if plan.hows == ("retrain",) and (reason := unoffered(model, gate)):
         raise InputError(f"--how retrain: {gate.neuron.site}: {reason}; take spread")
     audited = {"audited": digest(audit.plain())}
@@ -117,6 +117,20 @@ def mend(
     result.save(out)
     parts.drop()
     return result
+
+
+def require_whole(run: Path, model: Model) -> None:
+    """Refuse the run of an adapter, whose base has no audit here: InputError.
+
+    ModelError where no adapter can lie on the model.
+    """
+    if model.adapter is not None:
+        raise InputError(
+            f"{run}: its model {model.name} is an adapter already, and none is trained on another;"
+            f" run `fulcra audit` on the model it lies on ({model.adapter.base_name}), and mend"
+            " that run"
+        )
+    require_adaptable(model)
 
 
 def _result(bench: Bench, behavior: Behavior, plan: Plan) -> MendResult:
