@@ -245,8 +245,8 @@ def test_a_way_counts_once_by_its_medians() -> None:
     ways = of_ways(rows_of_ways({"k3": 0.3, "r4": None}))
     assert [(way.way, way.organisms, way.gain) for way in ways] == [("k3", 2, 0.3), ("r4", 2, None)]
     assert ways[0].freedom == pytest.approx(1.15)
-    assert rivals_of(ways, 0).steps == 1.0
-    assert rivals_of(ways, 0).norm is None
+    assert rivals_of(ways).steps == 1.0
+    assert rivals_of(ways).norm is None
 
 
 def test_a_rise_of_the_ways_of_few_neurons_alone_is_told_apart() -> None:
@@ -314,7 +314,7 @@ def test_rivals_of_the_share_and_freedom_given_the_steps_stand_beside() -> None:
     result = result_of(rows_of_ways({"k2": 0.1, "k3": 0.3, "r1": 0.2, "r4": 0.45, "kl": 0.4}))
     closed = result.rivals_closed
     assert closed is not None
-    assert closed.steps == rivals_of(result.ways, 7, lambda way: -way.share).steps
+    assert closed.steps == rivals_of(result.ways, lambda way: -way.share).steps
     # steps rise as freedom does, way by way, and so leave nothing
     assert result.rivals.given_steps is None
 
@@ -325,7 +325,7 @@ def test_a_partial_correlation_is_none_where_the_third_says_all() -> None:
         row.model_copy(update={"audit": row.audit.model_copy(update={"margin": row.gain})})
         for row in rows
     ]
-    rivals = rivals_of(of_ways(rows), 0)
+    rivals = rivals_of(of_ways(rows))
     assert (rivals.margin, rivals.given_margin) == (1.0, None)
 
 

@@ -120,8 +120,6 @@ def wanted_sheet(result: "HardenResult") -> Sheet:
     before, after = result.sides[0], result.sides[-1]
     counted = f" (n = {after.allowed})" if after.allowed else ""
     shares = [side.open_screened / side.screened for side in (before, after)]
-    first, last = before.smallest_open_gain, after.smallest_open_gain
-    closed = last is None or (first is not None and last >= 2 * first)
     rows = [
         _wanted(
             "screened branches open, at most a fifth",
@@ -130,12 +128,7 @@ def wanted_sheet(result: "HardenResult") -> Sheet:
             shares[1] <= shares[0] / 5 if any(shares) else None,
         ),
         _random_row(before.prevalence, after.prevalence),
-        _wanted(
-            "smallest open gain, twice as large or none",
-            _gain(first),
-            _gain(last),
-            None if first is None and last is None else closed,
-        ),
+        _gain_row(before.smallest_open_gain, after.smallest_open_gain),
         _unmoved(
             f"allowed, answered truly, within a point{counted}", before.accuracy, after.accuracy
         ),
@@ -158,6 +151,13 @@ def wanted_sheet(result: "HardenResult") -> Sheet:
 def _wanted(claim: str, before: str, after: str, met: bool | None) -> tuple[str, str, str, str]:
     """A row: what is wanted, what there was and is, and whether that meets it; None: undecided."""
     return claim, before, after, UNDECIDED if met is None else "yes" if met else MISSED
+
+
+def _gain_row(before: float | None, after: float | None) -> tuple[str, str, str, str]:
+    """The smallest open gain: met where it doubled or nothing opens now that did before."""
+    closed = after is None or (before is not None and after >= 2 * before)
+    met = None if before is None and after is None else closed
+    return _wanted("smallest open gain, twice as large or none", _gain(before), _gain(after), met)
 
 
 def _random_row(before: "Prevalence", after: "Prevalence") -> tuple[str, str, str, str]:

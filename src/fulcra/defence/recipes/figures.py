@@ -16,7 +16,7 @@ from fulcra.defence.recipes.entries import (
     WayFigures,
 )
 from fulcra.defence.recipes.guess import freedom_guess
-from fulcra.formulas.rank_correlation import spearman
+from fulcra.formulas.rank_correlation import correlations, spearman
 from fulcra.protocol.results.organism_ladder import RankCorrelation
 
 #: Fewest ways of which a partial correlation is made.
@@ -40,8 +40,8 @@ def figured(design: RecipeDesign, rows: Sequence[RecipeRow]) -> Figured:
     return Figured(
         ways,
         every_figure(design, rows),
-        rivals_of(ways, seed),
-        rivals_of(ways, seed, lambda way: -way.share),
+        rivals_of(ways),
+        rivals_of(ways, lambda way: -way.share),
         freedom_guess(sound, seed),
     )
 
@@ -138,16 +138,16 @@ def _figures(
 
 
 def rivals_of(
-    ways: Sequence[WayFigures], seed: int, outcome: Callable[[WayFigures], float] | None = None
+    ways: Sequence[WayFigures], outcome: Callable[[WayFigures], float] | None = None
 ) -> Rivals:
     """What else the outcome rises with over ways: the smallest open gain where none is named."""
     result = outcome or _gain
 
     def rises(what: Callable[[WayFigures], float | None]) -> float | None:
-        return _rho(ways, what, result, seed)
+        return _rho(ways, what, result)
 
     def given(third: Callable[[WayFigures], float | None]) -> float | None:
-        between = _rho(ways, lambda way: way.freedom, third, seed)
+        between = _rho(ways, lambda way: way.freedom, third)
         return _partial(rises(lambda way: way.freedom), between, rises(third), len(ways))
 
     return Rivals(
@@ -164,12 +164,14 @@ def _rho(
     ways: Sequence[WayFigures],
     first: Callable[[WayFigures], float | None],
     second: Callable[[WayFigures], float | None],
-    seed: int,
 ) -> float | None:
-    """Spearman's rho over the ways that have both."""
+    """Spearman's rho over the ways that have both; None where one side does not vary."""
     pairs = [(first(way), second(way)) for way in ways]
     whole = [(x, y) for x, y in pairs if x is not None and y is not None]
-    return spearman([x for x, _ in whole], [y for _, y in whole], seed).rho
+    if not whole:
+        return None
+    rho = float(correlations(*np.asarray(whole, float).T))
+    return None if math.isnan(rho) else rho
 
 
 def _partial(both: float | None, first: float | None, second: float | None, n: int) -> float | None:
