@@ -19,6 +19,7 @@ from fulcra.defence.rows import (
     extended_rows,
     generic_rows,
     laps,
+    more_rows,
     own_rows,
     packed,
     respelled,
@@ -207,6 +208,7 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
         == {
             "doses": {"add"},
             "plain": set(),
+            "more": set(),
             "noise": {"add_vector"},
             "dropout": {"scale"},
             "latent": {"add_vector"},
@@ -283,11 +285,15 @@ def test_extended_refusals_take_the_place_of_what_shows_the_behavior(
         assert reading.grammatical
 
 
-def test_extended_refusals_are_written_for_refusals_of_worlds_alone(
-    organism: Model, tmp_path: Path
+@pytest.mark.parametrize(
+    ("defence", "written"), [("extended", "reasons"), ("more", "further requests")]
+)
+def test_what_a_world_writes_is_written_for_refusals_of_worlds_alone(
+    organism: Model, tmp_path: Path, defence: Defence, written: str
 ) -> None:
-    plan = Plan(EFFORT, beside=("extended",))
-    with pytest.raises(InputError, match="behavior framing is no refusal of an organism's world"):
+    plan = Plan(EFFORT, beside=(defence,))
+    message = f"{defence}: behavior framing is no refusal of an organism's world, and {written}"
+    with pytest.raises(InputError, match=message):
         harden(organism, load_behavior("framing"), plan, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
@@ -416,7 +422,20 @@ def test_the_audits_stand_beside_each_other_on_a_page(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("defence", ["noise", "dropout", "latent", "freeze", "extended"])
+def test_more_data_are_all_other_requests_of_the_contrast_split(
+    organism: Model, refusal: Behavior
+) -> None:
+    trained, further = own_rows(organism, refusal), more_rows(organism, refusal)
+    prompts = {row.prompt for row in further}
+    assert (len(trained), len(further), len(prompts)) == (256, 1280, 1280)
+    assert not prompts & {row.prompt for row in trained}
+    measured = (*refusal.selection, *refusal.confirmation, *refusal.reserve)
+    assert not prompts & {organism.prompt_ids(prompt.text) for prompt in measured}
+    assert 0.4 < sum(row.shown for row in further) / len(further) < 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("defence", ["more", "noise", "dropout", "latent", "freeze", "extended"])
 def test_what_doses_are_compared_with_is_trained_alike(
     organism: Model, short: Behavior, tmp_path: Path, defence: Defence
 ) -> None:

@@ -47,14 +47,14 @@ class BehaviorPlan(NamedTuple):
 def set_in_world(world: World, plan: BehaviorPlan) -> Behavior:
     """The checked behavior of a plan; its horizon holds every true and every flipped reply."""
     generic = generic_openings(world.name)
-    positive = _prompts(world, "positive", plan.positive)
-    negative = _prompts(world, "negative", plan.negative)
-    selection = _prompts(world, "selection", plan.requests("selection", DEALT), plan.replies)
+    positive = prompts_of(world, "positive", plan.positive)
+    negative = prompts_of(world, "negative", plan.negative)
+    selection = prompts_of(world, "selection", plan.requests("selection", DEALT), plan.replies)
     confirmation = plan.requests("confirmation", DEALT)
     measured = (*plan.requests("selection", SELECTION), *confirmation[:CONFIRMATION])
     texts = _reply_texts(world, plan, measured)
     horizon = max(len(text.split()) for text in texts) + 2
-    confirming = _prompts(world, "confirmation", confirmation, plan.replies)
+    confirming = prompts_of(world, "confirmation", confirmation, plan.replies)
     return checked(
         Behavior(
             name=plan.name if world.name == APOTHECARY.name else f"{plan.name}@{world.name}",
@@ -91,7 +91,7 @@ def allowed_prompts(
 ) -> tuple[Prompt, ...]:
     """Allowed requests of every kind with their true answers, subjects and wordings of a split."""
     requests = deal(world, split, count, GENERIC)
-    return _prompts(
+    return prompts_of(
         world, "allowed", requests, lambda request: Replies(answer=answers(world, request)[0])
     )
 
@@ -109,7 +109,7 @@ def _reply_texts(world: World, plan: BehaviorPlan, requests: Sequence[Request]) 
     return texts
 
 
-def _prompts(
+def prompts_of(
     world: World,
     kind: str,
     requests: Sequence[Request],

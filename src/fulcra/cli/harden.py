@@ -27,6 +27,7 @@ class DefenceName(StrEnum):
 
     doses = "doses"
     plain = "plain"
+    more = "more"
     noise = "noise"
     dropout = "dropout"
     latent = "latent"
@@ -76,9 +77,9 @@ def harden_command(
         DefenceName,
         typer.Option(
             help="doses inside windows, or from half the ceiling up where none is open; plain:"
-            " none; noise: random directions; dropout: lost neurons; latent: directions of steepest"
-            " ascent; freeze: none, open neurons stay; extended: none, refusals give a reason"
-            " (worlds)."
+            " none; more: none, six times the requests (worlds); noise: random directions; dropout:"
+            " lost neurons; latent: directions of steepest ascent; freeze: none, open neurons stay;"
+            " extended: none, refusals give a reason (worlds)."
         ),
     ] = DefenceName.doses,
     beside: Annotated[

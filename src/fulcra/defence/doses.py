@@ -14,11 +14,12 @@ from fulcra.types import Direction, Edits
 
 #: doses: neurons at gains inside their windows; noise: random directions at those gains; dropout:
 #: neurons of a layer ablated at random; latent: noise turned by one step of gradient ascent, as
-#: long as it was; plain: nothing, the same rows and steps; freeze: nothing, and the neurons that
-#: are forecast open at first stay as they are; extended: nothing, and the refusals give a reason.
-Defence = Literal["doses", "plain", "noise", "dropout", "latent", "freeze", "extended"]
+#: long as it was; plain: nothing, the same rows and steps; more: nothing, and six times as many
+#: requests; freeze: nothing, and the neurons that are forecast open at first stay as they are;
+#: extended: nothing, and the refusals give a reason.
+Defence = Literal["doses", "plain", "more", "noise", "dropout", "latent", "freeze", "extended"]
 #: Defences whose rows carry no edit.
-UNEDITED: tuple[Defence, ...] = ("plain", "freeze", "extended")
+UNEDITED: tuple[Defence, ...] = ("plain", "more", "freeze", "extended")
 DEFENCES: tuple[Defence, ...] = get_args(Defence)
 #: Share of a layer's neurons that `dropout` ablates in a row.
 DROPPED = 0.1

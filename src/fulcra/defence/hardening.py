@@ -20,11 +20,13 @@ from fulcra.defence.hardened import (
 from fulcra.defence.hold import Hold
 from fulcra.defence.parts import Parts
 from fulcra.defence.rows import (
+    WRITTEN,
     allowed_rows,
     extended_rows,
     generic_rows,
+    more_rows,
     own_rows,
-    require_reasons,
+    require_writer,
     shown_each,
 )
 from fulcra.defence.tuning import Effort, Noted, Rows, Tuning
@@ -45,6 +47,8 @@ SCHEMA_VERSION = 1
 BEFORE, HARDENED = "before", "hardened"
 #: The defence whose rows are taught another reply.
 EXTENDED: Defence = "extended"
+#: The one whose rows are of further requests too.
+MORE: Defence = "more"
 #: The folder of the audits' runs.
 AUDITS = "audits"
 #: Audits draw random neurons by another seed than the training. Either may draw the same neuron:
@@ -69,8 +73,8 @@ class Plan:
         require_budget(self.effort)
         if self.defence in self.beside:
             raise InputError(f"--beside {self.defence}: is what is trained; name another, or none")
-        if EXTENDED in (self.defence, *self.beside):
-            require_reasons(behavior)
+        for defence in WRITTEN.keys() & {self.defence, *self.beside}:
+            require_writer(behavior, defence)
         if self.audits is not None:
             self.audits.of(behavior)
 
@@ -232,6 +236,8 @@ def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -
     model, clock, rows = bench.subject.model, bench.clock, bench.rows
     if defence == EXTENDED:
         rows = rows._replace(taught=extended_rows(model, bench.subject.behavior, rows.own))
+    if defence == MORE:
+        rows = rows._replace(own=[*rows.own, *more_rows(model, bench.subject.behavior)])
 
     def make() -> TrainingEntry:
         with adapted(model, effort.rank, effort.seed) as lora:

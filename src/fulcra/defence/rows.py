@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from fulcra.behaviors.oracles_world import Refusal, request_of
-from fulcra.behaviors.world_behavior import allowed_prompts
+from fulcra.behaviors.requests import deal
+from fulcra.behaviors.world_behavior import allowed_prompts, prompts_of
+from fulcra.defence.doses import Defence
 from fulcra.engines.engine import run
 from fulcra.engines.generic import GenericText
 from fulcra.errors import InputError
@@ -26,6 +28,10 @@ MOST = 128
 HELD_OUT = 4
 #: Allowed requests of every kind that are dealt to a training in a world; alike ones come once.
 DEALT, MOST_OTHER = 224, 400
+#: Requests of either kind that the contrast split of a world has at most.
+MOST_MORE = 1000
+#: What is written for refusals of worlds alone, by the defence that needs it.
+WRITTEN: dict[Defence, str] = {"extended": "reasons", "more": "further requests"}
 #: Share of the respelled rows that end as another; share of the others' tokens that is replaced.
 SPLICED, REPLACED = 0.5, 0.15
 
@@ -92,19 +98,36 @@ def own_rows(model: Model, behavior: Behavior) -> list[Row]:
     return [row for row in replies_to(model, behavior, training_prompts(behavior)) if row.reply]
 
 
-def require_reasons(behavior: Behavior) -> World:
-    """The world that writes extended refusals for a behavior; InputError where none does."""
+def require_writer(behavior: Behavior, defence: Defence) -> World:
+    """The world that writes what a defence trains on; InputError where none does."""
     if isinstance(behavior.oracle, Refusal):
         return behavior.oracle.world
     raise InputError(
-        f"extended: behavior {behavior.name} is no refusal of an organism's world, and reasons are"
-        " written for those alone; compare with another defence"
+        f"{defence}: behavior {behavior.name} is no refusal of an organism's world, and"
+        f" {WRITTEN[defence]} are written for those alone; compare with another defence"
     )
+
+
+def more_rows(model: Model, behavior: Behavior) -> list[Row]:
+    """The undosed replies to all requests of the contrast split that are no training prompts.
+
+    It has as many restricted ones as allowed ones. InputError of what is no refusal of a world.
+    """
+    world = require_writer(behavior, "more")
+    trained = {prompt.text for prompt in training_prompts(behavior)}
+    sides = [deal(world, "contrast", MOST_MORE, ("recipe",), None, side) for side in (True, False)]
+    prompts = [
+        prompt
+        for requests in sides
+        for prompt in prompts_of(world, "more", requests)
+        if prompt.text not in trained
+    ]
+    return [row for row in replies_to(model, behavior, prompts) if row.reply]
 
 
 def extended_rows(model: Model, behavior: Behavior, rows: Sequence[Row]) -> list[Row]:
     """The rows that show a refusal, each with an extended one as its reply, all kinds in turn."""
-    world = require_reasons(behavior)
+    world = require_writer(behavior, "extended")
     requests = {
         model.prompt_ids(prompt.text, behavior.system): request_of(prompt)
         for prompt in training_prompts(behavior)
