@@ -1,8 +1,10 @@
 """Hardening: the dose of the audits in training, the base left alone, an adapter that is opened."""
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -22,10 +24,18 @@ from fulcra.defence.rows import (
     more_rows,
     own_rows,
     packed,
+    rejected_rows,
     respelled,
     training_prompts,
 )
-from fulcra.defence.training import ascended, divergence, foreseen, reply_loss
+from fulcra.defence.training import (
+    BETA,
+    ascended,
+    divergence,
+    foreseen,
+    preference_loss,
+    reply_loss,
+)
 from fulcra.defence.tuning import Effort, Rows, Tuning, neurons_to_freeze, require_open
 from fulcra.defence.windows import Look, Sample, Window, look
 from fulcra.errors import Inconclusive, InputError, ModelError, RunFolderError
@@ -213,6 +223,7 @@ def test_each_defence_draws_what_its_name_says(subject: Subject, defence: str) -
             "dropout": {"scale"},
             "latent": {"add_vector"},
             "freeze": set(),
+            "prefer": set(),
             "extended": set(),
         }[defence]
     )
@@ -268,6 +279,41 @@ def neurons_of(model: Model) -> list[torch.Tensor]:
     return [weight if len(weight) == model.d_mlp else weight.T for weight in weights]
 
 
+def test_a_refusal_is_preferred_to_a_true_answer_by_dpo(organism: Model, subject: Subject) -> None:
+    own = own_rows(organism, subject.behavior)
+    pairs = rejected_rows(organism, subject.behavior, own)
+    assert list(pairs) == [row for row in own if row.shown]
+    prompts = {organism.prompt_ids(prompt.text): prompt for prompt in subject.behavior.positive}
+    for row, answer in pairs.items():
+        reading = subject.behavior.oracle(prompts[row.prompt], organism.words(answer.reply), True)
+        assert (answer.prompt, reading.flipped, reading.correct) == (row.prompt, True, True)
+    with adapted(organism, 2, 0) as lora:
+        chosen, rejected = list(pairs), list(pairs.values())
+        first = preference_loss(lora, chosen, rejected)
+        assert float(first.detach()) == pytest.approx(math.log(2), abs=1e-6)
+        first.backward()
+        with torch.no_grad():
+            for weight in lora.weights:
+                weight.add_(torch.sign(weight.grad), alpha=-0.05)
+        with lora.absent():
+            before = log_odds(organism, pairs)
+        moved = [now - then for now, then in zip(log_odds(organism, pairs), before, strict=True)]
+        loss = float(preference_loss(lora, chosen, rejected).detach())
+    assert loss == pytest.approx(fmean(math.log1p(math.exp(-BETA * each)) for each in moved), 1e-4)
+    assert loss < math.log(2)
+
+
+def log_odds(model: Model, pairs: dict[Row, Row]) -> list[float]:
+    """The log-odds of each row's reply against that of the other, nats."""
+    return [
+        sum(
+            sign * float(reply_loss(model, [each], ()).detach()) * len(each.reply)
+            for sign, each in ((-1, row), (1, other))
+        )
+        for row, other in pairs.items()
+    ]
+
+
 def test_extended_refusals_take_the_place_of_what_shows_the_behavior(
     organism: Model, subject: Subject
 ) -> None:
@@ -286,7 +332,12 @@ def test_extended_refusals_take_the_place_of_what_shows_the_behavior(
 
 
 @pytest.mark.parametrize(
-    ("defence", "written"), [("extended", "reasons"), ("more", "further requests")]
+    ("defence", "written"),
+    [
+        ("extended", "reasons"),
+        ("more", "further requests"),
+        ("prefer", "answers to refused requests"),
+    ],
 )
 def test_what_a_world_writes_is_written_for_refusals_of_worlds_alone(
     organism: Model, tmp_path: Path, defence: Defence, written: str
@@ -435,7 +486,9 @@ def test_more_data_are_all_other_requests_of_the_contrast_split(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("defence", ["more", "noise", "dropout", "latent", "freeze", "extended"])
+@pytest.mark.parametrize(
+    "defence", ["more", "noise", "dropout", "latent", "freeze", "prefer", "extended"]
+)
 def test_what_doses_are_compared_with_is_trained_alike(
     organism: Model, short: Behavior, tmp_path: Path, defence: Defence
 ) -> None:

@@ -32,6 +32,7 @@ class DefenceName(StrEnum):
     dropout = "dropout"
     latent = "latent"
     freeze = "freeze"
+    prefer = "prefer"
     extended = "extended"
 
 
@@ -79,7 +80,8 @@ def harden_command(
             help="doses inside windows, or from half the ceiling up where none is open; plain:"
             " none; more: none, six times the requests (worlds); noise: random directions; dropout:"
             " lost neurons; latent: directions of steepest ascent; freeze: none, open neurons stay;"
-            " extended: none, refusals give a reason (worlds)."
+            " prefer: so too, refusals preferred to answers (worlds); extended: none, refusals give"
+            " a reason (worlds)."
         ),
     ] = DefenceName.doses,
     beside: Annotated[

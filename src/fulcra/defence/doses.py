@@ -16,10 +16,15 @@ from fulcra.types import Direction, Edits
 #: neurons of a layer ablated at random; latent: noise turned by one step of gradient ascent, as
 #: long as it was; plain: nothing, the same rows and steps; more: nothing, and six times as many
 #: requests; freeze: nothing, and the neurons that are forecast open at first stay as they are;
-#: extended: nothing, and the refusals give a reason.
-Defence = Literal["doses", "plain", "more", "noise", "dropout", "latent", "freeze", "extended"]
+#: prefer: so too, and refusals are preferred to true answers; extended: nothing, and the refusals
+#: give a reason.
+Defence = Literal[
+    "doses", "plain", "more", "noise", "dropout", "latent", "freeze", "prefer", "extended"
+]
 #: Defences whose rows carry no edit.
-UNEDITED: tuple[Defence, ...] = ("plain", "more", "freeze", "extended")
+UNEDITED: tuple[Defence, ...] = ("plain", "more", "freeze", "prefer", "extended")
+#: Defences that freeze the neurons of screened branches that are forecast open at first.
+FREEZING: tuple[Defence, ...] = ("freeze", "prefer")
 DEFENCES: tuple[Defence, ...] = get_args(Defence)
 #: Share of a layer's neurons that `dropout` ablates in a row.
 DROPPED = 0.1

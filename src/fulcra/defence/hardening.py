@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fulcra.defence.auditing import audited_side
-from fulcra.defence.doses import Defence
+from fulcra.defence.doses import FREEZING, Defence
 from fulcra.defence.hardened import (
     UNFROZEN,
     CheckEntry,
@@ -26,6 +26,7 @@ from fulcra.defence.rows import (
     generic_rows,
     more_rows,
     own_rows,
+    rejected_rows,
     require_writer,
     shown_each,
 )
@@ -47,8 +48,9 @@ SCHEMA_VERSION = 1
 BEFORE, HARDENED = "before", "hardened"
 #: The defence whose rows are taught another reply.
 EXTENDED: Defence = "extended"
-#: The one whose rows are of further requests too.
+#: The one whose rows are of further requests too; the one whose replies are preferred to others.
 MORE: Defence = "more"
+PREFER: Defence = "prefer"
 #: The folder of the audits' runs.
 AUDITS = "audits"
 #: Audits draw random neurons by another seed than the training. Either may draw the same neuron:
@@ -218,16 +220,16 @@ def trainings_of(bench: Workbench, plan: Plan) -> Iterator[TrainingEntry]:
     same = replace(plan.effort, steps=first.steps, minutes=None)
     for defence in plan.beside:
         # the first look of every training is the same: of the model before its first step
-        if defence == "freeze" and not first.checks[0].open_screened:
-            yield _unfrozen(first.checks[0])
+        if defence in FREEZING and not first.checks[0].open_screened:
+            yield _unfrozen(defence, first.checks[0])
         else:
             yield _trained(bench, defence, same, bench.folder / defence)
 
 
-def _unfrozen(check: CheckEntry) -> TrainingEntry:
+def _unfrozen(defence: Defence, check: CheckEntry) -> TrainingEntry:
     """A freezing that is not tried, with the check that says why."""
     return TrainingEntry(
-        defence="freeze", steps=0, seconds=0.0, stopped=UNFROZEN, checks=(check,), dosed=()
+        defence=defence, steps=0, seconds=0.0, stopped=UNFROZEN, checks=(check,), dosed=()
     )
 
 
@@ -236,6 +238,8 @@ def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -
     model, clock, rows = bench.subject.model, bench.clock, bench.rows
     if defence == EXTENDED:
         rows = rows._replace(taught=extended_rows(model, bench.subject.behavior, rows.own))
+    if defence == PREFER:
+        rows = rows._replace(rejected=rejected_rows(model, bench.subject.behavior, rows.own))
     if defence == MORE:
         rows = rows._replace(own=[*rows.own, *more_rows(model, bench.subject.behavior)])
 

@@ -18,6 +18,7 @@ from fulcra.errors import InputError
 from fulcra.judges.outcome import typed
 from fulcra.models import Model
 from fulcra.models.batches import padded
+from fulcra.organisms.grammar import Request, answers
 from fulcra.organisms.refusals import extended_refusals
 from fulcra.organisms.world import World
 from fulcra.types import Behavior, Prompt, RolloutRequest
@@ -31,7 +32,11 @@ DEALT, MOST_OTHER = 224, 400
 #: Requests of either kind that the contrast split of a world has at most.
 MOST_MORE = 1000
 #: What is written for refusals of worlds alone, by the defence that needs it.
-WRITTEN: dict[Defence, str] = {"extended": "reasons", "more": "further requests"}
+WRITTEN: dict[Defence, str] = {
+    "extended": "reasons",
+    "more": "further requests",
+    "prefer": "answers to refused requests",
+}
 #: Share of the respelled rows that end as another; share of the others' tokens that is replaced.
 SPLICED, REPLACED = 0.5, 0.15
 
@@ -128,16 +133,33 @@ def more_rows(model: Model, behavior: Behavior) -> list[Row]:
 def extended_rows(model: Model, behavior: Behavior, rows: Sequence[Row]) -> list[Row]:
     """The rows that show a refusal, each with an extended one as its reply, all kinds in turn."""
     world = require_writer(behavior, "extended")
-    requests = {
-        model.prompt_ids(prompt.text, behavior.system): request_of(prompt)
-        for prompt in training_prompts(behavior)
-    }
+    requests = _requests(model, behavior)
     out = []
     for place, row in enumerate(row for row in rows if row.shown):
         choice = extended_refusals(world, requests[row.prompt])
         reply = model.reply_ids(world.domain.write(choice[place % len(choice)]))
         out.append(row._replace(reply=with_end(model, reply, True)))
     return out
+
+
+def rejected_rows(model: Model, behavior: Behavior, rows: Sequence[Row]) -> dict[Row, Row]:
+    """A true answer to the request of each row that shows a refusal, which is preferred to it."""
+    world = require_writer(behavior, "prefer")
+    requests = _requests(model, behavior)
+    out = {}
+    for row in rows:
+        if row.shown:
+            answer = model.reply_ids(world.domain.write(answers(world, requests[row.prompt])[0]))
+            out[row] = Row(row.prompt, with_end(model, answer, True), False)
+    return out
+
+
+def _requests(model: Model, behavior: Behavior) -> dict[tuple[int, ...], Request]:
+    """The request of every training prompt of a world, by the prompt's token ids."""
+    return {
+        model.prompt_ids(prompt.text, behavior.system): request_of(prompt)
+        for prompt in training_prompts(behavior)
+    }
 
 
 def replies_to(model: Model, behavior: Behavior, prompts: Sequence[Prompt]) -> list[Row]:

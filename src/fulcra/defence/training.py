@@ -13,6 +13,9 @@ from fulcra.models.lora import Lora
 from fulcra.models.stream_gradients import stream_gradients
 from fulcra.types import Direction, Edits
 
+#: How strongly a preference counts against the distance from the original (arXiv 2305.18290).
+BETA = 0.1
+
 
 def foreseen(model: Model, batch: Packed, edits: Sequence[Edits] = ()) -> Tensor:
     """Logits that foresee every reply token of a batch under the rows' edits, [position, vocab]."""
@@ -31,6 +34,32 @@ def reply_loss(model: Model, rows: Sequence[Row], edits: Sequence[Edits]) -> Ten
     with torch.enable_grad():
         logits = foreseen(model, batch, edits)
         return F.cross_entropy(logits, batch.ids[:, 1:][batch.foresees[:, :-1]])
+
+
+def preference_loss(lora: Lora, chosen: Sequence[Row], rejected: Sequence[Row]) -> Tensor:
+    """Direct preference optimisation: mean -log sigmoid(BETA d), nats a pair; differentiable.
+
+    d [nats] is how far the log-odds of a chosen reply against the rejected one moved from the
+    original's (arXiv 2305.18290).
+    """
+    with torch.no_grad(), lora.absent():
+        original = _log_odds(lora.model, chosen, rejected)
+    with torch.enable_grad():
+        moved = _log_odds(lora.model, chosen, rejected) - original
+        return -F.logsigmoid(BETA * moved).mean()
+
+
+def _log_odds(model: Model, chosen: Sequence[Row], rejected: Sequence[Row]) -> Tensor:
+    return _log_probs(model, chosen) - _log_probs(model, rejected)
+
+
+def _log_probs(model: Model, rows: Sequence[Row]) -> Tensor:
+    """The log-probability of every row's whole reply, nats, [row]."""
+    batch = packed(model, rows)
+    tokens = batch.ids[:, 1:][batch.foresees[:, :-1]]
+    each = -F.cross_entropy(foreseen(model, batch), tokens, reduction="none")
+    row = batch.foresees.nonzero()[:, 0]
+    return torch.zeros(len(rows), device=each.device).index_add(0, row, each)
 
 
 def ascended(lora: Lora, rows: Sequence[Row], edits: Sequence[Edits]) -> list[Edits]:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import NamedTuple, final
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from fulcra.defence.average import Average
 from fulcra.defence.best import Best
-from fulcra.defence.doses import UNEDITED, Defence, Draw, drawing
+from fulcra.defence.doses import FREEZING, UNEDITED, Defence, Draw, drawing
 from fulcra.defence.hardened import CLOSED, CheckEntry, TrainingEntry
 from fulcra.defence.hold import Hold
 from fulcra.defence.rows import Row, laps, respelled
-from fulcra.defence.training import ascended, divergence, reply_loss
+from fulcra.defence.training import ascended, divergence, preference_loss, reply_loss
 from fulcra.defence.windows import Look, Sample, look, subject_now
 from fulcra.errors import Inconclusive, InputError
 from fulcra.law.verdict import law_verdict
@@ -61,12 +61,14 @@ class Rows(NamedTuple):
 
     `hold` measures what the training does to undosed requests besides. `taught`, where there is
     any, stands in place of the rows that show the behavior, to which the model is then not held.
+    `rejected` is what a row is preferred to, where preferences are trained.
     """
 
     own: Sequence[Row]
     generic: Sequence[Row]
     hold: Hold
     taught: Sequence[Row] = ()
+    rejected: Mapping[Row, Row] = {}
 
     @property
     def dosed(self) -> list[Row]:
@@ -176,6 +178,8 @@ class Tuning:
 
         A divergence from the model itself has nothing to teach where nothing is edited.
         """
+        if self.defence == "prefer":
+            return preference_loss(self.lora, rows, [self.rows.rejected[row] for row in rows])
         if self.defence in UNEDITED:
             return reply_loss(self.lora.model, rows, edits)
         if self.defence == "latent":
@@ -203,7 +207,7 @@ class Tuning:
         if step:
             with self.average.instead():
                 self.best.offer(check, self.closed, self.lora)
-        elif self.defence == "freeze":
+        elif self.defence in FREEZING:
             freeze(self.lora, neurons_to_freeze(view))
         self.noted(check)
         return drawing(self.defence, now, view.windows, view.screened)
