@@ -1,8 +1,10 @@
 """The page of defences says what was measured and what was not, of which model and seed."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
@@ -10,7 +12,7 @@ from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, WatchCo
 from fulcra.protocol.results.summary import Prevalence
 from fulcra.report.defence_page import DRAWN, checked_once, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
-from fulcra.report.hardened import hardened_page, model_sheet, sheets, wanted_sheet
+from fulcra.report.hardened import hardened_page, hardened_text, model_sheet, sheets, wanted_sheet
 from fulcra.report.monitor import (
     adaptive_sheet,
     branches_sheet,
@@ -294,3 +296,19 @@ def test_what_the_page_says_of_models_of_others_is_what_was_tried(
     assert noticed_words(trials[-1]) in last
     alone = defence_page(table.model_copy(update={"trials": trials[:-1]}))
     assert alone.rstrip().endswith("no chat model that others trained was tried.")
+
+
+def test_a_wide_comparison_comes_in_parts_that_begin_with_the_model_before(
+    result: HardenResult,
+) -> None:
+    beside = [
+        result.sides[1].model_copy(update={"side": name}) for name in ("noise", "latent", "freeze")
+    ]
+    wide = result.model_copy(update={"sides": (*result.sides[:2], *beside, result.sides[-1])})
+    parts = [each.columns[1:] for each in sheets(wide, 3) if each.columns[0] == "audited"]
+    assert parts == [("before", "plain", "noise", "latent"), ("before", "freeze", "hardened")]
+    (whole,) = (each for each in sheets(wide) if each.columns[0] == "audited")
+    assert len(whole.columns) == 1 + len(wide.sides)
+    console = Console(width=80, file=StringIO(), record=True)
+    console.print(hardened_text(wide))
+    assert console.export_text().count("direction_ablation flips") == 2

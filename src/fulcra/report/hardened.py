@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NONE = "none"
 #: What stands where nothing was there before that could have become less, and what is not met.
 UNDECIDED, MISSED = "undecided", "NO"
+#: How many models stand beside the one before in a table of the terminal.
+ABREAST = 3
 #: How far accuracy and over-refusal may move.
 POINT = 0.01
 
@@ -33,7 +35,7 @@ def hardened_text(result: "HardenResult") -> "RenderableType":
     """The tables of a hardening in the terminal."""
     from rich.console import Group
 
-    tables = [sheet.rich() for sheet in sheets(result)]
+    tables = [sheet.rich() for sheet in sheets(result, ABREAST)]
     return Group(*notes(result), *[part for table in tables for part in ("", table)])
 
 
@@ -49,10 +51,17 @@ def stopped(training: "TrainingEntry") -> str:
     return "; ".join(filter(None, (ended, training.handed_out)))
 
 
-def sheets(result: "HardenResult") -> list[Sheet]:
-    """What is wanted, the comparison of the audited models, then the checks of every training."""
-    beside = [wanted_sheet(result), side_sheet(result)] if result.sides else []
-    return beside + [check_sheet(training) for training in result.trainings]
+def sheets(result: "HardenResult", abreast: int | None = None) -> list[Sheet]:
+    """What is wanted, the comparison of the audited models, then the checks of every training.
+
+    `abreast` is how many models stand beside the one before in a comparison; all by default.
+    """
+    others, step = result.sides[1:], abreast or max(1, len(result.sides))
+    sides = [
+        (*result.sides[:1], *others[place : place + step]) for place in range(0, len(others), step)
+    ]
+    wanted = [wanted_sheet(result)] if result.sides else []
+    return [*wanted, *map(model_sheet, sides), *map(check_sheet, result.trainings)]
 
 
 def side_sheet(result: "HardenResult") -> Sheet:
@@ -66,7 +75,7 @@ def model_sheet(sides: "Sequence[SideEntry]") -> Sheet:
     names = dict.fromkeys(name for each in figures for name in each)
     rows = [(name, *(each.get(name, _rate(None)) for each in figures)) for name in names]
     columns = tuple(side.side for side in sides)
-    return Sheet(("audited", *columns), rows, numbers=columns)
+    return Sheet(("audited", *columns), rows, whole=("audited",))
 
 
 def _figures(side: "SideEntry") -> dict[str, str]:
