@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
-from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, WatchCost
+from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, WatchCost, at_most
 from fulcra.protocol.results.summary import Prevalence
 from fulcra.report.defence_page import DRAWN, checked_once, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
@@ -17,6 +17,7 @@ from fulcra.report.monitor import (
     adaptive_sheet,
     branches_sheet,
     doses_sheet,
+    false_words,
     noticed_words,
     trial_name,
 )
@@ -228,21 +229,34 @@ def test_a_trial_says_of_how_many_windows_and_of_which_text(
     first, chat = trials[0], trials[-1]
     assert trial_name(first) == "apothecary-sparse, refusal"
     assert trial_name(chat) == "SmolLM2-135M-Instruct.Q4_1.gguf, bundled requests"
-    assert noticed_words(first) == "0.05 (12 of 12 windows, 76–100%)"
+    assert noticed_words(first) == "0.05 (78 of 80 windows, 91–99%)"
     assert noticed_words(chat).startswith("none of those tried (at 0.45: 8 of 9 windows")
     assert noticed_words(first.model_copy(update={"doses": ()})) == "no dose was tried"
-    assert {row[1] for row in doses_sheet(first).rows} == {"12"}
-    assert {row[-1] for row in branches_sheet(first).rows} == {"4"}
-    assert "12 of 12 windows there" in first.lines()[0]
+    assert {row[1] for row in doses_sheet(first).rows} == {"80"}
+    assert {row[-1] for row in branches_sheet(first).rows} == {"10"}
+    assert "78 of 80 windows there" in first.lines()[0]
+
+
+def test_false_alarms_are_held_to_the_rate_by_their_interval(
+    trials: tuple[MonitorResult, ...],
+) -> None:
+    assert false_words(trials[0]) == (
+        "of 300 undosed windows 9 (2–6%) and 2 (0–2%) raise a dose and a shift alarm: the target of"
+        " 1% each is missed and undecided"
+    )
+    words = [at_most(0.01, low, high) for low, high in ((0, 0.01), (0.01, 0.2), (0.011, 0.2))]
+    assert words == ["met", "undecided", "missed"]
 
 
 def test_a_served_model_is_told_apart_by_the_law_over_calibrations() -> None:
-    helpful, _, own = MonitorTable.load(EVIDENCE).served
-    assert (helpful.differs, own.differs, own.chance) == (True, False, 1.0)
+    served = MonitorTable.load(EVIDENCE).served
+    helpful, own = served[0], next(each for each in served if each.model == each.release)
+    assert (helpful.differs, own.differs) == (True, False)
+    assert own.chance == pytest.approx(0.4975, abs=1e-4)
     few = helpful.alarms.dose.model_copy(update={"alarms": 3, "n": 60})
     alarms = helpful.alarms.model_copy(update={"dose": few, "shift": few})
     # three of 60 above the largest of 150; a binomial of that bound would have .016, doubled
-    each = {"bound": 1 / 151, "alarms": alarms}
+    each = {"bound": 1 / 151, "alarms": alarms, "calibrated": None}
     old = helpful.model_copy(update=each)
     assert old.chance == pytest.approx(2 * (60 * 59 * 58) / (210 * 209 * 208))
     assert helpful.model_copy(update={**each, "calibrated": 150}).chance == old.chance
@@ -272,17 +286,14 @@ def test_a_cost_is_its_median_and_the_target_is_undecided_where_noise_is_larger(
 def test_the_page_says_of_which_neurons_a_spread_dose_was(
     trials: tuple[MonitorResult, ...],
 ) -> None:
-    first = trials[0]
-    assert first.spread_words.startswith("the neurons of a layer that write most alike")
-    assert adaptive_sheet(first).rows[0][0] == "2 neurons"
-    spread = tuple(
-        dose.model_copy(update={"pick": pick})
-        for dose, pick in zip(first.spread, ("unlike", "unlike", "unlike over layers"), strict=True)
-    )
-    now = first.model_copy(update={"spread": spread})
-    assert now.spread_words == "neurons that write least alike, of the layer and of all layers"
-    assert [row[0] for row in adaptive_sheet(now).rows][1:4] == [
-        "4 neurons of the layer",
+    first, old = trials[0], trials[-1]
+    assert old.spread_words.startswith("the neurons of a layer that write most alike")
+    assert adaptive_sheet(old).rows[0][0] == "2 neurons"
+    assert first.spread_words == "neurons that write least alike, of the layer and of all layers"
+    assert [row[0] for row in adaptive_sheet(first).rows][2:7] == [
+        "8 neurons of the layer",
+        "2 neurons of all layers",
+        "4 neurons of all layers",
         "8 neurons of all layers",
         "1 in 2 positions",
     ]

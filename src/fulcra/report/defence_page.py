@@ -13,6 +13,7 @@ from fulcra.report.monitor import (
     branches_sheet,
     domains_sheet,
     doses_sheet,
+    false_words,
     noticed_words,
     trial_name,
 )
@@ -103,6 +104,7 @@ def defence_page(
         others=() if monitor is None else others(monitor.trials),
         named=trial_name,
         noticed=noticed_words,
+        alarmed=false_words,
         served=() if monitor is None else monitor.served,
         doses=doses_sheet,
         domains=domains_sheet,

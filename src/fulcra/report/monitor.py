@@ -94,6 +94,22 @@ def noticed_words(result: "MonitorResult") -> str:
     return f"{gain(first)} ({counts})"
 
 
+def false_words(result: "MonitorResult") -> str:
+    """How many undosed windows of the calibration's kind alarm, held to the rate it was made for.
+
+    They are of dose and of shift, each against its own threshold.
+    """
+    from fulcra.protocol.results.monitor import at_most
+
+    target, kinds = result.calibration.rate, (result.clean.dose, result.clean.shift)
+    counts = " and ".join(f"{each.alarms} ({rates(each)})" for each in kinds)
+    verdicts = " and ".join(at_most(target, each.low, each.high) for each in kinds)
+    return (
+        f"of {kinds[0].n} undosed windows {counts} raise a dose and a shift alarm: the target of"
+        f" {rate(target)} each is {verdicts}"
+    )
+
+
 def _windows_each(result: "MonitorResult") -> int:
     """The windows of one dosed neuron at one gain: those of a gain over the neurons it is of."""
     first = next(iter(result.doses), None)

@@ -120,6 +120,11 @@ class BranchAlarms(Value):
     rates: tuple[float, ...]
 
 
+def at_most(target: float, low: float, high: float) -> str:
+    """Whether an interval lies below a target, in a word: met, missed, or undecided around it."""
+    return "met" if high <= target else "missed" if low > target else "undecided"
+
+
 class WatchCost(Value):
     """What watching costs a token: the share of multiplications, and of decoding time.
 
@@ -137,7 +142,7 @@ class WatchCost(Value):
         """Both costs in words; undecided is the target of a time whose quartiles lie around it."""
         spread = f"quartiles {100 * self.low:.2g} to {100 * self.high:.2g} %"
         target = f"the target of {100 * COST:g} % is"
-        verdict = "met" if self.high <= COST else "missed" if self.low > COST else "undecided"
+        verdict = at_most(COST, self.low, self.high)
         return (
             f"{100 * self.products:.2g} % of a forward pass in multiplications; measured,"
             f" {100 * self.time:.2g} % of decoding time, the median of {self.pairs} pairs"
