@@ -45,14 +45,16 @@ class Openings(NamedTuple):
 
     @classmethod
     def of(cls, behavior: Behavior | None) -> "Openings":
-        """Those of a behavior, its contrast prompts among them, else the bundled ones of all kinds.
+        """Those of a behavior, all contrast prompts among them, else the bundled ones of all kinds.
 
         InputError where there are too few.
         """
         if behavior is None:
             kinds = [parted(kind) for kind in KINDS.values()]
             return cls(*(sum((kind[i] for kind in kinds), ()) for i in range(len(cls._fields))))
-        prompts = [prompt.text for prompt in (*behavior.positive, *behavior.negative)]
+        further = behavior.discovery
+        sides = (behavior.positive, behavior.negative, further.positive, further.negative)
+        prompts = [prompt.text for side in sides for prompt in side]
         texts = {*behavior.generic, *behavior.ceiling_generic, *prompts}
         if len(texts) < LEAST_OPENINGS:
             raise InputError(
