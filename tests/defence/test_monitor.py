@@ -294,6 +294,8 @@ def test_the_three_parts_of_the_openings_share_none(refusal: Behavior) -> None:
         parts = [set(part) for part in openings]
         assert all(parts)
         assert sum(map(len, parts)) == len(set().union(*parts))
+    texts = {prompt.text for prompt in (*refusal.negative, *refusal.discovery.positive)}
+    assert texts <= set().union(*Openings.of(refusal))
 
 
 def test_random_openings_are_drawn_the_same_for_the_same_seed(
