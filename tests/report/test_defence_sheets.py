@@ -229,20 +229,20 @@ def test_a_trial_says_of_how_many_windows_and_of_which_text(
     first, chat = trials[0], trials[-1]
     assert trial_name(first) == "apothecary-sparse, refusal"
     assert trial_name(chat) == "SmolLM2-135M-Instruct.Q4_1.gguf, bundled requests"
-    assert noticed_words(first) == "0.05 (78 of 80 windows, 91–99%)"
+    assert noticed_words(first) == "0.05 (80 of 80 windows, 95–100%)"
     assert noticed_words(chat).startswith("none of those tried (at 0.45: 8 of 9 windows")
     assert noticed_words(first.model_copy(update={"doses": ()})) == "no dose was tried"
     assert {row[1] for row in doses_sheet(first).rows} == {"80"}
     assert {row[-1] for row in branches_sheet(first).rows} == {"10"}
-    assert "78 of 80 windows there" in first.lines()[0]
+    assert "80 of 80 windows there" in first.lines()[0]
 
 
 def test_false_alarms_are_held_to_the_rate_by_their_interval(
     trials: tuple[MonitorResult, ...],
 ) -> None:
     assert false_words(trials[0]) == (
-        "of 300 undosed windows 9 (2–6%) and 2 (0–2%) raise a dose and a shift alarm: the target of"
-        " 1% each is missed and undecided"
+        "of 300 undosed windows 6 (1–4%) and 1 (0–2%) raise a dose and a shift alarm: the target of"
+        " 1% each is undecided and undecided"
     )
     words = [at_most(0.01, low, high) for low, high in ((0, 0.01), (0.01, 0.2), (0.011, 0.2))]
     assert words == ["met", "undecided", "missed"]
@@ -252,7 +252,7 @@ def test_a_served_model_is_told_apart_by_the_law_over_calibrations() -> None:
     served = MonitorTable.load(EVIDENCE).served
     helpful, own = served[0], next(each for each in served if each.model == each.release)
     assert (helpful.differs, own.differs) == (True, False)
-    assert own.chance == pytest.approx(0.4975, abs=1e-4)
+    assert own.chance == pytest.approx(0.088, abs=1e-3)
     few = helpful.alarms.dose.model_copy(update={"alarms": 3, "n": 60})
     alarms = helpful.alarms.model_copy(update={"dose": few, "shift": few})
     # three of 60 above the largest of 150; a binomial of that bound would have .016, doubled
