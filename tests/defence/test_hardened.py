@@ -94,7 +94,15 @@ def test_a_printed_command_says_all_that_is_not_the_default(result: HardenResult
     assert budget(result) == (
         "--steps 250 --every 25 --rows 12 --beside plain --measure sequential --confirmation 96"
     )
-    sizes = {"rank": 4, "every": 60, "rows": 10, "branches": 16, "seed": 3, "minutes": 20.0}
+    sizes = {
+        "rank": 4,
+        "every": 60,
+        "rows": 10,
+        "branches": 16,
+        "seed": 3,
+        "minutes": 20.0,
+        "generic": 6,
+    }
     audits = {"neurons": 4, "random": 0, "controls": 10, "sweep": 512, "measure": "full"}
     settings = result.settings.model_copy(
         update={**sizes, **audits, "steps": None, "confirmation": None}
@@ -103,7 +111,7 @@ def test_a_printed_command_says_all_that_is_not_the_default(result: HardenResult
         update={"settings": settings, "trainings": (dosing().model_copy(update=LATENT), dosing())}
     )
     assert budget(other) == (
-        "--rank 4 --branches 16 --defence latent --beside doses --neurons 4 --random 0"
+        "--rank 4 --branches 16 --generic 6 --defence latent --beside doses --neurons 4 --random 0"
         " --controls 10 --sweep 512 --seed 3"
     )
     bare = dict.fromkeys(("neurons", "random", "controls", "measure"))

@@ -66,11 +66,18 @@ def harden_command(
         int,
         typer.Option(
             metavar="N",
-            help="Rows of a step with a dose; as many without, twice as many of other text and of"
-            " broken wordings.",
+            help="Rows of a step with a dose; as many without.",
             min=1,
         ),
     ] = 10,
+    generic: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Rows of other text in a step, and as many in broken wordings; twice --rows.",
+            min=1,
+        ),
+    ] = None,
     branches: Annotated[
         int, typer.Option(metavar="N", help="Branches that a check forecasts.", min=4)
     ] = 32,
@@ -148,7 +155,7 @@ def harden_command(
     )
     sample = Sample.of(branches, swept)
     plan = Plan(
-        Effort(steps, limit, rank, study.seed, every, rows, 2 * rows, sample=sample),
+        Effort(steps, limit, rank, study.seed, every, rows, generic or 2 * rows, sample=sample),
         defence.value,
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,

@@ -268,8 +268,8 @@ class HardenSettings(Value):
     `measure` is how its audits were measured; not set in the first version, nor without audits.
     `confirmation` is how many confirmation prompts they had, where that was said. `branches` is
     what a check forecasts, `sweep` what audits sweep, and with it its checks; `neurons`, `random`
-    and `controls` are the sizes of the audits, None without any. None of them is set in the first
-    versions.
+    and `controls` are the sizes of the audits, None without any. `generic` is the rows of other
+    text, and those of broken wordings, of a step. None of them is set in the first versions.
     """
 
     rank: int
@@ -287,6 +287,7 @@ class HardenSettings(Value):
     sweep: int | None = None
     measure: str | None = None
     confirmation: int | None = None
+    generic: int | None = None
 
 
 class HardenResult(Result):

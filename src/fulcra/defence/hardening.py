@@ -318,4 +318,5 @@ def settings_of(plan: Plan) -> HardenSettings:
         sweep=effort.sample.swept if audits is None else audits.candidates,
         measure=None if audits is None else audits.measure,
         confirmation=None if audits is None else audits.confirmation,
+        generic=effort.generic,
     )

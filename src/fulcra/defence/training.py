@@ -19,9 +19,15 @@ BETA = 0.1
 
 def foreseen(model: Model, batch: Packed, edits: Sequence[Edits] = ()) -> Tensor:
     """Logits that foresee every reply token of a batch under the rows' edits, [position, vocab]."""
+    first = int(batch.foresees.any(0).nonzero()[0])
     with applied_rows(model, edits):
-        out = model.hf(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
-    logits: Tensor = out.logits[batch.foresees].float()
+        out = model.hf(
+            input_ids=batch.ids,
+            attention_mask=batch.mask,
+            use_cache=False,
+            logits_to_keep=batch.ids.shape[1] - first,
+        )
+    logits: Tensor = out.logits[batch.foresees[:, first:]].float()
     return logits
 
 

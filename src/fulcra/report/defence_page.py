@@ -152,6 +152,7 @@ def budget(result: "HardenResult") -> str:
         _option("steps", settings.steps),
         "" if unsaid or settings.minutes is None else f"--minutes {settings.minutes:g}",
         *(_option(name, getattr(settings, name)) for name in TRAINED),
+        "" if settings.generic == 2 * settings.rows else _option("generic", settings.generic),
         "" if own == "doses" else f"--defence {own}",
         *(f"--beside {each.defence}" for each in result.trainings[1:]),
         "" if result.sides else "--no-audit",
