@@ -115,7 +115,7 @@ def test_a_printed_command_says_all_that_is_not_the_default(result: HardenResult
         " --controls 10 --sweep 512 --seed 3"
     )
     bare = dict.fromkeys(("neurons", "random", "controls", "measure"))
-    settings = settings.model_copy(update={**bare, "steps": 60, "sweep": 4096})
+    settings = settings.model_copy(update={**bare, "steps": 60, "sweep": 4096, "generic": 20})
     alone = other.model_copy(update={"settings": settings, "sides": (), "trainings": (dosing(),)})
     assert budget(alone) == "--steps 60 --minutes 20 --rank 4 --branches 16 --no-audit --seed 3"
 
