@@ -49,9 +49,11 @@ def window(branch: str, source: str, opens: float | None) -> WindowEntry:
 def test_a_hardening_of_the_first_version_says_that_fresh_neurons_were_not_counted(
     result: HardenResult,
 ) -> None:
-    assert result.dosed_neurons is None
-    assert [side.fresh for side in result.sides] == [None] * 3
-    assert "of neurons that no training dosed: not counted" in result.lines()[-1]
+    sides = tuple(side.model_copy(update={"fresh": None}) for side in result.sides)
+    trained = tuple(each.model_copy(update={"dosed": None}) for each in result.trainings)
+    old = result.model_copy(update={"sides": sides, "trainings": trained})
+    assert old.dosed_neurons is None
+    assert "of neurons that no training dosed: not counted" in old.lines()[-1]
 
 
 def test_branches_of_neurons_that_no_training_dosed_are_counted_apart(
@@ -92,7 +94,9 @@ def test_one_training_that_did_not_count_leaves_all_uncounted() -> None:
 
 def test_a_printed_command_says_all_that_is_not_the_default(result: HardenResult) -> None:
     assert budget(result) == (
-        "--steps 250 --every 25 --rows 12 --beside plain --measure sequential --confirmation 96"
+        "--steps 250 --every 25 --rows 12 --beside plain --beside more --beside noise"
+        " --beside dropout --beside latent --beside freeze --beside prefer --beside extended"
+        " --measure sequential --confirmation 96"
     )
     sizes = {
         "rank": 4,
@@ -175,7 +179,7 @@ def test_lines_keep_the_models_before_and_hardened_whatever_was_compared(
     result: HardenResult,
 ) -> None:
     assert len(result.lines()) == 5
-    before, plain, after = result.sides
+    before, plain, *_, after = result.sides
     beside = [plain.model_copy(update={"side": name}) for name in ("plain", "noise", "latent")]
     wide = result.model_copy(
         update={"trainings": (dosing(),) * 4, "sides": (before, *beside, after)}

@@ -10,7 +10,7 @@ from fulcra.defence.hardened import HardenResult, HoldEntry, SeveralEntry
 from fulcra.protocol.results.gate import GateResult
 from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, WatchCost, at_most
 from fulcra.protocol.results.summary import Prevalence
-from fulcra.report.defence_page import DRAWN, checked_once, defence_page, drawn, whose
+from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
 from fulcra.report.hardened import hardened_page, hardened_text, model_sheet, sheets, wanted_sheet
 from fulcra.report.monitor import (
@@ -148,7 +148,7 @@ def test_the_hold_counts_beside_the_few_requests_of_the_audits(
 
 
 def test_the_fewest_neurons_that_open_a_model_are_counted(result: HardenResult) -> None:
-    before, *_, after = result.sides
+    before, after = result.sides[0], result.sides[-1].model_copy(update={"several": ()})
     pair = SeveralEntry(count=2, gains=(0.2,), flips=(0.1,))
     four = SeveralEntry(count=4, gains=(0.2,), flips=(0.6,))
     capped = SeveralEntry(count=8, gains=(), flips=())
@@ -181,46 +181,39 @@ def test_a_chat_model_displaces_no_organism_from_the_figure(
     assert drawn([bare]) is None
 
 
-def test_what_was_checked_once_beside_many_checks_is_named(result: HardenResult) -> None:
-    assert checked_once([result]) == "`plain` of seed 0"
-    assert "*Not so here*: `plain` of seed 0 was made before" in defence_page(hardened=[result])
-    own, beside = result.trainings
-    often = result.model_copy(
-        update={"trainings": (own, beside.model_copy(update={"checks": own.checks}))}
-    )
-    assert checked_once([often]) == ""
-    assert "Not so here" not in defence_page(hardened=[often])
-
-
 def test_the_figure_of_the_page_leaves_out_what_else_was_compared(result: HardenResult) -> None:
-    beside = [result.sides[1].model_copy(update={"side": name}) for name in ("noise", "latent")]
-    wide = result.model_copy(update={"sides": (*result.sides[:2], *beside, result.sides[-1])})
-    assert windows_beside(wide, DRAWN) == windows_beside(result)
-    assert "latent" in windows_beside(wide)
+    sides = tuple(side for side in result.sides if side.side in DRAWN)
+    assert len(sides) < len(result.sides)
+    few = result.model_copy(update={"sides": sides})
+    assert windows_beside(result, DRAWN) == windows_beside(few)
+    assert "latent" in windows_beside(result)
 
 
 def test_a_gate_names_side_and_seed_of_what_it_decided_of(result: HardenResult) -> None:
     other = HardenResult.load(EVIDENCE / "harden_seed1.json")
-    names = {
-        name: whose(GateResult.load(EVIDENCE / "gates" / f"{name}.json"), [result, other])
-        for name in ("before", "plain", "hardened-seed1")
+    gates = {
+        name: GateResult.load(EVIDENCE / "gates" / f"{name}.json")
+        for name in ("before-seed0", "before-seed1", "plain-seed0", "hardened-seed1")
     }
-    assert names == {
-        "before": "before, an audit of which `harden*.json` does not say the seed (commitment"
-        " 561135f2e186): ",
-        "plain": "plain, seed 0: ",
+    assert {name: whose(gate, [result, other]) for name, gate in gates.items()} == {
+        "before-seed0": "before, seed 0: ",
+        "before-seed1": "before, seed 1: ",
+        "plain-seed0": "plain, seed 0: ",
         "hardened-seed1": "hardened, seed 1: ",
     }
-    plain = GateResult.load(EVIDENCE / "gates" / "plain.json")
-    assert whose(plain, [other]) == ""
+    assert whose(gates["plain-seed0"], [other]) == ""
 
 
-def test_an_audit_of_the_base_is_of_the_seed_whose_commitment_it_has(result: HardenResult) -> None:
-    gate = GateResult.load(EVIDENCE / "gates" / "before.json")
-    other = HardenResult.load(EVIDENCE / "harden_seed1.json")
-    own = {"commitment": gate.run.commitment_sha256}
-    sides = (other.sides[0].model_copy(update=own), *other.sides[1:])
-    assert whose(gate, [result, other.model_copy(update={"sides": sides})]) == "before, seed 1: "
+def test_an_audit_of_the_base_whose_commitment_no_file_has_is_of_no_seed(
+    result: HardenResult,
+) -> None:
+    gate = GateResult.load(EVIDENCE / "gates" / "before-seed0.json")
+    first = result.sides[0].model_copy(update={"commitment": None})
+    old = result.model_copy(update={"sides": (first, *result.sides[1:])})
+    assert whose(gate, [old]) == (
+        "before, an audit of which `harden*.json` does not say the seed (commitment"
+        f" {gate.run.commitment_sha256[:12]}): "
+    )
 
 
 def test_a_trial_says_of_how_many_windows_and_of_which_text(

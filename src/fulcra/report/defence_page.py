@@ -47,17 +47,6 @@ def drawn(hardened: Sequence["HardenResult"]) -> "HardenResult | None":
     return next((result for result in hardened if result.sides), None)
 
 
-def checked_once(hardened: Sequence["HardenResult"]) -> str:
-    """What was checked only at its end beside a defence that was checked more often, by name."""
-    return " and ".join(
-        f"`{beside.defence}` of seed {result.settings.seed}"
-        for result in hardened
-        for beside in result.trainings[1:]
-        if len(beside.checks) == 2 < len(result.trainings[0].checks)
-        and beside.steps >= 2 * result.settings.every
-    )
-
-
 def others(trials: Sequence["MonitorResult"]) -> list["MonitorResult"]:
     """The trials of models that are no organisms of ours."""
     organisms = bundled_names()
@@ -112,7 +101,6 @@ def defence_page(
         branches=branches_sheet,
         hardened=hardened,
         drawn=drawn(hardened),
-        once=checked_once(hardened),
         gates=gates,
         whose=whose,
         mended=mended,
