@@ -99,11 +99,9 @@ def false_words(result: "MonitorResult") -> str:
 
     They are of dose and of shift, each against its own threshold.
     """
-    from fulcra.protocol.results.monitor import at_most
-
     target, kinds = result.calibration.rate, (result.clean.dose, result.clean.shift)
     counts = " and ".join(f"{each.alarms} ({rates(each)})" for each in kinds)
-    verdicts = " and ".join(at_most(target, each.low, each.high) for each in kinds)
+    verdicts = " and ".join(each.against(target) for each in kinds)
     return (
         f"of {kinds[0].n} undosed windows {counts} raise a dose and a shift alarm: the target of"
         f" {rate(target)} each is {verdicts}"

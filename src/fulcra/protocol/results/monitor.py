@@ -67,6 +67,11 @@ class CalibrationResult(Result):
         )
 
 
+def at_most(target: float, low: float, high: float) -> str:
+    """Whether an interval lies below a target, in a word: met, missed, or undecided around it."""
+    return "met" if high <= target else "missed" if low > target else "undecided"
+
+
 class Share(Value):
     """How many windows raise an alarm, with the 95 % Wilson interval of the rate."""
 
@@ -75,6 +80,10 @@ class Share(Value):
     rate: float
     low: float
     high: float
+
+    def against(self, target: float) -> str:
+        """Whether the rate is at most a target, by its interval, in a word."""
+        return at_most(target, self.low, self.high)
 
 
 class Alarms(Value):
@@ -118,11 +127,6 @@ class BranchAlarms(Value):
     noticed: float | None
     gains: tuple[float, ...]
     rates: tuple[float, ...]
-
-
-def at_most(target: float, low: float, high: float) -> str:
-    """Whether an interval lies below a target, in a word: met, missed, or undecided around it."""
-    return "met" if high <= target else "missed" if low > target else "undecided"
 
 
 class WatchCost(Value):
