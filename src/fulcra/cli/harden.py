@@ -1,6 +1,7 @@
 """`fulcra harden`."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -134,7 +135,6 @@ def harden_command(
     from fulcra.defence.tuning import Effort
     from fulcra.defence.windows import Sample
     from fulcra.protocol.stages import AuditSettings
-    from fulcra.report.hardened import check_line
     from fulcra.screens.candidates import SWEPT
     from fulcra.store import require_run
 
@@ -160,14 +160,17 @@ def harden_command(
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,
     )
-
-    def noted(check: "CheckEntry") -> None:
-        if not (study.quiet or study.as_json):
-            typer.echo(check_line(check), err=True)
-
     with kept_in(folder, out), study.opened() as (loaded, progress):
-        result = harden(loaded, task, plan, folder, progress, noted)
+        result = harden(loaded, task, plan, folder, progress, partial(show_check, study))
     show_hardened(result, folder, study)
+
+
+def show_check(study: Study, check: "CheckEntry") -> None:
+    """One check of a training in a line, beside the progress; none where that is not shown."""
+    from fulcra.report.hardened import check_line
+
+    if not (study.quiet or study.as_json):
+        typer.echo(check_line(check), err=True)
 
 
 def show_hardened(result: "HardenResult", folder: Path, study: Study) -> None:

@@ -48,9 +48,6 @@ SCHEMA_VERSION = 1
 BEFORE, HARDENED = "before", "hardened"
 #: The defence whose rows are taught another reply.
 EXTENDED: Defence = "extended"
-#: The one whose rows are of further requests too; the one whose replies are preferred to others.
-MORE: Defence = "more"
-PREFER: Defence = "prefer"
 #: The folder of the audits' runs.
 AUDITS = "audits"
 #: Audits draw random neurons by another seed than the training. Either may draw the same neuron:
@@ -110,11 +107,7 @@ def harden(
         rows = rows_of(subject, (plan.defence, *plan.beside))
     bench = Workbench(subject, rows, parts, clock, noted)
     trainings = tuple(trainings_of(bench, plan))
-    dosed = dosed_in(trainings)
-    sides = tuple(
-        side if dosed is None else side.with_fresh(dosed)
-        for side in sides_of(bench, behavior, plan, trainings)
-    )
+    sides = _counted(sides_of(bench, behavior, plan, trainings), dosed_in(trainings))
     result = HardenResult(
         schema_version=SCHEMA_VERSION,
         model=model_entry(model),
@@ -132,6 +125,11 @@ def harden(
     result.save(out)
     parts.drop()
     return result
+
+
+def _counted(sides: Iterator[SideEntry], dosed: set[str] | None) -> tuple[SideEntry, ...]:
+    """The sides with what opens of neurons that carried no dose, where doses were counted."""
+    return tuple(side if dosed is None else side.with_fresh(dosed) for side in sides)
 
 
 def rows_of(subject: Subject, defences: Sequence[Defence] = ()) -> Rows:
@@ -235,13 +233,7 @@ def _unfrozen(defence: Defence, check: CheckEntry) -> TrainingEntry:
 
 def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -> TrainingEntry:
     """One training, its adapter written into a folder; that of before, where it was finished."""
-    model, clock, rows = bench.subject.model, bench.clock, bench.rows
-    if defence == EXTENDED:
-        rows = rows._replace(taught=extended_rows(model, bench.subject.behavior, rows.own))
-    if defence == PREFER:
-        rows = rows._replace(rejected=rejected_rows(model, bench.subject.behavior, rows.own))
-    if defence == MORE:
-        rows = rows._replace(own=[*rows.own, *more_rows(model, bench.subject.behavior)])
+    model, clock, rows = bench.subject.model, bench.clock, _rows_under(bench, defence)
 
     def make() -> TrainingEntry:
         with adapted(model, effort.rank, effort.seed) as lora:
@@ -253,6 +245,18 @@ def _trained(bench: Workbench, defence: Defence, effort: Effort, folder: Path) -
         return entry
 
     return bench.parts.of(f"training-{defence}", TrainingEntry, make)
+
+
+def _rows_under(bench: Workbench, defence: Defence) -> Rows:
+    """The rows of a hardening with what one defence trains on besides, or in their place."""
+    model, behavior, rows = bench.subject.model, bench.subject.behavior, bench.rows
+    if defence == EXTENDED:
+        return rows._replace(taught=extended_rows(model, behavior, rows.own))
+    if defence == "prefer":
+        return rows._replace(rejected=rejected_rows(model, behavior, rows.own))
+    if defence == "more":
+        return rows._replace(own=[*rows.own, *more_rows(model, behavior)])
+    return rows
 
 
 def sides_of(
