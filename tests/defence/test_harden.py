@@ -351,7 +351,7 @@ def test_what_a_world_writes_is_written_for_refusals_of_worlds_alone(
 
 def test_freeze_is_refused_where_nothing_is_forecast_open() -> None:
     with pytest.raises(InputError, match="none of 0 screened branches is forecast open"):
-        neurons_to_freeze(Look((), 0, 8.0, ()))
+        neurons_to_freeze(Look((), 0, 8.0, (), 0))
 
 
 def test_half_of_the_doses_are_of_branches_that_a_screen_found(subject: Subject) -> None:

@@ -3,12 +3,13 @@
 import random
 from collections.abc import Sequence
 from itertools import islice
+from statistics import median
 
 import pytest
 
 from fulcra import Behavior, Model
 from fulcra.defence import windows as module
-from fulcra.defence.windows import Sample, look
+from fulcra.defence.windows import Sample, Window, look
 from fulcra.errors import InputError
 from fulcra.protocol.draw import movers
 from fulcra.protocol.subject import Subject
@@ -30,7 +31,7 @@ def screened(monkeypatch: pytest.MonkeyPatch) -> list[Neuron]:
 
     def screen(subject: Subject, neurons: Sequence[Neuron], count: int, bar: object) -> Ranking:
         shown[:] = neurons
-        return Ranking("window", tuple(neurons[:count]), (0.0,) * count)
+        return Ranking("window", tuple(neurons), (0.0,) * len(neurons))
 
     monkeypatch.setattr(module, "dose_screen", screen)
     return shown
@@ -50,8 +51,9 @@ def test_where_an_audit_sweeps_every_neuron_a_look_draws_from_all(
     subject: Subject, screened: list[Neuron]
 ) -> None:
     assert subject.model.n_layers * subject.model.d_mlp <= SWEPT
-    look(subject, SMALL, 3)
+    view = look(subject, SMALL, 3)
     assert screened == at_random(subject, 3, 8)
+    assert view.found == view.screened == SMALL.screened
 
 
 def test_a_look_at_more_random_neurons_than_there_are_is_refused_in_one_line(
@@ -76,6 +78,20 @@ def test_in_a_larger_model_half_of_a_screen_is_of_the_audits_sweep(
         assert {Neuron(str(branch)).site for branch in fresh} <= {n.site for n in screened[4:]}
         drawn |= set(screened[:4])
     assert len(drawn) > 4
+
+
+def test_in_a_larger_model_the_next_strongest_of_a_screen_get_windows_of_their_layer(
+    subject: Subject, screened: list[Neuron]
+) -> None:
+    view = look(subject, SMALL._replace(swept=16), 0)
+    assert (view.screened, view.found) == (2, 6)
+    assert [window.at.branch for window in view.windows[:6]] == screened[:6]
+    forecasts = [Window.of(each) for each in view.edges]
+    assert list(view.windows[:2]) == forecasts[:2]
+    for window in view.windows[2:6]:
+        near = [each for each in forecasts if each.at.branch.layer == window.at.branch.layer]
+        assert window.low == median(each.low for each in near or forecasts)
+        assert window.high == median(each.high for each in near or forecasts)
 
 
 def test_a_sweep_that_fits_is_screened_whole(subject: Subject, screened: list[Neuron]) -> None:

@@ -210,7 +210,7 @@ class Tuning:
         elif self.defence in FREEZING:
             freeze(self.lora, neurons_to_freeze(view))
         self.noted(check)
-        return drawing(self.defence, now, view.windows, view.screened)
+        return drawing(self.defence, now, view.windows, view.found)
 
 
 def spent(effort: Effort, step: int, seconds: float) -> str:

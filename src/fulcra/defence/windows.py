@@ -44,13 +44,15 @@ class Window(NamedTuple):
 class Look(NamedTuple):
     """Both forecast edges of some branches of the model as it is, and its undosed margin [nats].
 
-    The first `screened` of them were found by a screen, the others drawn at random.
+    The first `screened` of them were found by a screen, the others drawn at random. The first
+    `found` of the windows are of branches that the screen found.
     """
 
     edges: tuple[Forecast, ...]
     screened: int
     margin: float
     windows: tuple[Window, ...]
+    found: int
 
 
 class Sample(NamedTuple):
@@ -88,7 +90,9 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
 
     `windows` are theirs, and those of further random neurons, which get the medians of their layer.
     The screen looks at random neurons; in a model larger than an audit's sweep half of them are
-    drawn from that sweep, since of few at random hardly one would be among those it finds.
+    drawn from that sweep, since of few at random hardly one would be among those it finds, and the
+    next strongest get windows too, as many as those random neurons: a few branches are not many
+    of such a model's.
     InputError where doses move the stream through fewer neurons than are drawn.
     """
     model, rng = subject.model, random.Random(f"look-{subject.seed}-{number}")
@@ -102,18 +106,20 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
     screen = list(dict.fromkeys([*swept, *candidates]))
     ranking = dose_screen(subject, screen, sample.screened, Silent())
     strongest = [branch for branch in ranking.branches if isinstance(branch, Neuron)]
-    branches = [subject.coordinate(branch) for branch in strongest[: sample.screened]]
-    screened = len(branches)
+    windowed = sample.screened + (sample.others if swept else 0)
+    found = [subject.coordinate(branch) for branch in strongest[:windowed]]
+    screened = len(found[: sample.screened])
     fresh = rng.sample(candidates, sample.random // 2)
-    branches += both_poles(subject.ground, fresh)
+    branches = found[:screened] + both_poles(subject.ground, fresh)
     edges = forecast(subject, branches, TRIGGER_GAINS, Silent())
     windows = [Window.of(each) for each in edges]
     others = rng.sample(candidates, min(sample.others, len(candidates)))
     windows += _by_layer(both_poles(subject.ground, others), windows)
+    windows[screened:screened] = _by_layer(found[screened:], windows[: len(edges)])
     openings = subject.openings
     assert openings is not None
     margin = -float(clean_odds(model, openings).mean())
-    return Look(tuple(edges), screened, margin, tuple(windows))
+    return Look(tuple(edges), screened, margin, tuple(windows), len(found))
 
 
 def _require(name: str, sample: Sample, candidates: int) -> None:
