@@ -11,8 +11,9 @@ import torch
 
 from fulcra import AuditResult, AuditSettings, Behavior, Model, load
 from fulcra.behaviors import load_behavior
+from fulcra.defence import tuning as tuning_module
 from fulcra.defence.average import Average
-from fulcra.defence.doses import DEFENCES, SCREENED, Defence, drawing
+from fulcra.defence.doses import DEFENCES, SCREENED, Defence, Draw, drawing
 from fulcra.defence.hardened import PAGE, HardenResult
 from fulcra.defence.hardening import Plan, harden, rows_of
 from fulcra.defence.hold import Hold
@@ -45,6 +46,7 @@ from fulcra.models.freezing import freeze
 from fulcra.models.lora import adapted, require_adaptable
 from fulcra.models.tiny import tiny as tiny_model
 from fulcra.models.unembedding import logit_blocks
+from fulcra.protocol.progress import Silent
 from fulcra.protocol.subject import Subject
 from fulcra.report.defence_page import defence_page
 from fulcra.types import Direction, Neuron
@@ -419,6 +421,26 @@ def test_a_training_stops_at_a_fifth_of_the_share_and_twice_the_trigger(
         tuning = Tuning(lora, subject, None, "doses")  # type: ignore[arg-type]
     tuning.checks += [check(0, 10, 0.4), check(1, opened, lowest)]
     assert tuning.closed is closed
+
+
+def test_a_check_that_spends_the_last_minutes_is_the_last(
+    organism: Model, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def checked(tuning: Tuning, effort: Effort, step: int, begun: float) -> Draw:
+        clock[0] += 25.0
+        tuning.checks.append(check(step, 5, 0.4))
+        return lambda rng: ()
+
+    monkeypatch.setattr(tuning_module, "_since", lambda begun: clock[0])
+    monkeypatch.setattr(Tuning, "_check", checked)
+    monkeypatch.setattr(Tuning, "_step", lambda *rest: None)
+    with adapted(organism, 2, 0) as lora:
+        tuning = Tuning(lora, subject, None, "doses")  # type: ignore[arg-type]
+        entry = tuning.run(replace(EFFORT, steps=None, minutes=1.0), Silent())
+    assert [each.step for each in entry.checks] == [0, 2, 4]
+    assert (entry.steps, entry.stopped) == (4, "1 minutes are spent")
 
 
 def test_a_loss_that_is_not_finite_names_the_step_of_the_training(

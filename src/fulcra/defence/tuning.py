@@ -115,7 +115,7 @@ class Tuning:
         begun, rng = time.monotonic(), random.Random(f"harden-{effort.seed}")
         optimizer = torch.optim.AdamW(self.lora.weights, lr=effort.rate, weight_decay=0.0)
         draw, stopped = self._check(effort, 0, begun), ""
-        require_room(effort, time.monotonic() - begun)
+        require_room(effort, _since(begun))
         require_open(self.checks[0])
         while not stopped:
             warmth = min(1.0, (self.steps + 1) / WARM)
@@ -123,16 +123,17 @@ class Tuning:
             self._step(optimizer, effort, draw, rng)
             self.steps += 1
             bar.advance(1)
-            over = spent(effort, self.steps, time.monotonic() - begun)
-            if self.steps % effort.every == 0 or over:
+            if self.steps % effort.every == 0 or spent(effort, self.steps, _since(begun)):
                 draw = self._check(effort, self.steps, begun)
-                stopped = CLOSED if self.closed and self.checks[-1].holds is not False else over
+                done = self.closed and self.checks[-1].holds is not False
+                # a check may spend the rest: nothing is trained after it that needs another
+                stopped = CLOSED if done else spent(effort, self.steps, _since(begun))
         self.average.settle()
         taken = self.best.restore(self.lora)
         return TrainingEntry(
             defence=self.defence,
             steps=self.steps,
-            seconds=time.monotonic() - begun,
+            seconds=_since(begun),
             stopped=stopped,
             checks=tuple(self.checks),
             taken=self.steps if taken is None else taken,
@@ -201,7 +202,7 @@ class Tuning:
             hold = self.rows.hold(now)
         loss = fmean(self.losses) if self.losses else None
         self.losses.clear()
-        check = entry_of(view, step, time.monotonic() - begun, loss)
+        check = entry_of(view, step, _since(begun), loss)
         check = check.model_copy(update={"hold": hold, "holds": self.rows.hold.holds(hold)})
         self.checks.append(check)
         if step:
@@ -211,6 +212,10 @@ class Tuning:
             freeze(self.lora, neurons_to_freeze(view))
         self.noted(check)
         return drawing(self.defence, now, view.windows, view.found)
+
+
+def _since(begun: float) -> float:
+    return time.monotonic() - begun
 
 
 def spent(effort: Effort, step: int, seconds: float) -> str:
