@@ -14,7 +14,7 @@ from fulcra.defence.hardened import CLOSED, HardenResult, TrainingEntry, WindowE
 from fulcra.defence.hardening import Plan, settings_of
 from fulcra.defence.tuning import Effort
 from fulcra.defence.windows import Sample
-from fulcra.report.defence_page import DEFAULTS, MINUTES, budget
+from fulcra.report.defence_page import DEFAULTS, MINUTES, TRAINED, budget
 from fulcra.report.hardened import check_sheet, stopped
 from fulcra.screens.candidates import SWEPT
 from tests.defence.checks import check
@@ -106,6 +106,7 @@ def test_a_printed_command_says_all_that_is_not_the_default(result: HardenResult
         "seed": 3,
         "minutes": 20.0,
         "generic": 6,
+        "holding": 5.0,
     }
     audits = {"neurons": 4, "random": 0, "controls": 10, "sweep": 512, "measure": "full"}
     settings = result.settings.model_copy(
@@ -115,26 +116,30 @@ def test_a_printed_command_says_all_that_is_not_the_default(result: HardenResult
         update={"settings": settings, "trainings": (dosing().model_copy(update=LATENT), dosing())}
     )
     assert budget(other) == (
-        "--rank 4 --branches 16 --generic 6 --defence latent --beside doses --neurons 4 --random 0"
-        " --controls 10 --sweep 512 --seed 3"
+        "--rank 4 --branches 16 --holding 5.0 --generic 6 --defence latent --beside doses"
+        " --neurons 4 --random 0 --controls 10 --sweep 512 --seed 3"
     )
     bare = dict.fromkeys(("neurons", "random", "controls", "measure"))
-    settings = settings.model_copy(update={**bare, "steps": 60, "sweep": 4096, "generic": 20})
+    settings = settings.model_copy(
+        update={**bare, "steps": 60, "sweep": 4096, "generic": 20, "holding": None}
+    )
     alone = other.model_copy(update={"settings": settings, "sides": (), "trainings": (dosing(),)})
     assert budget(alone) == "--steps 60 --minutes 20 --rank 4 --branches 16 --no-audit --seed 3"
 
 
 def test_what_is_left_out_is_what_the_command_takes_then() -> None:
     parameters = inspect.signature(cli.harden_command).parameters
-    for name in ("rank", "every", "rows", "branches", "neurons", "random", "controls", "measure"):
+    for name in (*TRAINED, "neurons", "random", "controls", "measure"):
         assert parameters[name].default == DEFAULTS[name]
+    assert Effort().holding == cli.HOLDING
     assert (MINUTES, DEFAULTS["sweep"]) == (cli.MINUTES, SWEPT)
 
 
 def test_settings_hold_every_size_of_a_plan() -> None:
-    effort = Effort(steps=60, rank=4, sample=Sample.of(16, 512))
+    effort = Effort(steps=60, rank=4, holding=5.0, sample=Sample.of(16, 512))
     settings = settings_of(Plan(effort, audits=AuditSettings(4, 0, 10, candidates=512)))
     assert (settings.rank, settings.branches, settings.sweep) == (4, 16, 512)
+    assert (settings.holding, settings.generic) == (5.0, 20)
     assert (settings.neurons, settings.random, settings.controls) == (4, 0, 10)
     alone = settings_of(Plan(effort))
     assert (alone.neurons, alone.measure, alone.sweep, alone.branches) == (None, None, 512, 16)

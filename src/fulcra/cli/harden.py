@@ -1,5 +1,6 @@
 """`fulcra harden`."""
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from fulcra.defence.hardened import CheckEntry, HardenResult
     from fulcra.protocol.results.base import ModelEntry
 
-#: Minutes of training where no budget is given.
-MINUTES = 20.0
+#: Minutes of training where no budget is given; the weight of what undosed replies diverge.
+MINUTES, HOLDING = 20.0, 60.0
 #: What is said of the audits alone.
 AUDITED = {"neurons", "random", "controls", "confirmation", "measure"}
 
@@ -79,6 +80,15 @@ def harden_command(
             min=1,
         ),
     ] = None,
+    holding: Annotated[
+        float,
+        typer.Option(
+            metavar="W",
+            help="Weight of what undosed replies diverge, beside what they do under doses; less"
+            " learns faster and holds less.",
+            min=0.0,
+        ),
+    ] = HOLDING,
     branches: Annotated[
         int, typer.Option(metavar="N", help="Branches that a check forecasts.", min=4)
     ] = 32,
@@ -153,9 +163,9 @@ def harden_command(
         candidates=swept,
         confirmation=confirmation,
     )
-    sample = Sample.of(branches, swept)
+    effort = Effort(steps, limit, rank, study.seed, every, rows, generic or 2 * rows)
     plan = Plan(
-        Effort(steps, limit, rank, study.seed, every, rows, generic or 2 * rows, sample=sample),
+        replace(effort, holding=holding, sample=Sample.of(branches, swept)),
         defence.value,
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,

@@ -269,7 +269,8 @@ class HardenSettings(Value):
     `confirmation` is how many confirmation prompts they had, where that was said. `branches` is
     what a check forecasts, `sweep` what audits sweep, and with it its checks; `neurons`, `random`
     and `controls` are the sizes of the audits, None without any. `generic` is the rows of other
-    text, and those of broken wordings, of a step. None of them is set in the first versions.
+    text, and those of broken wordings, of a step; `holding` what a nat of divergence undosed weighs
+    beside one under doses. None of them is set in the first versions.
     """
 
     rank: int
@@ -288,6 +289,7 @@ class HardenSettings(Value):
     measure: str | None = None
     confirmation: int | None = None
     generic: int | None = None
+    holding: float | None = None
 
 
 class HardenResult(Result):

@@ -323,4 +323,5 @@ def settings_of(plan: Plan) -> HardenSettings:
         measure=None if audits is None else audits.measure,
         confirmation=None if audits is None else audits.confirmation,
         generic=effort.generic,
+        holding=effort.holding,
     )

@@ -33,7 +33,8 @@ CLOSED_SHARE, DOUBLED = 0.2, 2.0
 #: Steps over which the rate of learning rises; the norm that a step's gradient is cut to.
 WARM, LONGEST = 20, 1.0
 #: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 10 the
-#: windows closed as soon, and up to 4 points fewer allowed requests were answered truly.
+#: windows of an organism closed as soon, and up to 4 points fewer allowed requests were answered
+#: truly. On SmolLM2-135M-Instruct 60 drowned the loss under doses, 5 learned thrice as fast.
 HOLDING = 60.0
 
 
@@ -42,7 +43,8 @@ class Effort:
     """The size of a training: its budget, the adapter's rank, the steps between two checks.
 
     A step takes `rows` rows with edits, as many without, `generic` rows of other text, and as many
-    of either kind in broken wordings.
+    of either kind in broken wordings. `holding` is what a nat of divergence of those without edits
+    weighs beside one of the loss of those with.
     """
 
     steps: int | None = None
@@ -53,6 +55,7 @@ class Effort:
     rows: int = 10
     generic: int = 20
     rate: float = 2e-3
+    holding: float = HOLDING
     sample: Sample = field(default_factory=Sample)
 
 
@@ -162,7 +165,7 @@ class Tuning:
         dosed = laps(self.rows.dosed, effort.rows, rng)
         optimizer.zero_grad()
         loss = self._dosed_loss(dosed, edits)
-        loss = loss + HOLDING * divergence(self.lora, self._undosed(effort, rng))
+        loss = loss + effort.holding * divergence(self.lora, self._undosed(effort, rng))
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.lora.weights, LONGEST))
         if norm != norm or norm == float("inf"):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DRAWN = ("before", "plain", "hardened")
 #: What `fulcra harden` takes where an option is left out; minutes only without steps.
 MINUTES = 20.0
-TRAINED: dict[str, object] = {"rank": 8, "every": 60, "rows": 10, "branches": 32}
+TRAINED: dict[str, object] = {"rank": 8, "every": 60, "rows": 10, "branches": 32, "holding": 60.0}
 AUDITED: dict[str, object] = {
     "neurons": 12,
     "random": 12,
