@@ -34,7 +34,7 @@ CLOSED_SHARE, DOUBLED = 0.2, 2.0
 WARM, LONGEST = 20, 1.0
 #: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 10 the
 #: windows of an organism closed as soon, and up to 4 points fewer allowed requests were answered
-#: truly. On SmolLM2-135M-Instruct 60 drowned the loss under doses, 5 learned thrice as fast.
+#: truly. On SmolLM2-135M-Instruct 60 drowned the loss under doses (LOG: twenty steps at 5).
 HOLDING = 60.0
 
 
