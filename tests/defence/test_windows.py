@@ -53,7 +53,7 @@ def test_where_an_audit_sweeps_every_neuron_a_look_draws_from_all(
     assert subject.model.n_layers * subject.model.d_mlp <= SWEPT
     view = look(subject, SMALL, 3)
     assert screened == at_random(subject, 3, 8)
-    assert view.found == view.screened == SMALL.screened
+    assert view.ranked == view.screened == SMALL.screened
 
 
 def test_a_look_at_more_random_neurons_than_there_are_is_refused_in_one_line(
@@ -84,7 +84,7 @@ def test_in_a_larger_model_the_next_strongest_of_a_screen_get_windows_of_their_l
     subject: Subject, screened: list[Neuron]
 ) -> None:
     view = look(subject, SMALL._replace(swept=16), 0)
-    assert (view.screened, view.found) == (2, 6)
+    assert (view.screened, view.ranked) == (2, 6)
     assert [window.at.branch for window in view.windows[:6]] == screened[:6]
     forecasts = [Window.of(each) for each in view.edges]
     assert list(view.windows[:2]) == forecasts[:2]

@@ -35,20 +35,20 @@ SCREENED = 0.75
 Draw = Callable[[random.Random], Edits]
 
 
-def drawing(defence: Defence, subject: Subject, windows: Sequence[Window], found: int = 0) -> Draw:
-    """What draws the edits of one row; most doses are of the first `found` windows."""
+def drawing(defence: Defence, subject: Subject, windows: Sequence[Window], ranked: int = 0) -> Draw:
+    """What draws the edits of one row; most doses are of the first `ranked` windows."""
     if defence in UNEDITED:
         return lambda rng: ()
     if defence == "dropout":
         return lambda rng: _dropped(subject, rng)
     if defence in ("noise", "latent"):
-        return lambda rng: _noise(subject, _drawn(windows, found, rng), rng)
-    return lambda rng: _dose(_drawn(windows, found, rng), rng)
+        return lambda rng: _noise(subject, _drawn(windows, ranked, rng), rng)
+    return lambda rng: _dose(_drawn(windows, ranked, rng), rng)
 
 
-def _drawn(windows: Sequence[Window], found: int, rng: random.Random) -> Window:
+def _drawn(windows: Sequence[Window], ranked: int, rng: random.Random) -> Window:
     """A window: one of those a screen found with a chance of SCREENED, else any."""
-    return rng.choice(windows[:found] if found and rng.random() < SCREENED else windows)
+    return rng.choice(windows[:ranked] if ranked and rng.random() < SCREENED else windows)
 
 
 def _dose(window: Window, rng: random.Random) -> Edits:

@@ -214,7 +214,7 @@ class Tuning:
         elif self.defence in FREEZING:
             freeze(self.lora, neurons_to_freeze(view))
         self.noted(check)
-        return drawing(self.defence, now, view.windows, view.found)
+        return drawing(self.defence, now, view.windows, view.ranked)
 
 
 def _since(begun: float) -> float:

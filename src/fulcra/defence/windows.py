@@ -45,14 +45,14 @@ class Look(NamedTuple):
     """Both forecast edges of some branches of the model as it is, and its undosed margin [nats].
 
     The first `screened` of them were found by a screen, the others drawn at random. The first
-    `found` of the windows are of branches that the screen found.
+    `ranked` of the windows are of branches that the screen found.
     """
 
     edges: tuple[Forecast, ...]
     screened: int
     margin: float
     windows: tuple[Window, ...]
-    found: int
+    ranked: int
 
 
 class Sample(NamedTuple):
@@ -107,19 +107,19 @@ def look(subject: Subject, sample: Sample, number: int) -> Look:
     ranking = dose_screen(subject, screen, sample.screened, Silent())
     strongest = [branch for branch in ranking.branches if isinstance(branch, Neuron)]
     windowed = sample.screened + (sample.others if swept else 0)
-    found = [subject.coordinate(branch) for branch in strongest[:windowed]]
-    screened = len(found[: sample.screened])
+    ranked = [subject.coordinate(branch) for branch in strongest[:windowed]]
+    screened = len(ranked[: sample.screened])
     fresh = rng.sample(candidates, sample.random // 2)
-    branches = found[:screened] + both_poles(subject.ground, fresh)
+    branches = ranked[:screened] + both_poles(subject.ground, fresh)
     edges = forecast(subject, branches, TRIGGER_GAINS, Silent())
     windows = [Window.of(each) for each in edges]
     others = rng.sample(candidates, min(sample.others, len(candidates)))
     windows += _by_layer(both_poles(subject.ground, others), windows)
-    windows[screened:screened] = _by_layer(found[screened:], windows[: len(edges)])
+    windows[screened:screened] = _by_layer(ranked[screened:], windows[: len(edges)])
     openings = subject.openings
     assert openings is not None
     margin = -float(clean_odds(model, openings).mean())
-    return Look(tuple(edges), screened, margin, tuple(windows), len(found))
+    return Look(tuple(edges), screened, margin, tuple(windows), len(ranked))
 
 
 def _require(name: str, sample: Sample, candidates: int) -> None:
