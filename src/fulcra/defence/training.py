@@ -11,6 +11,7 @@ from fulcra.defence.rows import Packed, Row, packed
 from fulcra.models import Model, applied_rows
 from fulcra.models.lora import Lora
 from fulcra.models.stream_gradients import stream_gradients
+from fulcra.models.unembedding import final_vectors
 from fulcra.types import Direction, Edits
 
 #: How strongly a preference counts against the distance from the original (arXiv 2305.18290).
@@ -19,16 +20,9 @@ BETA = 0.1
 
 def foreseen(model: Model, batch: Packed, edits: Sequence[Edits] = ()) -> Tensor:
     """Logits that foresee every reply token of a batch under the rows' edits, [position, vocab]."""
-    first = int(batch.foresees.any(0).nonzero()[0])
-    with applied_rows(model, edits):
-        out = model.hf(
-            input_ids=batch.ids,
-            attention_mask=batch.mask,
-            use_cache=False,
-            logits_to_keep=batch.ids.shape[1] - first,
-        )
-    logits: Tensor = out.logits[batch.foresees[:, first:]].float()
-    return logits
+    with applied_rows(model, edits), final_vectors(model) as vectors:
+        model.hf(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+    return model.logits(vectors[-1][batch.foresees]).float()
 
 
 def reply_loss(model: Model, rows: Sequence[Row], edits: Sequence[Edits]) -> Tensor:
