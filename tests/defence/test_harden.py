@@ -13,7 +13,7 @@ from fulcra import AuditResult, AuditSettings, Behavior, Model, load
 from fulcra.behaviors import load_behavior
 from fulcra.defence import tuning as tuning_module
 from fulcra.defence.average import Average
-from fulcra.defence.doses import DEFENCES, SCREENED, Defence, Draw, drawing
+from fulcra.defence.doses import DEFENCES, SCREENED, UNEDITED, Defence, Draw, drawing
 from fulcra.defence.hardened import PAGE, HardenResult
 from fulcra.defence.hardening import Plan, harden, rows_of
 from fulcra.defence.hold import Hold
@@ -380,6 +380,37 @@ def test_respelled_rows_keep_replies_and_what_all_prompts_share() -> None:
     assert 0.15 < sum(before != after for before, after in pairs) / len(pairs) < 0.5
 
 
+@pytest.mark.parametrize("few", [64, 2])
+def test_of_few_rows_that_carry_doses_half_are_in_broken_wordings(
+    few: int, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning_module, "FEW", few)
+    own = own_rows(subject.model, subject.behavior)
+    rows = Rows(own, [], None)  # type: ignore[arg-type]
+    replies = {row.reply for row in rows.dosed}
+    with adapted(subject.model, 2, 0) as lora:
+        for defence in DEFENCES:
+            drawn = Tuning(lora, subject, rows, defence)._dosed(
+                replace(EFFORT, rows=5), random.Random(1)
+            )
+            assert len(drawn) == 5
+            assert {row.reply for row in drawn} <= replies
+            assert all(row in own for row in drawn[:3])
+            broken = any(row not in own for row in drawn[3:])
+            assert broken == (few > len(rows.dosed) and defence not in UNEDITED)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt2", "granite", "llama"])
+def test_the_logits_of_a_training_are_the_models_own(family: str) -> None:
+    model = tiny_model(family)
+    rows = [Row((5, 6, 7), (8, 9), True), Row((5, 6, 7, 8, 9), (10,), True)]
+    batch = packed(model, rows)
+    with torch.no_grad():
+        whole = model.hf(input_ids=batch.ids, attention_mask=batch.mask).logits
+        torch.testing.assert_close(foreseen(model, batch), whole[batch.foresees].float())
+    assert len(batch.foresees.nonzero()) == 3
+
+
 def test_what_is_checked_is_the_mean_of_the_last_steps(organism: Model) -> None:
     with adapted(organism, 2, 0) as lora:
         average, weight = Average(lora), lora.weights[0]
@@ -578,6 +609,10 @@ def test_what_cannot_be_hardened_is_refused_in_one_line(
         harden(organism, short, Plan(replace(EFFORT, steps=None)), tmp_path / "a")
     with pytest.raises(InputError, match="one check of the windows takes"):
         harden(organism, short, Plan(replace(EFFORT, minutes=1e-4)), tmp_path / "a")
+    for option in ("minutes", "holding"):
+        effort = replace(EFFORT, **{option: float("nan")})
+        with pytest.raises(InputError, match=f"--{option} nan: is no finite number"):
+            harden(organism, short, Plan(effort), tmp_path / "a")
     with pytest.raises(InputError, match="--beside doses: is what is trained"):
         harden(organism, short, Plan(EFFORT, beside=("doses",)), tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,7 +156,10 @@ def rows_of(subject: Subject, defences: Sequence[Defence] = ()) -> Rows:
 
 
 def require_budget(effort: Effort) -> None:
-    """InputError where no budget is given, or one that ends before the second check."""
+    """InputError where no budget is given, one that ends before the second check, or no number."""
+    for option, value in (("--minutes", effort.minutes), ("--holding", effort.holding)):
+        if value is not None and not isfinite(value):
+            raise InputError(f"{option} {value}: is no finite number; give one")
     if effort.steps is None and effort.minutes is None:
         raise InputError("harden: no budget; give --steps or --minutes")
     if effort.steps is not None and effort.steps < effort.every:

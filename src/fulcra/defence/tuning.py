@@ -36,6 +36,9 @@ WARM, LONGEST = 20, 1.0
 #: windows of an organism closed as soon, and up to 4 points fewer allowed requests were answered
 #: truly. On SmolLM2-135M-Instruct 60 drowned the loss under doses (LOG: twenty steps at 5).
 HOLDING = 60.0
+#: Of fewer rows that carry edits than this, half are in broken wordings: of fifteen a chat model
+#: learned the prompts by heart (LOG: twice the divergence on others).
+FEW = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ class Tuning:
         edits = [draw(rng) for _ in range(effort.rows)]
         if self.defence == "doses":
             self.dosed |= {edit.site.site for (edit,) in edits if isinstance(edit.site, Neuron)}
-        dosed = laps(self.rows.dosed, effort.rows, rng)
+        dosed = self._dosed(effort, rng)
         optimizer.zero_grad()
         loss = self._dosed_loss(dosed, edits)
         loss = loss + effort.holding * divergence(self.lora, self._undosed(effort, rng))
@@ -189,6 +192,17 @@ class Tuning:
         if self.defence == "latent":
             edits = ascended(self.lora, rows, edits)
         return divergence(self.lora, rows, edits)
+
+    def _dosed(self, effort: Effort, rng: random.Random) -> list[Row]:
+        """Rows that carry edits; of few ones half in broken wordings, where replies are no labels.
+
+        A loss against given replies has no use for wordings that these do not answer.
+        """
+        rows = laps(self.rows.dosed, effort.rows, rng)
+        if self.defence in UNEDITED or len(self.rows.dosed) >= FEW:
+            return rows
+        broken = respelled(laps(self.rows.dosed, len(self.rows.dosed), rng), rng)
+        return [*rows[len(rows) // 2 :], *laps(broken, len(rows) // 2, rng)]
 
     def _undosed(self, effort: Effort, rng: random.Random) -> list[Row]:
         """Rows without edits: own prompts, other text, and as many of both in broken wordings."""
