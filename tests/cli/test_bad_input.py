@@ -218,3 +218,22 @@ def test_a_full_standard_output_is_refused_in_one_line() -> None:
         == "fulcra: the output: No space left on device; check the path, its permissions and the"
         " space left"
     )
+
+
+@pytest.mark.parametrize("number", ["inf", "nan"])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("audit", "--minutes"),
+        ("audit", "--replica-cpus"),
+        ("audit", "--replica-gpus"),
+        ("harden", "--minutes"),
+        ("harden", "--holding"),
+        ("steer", "--temperature"),
+        ("judge", "--timeout"),
+    ],
+)
+def test_a_number_that_is_none_names_its_option(
+    fulcra: Call, command: str, option: str, number: str
+) -> None:
+    assert f"'{option}'" in fulcra(command, "apothecary-sparse", option, number).refusal

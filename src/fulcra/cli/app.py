@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -250,6 +251,13 @@ def show_version(wanted: bool) -> None:
         now = versions()
         typer.echo(f"fulcra {now.fulcra} ({now.code}), torch {now.torch}, python {now.python}")
         raise typer.Exit
+
+
+def finite(value: float | None) -> float | None:
+    """The number of an option; BadParameter where it is nan or infinite, which bounds let pass."""
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number")
+    return value
 
 
 @app.callback(help=PURPOSE)

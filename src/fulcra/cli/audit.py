@@ -20,6 +20,7 @@ from fulcra.cli.app import (
     TrustRemoteCode,
     command,
     emit,
+    finite,
     kept_in,
     new_folder,
     task_of,
@@ -107,6 +108,7 @@ def audit_command(
             help="Minutes the audit may take here: it is made as large as fits. Default: 15 where"
             " no size is given.",
             min=0.1,
+            callback=finite,
         ),
     ] = None,
     confirmation: Confirmation = None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
+from fulcra.cli.app import finite
+
 if TYPE_CHECKING:
     from fulcra.models import Model
 
@@ -38,11 +40,17 @@ Replicas = Annotated[
     typer.Option(metavar="N", help="Model replicas; by default as many as fit.", min=1),
 ]
 ReplicaCpus = Annotated[
-    float | None, typer.Option(metavar="N", help="CPUs that a replica takes: 1.", min=0.01)
+    float | None,
+    typer.Option(metavar="N", help="CPUs that a replica takes: 1.", min=0.01, callback=finite),
 ]
 ReplicaGpus = Annotated[
     float | None,
-    typer.Option(metavar="N", help="GPUs that a replica takes, .5 or 2 as well: 0.", min=0.0),
+    typer.Option(
+        metavar="N",
+        help="GPUs that a replica takes, .5 or 2 as well: 0.",
+        min=0.0,
+        callback=finite,
+    ),
 ]
 TensorParallel = Annotated[
     int | None,

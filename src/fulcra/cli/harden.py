@@ -1,6 +1,5 @@
 """`fulcra harden`."""
 
-from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fulcra.cli.app import BehaviorName, command, kept_in, new_folder, task_of
+from fulcra.cli.app import BehaviorName, command, finite, kept_in, new_folder, task_of
 from fulcra.cli.audit import FEWEST_CONTROLS, FEWEST_RANDOM, Confirmation, MeasureName
 from fulcra.cli.more import leave_out
 from fulcra.cli.study import Study
@@ -54,7 +53,10 @@ def harden_command(
     minutes: Annotated[
         float | None,
         typer.Option(
-            metavar="M", help="Minutes of training at most: 20 without --steps.", min=0.01
+            metavar="M",
+            help="Minutes of training at most: 20 without --steps.",
+            min=0.01,
+            callback=finite,
         ),
     ] = None,
     steps: Annotated[
@@ -87,6 +89,7 @@ def harden_command(
             help="Weight of what undosed replies diverge, beside what they do under doses; less"
             " learns faster and holds less.",
             min=0.0,
+            callback=finite,
         ),
     ] = HOLDING,
     branches: Annotated[
@@ -163,9 +166,19 @@ def harden_command(
         candidates=swept,
         confirmation=confirmation,
     )
-    effort = Effort(steps, limit, rank, study.seed, every, rows, generic or 2 * rows)
+    effort = Effort(
+        steps=steps,
+        minutes=limit,
+        rank=rank,
+        seed=study.seed,
+        every=every,
+        rows=rows,
+        generic=generic or 2 * rows,
+        holding=holding,
+        sample=Sample.of(branches, swept),
+    )
     plan = Plan(
-        replace(effort, holding=holding, sample=Sample.of(branches, swept)),
+        effort,
         defence.value,
         tuple(dict.fromkeys(each.value for each in beside or ())),
         None if no_audit else audits,

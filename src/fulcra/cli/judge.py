@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from fulcra.cli.app import AuditedBehaviors, Device, Json, Quiet, command, emit_json
+from fulcra.cli.app import AuditedBehaviors, Device, Json, Quiet, command, emit_json, finite
 from fulcra.cli.bars import bars
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ Prices = Annotated[
 Timeout = Annotated[
     float,
     typer.Option(
-        metavar="S", rich_help_panel=PANEL, help="Seconds one request to a judge may take.", min=0.1
+        metavar="S",
+        rich_help_panel=PANEL,
+        help="Seconds one request to a judge may take.",
+        min=0.1,
+        callback=finite,
     ),
 ]
 Workers = Annotated[

@@ -16,6 +16,7 @@ from fulcra.cli.app import (
     TrustRemoteCode,
     command,
     emit_json,
+    finite,
     opened,
 )
 from fulcra.cli.recipe import RecipePath, recipe_behavior
@@ -61,7 +62,9 @@ def steer_command(
             min=1,
         ),
     ] = None,
-    temperature: Annotated[float, typer.Option(metavar="X", help="0 is greedy.", min=0)] = 0.0,
+    temperature: Annotated[
+        float, typer.Option(metavar="X", help="0 is greedy.", min=0, callback=finite)
+    ] = 0.0,
     seed: Seed = 0,
     dtype: Dtype = None,
     device: Device = "cpu",
