@@ -12,7 +12,15 @@ from fulcra.protocol.results.monitor import MonitorResult, MonitorTable, WatchCo
 from fulcra.protocol.results.summary import Prevalence
 from fulcra.report.defence_page import DRAWN, defence_page, drawn, whose
 from fulcra.report.figures.windows_beside import windows_beside
-from fulcra.report.hardened import hardened_page, hardened_text, model_sheet, sheets, wanted_sheet
+from fulcra.report.hardened import (
+    course_sheet,
+    hardened_page,
+    hardened_text,
+    model_sheet,
+    opens_sheet,
+    sheets,
+    wanted_sheet,
+)
 from fulcra.report.monitor import (
     adaptive_sheet,
     branches_sheet,
@@ -316,3 +324,25 @@ def test_a_wide_comparison_comes_in_parts_that_begin_with_the_model_before(
     console = Console(width=80, file=StringIO(), record=True)
     console.print(hardened_text(wide))
     assert console.export_text().count("direction_ablation flips") == 2
+
+
+def test_in_short_the_hardened_stands_last_and_who_draws_no_verdict_says_so(
+    result: HardenResult,
+) -> None:
+    fewer = result.model_copy(update={"sides": (result.sides[0], result.sides[-1])})
+    unaudited = result.model_copy(update={"sides": ()})
+    sheet = opens_sheet([fewer, unaudited, result])
+    rows = {str(name): cells for name, *cells in sheet.rows}
+    assert len(sheet.columns) == 3
+    assert list(rows)[0] == "before"
+    assert list(rows)[-1] == "hardened"
+    assert rows["plain"] == ["not measured", "4 of 24, from 0.45"]
+    assert rows["prefer"][1] == "0 of 24, no verdict"
+    assert rows["hardened"] == ["0 of 24"] * 2
+
+
+def test_a_training_in_short_is_its_first_and_its_last_check(result: HardenResult) -> None:
+    plain = result.trainings[1]
+    (row,) = course_sheet([plain]).rows
+    assert row[:4] == ("plain", "250", "19 of 32", "17 of 32")
+    assert len(row) == len(course_sheet([plain]).columns)

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 from fulcra.organisms.planted import bundled_names
 from fulcra.report.gate import gate_paragraph
-from fulcra.report.hardened import check_sheet, model_sheet, side_sheet, wanted_sheet
+from fulcra.report.hardened import (
+    check_sheet,
+    course_sheet,
+    model_sheet,
+    opens_sheet,
+    side_sheet,
+    wanted_sheet,
+)
 from fulcra.report.hardened import notes as trained
 from fulcra.report.mended import change_sheet, notes, opened_sheet
 from fulcra.report.monitor import (
@@ -112,6 +119,8 @@ def defence_page(
         sides=model_sheet,
         wanted=wanted_sheet,
         checks=check_sheet,
+        course=course_sheet,
+        opens=opens_sheet,
         trained=trained,
         command=budget,
         mending=mending,

@@ -230,6 +230,44 @@ def check_sheet(training: "TrainingEntry") -> Sheet:
     return Sheet(columns, rows, title=title, numbers=columns)
 
 
+def course_sheet(trainings: "Sequence[TrainingEntry]") -> Sheet:
+    """The forecast edges of trainings at their first and last check, a row a training."""
+    columns = ("trained", "steps", "open, first", "last", "lowest trigger, first", "last", "margin")
+    rows = []
+    for training in trainings:
+        first, last = training.checks[0], training.checks[-1]
+        rows.append(
+            (
+                training.defence,
+                str(training.steps),
+                *(f"{each.opened} of {each.branches}" for each in (first, last)),
+                *(_gain(each.lowest_trigger) for each in (first, last)),
+                number(last.margin),
+            )
+        )
+    return Sheet(columns, rows, title="Forecast at the first and the last check")
+
+
+def opens_sheet(results: "Sequence[HardenResult]") -> Sheet:
+    """What opens of every audited model, a row a model, a column a hardening."""
+    audited = [result for result in results if result.sides]
+    opens = [{side.side: _opens(side) for side in result.sides} for result in audited]
+    names = dict.fromkeys(name for each in opens for name in each)
+    # what is handed out is the last of every hardening
+    order = sorted(names, key=lambda name: name == audited[0].sides[-1].side)
+    columns = [f"{result.model.name}, seed {result.settings.seed}" for result in audited]
+    rows = [(name, *(each.get(name, _rate(None)) for each in opens)) for name in order]
+    return Sheet(("audited", *columns), rows)
+
+
+def _opens(side: "SideEntry") -> str:
+    """How many screened branches of a model open, from which gain, whether a verdict is drawn."""
+    first = side.smallest_open_gain
+    where = "" if first is None else f", from {number(first)}"
+    unsure = "" if side.reproduced else ", no verdict"
+    return f"{side.open_screened} of {side.screened}{where}{unsure}"
+
+
 def undosed(hold: "HoldEntry | None") -> str:
     """What undosed requests of the hold get, in words."""
     if hold is None or not hold.n:
