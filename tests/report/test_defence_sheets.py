@@ -334,8 +334,7 @@ def test_in_short_the_hardened_stands_last_and_who_draws_no_verdict_says_so(
     sheet = opens_sheet([fewer, unaudited, result])
     rows = {str(name): cells for name, *cells in sheet.rows}
     assert len(sheet.columns) == 3
-    assert list(rows)[0] == "before"
-    assert list(rows)[-1] == "hardened"
+    assert [*rows][:: len(rows) - 1] == ["before", "hardened"]
     assert rows["plain"] == ["not measured", "4 of 24, from 0.45"]
     assert rows["prefer"][1] == "0 of 24, no verdict"
     assert rows["hardened"] == ["0 of 24"] * 2
