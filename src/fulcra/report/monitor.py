@@ -10,8 +10,6 @@ from fulcra.report.sheet import Sheet
 if TYPE_CHECKING:
     from fulcra.protocol.results.monitor import Alarms, DoseAlarms, MonitorResult, Share
 
-#: The share of windows from which on a gain counts as noticed.
-NOTICED = 0.95
 #: The number of windows that shares are of.
 _COUNT = "windows"
 _KINDS = ("dose alarms", "shift alarms", "cosine alone")
@@ -83,7 +81,7 @@ def trial_name(result: "MonitorResult") -> str:
 
 def noticed_words(result: "MonitorResult") -> str:
     """From which gain on a trial's doses are noticed, of how many windows; or what is, at most."""
-    first = result.noticed_from(NOTICED)
+    first = result.noticed_from()
     if not result.doses:
         return "no dose was tried"
     each = next((dose for dose in result.doses if dose.gain == first), result.doses[-1])

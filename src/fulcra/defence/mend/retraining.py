@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from fulcra.defence.mend.changes import Change, relative_norm
 from fulcra.defence.mend.gates import Gate
-from fulcra.defence.rows import Packed, Row, laps, packed
-from fulcra.defence.training import foreseen
+from fulcra.defence.rows import Row, laps
+from fulcra.defence.training import divergence
 from fulcra.errors import InputError
 from fulcra.formulas.coordinate import Coordinate
 from fulcra.models import add
@@ -115,26 +114,16 @@ def _step(
     rng: random.Random,
 ) -> None:
     """One step: dosed rows and undosed ones, all held to what the original replies undosed."""
-    dosed = packed(lora.model, laps(lessons.dosed, len(edits), rng))
-    rest = laps(lessons.own, OWN, rng) + laps(lessons.other, OTHER, rng)
-    undosed = packed(lora.model, rest)
+    dosed = laps(lessons.dosed, len(edits), rng)
+    undosed = laps(lessons.own, OWN, rng) + laps(lessons.other, OTHER, rng)
     optimizer.zero_grad()
-    loss = _divergence(lora, dosed, edits) + HOLDING * _divergence(lora, undosed, ())
+    loss = divergence(lora, dosed, edits) + HOLDING * divergence(lora, undosed)
     if not torch.isfinite(loss):
         raise InputError(
             f"retrain: the loss of {lora.model.name} is not finite; load it in float32"
         )
     loss.backward()
     optimizer.step()
-
-
-def _divergence(lora: Lora, batch: Packed, edits: Sequence[Edits]) -> Tensor:
-    """Mean KL(original undosed || changed under the edits), nats a token; differentiable."""
-    with torch.no_grad(), lora.absent():
-        original = foreseen(lora.model, batch).log_softmax(-1)
-    with torch.enable_grad():
-        changed = foreseen(lora.model, batch, edits).log_softmax(-1)
-        return F.kl_div(changed, original, reduction="batchmean", log_target=True)
 
 
 def _on_cpu(factors: Factors) -> Factors:
