@@ -166,16 +166,9 @@ def harden_command(
         candidates=swept,
         confirmation=confirmation,
     )
+    sample, other = Sample.of(branches, swept), generic or 2 * rows
     effort = Effort(
-        steps=steps,
-        minutes=limit,
-        rank=rank,
-        seed=study.seed,
-        every=every,
-        rows=rows,
-        generic=generic or 2 * rows,
-        holding=holding,
-        sample=Sample.of(branches, swept),
+        steps, limit, rank, study.seed, every, rows, other, holding=holding, sample=sample
     )
     plan = Plan(
         effort,
