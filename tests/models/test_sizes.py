@@ -7,7 +7,9 @@ import pytest
 
 from fulcra import Model
 from fulcra.errors import ModelError
+from fulcra.models.families import FAMILIES
 from fulcra.models.sizes import file_config, shape_config, shape_names, sizes_of
+from fulcra.models.tiny import tiny
 
 #: Parameters of the published weights; of mixtures also those without six of eight experts.
 PUBLISHED = {
@@ -44,3 +46,18 @@ def test_an_unknown_shape_and_a_config_of_no_model_are_refused(tmp_path: Path) -
     path.write_text(json.dumps({"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1}))
     with pytest.raises(ModelError, match=r"describes no model|no sizes of attention"):
         sizes_of(str(path), file_config(str(path)))
+
+
+@pytest.mark.parametrize("head", ["BertForMaskedLM", "LlamaForSequenceClassification"])
+def test_a_config_of_a_model_that_generates_no_text_is_refused(head: str) -> None:
+    config = shape_config("8b")
+    config.architectures = [head]
+    with pytest.raises(ModelError, match=f"its config is of a {head}, which generates no text"):
+        sizes_of("some/model", config)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_generates_text(family: str) -> None:
+    hf = tiny(family).hf
+    hf.config.architectures = [type(hf).__name__]
+    assert sizes_of(family, hf.config).d_model

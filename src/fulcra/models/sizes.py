@@ -78,11 +78,21 @@ def file_config(name: str) -> "PreTrainedConfig":
     return config_of(name)
 
 
+#: What the names of classes that generate text have in them; a config need not name any.
+GENERATING = ("CausalLM", "LMHead", "ConditionalGeneration")
+
+
 def sizes_of(name: str, config: "PreTrainedConfig") -> ModelSizes:
     """The sizes of a config's model, counted on the library's own without any weight.
 
-    ModelError where the library makes no model of it.
+    ModelError where the library makes no model of it, or the config is of one that writes no text.
     """
+    named = config.architectures or ()
+    if named and not any(part in each for each in named for part in GENERATING):
+        raise ModelError(
+            f"model {name!r}: its config is of a {named[0]}, which generates no text; give a causal"
+            " language model"
+        )
     text = config.get_text_config()
     expected = described(name, config, False)
     experts = int(
