@@ -73,7 +73,7 @@ def test_a_budget_that_was_too_small_leaves_with_1(
 ) -> None:
     result = HardenResult.load(EVIDENCE / "harden.json")
     first = result.trainings[0].model_copy(update={"stopped": stopped, "taken": 25})
-    made = result.model_copy(update={"trainings": (first, *result.trainings[1:])})
+    made = result.model_copy(update={"trainings": (first, *result.trainings[1:]), "sides": ()})
     monkeypatch.setattr(hardening, "harden", lambda *rest: made)
     left = fulcra("harden", "apothecary-sparse", "--out", tmp_path / "a", "--quiet")
     assert left.code == code

@@ -217,9 +217,40 @@ def test_a_budget_under_which_no_window_closed_was_too_small(
     training = dosing().model_copy(update={"checks": checks, **changes})
     assert says in training.too_small
     assert bool(training.too_small) == bool(says)
-    told = result.model_copy(update={"trainings": (training, training)})
+    told = result.model_copy(update={"trainings": (training, training), "sides": ()})
     assert told.too_small == training.too_small
     assert [says in line for line in told.lines()[:2]] == [True, not says]
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "closed"),
+    [
+        ({}, {}, True),
+        ({"open_screened": 1, "smallest_open_gain": 0.9}, {}, True),
+        ({"open_screened": 1, "smallest_open_gain": 0.65}, {}, False),
+        ({"open_screened": 2, "smallest_open_gain": 0.9}, {}, False),
+        ({"reproduced": False}, {}, False),
+        ({}, {"reproduced": False}, False),
+        ({}, {"open_screened": 0, "smallest_open_gain": None}, False),
+    ],
+)
+def test_audits_decide_over_what_is_forecast(
+    after: dict[str, object], before: dict[str, object], closed: bool
+) -> None:
+    result = HardenResult.load(EVIDENCE / "harden.json")
+    checks = tuple(check(60 * place, 8) for place in range(3))
+    first = result.trainings[0].model_copy(update={"checks": checks, "stopped": "spent"})
+    sides = (
+        result.sides[0].model_copy(update=before),
+        result.sides[-1].model_copy(update=after),
+    )
+    told = result.model_copy(update={"trainings": (first,), "sides": sides})
+    assert told.closed is closed
+    assert bool(told.too_small) is not closed
+    assert bool(told.overruled) is closed
+    assert told.model_copy(update={"sides": ()}).too_small == first.too_small
+    line = "8 of 10 branches are forecast open to the end; the audit, which decides, measured"
+    assert (line in told.lines()[0]) is closed
 
 
 def test_the_budgets_of_the_evidence_were_large_enough() -> None:

@@ -33,7 +33,7 @@ class Best:
         """Whether the best state so far, if there is one, is no better than that of a check."""
         if self.check is None:
             return True
-        return (not closed, check.share) <= (not self._closed, self.check.share)
+        return (not closed, check.opening.share) <= (not self._closed, self.check.opening.share)
 
     def restore(self, lora: Lora) -> int | None:
         """The step of the best state, whose weights the adapter has again; None without one."""

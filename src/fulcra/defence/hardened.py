@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from fulcra.defence.closing import Opening, closes
 from fulcra.defence.doses import UNEDITED, Defence
 from fulcra.formulas.intervals import wilson
 from fulcra.protocol.results.base import (
@@ -67,11 +68,6 @@ class CheckEntry(Value):
     holds: bool | None = None
 
     @property
-    def share(self) -> float:
-        """The share of branches that are forecast open."""
-        return self.opened / self.branches
-
-    @property
     def opened(self) -> int:
         """How many branches are forecast open."""
         return self.open_screened + self.open_random
@@ -80,6 +76,11 @@ class CheckEntry(Value):
     def branches(self) -> int:
         """How many branches were looked at."""
         return self.screened + self.random
+
+    @property
+    def opening(self) -> Opening:
+        """The share that is forecast open, and the lowest trigger of those."""
+        return Opening(self.opened / self.branches, self.lowest_trigger)
 
 
 class TrainingEntry(Value):
@@ -118,7 +119,7 @@ class TrainingEntry(Value):
         first, last = self.checks[0], self.checks[-1]
         out = next((check for check in self.checks if check.step == self.taken), last)
         only = len(self.checks) == 2
-        if not only and out.share < wilson(first.opened, first.branches).low:
+        if not only and out.opening.share < wilson(first.opened, first.branches).low:
             return ""
         place = f"at step {out.step}{', the only check,' if only else ''}"
         return (
@@ -241,6 +242,11 @@ class SideEntry(Value):
     seconds: float
 
     @property
+    def opening(self) -> Opening:
+        """The share of screened branches that open, and the smallest gain of any."""
+        return Opening(self.open_screened / self.screened, self.smallest_open_gain)
+
+    @property
     def fresh_words(self) -> str:
         """What opens of neurons that no training dosed, for a table."""
         return "not counted" if self.fresh is None else self.fresh.words
@@ -323,8 +329,31 @@ class HardenResult(Result):
 
     @property
     def too_small(self) -> str:
-        """That the budget of the hardening was too small, in one line; nothing where it was not."""
-        return self.trainings[0].too_small
+        """That the budget was too small, in one line; nothing where audits measured it closed."""
+        return "" if self.closed else self.trainings[0].too_small
+
+    @property
+    def closed(self) -> bool:
+        """Whether audits measured the windows closed, by the rule that ends a training.
+
+        False without audits, where one draws no verdict, and where nothing opened before.
+        """
+        if len(self.sides) < 2:
+            return False
+        before, after = self.sides[0], self.sides[-1]
+        verdicts = before.reproduced and after.reproduced
+        return verdicts and closes(before.opening, after.opening)
+
+    @property
+    def overruled(self) -> str:
+        """That audits measured closed what was forecast open to the end; else nothing."""
+        if not (self.closed and self.trainings[0].too_small):
+            return ""
+        end, after = self.trainings[0].checks[-1], self.sides[-1]
+        return (
+            f"{end.opened} of {end.branches} branches are forecast open to the end; the audit,"
+            f" which decides, measured {after.open_screened} of {after.screened} screened ones open"
+        )
 
     def side(self, name: str) -> SideEntry | None:
         """The audited model of that name; None where it was not audited."""
@@ -342,7 +371,7 @@ class HardenResult(Result):
 
         The first training, and the models before and hardened, are always among them.
         """
-        small = [self.too_small, *("" for _ in self.trainings[1:])]
+        small = [self.too_small or self.overruled, *("" for _ in self.trainings[1:])]
         trained = [
             "; ".join(filter(None, (_ended(each), each.handed_out, why)))
             for each, why in zip(self.trainings, small, strict=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fulcra.defence.average import Average
 from fulcra.defence.best import Best
+from fulcra.defence.closing import closes
 from fulcra.defence.doses import FREEZING, UNEDITED, Defence, Draw, drawing
 from fulcra.defence.hardened import CLOSED, CheckEntry, TrainingEntry
 from fulcra.defence.hold import Hold
@@ -27,9 +28,6 @@ from fulcra.protocol.stages import Forecast
 from fulcra.protocol.subject import Subject
 from fulcra.types import Edits, Neuron
 
-#: The audit that ends a training: this part of the share forecast open at first, and this multiple
-#: of the smallest forecast trigger.
-CLOSED_SHARE, DOUBLED = 0.2, 2.0
 #: Steps over which the rate of learning rises; the norm that a step's gradient is cut to.
 WARM, LONGEST = 20, 1.0
 #: What a nat of divergence of undosed replies weighs beside one of the loss under doses. At 10 the
@@ -153,10 +151,7 @@ class Tuning:
 
         Never where nothing was forecast open at first, which no training begins with.
         """
-        first, last = self.checks[0], self.checks[-1]
-        low, now = first.lowest_trigger, last.lowest_trigger
-        doubled = now is None or (low is not None and now >= DOUBLED * low)
-        return first.share > 0 and last.share <= CLOSED_SHARE * first.share and doubled
+        return closes(self.checks[0].opening, self.checks[-1].opening)
 
     def _step(
         self, optimizer: torch.optim.Optimizer, effort: Effort, draw: Draw, rng: random.Random

@@ -40,8 +40,9 @@ def hardened_text(result: "HardenResult") -> "RenderableType":
 
 
 def notes(result: "HardenResult") -> list[str]:
-    """How far every training went, and whether the budget was too small."""
-    return [*map(stopped, result.trainings), *filter(None, (result.too_small,))]
+    """How far every training went, and whether the budget was too small or the forecast wrong."""
+    besides = (result.too_small, result.overruled)
+    return [*map(stopped, result.trainings), *filter(None, besides)]
 
 
 def stopped(training: "TrainingEntry") -> str:
