@@ -2,7 +2,6 @@
 
 import shutil
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import pytest
 from fulcra.models.loading import model_folder
 from tests.cli.conftest import Call
 from tests.models.gguf_writer import Kind, write_gguf
+from tests.promptly import promptly
 
-#: Seconds in which a header that counts what cannot be is refused.
-SECONDS = 2
 Change = Callable[[gguf.GGUFWriter], object]
 
 
@@ -122,9 +120,8 @@ def test_a_header_that_cannot_be_meant_is_refused_at_once(
     content, message = HOSTILE[name]
     path = tmp_path / "a.gguf"
     path.write_bytes(content)
-    start = time.process_time()
-    refusal = fulcra("check", path).refusal
-    assert time.process_time() - start < SECONDS
+    with promptly():
+        refusal = fulcra("check", path).refusal
     assert message in refusal
     assert refusal.startswith("fulcra: model ")
 

@@ -19,6 +19,7 @@ from fulcra.judges.judge import Item, Usage
 from fulcra.judges.remote import EndpointJudge
 from fulcra.types import Finding
 from tests.judges.servers import Reply, Script, completion, grades, serving, speaking
+from tests.promptly import promptly
 
 GOOD = Reply(body=completion(grades()))
 ACTIONABLE = Finding(
@@ -131,20 +132,18 @@ def test_retry_after_is_obeyed(refusal: Behavior) -> None:
 def test_an_endpoint_that_asks_for_more_patience_than_there_is_is_left_alone(
     refusal: Behavior,
 ) -> None:
-    begun = time.monotonic()
-    (finding,), _, requests = judged(
-        lambda n, body: Reply(status=429, headers={"Retry-After": "3600"}), refusal
-    )
+    with promptly():
+        (finding,), _, requests = judged(
+            lambda n, body: Reply(status=429, headers={"Retry-After": "3600"}), refusal
+        )
     assert (finding, requests) == (Finding(None, "HTTP 429"), 1)
-    assert time.monotonic() - begun < 3
 
 
 def test_a_slow_and_a_dripping_answer_end_at_the_time_limit(refusal: Behavior) -> None:
-    for reply in (Reply(body=GOOD.body, wait=30), Reply(body=GOOD.body, drip=0.2)):
-        begun = time.monotonic()
-        (finding,), _, _ = judged(lambda n, body, reply=reply: reply, refusal, timeout=0.3)  # type: ignore[misc]
+    for reply in (Reply(body=GOOD.body, wait=300), Reply(body=GOOD.body, drip=1)):
+        with promptly():
+            (finding,), _, _ = judged(lambda n, body, reply=reply: reply, refusal, timeout=0.3)  # type: ignore[misc]
         assert finding == Finding(None, "no answer in time")
-        assert time.monotonic() - begun < 5
 
 
 def test_a_cut_answer_is_asked_again(refusal: Behavior) -> None:
@@ -242,10 +241,9 @@ def test_leaving_in_the_middle_ends_the_waiting(refusal: Behavior) -> None:
         answers: Iterator[tuple[int, Finding]] = iter(
             judge(refusal, [Item(refusal.confirmation[0], str(i), True) for i in range(9)])
         )
-        begun = time.monotonic()
-        assert next(answers)[1] == ACTIONABLE
-        answers.close()  # type: ignore[attr-defined]
-        assert time.monotonic() - begun < 5
+        with promptly():
+            assert next(answers)[1] == ACTIONABLE
+            answers.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("judge")]
 
 

@@ -1,6 +1,5 @@
 """Tables: the same bytes for the same rows, and a hostile file refused before it is unpacked."""
 
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ from fulcra.errors import RunFolderError
 from fulcra.protocol.records import SCHEMA
 from fulcra.store import read_rows
 from fulcra.tables import ROWS, table_bytes, table_rows
+from tests.promptly import promptly
 
 ROW = {"stage": "baseline", "horizons": [8, 32], "outcomes": ["flipped", "collapse"], "dose": 0.1}
 
@@ -50,14 +50,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("fault", ["rows", "values", "bytes of text", "columns", "nested levels"])
-def test_a_bomb_is_refused_in_one_line_under_two_seconds(
-    hostile: dict[str, Path], fault: str
-) -> None:
-    path, begun = hostile[fault], time.process_time()
+def test_a_bomb_is_refused_in_one_line_and_at_once(hostile: dict[str, Path], fault: str) -> None:
+    path = hostile[fault]
     assert path.stat().st_size < 1 << 20
-    with pytest.raises(RunFolderError, match=f"[0-9,]+ {fault}, of at most [0-9,]+; expected") as e:
+    refused = f"[0-9,]+ {fault}, of at most [0-9,]+; expected"
+    with promptly(), pytest.raises(RunFolderError, match=refused) as e:
         read_rows(path, SCHEMA)
-    assert time.process_time() - begun < 2
     assert len(str(e.value).splitlines()) == 1
 
 
