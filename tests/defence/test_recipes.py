@@ -25,7 +25,7 @@ from fulcra.defence.recipes.entries import (
 from fulcra.defence.recipes.figures import every_figure, figured, of_ways, rivals_of
 from fulcra.defence.recipes.guess import READ, Guess, freedom_guess, guess_of
 from fulcra.defence.recipes.recheck import recipe_checks
-from fulcra.defence.recipes.study import SHIPPED, read_design, registered, run_recipes
+from fulcra.defence.recipes.study import AGAIN, SHIPPED, read_design, registered, run_recipes
 from fulcra.errors import Inconclusive, InputError, ModelError
 from fulcra.models import Model
 from fulcra.models.changes import change_since
@@ -293,6 +293,21 @@ def test_what_rises_as_much_as_freedom_is_named() -> None:
     assert any("steps 1" in line for line in lines)
 
 
+def test_a_design_may_want_that_what_took_long_to_learn_opens_first() -> None:
+    falling = (0.95, 0.9, 0.8, 0.65, 0.45, 0.35, 0.3, 0.2, 0.15, 0.1)
+    gains = dict(zip("abcdefghij", falling, strict=True))
+    result, again = result_of(rows_of_ways(dict(gains))), read_design(AGAIN)
+    assert result.steps_met is None
+    assert not any("steps with" in line for line in result.lines())
+    wanted = result.model_copy(update={"design": again})
+    assert wanted.steps_met
+    assert "met: steps with the smallest open gain: rho -1" in wanted.lines()
+    risen = wanted.model_copy(update={"rivals": wanted.rivals.model_copy(update={"steps": -0.69})})
+    assert risen.steps_met is False
+    few = result_of(rows_of_ways(dict(list(gains.items())[:9])))
+    assert few.model_copy(update={"design": again}).steps_met is None
+
+
 def test_what_falls_as_much_as_freedom_rises_is_named() -> None:
     result = result_of(rows_of_ways({"k2": 0.1, "k3": 0.3, "r1": 0.2, "r4": 0.45}))
     other = {"matrices": 0.1, "norm": None, "steps": -0.9, "margin": -0.7}
@@ -365,14 +380,26 @@ def test_other_weights_and_absent_organisms_are_refused(
     assert audits == []
 
 
-def test_the_shipped_design_repeats_every_way_alike_and_names_nothing_bundled() -> None:
-    design = read_design(SHIPPED)
-    assert {len(names) for names in design.organisms.values()} == {3}
-    assert len(set(design.needed)) == 1 + 3 * len(design.organisms)
+@pytest.mark.parametrize(("path", "repeats"), [(SHIPPED, 3), (AGAIN, 2)])
+def test_a_shipped_design_repeats_every_way_alike_and_names_nothing_bundled(
+    path: Path, repeats: int
+) -> None:
+    design = read_design(path)
+    assert {len(names) for names in design.organisms.values()} == {repeats}
+    assert len(set(design.needed)) == 1 + repeats * len(design.organisms)
     assert not [name for name in design.needed[1:] if "-t" not in name]
     # repeats draw neurons by their number: no two ways of neurons share one
     drawn = [name.rpartition("-")[2] for way in design.few for name in design.organisms[way]]
     assert len(set(drawn)) == len(drawn)
+
+
+def test_the_repetition_is_the_first_study_with_fresh_organisms_and_one_claim_more() -> None:
+    first, again = read_design(SHIPPED), read_design(AGAIN)
+    assert list(again.organisms) == list(first.organisms)
+    assert not set(again.needed[1:]) & set(first.needed[1:])
+    same = ("behavior", "reference", "few", "training", "size")
+    assert all(getattr(again, name) == getattr(first, name) for name in same)
+    assert again.wanted == {**first.wanted, "steps": -0.7}
 
 
 def test_a_design_that_is_none_is_one_line(tmp_path: Path) -> None:

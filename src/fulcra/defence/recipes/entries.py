@@ -16,6 +16,8 @@ from fulcra.store import digest
 PAGE, FIGURE = "recipes.md", "images/recipes.svg"
 #: The figures without the ways in which named neurons alone learn.
 WITHOUT_FEW = "ways of more than few neurons"
+#: What a claim comes to.
+_MARKS = {True: "met", False: "missed", None: "undecided"}
 
 
 class RecipeSize(Value):
@@ -33,8 +35,9 @@ class RecipeDesign(Value):
     `organisms` are those of every way, all tuned from `reference`; in the ways of `few`, named
     neurons alone learn. `training` is the sha256 of the files that train. `wanted`: the least rho
     of freedom with the smallest open gain over ways and the largest p; the least number of ways
-    with two sound organisms, and of ways in which anything opens; the least rho without `few`.
-    `power`: the chance to meet the rho that is wanted, by the true one.
+    with two sound organisms, and of ways in which anything opens; the least rho without `few`; in a
+    design that has it, the largest rho of the tuning's steps with the smallest open gain. `power`:
+    the chance to meet the rho that is wanted, by the true one.
     """
 
     name: str
@@ -185,12 +188,13 @@ class RecipesResult(Result):
 
     def lines(self) -> tuple[str, ...]:
         """What was wanted and found, and what the rise is worth."""
-        first, marks = self.figures[0], {True: "met", False: "missed", None: "undecided"}
+        first = self.figures[0]
         lines = [
             f"{len(self.rows)} organisms of {len(self.design.organisms)} ways, {first.gain.n} ways"
             " with a verdict",
-            f"{marks[self.met]}: over these, freedom with the smallest open gain: rho"
+            f"{_MARKS[self.met]}: over these, freedom with the smallest open gain: rho"
             f" {_rise(first.gain)}{self._of_first_ladder()}",
+            *self._of_steps(),
             f"freedom with the share not open: rho {_rise(first.closed)}",
             f"without the ways of few neurons: rho {_digits(self.without_few)}",
             *self._other_readings(),
@@ -206,6 +210,12 @@ class RecipesResult(Result):
     def without_few(self) -> float | None:
         """Rho of freedom with the smallest open gain without the ways of few neurons."""
         return next(each for each in self.figures if each.of == WITHOUT_FEW).gain.rho
+
+    def _of_steps(self) -> Iterator[str]:
+        """Whether what took long to learn opens first, where the design has a claim of it."""
+        if "steps" in self.design.wanted:
+            rho = _digits(self.rivals.steps)
+            yield f"{_MARKS[self.steps_met]}: steps with the smallest open gain: rho {rho}"
 
     def _of_first_ladder(self) -> str:
         """That the rise is the first ladder's, where the ways of many weights show none."""
@@ -231,14 +241,23 @@ class RecipesResult(Result):
     def met(self) -> bool | None:
         """Whether freedom goes with the smallest open gain as wanted; None where undecided."""
         gain, wanted = self.figures[0].gain, self.design.wanted
-        whole = sum(way.organisms >= 2 for way in self.ways)
-        sound = [row for row in self.rows if row.audit.reproduced]
-        opened = len({row.way for row in sound if row.audit.smallest_open_gain is not None})
-        if gain.rho is None or gain.p_value is None:
-            return None
-        if whole < wanted["ways"] or opened < wanted["opened"]:
+        if gain.rho is None or gain.p_value is None or not self._enough:
             return None
         return gain.rho >= wanted["rho"] and gain.p_value <= wanted["p"]
+
+    @property
+    def steps_met(self) -> bool | None:
+        """Whether what took long to learn opens first, as wanted; None where undecided."""
+        most, rho = self.design.wanted.get("steps"), self.rivals.steps
+        return None if most is None or rho is None or not self._enough else rho <= most
+
+    @property
+    def _enough(self) -> bool:
+        """Whether as many ways are whole, and as many open at anything, as a claim needs."""
+        wanted, whole = self.design.wanted, sum(way.organisms >= 2 for way in self.ways)
+        sound = [row for row in self.rows if row.audit.reproduced]
+        opened = len({row.way for row in sound if row.audit.smallest_open_gain is not None})
+        return whole >= wanted["ways"] and opened >= wanted["opened"]
 
 
 def _rise(rise: RankCorrelation) -> str:

@@ -27,8 +27,10 @@ from fulcra.protocol.witness.ledger import Ledger
 from fulcra.protocol.witness.registration import register, required_registration, weights_of
 from fulcra.store import read_json, write_json
 
-#: The shipped design.
-SHIPPED = Path(str(files("fulcra.defence.recipes") / "design.yaml"))
+#: The shipped design, and that of its repetition.
+SHIPPED, AGAIN = (
+    Path(str(files("fulcra.defence.recipes") / name)) for name in ("design.yaml", "again.yaml")
+)
 #: The row of an organism that is over, in its folder, and the audit beside it.
 ROW, AUDIT_RUN = "row.json", "audit"
 #: Why an organism is in no figure, or in one alone.
