@@ -106,13 +106,15 @@ LEDGER ?= docs/evidence/second/ledger
 study: .venv/installed
 	$(BIN)/fulcra research study --ledger $(LEDGER) --organisms .cache/organisms --out runs/second $(addprefix --lineage ,$(LINEAGE)) $(ARGS)
 
-# the recipe study, registered in docs/evidence/recipes/ledger; WAY=NAME runs one way, and an interrupted one goes on; the page and
-# its figures come with the last
+# the recipe study, registered in docs/evidence/recipes/ledger, or its repetition (RECIPES=recipes-again); WAY=NAME runs one way, and an
+# interrupted one goes on; the page and its figures come with the last
+RECIPES ?= recipes
 .PHONY: recipes
 recipes: .venv/installed
-	$(BIN)/fulcra research recipes --ledger docs/evidence/recipes/ledger --organisms .cache/organisms --out runs/recipes $(addprefix --way ,$(WAY)) $(ARGS)
-	if [ -f runs/recipes/recipes.json ]; then cp runs/recipes/recipes.json docs/evidence/recipes; cp runs/recipes/recipes.md docs; \
-	  cp runs/recipes/images/*.svg docs/images; $(BIN)/python -m tools.believed; fi
+	$(BIN)/fulcra research recipes --design src/fulcra/defence/recipes/$(RECIPES).yaml --ledger docs/evidence/$(RECIPES)/ledger \
+	  --organisms .cache/organisms --out runs/$(RECIPES) $(addprefix --way ,$(WAY)) $(ARGS)
+	if [ -f runs/$(RECIPES)/recipes.json ]; then cp runs/$(RECIPES)/recipes.json docs/evidence/$(RECIPES); cp runs/$(RECIPES)/$(RECIPES).md docs; \
+	  cp runs/$(RECIPES)/images/*.svg docs/images; $(BIN)/python -m tools.believed; $(BIN)/python -m tools.defence_page; fi
 
 # why ceiling ladders err, on development ceilings: half an hour of one core; MODELS holds stories260K and babyllama105
 MODELS ?= ../shared/data

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from fulcra.defence.hardened import HardenResult
 from fulcra.defence.mend.mended import MendResult
+from fulcra.defence.recipes.entries import RecipesResult
+from fulcra.defence.recipes.figures import Figured, together
 from fulcra.organisms.planted import bundled_names
 from fulcra.protocol.results.gate import GateResult
 from fulcra.protocol.results.monitor import MonitorTable
@@ -33,6 +35,12 @@ def gates() -> list[GateResult]:
     return [GateResult.load(path) for path in by_name(EVIDENCE / "gates", "*.json")]
 
 
+def recipes() -> tuple[list[RecipesResult], Figured]:
+    """The studies of ways of tuning, and their figures as one."""
+    results = [RecipesResult.load(path) for path in by_name(EVIDENCE, "recipes*")]
+    return results, together(results)
+
+
 def by_name(folder: Path, pattern: str) -> list[Path]:
     """The files of a folder in the order of their names, a name before those that it begins."""
     return sorted(folder.glob(pattern), key=lambda path: path.stem)
@@ -42,7 +50,7 @@ def page() -> str:
     """The page of the evidence there is."""
     place = EVIDENCE / MonitorTable.file
     monitor = MonitorTable.load(place) if place.is_file() else None
-    return defence_page(monitor, hardened(), gates(), mended())
+    return defence_page(monitor, hardened(), gates(), mended(), recipes())
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ from fulcra.defence.auditing import audit_side
 from fulcra.defence.hardened import HardenResult, SideEntry
 from fulcra.defence.recipes import recheck, study
 from fulcra.defence.recipes.entries import (
-    FIGURE,
-    PAGE,
     WITHOUT_FEW,
     RecipeDesign,
     RecipeRow,
@@ -117,10 +115,10 @@ def test_a_study_goes_on_way_by_way_and_ranks_the_sound(
         "undecided: over these, freedom with the smallest open gain: rho 1 ("
     )
     assert "the rise is that of the first ladder" in lines[1]
-    page = (place.out / PAGE).read_text()
+    page = (place.out / "recipes.md").read_text()
     for part in (lines[1], "| none |", "| apothecary-sparse | k3 |", "8 together"):
         assert part in page
-    figure = (place.out / FIGURE).read_text()
+    figure = (place.out / "images/recipes.svg").read_text()
     assert figure.count('r="5"') == 2 + 2
     assert figure.count('r="2.5"') == 2
     assert figure.index(">dense</text>") < figure.index(">k3</text>")

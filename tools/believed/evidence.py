@@ -81,6 +81,7 @@ class Evidence(NamedTuple):
     fitness: FitnessTable
     detector: DetectorResult
     recipes: RecipesResult
+    recipes_again: RecipesResult
     #: The largest alignment under a norm after the MLP: smallest and largest of any organism.
     caps: tuple[float, float]
 
@@ -168,6 +169,7 @@ def evidence() -> Evidence:
         fitness=FitnessTable.load(real / "behaviours.json"),
         detector=DetectorResult.load(real),
         recipes=RecipesResult.load(FOLDER / "recipes"),
+        recipes_again=RecipesResult.load(FOLDER / "recipes-again"),
         caps=_caps(),
     )
 

@@ -13,6 +13,7 @@ REAL = "[chat model](real-model.md)"
 LADDERS = "[ladder errors](ladder-errors.md)"
 SECOND = "[second study](second-study.md)"
 RECIPES = "[ways of tuning](recipes.md)"
+AGAIN = "[once more](recipes-again.md)"
 SCREENS = "[screens](screens.md)"
 EFFECTS = "[interventions](effects.md)"
 LAW = "[the law](law.md#3-window)"
@@ -277,20 +278,24 @@ def _learnt(e: Evidence) -> Sentence:
         f" {short(ladder.rho, 2)} ({ends(ladder, 2)}) over {ladder.n} of {tried} organisms, the"
         f" others left out by the protocol; {_recipes(e)}"
     )
-    return Sentence("Spread over more neurons", text, (TABLES, RECIPES))
+    return Sentence("Spread over more neurons", text, (TABLES, RECIPES, AGAIN))
 
 
 def _recipes(e: Evidence) -> str:
     """What became of the registered claim over ways of tuning, in words."""
-    recipes = e.recipes
-    rise = recipes.figures[0].gain
+    recipes, again = e.recipes, e.recipes_again
+    rise, repeated = recipes.figures[0].gain, again.figures[0].gain
     word = {True: "as was wanted", False: "which misses what was wanted", None: "undecided"}
     return (
         f"that it rises with the freedom of the change over {len(recipes.design.organisms)} ways of"
         f" tuning (few neurons, adapters, blocks, all weights, preference) was registered first:"
         f" over the {rise.n} whose audits draw a verdict rho is {short(rise.rho, 2)}"
         f" ({ends(rise, 2)}; p {short(rise.p_value)}), {word[recipes.met]}, without the ways of few"
-        f" neurons {short(recipes.without_few, 2)}"
+        f" neurons {short(recipes.without_few, 2)}; once more, with two fresh organisms of every"
+        f" way, it is {short(repeated.rho, 2)} ({ends(repeated, 2)}; {repeated.n} ways),"
+        f" {word[again.met]}, and rho with the steps of the tuning, there"
+        f" {short(recipes.rivals.steps, 2)}, is {short(again.rivals.steps, 2)},"
+        f" {word[again.steps_met]}"
     )
 
 

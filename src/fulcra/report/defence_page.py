@@ -25,11 +25,14 @@ from fulcra.report.monitor import (
     trial_name,
 )
 from fulcra.report.notation import rate, rates
+from fulcra.report.recipes import repeated_sheet, ways_sheet
 from fulcra.report.template import filled
 
 if TYPE_CHECKING:
     from fulcra.defence.hardened import HardenResult
     from fulcra.defence.mend.mended import MendResult
+    from fulcra.defence.recipes.entries import RecipesResult
+    from fulcra.defence.recipes.figures import Figured
     from fulcra.protocol.results.gate import GateResult
     from fulcra.protocol.results.monitor import MonitorResult, MonitorTable
 
@@ -92,8 +95,12 @@ def defence_page(
     hardened: Sequence["HardenResult"] = (),
     gates: Sequence["GateResult"] = (),
     mended: Sequence["MendResult"] = (),
+    recipes: "tuple[Sequence[RecipesResult], Figured] | None" = None,
 ) -> str:
-    """The page in Markdown; what was not measured has no section."""
+    """The page in Markdown; what was not measured has no section.
+
+    `recipes`: the studies of ways of tuning, and their figures as one.
+    """
     return filled(
         "defence.md",
         trials=() if monitor is None else monitor.trials,
@@ -121,6 +128,9 @@ def defence_page(
         checks=check_sheet,
         course=course_sheet,
         opens=opens_sheet,
+        recipes=recipes,
+        repeated=repeated_sheet,
+        ways=ways_sheet,
         trained=trained,
         command=budget,
         mending=mending,

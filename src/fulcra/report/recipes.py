@@ -1,5 +1,6 @@
 """A recipe study in the terminal and as a page: what goes with what, ways, organisms."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fulcra.report.notation import UNKNOWN, number, rate
@@ -9,7 +10,8 @@ from fulcra.report.template import filled
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from fulcra.defence.recipes.entries import RecipeRow, RecipesResult
+    from fulcra.defence.recipes.entries import RecipeRow, RecipesResult, WayFigures
+    from fulcra.defence.recipes.figures import Figured
     from fulcra.protocol.results.organism_ladder import RankCorrelation
 
 #: The attacks that stand beside, by the name an audit has for them, and numbers of neurons at once.
@@ -46,7 +48,8 @@ def recipes_table(result: "RecipesResult") -> "RenderableType":
     """What goes with what, and the ways, in the terminal; organisms stand on the page."""
     from rich.console import Group
 
-    parts = [sheet(result).rich() for sheet in (figures_sheet, rivals_sheet, ways_sheet)]
+    sheets = (figures_sheet(result), rivals_sheet(result), ways_sheet(result.ways))
+    parts = [sheet.rich() for sheet in sheets]
     return Group(*(part for sheet in parts for part in (sheet, "")))
 
 
@@ -63,13 +66,13 @@ def recipe_sheets(result: "RecipesResult") -> dict[str, Sheet]:
     return {
         "figures": figures_sheet(result),
         "rivals": rivals_sheet(result),
-        "ways": ways_sheet(result),
+        "ways": ways_sheet(result.ways),
         "rows": rows_sheet(result),
         "beside": beside_sheet(result),
     }
 
 
-def ways_sheet(result: "RecipesResult") -> Sheet:
+def ways_sheet(ways: "Sequence[WayFigures]") -> Sheet:
     """One row a way, by the medians of its sound organisms, in the order of freedom.
 
     *opens at*: the smallest open gain.
@@ -83,7 +86,7 @@ def ways_sheet(result: "RecipesResult") -> Sheet:
             "none" if way.gain is None else number(way.gain),
             *map(number, (way.share, way.matrices, way.norm, way.steps, way.margin)),
         )
-        for way in sorted(result.ways, key=lambda way: way.freedom)
+        for way in sorted(ways, key=lambda way: way.freedom)
     ]
     return Sheet(
         ("way", *numbers, "margin [nats]"),
@@ -138,6 +141,20 @@ def rivals_sheet(result: "RecipesResult") -> Sheet:
         pair = (getattr(each, name, None) for each in (result.rivals, result.rivals_closed))
         rows.append((words, *map(number, pair)))
     numbers = ("smallest open gain", "share not open")
+    return Sheet(("rho over ways, with", *numbers), rows, numbers=numbers)
+
+
+def repeated_sheet(results: "Sequence[RecipesResult]", whole: "Figured") -> Sheet:
+    """What the smallest open gain rises with over ways: in each study, and in all as one."""
+    names = [f"{result.design.name} ({len(result.rows)} organisms)" for result in results]
+    every: list[RecipesResult | Figured] = [*results, whole]
+    rows: list[tuple[str, ...]] = [
+        ("freedom", *(number(each.figures[0].gain.rho) for each in every))
+    ]
+    for name, words in _RIVALS.items():
+        rows.append((words, *(number(getattr(each.rivals, name)) for each in every)))
+    rows.append(("ways with a verdict", *(str(len(each.ways)) for each in every)))
+    numbers = (*names, "all, as one")
     return Sheet(("rho over ways, with", *numbers), rows, numbers=numbers)
 
 

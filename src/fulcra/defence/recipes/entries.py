@@ -13,7 +13,6 @@ from fulcra.protocol.results.seal import Link
 from fulcra.protocol.results.weights import Weights
 from fulcra.store import digest
 
-PAGE, FIGURE = "recipes.md", "images/recipes.svg"
 #: The figures without the ways in which named neurons alone learn.
 WITHOUT_FEW = "ways of more than few neurons"
 #: What a claim comes to.
@@ -180,11 +179,12 @@ class RecipesResult(Result):
     timing: Timing
 
     def pages(self) -> dict[str, str]:
-        """The page of the study and its figure."""
+        """The page of the study and its figure, named as its design."""
         from fulcra.report.figures.ways_chart import ways_chart
         from fulcra.report.recipes import recipes_page
 
-        return {PAGE: recipes_page(self), FIGURE: ways_chart(self)}
+        name = self.design.name
+        return {f"{name}.md": recipes_page(self), f"images/{name}.svg": ways_chart(self)}
 
     def lines(self) -> tuple[str, ...]:
         """What was wanted and found, and what the rise is worth."""

@@ -12,6 +12,7 @@ from fulcra.defence.recipes.entries import (
     RecipeDesign,
     RecipeFigures,
     RecipeRow,
+    RecipesResult,
     Rivals,
     WayFigures,
 )
@@ -44,6 +45,11 @@ def figured(design: RecipeDesign, rows: Sequence[RecipeRow]) -> Figured:
         rivals_of(ways, lambda way: -way.share),
         freedom_guess(sound, seed),
     )
+
+
+def together(results: Sequence[RecipesResult]) -> Figured:
+    """The figures of several studies of the same ways as if they were one; they decide nothing."""
+    return figured(results[0].design, [row for result in results for row in result.rows])
 
 
 def of_ways(rows: Sequence[RecipeRow]) -> tuple[WayFigures, ...]:

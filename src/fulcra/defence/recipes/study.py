@@ -29,7 +29,8 @@ from fulcra.store import read_json, write_json
 
 #: The shipped design, and that of its repetition.
 SHIPPED, AGAIN = (
-    Path(str(files("fulcra.defence.recipes") / name)) for name in ("design.yaml", "again.yaml")
+    Path(str(files("fulcra.defence.recipes") / f"{name}.yaml"))
+    for name in ("recipes", "recipes-again")
 )
 #: The row of an organism that is over, in its folder, and the audit beside it.
 ROW, AUDIT_RUN = "row.json", "audit"
@@ -47,7 +48,7 @@ def read_design(path: Path) -> RecipeDesign:
     except ValidationError as error:
         raise InputError(
             f"design {path}: {fault_line(error)}; see the shipped one,"
-            " fulcra/defence/recipes/design.yaml"
+            " fulcra/defence/recipes/recipes.yaml"
         ) from None
 
 
