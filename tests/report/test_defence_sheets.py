@@ -227,11 +227,13 @@ def test_an_audit_of_the_base_whose_commitment_no_file_has_is_of_no_seed(
 def test_a_trial_says_of_how_many_windows_and_of_which_text(
     trials: tuple[MonitorResult, ...],
 ) -> None:
-    first, chat = trials[0], trials[-1]
+    first, chat, own = trials[0], *trials[-2:]
     assert trial_name(first) == "apothecary-sparse, refusal"
     assert trial_name(chat) == "SmolLM2-135M-Instruct.Q4_1.gguf, bundled requests"
     assert noticed_words(first) == "0.05 (80 of 80 windows, 95–100%)"
+    assert trial_name(own) == "SmolLM2-135M-Instruct.Q4_1.gguf, reply-english"
     assert noticed_words(chat).startswith("none of those tried (at 0.45: 8 of 9 windows")
+    assert noticed_words(own) == "0.20 (16 of 16 windows, 81–100%)"
     assert noticed_words(first.model_copy(update={"doses": ()})) == "no dose was tried"
     assert {row[1] for row in doses_sheet(first).rows} == {"80"}
     assert {row[-1] for row in branches_sheet(first).rows} == {"10"}
@@ -287,7 +289,7 @@ def test_a_cost_is_its_median_and_the_target_is_undecided_where_noise_is_larger(
 def test_the_page_says_of_which_neurons_a_spread_dose_was(
     trials: tuple[MonitorResult, ...],
 ) -> None:
-    first, old = trials[0], trials[-1]
+    first, old = trials[0], trials[-2]
     assert old.spread_words.startswith("the neurons of a layer that write most alike")
     assert adaptive_sheet(old).rows[0][0] == "2 neurons"
     assert first.spread_words == "neurons that write least alike, of the layer and of all layers"
@@ -304,9 +306,9 @@ def test_what_the_page_says_of_models_of_others_is_what_was_tried(
     trials: tuple[MonitorResult, ...],
 ) -> None:
     table = MonitorTable.load(EVIDENCE)
-    last = defence_page(table).splitlines()[-1]
-    assert noticed_words(trials[-1]) in last
-    alone = defence_page(table.model_copy(update={"trials": trials[:-1]}))
+    tried = zip(defence_page(table).splitlines()[-2:], trials[-2:], strict=True)
+    assert all(noticed_words(trial) in line for line, trial in tried)
+    alone = defence_page(table.model_copy(update={"trials": trials[:-2]}))
     assert alone.rstrip().endswith("no chat model that others trained was tried.")
 
 
