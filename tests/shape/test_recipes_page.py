@@ -1,6 +1,7 @@
 """docs/recipes.md and recipes-again.md, figures and archives are what docs/evidence says."""
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -36,3 +37,20 @@ def test_the_archives_hold_the_rows_of_the_study_as_it_was_registered(design: Pa
                 assert file is not None
                 rows[name] = json.load(file)
     assert rows == {row.organism: row.plain() for row in result.rows}
+
+
+@STUDIES
+def test_a_name_in_the_figure_covers_no_way_and_no_other_name(design: Path) -> None:
+    drawing = (DOCS / "images" / f"{design.stem}.svg").read_text(encoding="utf-8")
+    dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="5"', drawing)
+    texts = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" paint-order[^>]*>([^<]+)<', drawing)
+    boxes = [(float(x) - 4, float(y) - 4, float(x) + 4, float(y) + 4) for x, y in dots]
+    boxes += [(float(x), float(y) - 10, float(x) + 6 * len(name), float(y)) for x, y, name in texts]
+    assert len(texts) == 13
+    for place in range(len(dots), len(boxes)):
+        left, top, right, bottom = boxes[place]
+        assert not [
+            box
+            for box in boxes[:place]
+            if box[0] < right and left < box[2] and box[1] < bottom and top < box[3]
+        ]

@@ -2,7 +2,8 @@
 
 import math
 from html import escape
-from typing import TYPE_CHECKING
+from itertools import chain, count
+from typing import TYPE_CHECKING, NamedTuple
 
 from fulcra.report.figures.drawing import beside_axis, drawing
 from fulcra.report.figures.style import BLUE, GRAY, SKY, VERMILLION
@@ -14,8 +15,17 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _LABEL = 560, 340, 64, 34, 48, 96
 #: Gains of the axis; what opens at nothing stands above them.
 _LOW, _HIGH = 0.08, 3.0
 _GAINS = (0.1, 0.2, 0.5, 1.0, 2.0)
-#: Pixels between the middles of two labels that would lie over each other.
-_LINE, _LETTER = 13, 7
+#: Pixels of a line of text and of a letter, of half a dot, and from its middle to its name.
+_LINE, _LETTER, _DOT, _GAP = 13, 7, 5, 8
+
+
+class _Box(NamedTuple):
+    """What a dot or a label covers [pixels]."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 def ways_chart(result: "RecipesResult") -> str:
@@ -54,10 +64,13 @@ def _labels(result: "RecipesResult", across: "_Across") -> list[tuple[float, flo
     dots = {way.way: (way.freedom, way.gain) for way in result.ways}
     for row in result.rows:
         dots.setdefault(row.way, (row.freedom, row.audit.smallest_open_gain))
+    places = {name: (across(freedom), _down(gain)) for name, (freedom, gain) in dots.items()}
+    taken = [_Box(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in places.values()]
     labels = list[tuple[float, float, str]]()
-    for name, (freedom, gain) in sorted(dots.items(), key=lambda dot: _down(dot[1][1])):
-        x, y = across(freedom) + 8, _down(gain) + 4
-        labels.append((x, _free(labels, x, y, name), name))
+    for name, (x, y) in sorted(places.items(), key=lambda place: place[1][1]):
+        left, base = _free(taken, x, y + 4, _LETTER * len(name))
+        taken.append(_Box(left, base - _LINE, left + _LETTER * len(name), base))
+        labels.append((left, base, name))
     return labels
 
 
@@ -91,14 +104,21 @@ def _down(gain: float | None) -> float:
     return _TOP + 40 + (_HEIGHT - 40) * (1 - share)
 
 
-def _free(labels: list[tuple[float, float, str]], x: float, y: float, name: str) -> float:
-    """The first height from `y` downward at which a label covers none that is placed."""
-    while any(
-        abs(y - other) < _LINE and left < x + _LETTER * len(name) and x < left + _LETTER * len(own)
-        for left, other, own in labels
-    ):
-        y += 1
-    return y
+def _free(taken: list[_Box], x: float, y: float, width: float) -> tuple[float, float]:
+    """Where a label covers nothing: right of its dot or left of it, else right and lower."""
+    beside = [(x + _GAP, y), (x - _GAP - width, y)]
+    lower = ((x + _GAP, y + step) for step in count(1))
+    return next(
+        (left, base)
+        for left, base in chain(beside, lower)
+        if not any(
+            box.left < left + width
+            and left < box.right
+            and box.top < base
+            and base - _LINE < box.bottom
+            for box in taken
+        )
+    )
 
 
 def _dot(x: float, y: float, radius: float, few: bool, opacity: float, hollow: bool = False) -> str:
